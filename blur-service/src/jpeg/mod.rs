@@ -1,0 +1,1 @@
+//! The lossless JPEG path: an entropy-level splice that rewrites only the blocks a hidden region touches.
