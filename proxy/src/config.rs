@@ -1,0 +1,297 @@
+//! The configuration file as a whole: composes the parts' structs, and checks what the parts cannot know of each other.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::admin::AdminConfig;
+use crate::body::BodyConfig;
+use crate::diagnostic::{Diagnostic, suggest};
+use crate::document::{Document, Path, Step, steps};
+use crate::pool::PoolConfig;
+use crate::route::RouteConfig;
+use crate::server::{ListenerConfig, ShutdownConfig};
+
+/// Everything `veil` is told.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub version: Version,
+    pub listeners: BTreeMap<String, ListenerConfig>,
+    pub admin: Option<AdminConfig>,
+    pub routes: Vec<RouteConfig>,
+    pub pools: BTreeMap<String, PoolConfig>,
+    pub body: BodyConfig,
+    pub shutdown: ShutdownConfig,
+}
+
+/// The version of the file's format. There is one.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(try_from = "u32")]
+pub struct Version;
+
+impl TryFrom<u32> for Version {
+    type Error = String;
+
+    fn try_from(version: u32) -> Result<Self, String> {
+        match version {
+            1 => Ok(Self),
+            other => Err(format!("{other} is not a version this program knows; write version: 1")),
+        }
+    }
+}
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    File(PathBuf),
+    /// `conf/local.yaml`, built in: a proxy and two blur workers on this machine.
+    Local,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Local => f.write_str("conf/local.yaml"),
+        }
+    }
+}
+
+/// Reads and checks a configuration. All mistakes come at once, in the order of the file.
+pub fn load(source: &Source) -> Result<Config, Vec<Diagnostic>> {
+    let file = source.to_string();
+    match source {
+        Source::Local => parse(&file, include_str!("../../conf/local.yaml")),
+        Source::File(path) => {
+            let text = fs::read_to_string(path).map_err(|error| {
+                vec![Diagnostic {
+                    file: file.clone(),
+                    place: None,
+                    what: error.to_string(),
+                    help: None,
+                }]
+            })?;
+            parse(&file, &text)
+        }
+    }
+}
+
+/// Reads and checks the text of a configuration; `file` is what the mistakes are shown with.
+pub fn parse(file: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
+    let mut document = Document::parse(file, text).map_err(|mistake| vec![mistake])?;
+    let pool_names = keys(&document, "pools");
+    let (config, mistakes) = document.read::<Config>();
+    let mut check = Check {
+        document,
+        pool_names,
+        mistakes,
+    };
+    if let Some(config) = &config {
+        check.all(config);
+    }
+    check.mistakes.sort_by_key(|mistake| mistake.place);
+    match config {
+        Some(config) if check.mistakes.is_empty() => Ok(config),
+        _ => Err(check.mistakes),
+    }
+}
+
+/// The checks that need more than one part of the file.
+struct Check {
+    document: Document,
+    /// Also those whose definition has mistakes of its own.
+    pool_names: Vec<String>,
+    mistakes: Vec<Diagnostic>,
+}
+
+impl Check {
+    fn all(&mut self, config: &Config) {
+        self.version();
+        self.listeners(config);
+        for (index, route) in config.routes.iter().enumerate() {
+            self.route(index, route);
+        }
+        for (name, pool) in &config.pools {
+            self.pool(name, pool);
+        }
+    }
+
+    fn version(&mut self) {
+        let at = steps!["version"];
+        if self.document.root().get("version").is_none() && !self.document.lost(&at) {
+            self.report(
+                &at,
+                "\"version\" is missing",
+                Some("begin the file with version: 1".to_owned()),
+            );
+        }
+    }
+
+    fn listeners(&mut self, config: &Config) {
+        if config.listeners.is_empty() && !self.document.lost(&steps!["listeners"]) {
+            let help = "add listeners: { public: { address: 0.0.0.0:80 } }".to_owned();
+            self.report(&steps!["listeners"], "no listener is defined", Some(help));
+        }
+        let mut sockets: Vec<(String, SocketAddr, Path)> = Vec::new();
+        for (name, listener) in &config.listeners {
+            let at = steps!["listeners", name.as_str(), "address"].to_vec();
+            sockets.push((format!("listener {name:?}"), listener.address, at));
+        }
+        if let Some(admin) = &config.admin {
+            sockets.push(("admin".to_owned(), admin.address, steps!["admin", "address"].to_vec()));
+        }
+        for (index, (owner, address, at)) in sockets.iter().enumerate() {
+            let earlier = sockets[..index].iter().find(|(_, taken, _)| clash(*taken, *address));
+            if let Some((other, taken, _)) = earlier {
+                let what = format!("{owner}: {address} is taken by {other} on {taken}");
+                self.report(at, &what, Some("give each listener its own port".to_owned()));
+            }
+        }
+    }
+
+    fn route(&mut self, index: usize, route: &RouteConfig) {
+        let Some(pool) = &route.pool else { return };
+        if self.pool_names.contains(pool) {
+            return;
+        }
+        let what = format!("route {:?} uses pool {pool:?}, which is not defined", route.name());
+        let help = suggest("defined pools", pool, self.pool_names.iter().map(String::as_str))
+            .unwrap_or_else(|| "define it under pools".to_owned());
+        self.report(&steps!["routes", index, "pool"], &what, Some(help));
+    }
+
+    fn pool(&mut self, name: &str, pool: &PoolConfig) {
+        let at = steps!["pools", name];
+        if self.document.lost(&at) {
+            return;
+        }
+        let owner = format!("pool {name:?}");
+        match (&pool.spawn, pool.backends.as_slice()) {
+            (None, []) => {
+                let help = "list backends, or spawn: { workers: 2 } to run workers here".to_owned();
+                self.report(&at, &format!("{owner} has nobody to serve"), Some(help));
+            }
+            (Some(_), [_, ..]) => {
+                let help = "use two pools, or start the workers elsewhere".to_owned();
+                let what = format!("{owner} has both backends and spawn");
+                self.report(&steps!["pools", name, "backends"], &what, Some(help));
+            }
+            (Some(_), []) => {}
+            (None, backends) if backends.iter().all(|backend| backend.backup) => {
+                let help = "take backup: true from at least one".to_owned();
+                let what = format!("{owner} has backups but no primary backend");
+                self.report(&steps!["pools", name, "backends"], &what, Some(help));
+            }
+            (None, backends) if backends.iter().all(|backend| backend.weight == 0) => {
+                let help = "weight: 0 drains a backend; leave at least one above 0".to_owned();
+                let what = format!("{owner}: every backend is drained");
+                self.report(&steps!["pools", name, "backends"], &what, Some(help));
+            }
+            (None, _) => {}
+        }
+        self.backend_names(name, pool);
+    }
+
+    fn backend_names(&mut self, pool_name: &str, pool: &PoolConfig) {
+        for (index, backend) in pool.backends.iter().enumerate() {
+            let backend_name = backend.name();
+            if pool.backends[..index]
+                .iter()
+                .any(|earlier| earlier.name() == backend_name)
+            {
+                let what = format!("pool {pool_name:?}: two backends are called {backend_name:?}");
+                let help = "a backend is known by its name, or its address if it has none; make them differ";
+                self.report(
+                    &steps!["pools", pool_name, "backends", index],
+                    &what,
+                    Some(help.to_owned()),
+                );
+            }
+        }
+    }
+
+    fn report(&mut self, path: &[Step], what: &str, help: Option<String>) {
+        self.mistakes.push(self.document.mistake(path, what.to_owned(), help));
+    }
+}
+
+/// Whether two sockets cannot be open at once.
+fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+    let everywhere = a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && (everywhere || a.ip() == b.ip())
+}
+
+fn keys(document: &Document, section: &str) -> Vec<String> {
+    let section = document.root().get(section).and_then(|section| section.as_mapping());
+    section
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, _)| name.as_str().map(str::to_owned))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_embedded_configuration_is_good() {
+        let config = load(&Source::Local).unwrap();
+        assert_eq!(config.pools["blur"].spawn.as_ref().unwrap().workers, 2);
+        assert!(config.routes.iter().any(|route| route.idempotent));
+    }
+
+    #[test]
+    fn the_articles_configuration_is_good() {
+        let config = parse("article.yaml", include_str!("../../conf/examples/article.yaml")).unwrap();
+        let backends = &config.pools["blur"].backends;
+        assert_eq!(
+            backends.iter().map(|backend| backend.weight).collect::<Vec<_>>(),
+            [3, 3, 1]
+        );
+        assert!(backends[2].backup);
+    }
+
+    #[test]
+    fn a_missing_file_is_a_mistake_with_its_name() {
+        let mistakes = load(&Source::File("no/such.yaml".into())).unwrap_err();
+        assert!(
+            mistakes[0].to_string().starts_with("no/such.yaml: No such file"),
+            "{}",
+            mistakes[0]
+        );
+    }
+
+    #[test]
+    fn all_mistakes_come_at_once_in_the_order_of_the_file() {
+        let text = "\
+version: 1
+listeners:
+  public: { adress: 0.0.0.0:80 }
+routes:
+  - match: { path_prefix: / }
+    pool: blurr
+pools:
+  blur:
+    select: { ketamma: {} }
+    backends:
+      - { address: 10.0.0.1:5000, weight: many }
+      - { address: 10.0.0.1:5000 }
+";
+        let mistakes = parse("x.yaml", text).unwrap_err();
+        let shown: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        let places: Vec<&str> = shown.iter().map(|text| &text[..text.find(": ").unwrap()]).collect();
+        assert_eq!(
+            places,
+            ["x.yaml:3:13", "x.yaml:6:11", "x.yaml:9:15", "x.yaml:11:43"],
+            "{shown:#?}"
+        );
+    }
+}
