@@ -1,1 +1,28 @@
+//! The end-to-end harness: starts the real binaries on free ports, gives them fake backends that fail on
+//! purpose, and waits for conditions with a deadline, never for time to pass.
 
+pub mod backend;
+pub mod mutation;
+pub mod picture;
+pub mod process;
+pub mod raw;
+pub mod until;
+pub mod veil;
+pub mod worker;
+
+use std::io::Write;
+
+/// Says that a test cannot run on this machine. `tests/run` counts these lines, and fails on one it does not expect.
+pub fn skip(test: &str, reason: &str) {
+    // Past the capture of libtest, which hides what a passing test prints.
+    let _ = writeln!(std::io::stderr(), "\nskipped: {test}: {reason}");
+}
+
+/// A client for the tests: no proxies from the environment, no redirects followed.
+pub fn client() -> reqwest::blocking::Client {
+    reqwest::blocking::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .expect("the builder is given nothing that can fail")
+}

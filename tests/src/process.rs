@@ -1,0 +1,157 @@
+//! A started binary: its output, its children, its signals and its end.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
+
+use crate::until::{SOON, until};
+
+/// Killed, and waited for, when dropped. Prints its log if that happens in a panic.
+pub struct Process {
+    child: Child,
+    pub stdout: Lines,
+    pub stderr: Lines,
+}
+
+impl Process {
+    /// Starts one of the workspace's binaries.
+    pub fn start(name: &str, arguments: &[&str]) -> Self {
+        let mut child = Command::new(binary(name))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let stdout = Lines::of(child.stdout.take().expect("stdout is piped"));
+        let stderr = Lines::of(child.stderr.take().expect("stderr is piped"));
+        Self { child, stdout, stderr }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        signal_to(self.id(), signal);
+    }
+
+    /// The exit status, or `None` while it runs.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child of ours can be waited for")
+    }
+
+    /// Waits for it to end of itself.
+    pub fn exit(&mut self, limit: Duration) -> ExitStatus {
+        until("the process ends", limit, || self.status())
+    }
+
+    /// The processes it has started and not yet reaped, without zombies.
+    pub fn children(&self) -> Vec<u32> {
+        children_of(self.id())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- stdout\n{}\n--- stderr\n{}", self.stdout.text(), self.stderr.text());
+        }
+    }
+}
+
+/// The lines a process has written to one of its outputs, kept as they come.
+#[derive(Clone)]
+pub struct Lines(Arc<(Mutex<Vec<String>>, Condvar)>);
+
+impl Lines {
+    fn of(output: impl Read + Send + 'static) -> Self {
+        let lines = Self(Arc::default());
+        let writer = lines.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                writer.0.0.lock().expect("no holder panics").push(line);
+                writer.0.1.notify_all();
+            }
+        });
+        lines
+    }
+
+    /// Waits for a line in which `find` finds something, from the first one on.
+    pub fn wait_for<T>(&self, what: &str, mut find: impl FnMut(&str) -> Option<T>) -> T {
+        let deadline = Instant::now() + SOON;
+        let (lines, changed) = &*self.0;
+        let mut lines = lines.lock().expect("no holder panics");
+        loop {
+            if let Some(found) = lines.iter().find_map(|line| find(line)) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let seen = lines.join("\n");
+            assert!(!left.is_zero(), "no line with {what} in:\n{seen}");
+            lines = changed.wait_timeout(lines, left).expect("no holder panics").0;
+        }
+    }
+
+    pub fn text(&self) -> String {
+        self.0.0.lock().expect("no holder panics").join("\n")
+    }
+}
+
+/// Sends a signal to any process; one that is gone already is fine.
+pub fn signal_to(id: u32, signal: Signal) {
+    let id = Pid::from_raw(id.cast_signed()).expect("a process id is above 0");
+    let _ = kill_process(id, signal);
+}
+
+/// Whether a process is there and not a zombie.
+pub fn lives(id: u32) -> bool {
+    status_of(id).is_some_and(|(_, state)| state != 'Z')
+}
+
+/// The memory it holds now, in bytes (`VmRSS`).
+pub fn resident_bytes(id: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").expect("/proc is mounted");
+    processes
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|&id| status_of(id).is_some_and(|(parent_id, state)| parent_id == parent && state != 'Z'))
+        .collect()
+}
+
+/// A process's parent and its state (`R`, `S`, `Z`, …), from `/proc/ID/stat`.
+fn status_of(id: u32) -> Option<(u32, char)> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The command's name stands in parentheses and may hold spaces.
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    let state = fields.next()?.chars().next()?;
+    Some((fields.next()?.parse().ok()?, state))
+}
+
+/// Where the workspace's binaries are: beside the folder of this test's executable.
+fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a running test has a path");
+    let folder = test.ancestors().nth(2).expect("cargo runs tests from PROFILE/deps");
+    let path = folder.join(name);
+    assert!(
+        path.exists(),
+        "{} is not there: run `cargo build --release --workspace --all-targets` first",
+        path.display()
+    );
+    path
+}

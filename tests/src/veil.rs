@@ -1,0 +1,111 @@
+//! A running `veil`, with the addresses it printed.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use reqwest::blocking::Response;
+use tempfile::TempDir;
+
+use crate::client;
+use crate::process::{Lines, Process};
+use crate::until::{SOON, until};
+
+pub struct Veil {
+    pub process: Process,
+    pub public: SocketAddr,
+    pub admin: SocketAddr,
+    configuration: TempDir,
+}
+
+impl Veil {
+    /// Starts `veil run` with this YAML, and waits until its listener is open.
+    pub fn start(yaml: &str) -> Self {
+        let configuration = tempfile::tempdir().expect("a temporary directory can be made");
+        let file = configuration.path().join("veil.yaml");
+        fs::write(&file, yaml).expect("a temporary file can be written");
+        let process = run(&file);
+        let public = announced(&process.stdout, "listening on http://");
+        let admin = announced(&process.stdout, "admin on http://");
+        Self {
+            process,
+            public,
+            admin,
+            configuration,
+        }
+    }
+
+    /// The shipped `conf/local.yaml`, on free ports.
+    pub fn local() -> Self {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/local.yaml");
+        let yaml = fs::read_to_string(file).expect("conf/local.yaml is shipped");
+        Self::start(
+            &yaml
+                .replace("127.0.0.1:8080", "127.0.0.1:0")
+                .replace("127.0.0.1:8081", "127.0.0.1:0"),
+        )
+    }
+
+    /// One public listener and the admin listener, every path to the pool `blur`, which is given as YAML.
+    pub fn over(pool: &str) -> Self {
+        Self::start(&configuration(pool))
+    }
+
+    /// The file it was started with, to be changed before a reload.
+    pub fn file(&self) -> std::path::PathBuf {
+        self.configuration.path().join("veil.yaml")
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.public)
+    }
+
+    pub fn admin_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.admin)
+    }
+
+    pub fn get(&self, path: &str) -> Response {
+        client().get(self.url(path)).send().expect("veil answers")
+    }
+
+    pub fn admin_get(&self, path: &str) -> Response {
+        client()
+            .get(self.admin_url(path))
+            .send()
+            .expect("the admin listener answers")
+    }
+
+    /// The ids of its worker processes, once there are `count`.
+    pub fn workers(&self, count: usize) -> Vec<u32> {
+        until("all workers run", SOON, || {
+            let workers = self.process.children();
+            (workers.len() == count).then_some(workers)
+        })
+    }
+}
+
+/// Starts `veil run` with a file, which may be wrong.
+pub fn run(file: &Path) -> Process {
+    Process::start(
+        "veil",
+        &["run", "-c", file.to_str().expect("a temporary path is UTF-8")],
+    )
+}
+
+/// A whole configuration around the YAML of one pool, written as a flow mapping.
+pub fn configuration(pool: &str) -> String {
+    format!(
+        "version: 1\n\
+         listeners: {{ public: {{ address: 127.0.0.1:0 }} }}\n\
+         admin: {{ address: 127.0.0.1:0 }}\n\
+         routes: [{{ match: {{ path_prefix: / }}, pool: blur }}]\n\
+         pools: {{ blur: {pool} }}\n"
+    )
+}
+
+fn announced(lines: &Lines, before: &str) -> SocketAddr {
+    lines.wait_for(before, |line| {
+        let rest = line.split_once(before)?.1;
+        rest.split([' ', '/']).next()?.parse().ok()
+    })
+}

@@ -1,0 +1,25 @@
+//! A running `blur-service`, on its own.
+
+use std::net::SocketAddr;
+
+use crate::process::Process;
+
+pub struct Worker {
+    pub process: Process,
+    pub address: SocketAddr,
+}
+
+impl Worker {
+    /// Starts it on a free port with further flags, and waits for the address it prints.
+    pub fn start(flags: &[&str]) -> Self {
+        let process = Process::start("blur-service", &[&["--listen", "127.0.0.1:0"], flags].concat());
+        let address = process.stdout.wait_for("its address", |line| {
+            line.split([' ', '/']).find_map(|word| word.parse().ok())
+        });
+        Self { process, address }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}
