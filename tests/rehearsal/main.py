@@ -1,0 +1,84 @@
+"""Rehearses every failure of the whole system on stock files and prints one table. See `tests/rehearse --help`."""
+
+import argparse
+import statistics
+import sys
+from pathlib import Path
+
+import faults
+import workers
+from topology import REPOSITORY, STATE, Network
+
+CLAIMS = {"host death": "2.3 s", "proxy killed": "2.3 s", "proxy hangs": "not noticed", "a worker killed -9, back after 3 s": "5 s"}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tests/rehearse", description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=5, help="runs of each failover, of which the median counts (default 5)")
+    parser.add_argument("--counts-only", action="store_true", help="one run each; judge counts, not times (what CI does)")
+    parser.add_argument("--article", action="store_true", help="run the article's Keepalived files too, in the same topology")
+    parser.add_argument("--veil", type=Path, default=REPOSITORY / "target/release/veil", help="the binary to rehearse")
+    return parser.parse_args()
+
+
+def row(*cells) -> None:
+    print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
+
+
+def failovers(network: Network, options: argparse.Namespace) -> list[str]:
+    broken = []
+    row("fault", "outage, median (min–max)", "failed of sent", "takeovers", "with the article's files", "the article's claim")
+    row(*["---"] * 6)
+    for name, (fault, seconds, limit) in faults.FAILOVERS.items():
+        runs = [faults.failover(network, faults.STOCK, fault, seconds) for _ in range(1 if options.counts_only else options.runs)]
+        theirs = "–"
+        if options.article and name in ("host death", "proxy killed", "proxy hangs", "Keepalived stopped"):
+            theirs = seconds_of([faults.failover(network, faults.ARTICLE, fault, 9.0) for _ in range(min(3, options.runs))])
+        failed, sent = sum(run.failed for run in runs), sum(run.sent for run in runs)
+        row(name, seconds_of(runs), f"{failed} of {sent}", sum(run.takeovers for run in runs), theirs, CLAIMS.get(name, "–"))
+        if any(run.takeovers != 1 for run in runs):
+            broken.append(f"{name}: takeovers {[run.takeovers for run in runs]}, expected one each")
+        if any(run.outage == float("inf") for run in runs):
+            broken.append(f"{name}: never served again")
+        if limit and not options.counts_only and statistics.median(run.outage for run in runs) > limit:
+            broken.append(f"{name}: median outage above {limit} s")
+    return broken
+
+
+def worker_faults(network: Network) -> list[str]:
+    broken = []
+    print()
+    row("fault", "uploads", "failed", "the article's claim")
+    row(*["---"] * 4)
+    for name, (fault, seconds) in workers.FAULTS.items():
+        run = workers.uploads(network, fault, seconds)
+        row(name, run.sent, run.failed, CLAIMS.get(name, "–"))
+        if run.failed:
+            broken.append(f"{name}: {run.failed} uploads failed")
+    return broken
+
+
+def seconds_of(runs) -> str:
+    outages = sorted(run.outage for run in runs)
+    if len(outages) == 1:
+        return f"{outages[0]:.2f} s"
+    return f"{statistics.median(outages):.2f} s ({outages[0]:.2f}–{outages[-1]:.2f})"
+
+
+def main() -> int:
+    options = arguments()
+    with Network(options.veil) as network:
+        try:
+            broken = failovers(network, options) + worker_faults(network)
+        except (TimeoutError, RuntimeError) as error:
+            logs = {path.name: path.read_text(errors="replace")[-1500:] for path in sorted(STATE.glob("*.log"))}
+            print(f"{error}", *(f"--- {name}\n{text}" for name, text in logs.items()), sep="\n", file=sys.stderr)
+            return 1
+    print()
+    for line in broken:
+        print(f"failed: {line}")
+    print("rehearsal:", "failed" if broken else "every failure survived")
+    return 1 if broken else 0
+
+
+sys.exit(main())

@@ -1,0 +1,150 @@
+"""Hosts made of network namespaces: two proxies with real Keepalived, three workers and a client on one bridge.
+
+Addresses are the article's: proxies 192.168.1.2 and .3, workers .10 to .12, client .50, virtual address .100.
+Everything has the prefix `veil-`, and `Network.close` ends and removes all of it.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+# Keepalived wants its scripts where only root can write.
+STATE = Path("/run/veil-rehearsal")
+VIRTUAL_ADDRESS = "192.168.1.100"
+HOSTS = {"p1": 2, "p2": 3, "w1": 10, "w2": 11, "w3": 12, "client": 50}
+WORKERS = ["w1", "w2", "w3"]
+
+
+def sh(command: str, check: bool = True) -> str:
+    done = subprocess.run(command, shell=True, text=True, capture_output=True)
+    if check and done.returncode:
+        raise RuntimeError(f"{command}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def until(what: str, condition, seconds: float = 20.0) -> None:
+    """Waits for `condition` with a deadline; never longer."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {seconds} s for: {what}")
+        time.sleep(0.02)
+
+
+class Network:
+    def __init__(self, veil: Path):
+        self.veil = veil
+        self.processes: dict[str, subprocess.Popen] = {}
+        shutil.rmtree(STATE, ignore_errors=True)
+        STATE.mkdir(mode=0o755)
+        shutil.copy(Path(__file__).with_name("veil.yaml"), STATE)
+
+    def __enter__(self):
+        try:
+            self.open()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def open(self) -> None:
+        for name in ["switch", *HOSTS]:
+            sh(f"ip netns add veil-{name}")
+            sh(f"ip netns exec veil-{name} ip link set lo up")
+        sh("ip -n veil-switch link add bridge0 type bridge && ip -n veil-switch link set bridge0 up")
+        for name, last in HOSTS.items():
+            sh(f"ip -n veil-{name} link add eth0 type veth peer name {name} netns veil-switch")
+            sh(f"ip -n veil-{name} addr add 192.168.1.{last}/24 dev eth0 && ip -n veil-{name} link set eth0 up")
+            sh(f"ip -n veil-switch link set {name} master bridge0 up")
+            shutil.copy(self.veil, STATE / f"veil-{name}")
+
+    def close(self) -> None:
+        for name in list(self.processes):
+            self.kill(name)
+        for name in ["switch", *HOSTS]:
+            sh(f"ip netns del veil-{name}", check=False)
+        shutil.rmtree(STATE, ignore_errors=True)
+
+    # Processes
+
+    def start(self, name: str, host: str, command: list[str], inside: bool = True) -> None:
+        """Starts `command` on `host`; `name` is how it is signalled. Its output goes to a log of its name."""
+        prefix = ["ip", "netns", "exec", f"veil-{host}"] if inside else []
+        log = open(STATE / f"{name}.log", "ab")
+        self.processes[name] = subprocess.Popen(
+            prefix + command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        os.killpg(self.processes[name].pid, number)
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        process = self.processes.pop(name, None)
+        if process is None:
+            return
+        for each in (number, signal.SIGCONT):
+            try:
+                os.killpg(process.pid, each)
+            except ProcessLookupError:
+                pass
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def log(self, name: str) -> str:
+        path = STATE / f"{name}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    # Parts
+
+    def start_worker(self, host: str) -> None:
+        listen = f"192.168.1.{HOSTS[host]}:5000"
+        self.start(host, host, [str(STATE / f"veil-{host}"), "worker", "--listen", listen, "--detail", "fast"])
+
+    def start_proxy(self, host: str) -> None:
+        self.start(f"veil-{host}", host, [str(STATE / f"veil-{host}"), "run", "-c", str(STATE / "veil.yaml")])
+
+    def proxy_is_ready(self, host: str) -> bool:
+        command = f"ip netns exec veil-{host} curl -sf -m 0.5 http://127.0.0.1:8081/readyz"
+        return subprocess.run(command, shell=True, capture_output=True).returncode == 0
+
+    def pools(self, host: str) -> dict:
+        return json.loads(sh(f"ip netns exec veil-{host} curl -sf -m 2 http://127.0.0.1:8081/pools"))
+
+    def start_keepalived(self, host: str, config: Path) -> None:
+        """Runs Keepalived on `host` with a shipped file and the scripts beside it, changed only as an operator would:
+        the addresses are the article's already; the process to watch has the host's own name here, since all hosts
+        share one process table."""
+        home = STATE / host
+        home.mkdir(exist_ok=True)
+        for script in config.parent.glob("*.sh"):
+            target = home / script.name
+            target.write_text(script.read_text().replace("killall -0 veil", f"killall -0 veil-{host}"))
+            target.chmod(0o755)
+        text = config.read_text().replace("/etc/keepalived/", f"{home}/")
+        text = re.sub(r"^(\s*process) veil$", rf"\1 veil-{host}", text, flags=re.M)
+        (home / "keepalived.conf").write_text(text)
+        files = ["-f", f"{home}/keepalived.conf", f"--pid={home}/keepalived.pid", f"--vrrp_pid={home}/vrrp.pid"]
+        command = ["keepalived", "--vrrp", "--dont-fork", "--log-console", "--log-detail", "-s", f"veil-{host}", *files]
+        self.start(f"keepalived-{host}", host, command, inside=False)
+
+    def cut(self, host: str) -> None:
+        sh(f"ip -n veil-switch link set {host} down")
+
+    def mend(self, host: str) -> None:
+        sh(f"ip -n veil-switch link set {host} up")
+
+    def holders(self) -> list[str]:
+        """The proxies whose interface carries the virtual address, whether they can be reached or not."""
+        return [h for h in ("p1", "p2") if f" {VIRTUAL_ADDRESS}/" in sh(f"ip -n veil-{h} -o addr show dev eth0")]
