@@ -1,0 +1,157 @@
+//! What a network is shown of a picture in one pass: a part of it, shrunk, perhaps turned; and the way back.
+
+use fast_image_resize::{
+    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
+    images::{Image, ImageRef},
+};
+use image::{RgbImage, imageops};
+
+use super::DetectError;
+use crate::geometry::{Rect, Size};
+
+/// A part of a picture as shown to a network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct View {
+    /// What is looked at, in whole pixels of the picture, inside it.
+    pub part: Rect,
+    /// The long side of what is shown, in pixels.
+    pub long_side: u32,
+    pub turn: Turn,
+}
+
+/// How the part is turned before it is shown, clockwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Turn {
+    #[default]
+    Upright,
+    Quarter,
+    ThreeQuarters,
+}
+
+impl View {
+    pub fn upright(part: Rect, long_side: u32) -> Self {
+        Self {
+            part,
+            long_side,
+            turn: Turn::Upright,
+        }
+    }
+
+    pub fn turned(self, turn: Turn) -> Self {
+        Self { turn, ..self }
+    }
+
+    /// The size of what is shown.
+    pub fn shown_size(&self) -> Size {
+        let upright = self.upright_size();
+        if self.turn == Turn::Upright {
+            upright
+        } else {
+            upright.turned()
+        }
+    }
+
+    /// The pixels shown: averages over area where the part is shrunk.
+    pub fn shown(&self, picture: &RgbImage) -> Result<RgbImage, DetectError> {
+        let upright = self.resized(picture)?;
+        Ok(match self.turn {
+            Turn::Upright => upright,
+            Turn::Quarter => imageops::rotate90(&upright),
+            Turn::ThreeQuarters => imageops::rotate270(&upright),
+        })
+    }
+
+    /// From pixels of what is shown to pixels of the picture.
+    pub fn to_picture(&self, shown: Rect) -> Rect {
+        let size = self.upright_size();
+        let (width, height) = (size.width as f32, size.height as f32);
+        let upright = match self.turn {
+            Turn::Upright => shown,
+            Turn::Quarter => Rect::new(shown.y, height - shown.right(), shown.height, shown.width),
+            Turn::ThreeQuarters => Rect::new(width - shown.bottom(), shown.x, shown.height, shown.width),
+        };
+        upright
+            .scaled(self.part.width / width, self.part.height / height)
+            .moved(self.part.x, self.part.y)
+    }
+
+    fn upright_size(&self) -> Size {
+        Size::new(self.part.width as u32, self.part.height as u32).scaled_to(self.long_side)
+    }
+
+    fn resized(&self, picture: &RgbImage) -> Result<RgbImage, DetectError> {
+        let size = self.upright_size();
+        // Averaging is right for shrinking; for enlarging it would only repeat pixels.
+        let filter = if size.width as f32 > self.part.width {
+            FilterType::Bilinear
+        } else {
+            FilterType::Box
+        };
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).crop(
+            f64::from(self.part.x),
+            f64::from(self.part.y),
+            f64::from(self.part.width),
+            f64::from(self.part.height),
+        );
+        let failed = |reason: String| DetectError::Resize {
+            width: picture.width(),
+            height: picture.height(),
+            reason,
+        };
+        let source = ImageRef::new(picture.width(), picture.height(), picture.as_raw(), PixelType::U8x3)
+            .map_err(|error| failed(error.to_string()))?;
+        let mut resized = Image::new(size.width, size.height, PixelType::U8x3);
+        Resizer::new()
+            .resize(&source, &mut resized, &options)
+            .map_err(|error| failed(error.to_string()))?;
+        RgbImage::from_raw(size.width, size.height, resized.into_vec())
+            .ok_or_else(|| failed("the result has another size".to_owned()))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use image::Rgb;
+
+    use super::*;
+
+    const PART: Rect = Rect {
+        x: 100.0,
+        y: 50.0,
+        width: 200.0,
+        height: 100.0,
+    };
+
+    #[test]
+    fn every_turn_finds_its_way_back() {
+        // A red field, 20 × 10 pixels of the picture, in a black part.
+        let field = Rect::new(140.0, 70.0, 20.0, 10.0);
+        let picture = RgbImage::from_fn(400, 300, |x, y| {
+            let inside = (140..160).contains(&x) && (70..80).contains(&y);
+            Rgb([if inside { 255 } else { 0 }, 0, 0])
+        });
+        for turn in [Turn::Upright, Turn::Quarter, Turn::ThreeQuarters] {
+            let view = View::upright(PART, 100).turned(turn);
+            let shown = view.shown(&picture).unwrap();
+            assert_eq!(Size::new(shown.width(), shown.height()), view.shown_size());
+            assert_eq!(view.to_picture(bounds(&shown)), field, "{turn:?}");
+        }
+    }
+
+    #[test]
+    fn shrinking_averages_over_area() {
+        let stripes = RgbImage::from_fn(64, 64, |x, _| Rgb([if x % 2 == 0 { 0 } else { 200 }; 3]));
+        let shown = View::upright(Rect::of(Size::new(64, 64)), 8).shown(&stripes).unwrap();
+        assert!(shown.pixels().all(|pixel| pixel.0 == [100; 3]));
+    }
+
+    fn bounds(shown: &RgbImage) -> Rect {
+        shown
+            .enumerate_pixels()
+            .filter(|(_, _, pixel)| pixel.0[0] > 127)
+            .map(|(x, y, _)| Rect::new(x as f32, y as f32, 1.0, 1.0))
+            .reduce(Rect::merged)
+            .unwrap()
+    }
+}
