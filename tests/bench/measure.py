@@ -23,8 +23,8 @@ class Server:
         self.name, self.path = name, path
         output = subprocess.DEVNULL if base_url else subprocess.PIPE
         self.process = subprocess.Popen(
-            [str(part) for part in command], stdout=output, stderr=subprocess.DEVNULL, text=True,
-            start_new_session=True, env={**os.environ, **(env or {})},
+            [str(part) for part in command], stdin=subprocess.PIPE, stdout=output, stderr=subprocess.DEVNULL,
+            text=True, start_new_session=True, env={**os.environ, **(env or {})},
         )
         self.base_url = base_url or self._printed_url()
 
@@ -142,14 +142,15 @@ def need(*commands):
     if missing and os.getuid() == 0 and shutil.which("apt-get"):
         subprocess.run(["apt-get", "update", "-qq"], check=True)
         install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
-        subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
+        # At this run level Debian starts no service because of an installation.
+        subprocess.run(install, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "RUNLEVEL": "1"})
     elif missing:
         sys.exit(f"missing: {', '.join(missing)} (Debian: apt-get install {' '.join(missing)})")
 
 
 def build(binary):
-    """The path of a workspace binary, built first."""
-    subprocess.run(["cargo", "build", "--locked", "--release", "--bin", binary, "--package", binary], cwd=ROOT, check=True)
+    """The path of a workspace binary, built first, as tests/run builds it: one resolution of features for all."""
+    subprocess.run(["cargo", "build", "--locked", "--release", "--workspace", "--all-targets"], cwd=ROOT, check=True)
     return pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release" / binary
 
 

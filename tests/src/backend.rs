@@ -1,5 +1,6 @@
 //! Fake backends: HTTP/1.1 servers in this process that answer as they are told, or fail as they are told.
 
+use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -23,6 +24,8 @@ pub enum Answer {
         status: u16,
         body: Vec<u8>,
     },
+    /// 200 and 1 KiB that begins with the digest of the request's body, see [`digest_line`].
+    Digest,
     /// The answer that follows, but not before this time.
     After(Duration, Box<Answer>),
     /// Nothing, for as long as the backend lives.
@@ -48,7 +51,7 @@ pub struct Received {
 struct Shared {
     script: Box<dyn Fn(&Received) -> Answer + Send + Sync>,
     health: Mutex<Answer>,
-    received: Mutex<Vec<Received>>,
+    received: Mutex<VecDeque<Received>>,
     open: Mutex<Vec<TcpStream>>,
     stopped: Mutex<bool>,
     stopping: Condvar,
@@ -89,9 +92,15 @@ impl Backend {
         *self.shared.health.lock().expect("no holder panics") = answer;
     }
 
-    /// The requests so far whose bodies have arrived, health checks left out.
+    /// The last requests whose bodies have arrived, up to ten thousand, health checks left out.
     pub fn received(&self) -> Vec<Received> {
-        self.shared.received.lock().expect("no holder panics").clone()
+        self.shared
+            .received
+            .lock()
+            .expect("no holder panics")
+            .iter()
+            .cloned()
+            .collect()
     }
 }
 
@@ -155,6 +164,11 @@ pub fn digest(body: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// How [`Answer::Digest`] begins.
+pub fn digest_line(digest: u64) -> String {
+    format!("{digest:016x}\n")
+}
+
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     for stream in listener.incoming().map_while(Result::ok) {
         if *shared.stopped.lock().expect("no holder panics") {
@@ -203,10 +217,15 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
         let body = read_body(&mut reader, &request)?;
         request.body_bytes = body.len();
         request.body_digest = digest(&body);
+        let digest = request.body_digest;
         if !health {
-            shared.received.lock().expect("no holder panics").push(request);
+            let mut received = shared.received.lock().expect("no holder panics");
+            if received.len() == KEPT_REQUESTS {
+                received.pop_front();
+            }
+            received.push_back(request);
         }
-        if !respond(stream, shared, answer)? {
+        if !respond(stream, shared, answer, digest)? {
             return Ok(());
         }
     }
@@ -214,16 +233,20 @@ fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
 }
 
 /// Whether the connection goes on.
-fn respond(mut stream: &TcpStream, shared: &Shared, answer: Answer) -> io::Result<bool> {
+fn respond(mut stream: &TcpStream, shared: &Shared, answer: Answer, digest: u64) -> io::Result<bool> {
     match answer {
         Answer::Whole { status, body } => {
             let head = format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\n\r\n", body.len());
             stream.write_all(&[head.into_bytes(), body].concat())?;
             return Ok(true);
         }
+        Answer::Digest => {
+            let body = format!("{:1024}", digest_line(digest)).into();
+            return respond(stream, shared, Answer::Whole { status: 200, body }, digest);
+        }
         Answer::After(time, answer) => {
             wait(shared, Some(time));
-            return respond(stream, shared, *answer);
+            return respond(stream, shared, *answer, digest);
         }
         Answer::Hang => wait(shared, None),
         Answer::ResetAmidHead => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Le")?,
@@ -300,6 +323,8 @@ fn read_chunks(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
         }
     }
 }
+
+const KEPT_REQUESTS: usize = 10_000;
 
 /// Closes with RST instead of FIN.
 fn reset(stream: TcpStream) {

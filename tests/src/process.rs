@@ -25,7 +25,8 @@ impl Process {
     pub fn start(name: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(binary(name))
             .args(arguments)
-            .stdin(Stdio::null())
+            // Held until the end, so that a process of ours can notice that we are gone.
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use reqwest::blocking::Response;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client;
@@ -73,6 +74,32 @@ impl Veil {
             .get(self.admin_url(path))
             .send()
             .expect("the admin listener answers")
+    }
+
+    /// What `/pools` says of the backend with this address.
+    pub fn backend(&self, address: SocketAddr) -> Value {
+        let found = self
+            .backends()
+            .into_iter()
+            .find(|backend| backend["address"] == address.to_string());
+        found.unwrap_or_else(|| panic!("/pools has no backend {address}"))
+    }
+
+    /// What `/pools` says of the backends of all pools.
+    pub fn backends(&self) -> Vec<Value> {
+        let pools: Vec<Value> = self.admin_get("/pools").json().expect("/pools is a JSON array");
+        pools
+            .iter()
+            .flat_map(|pool| pool["backends"].as_array().expect("a pool has backends").clone())
+            .collect()
+    }
+
+    /// How many backends a request may go to now.
+    pub fn eligible(&self) -> usize {
+        self.backends()
+            .iter()
+            .filter(|backend| backend["standing"] == "eligible")
+            .count()
     }
 
     /// The ids of its worker processes, once there are `count`.

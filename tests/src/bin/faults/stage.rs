@@ -1,0 +1,143 @@
+//! What a row plays on: `veil`, three workers and a backup, all processes.
+
+use std::net::SocketAddr;
+
+use e2e::client;
+use e2e::process::{Process, Signal};
+use e2e::until::{SOON, until};
+use e2e::veil::Veil;
+use serde_json::Value;
+
+pub struct Stage {
+    pub veil: Veil,
+    workers: Vec<FakeWorker>,
+}
+
+/// What `veil` says it did about the faults.
+pub struct Counts {
+    pub retries: u64,
+    pub ejections: u64,
+}
+
+struct FakeWorker {
+    address: SocketAddr,
+    process: Process,
+}
+
+impl Stage {
+    /// With a fault, of the names that `fake-worker --fault` knows, in the first worker.
+    pub fn set(fault: Option<&str>, attempts: u32) -> Self {
+        let flags: Vec<&str> = fault.iter().flat_map(|fault| ["--fault", fault]).collect();
+        let workers: Vec<_> = [&flags[..], &[], &[], &[]]
+            .iter()
+            .map(|flags| FakeWorker::start("127.0.0.1:0", flags))
+            .collect();
+        let veil = Veil::start(&configuration(&workers, attempts));
+        Self { veil, workers }
+    }
+
+    pub fn kill(&mut self, worker: usize) {
+        self.workers[worker].process.signal(Signal::KILL);
+        self.workers[worker].process.exit(SOON);
+    }
+
+    /// Starts a killed worker again, on the address it had.
+    pub fn restart(&mut self, worker: usize) {
+        let address = self.workers[worker].address.to_string();
+        self.workers[worker] = FakeWorker::start(&address, &[]);
+    }
+
+    pub fn signal(&self, worker: usize, signal: Signal) {
+        self.workers[worker].process.signal(signal);
+    }
+
+    pub fn drain(&self, worker: usize) {
+        self.command(&format!("/pools/blur/{}/drain", self.workers[worker].address));
+        until("the drained worker is idle", SOON, || {
+            (self.backend(worker)["in_flight"] == 0).then_some(())
+        });
+    }
+
+    pub fn undrain(&self, worker: usize) {
+        self.command(&format!("/pools/blur/{}/undrain", self.workers[worker].address));
+        self.wait_until_eligible(worker);
+    }
+
+    pub fn wait_until_eligible(&self, worker: usize) {
+        until("the worker is eligible", SOON, || {
+            (self.backend(worker)["standing"] == "eligible").then_some(())
+        });
+    }
+
+    pub fn counts(&self) -> Counts {
+        let metrics = self.veil.admin_get("/metrics").text().expect("metrics are text");
+        Counts {
+            retries: sum(&metrics, "veil_retries_total{"),
+            ejections: sum(&metrics, "veil_backend_ejections_total{"),
+        }
+    }
+
+    fn backend(&self, worker: usize) -> Value {
+        self.veil.backend(self.workers[worker].address)
+    }
+
+    fn command(&self, path: &str) {
+        let answer = client()
+            .post(self.veil.admin_url(path))
+            .send()
+            .expect("the admin listener answers");
+        assert!(answer.status().is_success(), "{path} answers {}", answer.status());
+    }
+}
+
+impl FakeWorker {
+    fn start(address: &str, flags: &[&str]) -> Self {
+        let process = Process::start(
+            "fake-worker",
+            &[&["--listen", address, "--work-ms", "20"], flags].concat(),
+        );
+        let address = process
+            .stdout
+            .wait_for("its address", |line| line.split_once("http://")?.1.parse().ok());
+        Self { address, process }
+    }
+}
+
+fn configuration(workers: &[FakeWorker], attempts: u32) -> String {
+    let backends: String = workers
+        .iter()
+        .enumerate()
+        .map(|(number, worker)| {
+            format!(
+                "      - {{ address: {}, max_fails: 2, fail_timeout: 2s, backup: {} }}\n",
+                worker.address,
+                number == 3
+            )
+        })
+        .collect();
+    format!(
+        "version: 1
+listeners: {{ public: {{ address: 127.0.0.1:0 }} }}
+admin: {{ address: 127.0.0.1:0 }}
+routes:
+  - match: {{ path_prefix: / }}
+    pool: blur
+    idempotent: true
+    retry: {{ attempts: {attempts}, retry_on: [timeout, 500, 502, 503, 504] }}
+pools:
+  blur:
+    select: {{ round_robin: {{}} }}
+    backends:
+{backends}    health: {{ path: /health, interval: 500ms, timeout: 500ms, rise: 1, fall: 2 }}
+    timeouts: {{ connect: 1s, send: 2s, read: 2s }}
+"
+    )
+}
+
+/// The sum of a metric over all its labels.
+fn sum(metrics: &str, name: &str) -> u64 {
+    let samples = metrics.lines().filter(|line| line.starts_with(name));
+    samples
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+        .sum::<f64>() as u64
+}
