@@ -174,6 +174,72 @@ impl fmt::Display for Ratio {
     }
 }
 
+/// So many in a time: `10/s`, `600/m`, `100/h`, `5/10s`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    count: u32,
+    per: Duration,
+}
+
+impl Rate {
+    pub const fn per_second(count: u32) -> Self {
+        Self {
+            count,
+            per: Duration::from_secs(1),
+        }
+    }
+
+    pub const fn count(self) -> u32 {
+        self.count
+    }
+
+    pub const fn per(self) -> time::Duration {
+        self.per.get()
+    }
+
+    /// How many that makes over another time.
+    pub fn over(self, time: time::Duration) -> f64 {
+        f64::from(self.count) * time.as_secs_f64() / self.per().as_secs_f64()
+    }
+}
+
+impl FromStr for Rate {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let malformed = || UnitError::Rate(text.to_owned());
+        let (count, per) = text.split_once('/').ok_or_else(malformed)?;
+        let count = count
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| count.parse().ok())
+            .flatten();
+        let one = if per.starts_with(|c: char| c.is_ascii_digit()) {
+            ""
+        } else {
+            "1"
+        };
+        let per: Duration = format!("{one}{per}").parse().map_err(|_| malformed())?;
+        if per.get().is_zero() {
+            return Err(malformed());
+        }
+        Ok(Self {
+            count: count.ok_or_else(malformed)?,
+            per,
+        })
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let per = self.per.to_string();
+        let alone = per
+            .strip_prefix('1')
+            .filter(|unit| !unit.contains(|c: char| c.is_ascii_digit()));
+        write!(f, "{}/{}", self.count, alone.unwrap_or(&per))
+    }
+}
+
 /// A network, `10.0.0.0/8` or `fd00::/8`; an address alone stands for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cidr(IpNet);
@@ -224,6 +290,8 @@ pub enum UnitError {
     ByteSize(String),
     #[error("{0:?} is not a share; write 20% or 0.2, at least 0% and at most 100%")]
     Ratio(String),
+    #[error("{0:?} is not a rate; write a whole number and a time, such as 10/s or 100/m")]
+    Rate(String),
     #[error("{0:?} is not a network; write 10.0.0.0/8, fd00::/8 or one address")]
     Cidr(String),
     #[error("{written:?} has bits set behind its prefix; write {meant}")]
@@ -280,7 +348,7 @@ macro_rules! deserialize_from_str {
     )*};
 }
 
-deserialize_from_str!(Duration, ByteSize, Ratio, Cidr);
+deserialize_from_str!(Duration, ByteSize, Ratio, Rate, Cidr);
 
 #[cfg(test)]
 mod tests {
@@ -347,6 +415,22 @@ mod tests {
         assert_eq!(Ratio::from_percent(7).to_string(), "7%");
         for text in ["120%", "-1%", "20", "NaN", "inf", "%"] {
             assert!(text.parse::<Ratio>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reads_a_rate_by_the_second_and_by_other_times() {
+        for (text, count, seconds) in [("10/s", 10, 1), ("600/m", 600, 60), ("1/10s", 1, 10), ("0/h", 0, 3_600)] {
+            let rate: Rate = text.parse().unwrap();
+            assert_eq!((rate.count(), rate.per().as_secs()), (count, seconds), "{text}");
+            assert_eq!(rate.to_string(), text);
+        }
+        assert_eq!(
+            "600/m".parse::<Rate>().unwrap().over(time::Duration::from_secs(3)),
+            30.0
+        );
+        for text in ["", "10", "10/", "/s", "+1/s", "10/0s", "10/week", "1.5/s", "10 / s"] {
+            assert!(text.parse::<Rate>().is_err(), "{text}");
         }
     }
 
