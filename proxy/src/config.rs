@@ -12,7 +12,9 @@ use crate::admin::AdminConfig;
 use crate::body::BodyConfig;
 use crate::diagnostic::{Diagnostic, suggest};
 use crate::document::{Document, Path, Step, steps};
+use crate::filter::FilterConfig;
 use crate::pool::PoolConfig;
+use crate::retry::BudgetConfig;
 use crate::route::RouteConfig;
 use crate::server::{ListenerConfig, ShutdownConfig};
 
@@ -26,6 +28,7 @@ pub struct Config {
     pub routes: Vec<RouteConfig>,
     pub pools: BTreeMap<String, PoolConfig>,
     pub body: BodyConfig,
+    pub retry_budget: BudgetConfig,
     pub shutdown: ShutdownConfig,
 }
 
@@ -113,8 +116,8 @@ impl Check {
     fn all(&mut self, config: &Config) {
         self.version();
         self.listeners(config);
-        for (index, route) in config.routes.iter().enumerate() {
-            self.route(index, route);
+        for index in 0..config.routes.len() {
+            self.route(index, &config.routes);
         }
         for (name, pool) in &config.pools {
             self.pool(name, pool);
@@ -154,15 +157,38 @@ impl Check {
         }
     }
 
-    fn route(&mut self, index: usize, route: &RouteConfig) {
-        let Some(pool) = &route.pool else { return };
-        if self.pool_names.contains(pool) {
-            return;
+    fn route(&mut self, index: usize, routes: &[RouteConfig]) {
+        let route = &routes[index];
+        let owner = format!("route {:?}", route.name());
+        let at = steps!["routes", index];
+        if let Some(earlier) = routes[..index]
+            .iter()
+            .find(|earlier| earlier.r#match.hides(&route.r#match))
+        {
+            let what = format!(
+                "{owner} is never reached: route {:?} takes the same requests",
+                earlier.name()
+            );
+            self.report(
+                &at,
+                &what,
+                Some("take one of them out, or let them differ in host, path or methods".to_owned()),
+            );
         }
-        let what = format!("route {:?} uses pool {pool:?}, which is not defined", route.name());
-        let help = suggest("defined pools", pool, self.pool_names.iter().map(String::as_str))
-            .unwrap_or_else(|| "define it under pools".to_owned());
-        self.report(&steps!["routes", index, "pool"], &what, Some(help));
+        match &route.pool {
+            Some(pool) if self.pool_names.contains(pool) => {}
+            Some(pool) => {
+                let what = format!("{owner} uses pool {pool:?}, which is not defined");
+                let help = suggest("defined pools", pool, self.pool_names.iter().map(String::as_str))
+                    .unwrap_or_else(|| "define it under pools".to_owned());
+                self.report(&steps!["routes", index, "pool"], &what, Some(help));
+            }
+            None if route.filters.iter().any(FilterConfig::always_answers) || self.document.lost(&at) => {}
+            None => {
+                let help = "give it a pool, or a filter that answers: respond or redirect".to_owned();
+                self.report(&at, &format!("{owner} leads nowhere"), Some(help));
+            }
+        }
     }
 
     fn pool(&mut self, name: &str, pool: &PoolConfig) {

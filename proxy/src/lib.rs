@@ -6,6 +6,11 @@ pub mod units;
 
 pub mod diagnostic;
 pub mod document;
+pub mod path;
+
+pub mod request;
+
+pub mod problem;
 
 pub mod body;
 

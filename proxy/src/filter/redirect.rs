@@ -1,0 +1,69 @@
+//! Sends the client elsewhere. Nginx: `return 308 https://$host$request_uri`.
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use pingora::http::RequestHeader;
+use serde::{Deserialize, Deserializer, de};
+
+use super::template::Template;
+use super::{Filter, Verdict};
+use crate::problem;
+use crate::request::RequestCtx;
+
+/// `redirect: { to: "https://$host$request_uri" }`, with 308 unless told otherwise: unlike 301 it keeps method and body.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redirect {
+    to: Template,
+    #[serde(default = "permanent", deserialize_with = "redirecting_status")]
+    status: StatusCode,
+}
+
+impl Filter for Redirect {
+    fn on_request(&self, request: &mut RequestHeader, ctx: &RequestCtx) -> Verdict {
+        let Ok(location) = HeaderValue::try_from(self.to.render(request, ctx)) else {
+            return Verdict::Refuse(problem::BAD_REQUEST);
+        };
+        let mut answer = http::Response::new(Bytes::new());
+        *answer.status_mut() = self.status;
+        answer.headers_mut().insert(header::LOCATION, location);
+        answer.headers_mut().insert(header::CONTENT_LENGTH, 0.into());
+        Verdict::Answer(Box::new(answer))
+    }
+}
+
+fn permanent() -> StatusCode {
+    StatusCode::PERMANENT_REDIRECT
+}
+
+fn redirecting_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StatusCode, D::Error> {
+    let status = u16::deserialize(deserializer)?;
+    StatusCode::from_u16(status)
+        .ok()
+        .filter(|_| matches!(status, 301 | 302 | 303 | 307 | 308))
+        .ok_or_else(|| de::Error::custom(format!("{status} does not redirect; write 301, 302, 303, 307 or 308")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::filter::testing::{ctx, filter, request};
+
+    #[test]
+    fn sends_the_client_to_the_same_place_over_tls() {
+        let redirect: Redirect = filter("{ to: 'https://$host$request_uri' }");
+        let mut request = request("POST", "/v1/blur?effect=solid", &[("host", "example.com:80")]);
+        let Verdict::Answer(answer) = redirect.on_request(&mut request, &ctx("192.0.2.1")) else {
+            panic!("a redirect answers");
+        };
+        assert_eq!(answer.status(), 308);
+        assert_eq!(answer.headers()["location"], "https://example.com/v1/blur?effect=solid");
+    }
+
+    #[test]
+    fn refuses_a_status_that_does_not_redirect() {
+        assert!(serde_yaml::from_str::<Redirect>("{ to: /, status: 200 }").is_err());
+    }
+}

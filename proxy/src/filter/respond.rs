@@ -1,0 +1,106 @@
+//! A fixed answer. Nginx: `return 404 "text"`.
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use pingora::http::RequestHeader;
+use serde::{Deserialize, Deserializer, de};
+
+use super::{Filter, Verdict};
+use crate::request::RequestCtx;
+
+/// `respond: { status: 404, body: "nothing here\n" }`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Respond {
+    #[serde(deserialize_with = "final_status")]
+    status: StatusCode,
+    #[serde(default)]
+    body: String,
+    #[serde(default = "plain_text", deserialize_with = "header_value")]
+    content_type: HeaderValue,
+}
+
+impl Filter for Respond {
+    fn on_request(&self, _request: &mut RequestHeader, _ctx: &RequestCtx) -> Verdict {
+        let mut answer = http::Response::new(Bytes::from(self.body.clone()));
+        *answer.status_mut() = self.status;
+        if !self.body.is_empty() {
+            answer
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, self.content_type.clone());
+        }
+        if !matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            answer
+                .headers_mut()
+                .insert(header::CONTENT_LENGTH, self.body.len().into());
+        }
+        Verdict::Answer(Box::new(answer))
+    }
+}
+
+fn plain_text() -> HeaderValue {
+    HeaderValue::from_static("text/plain; charset=utf-8")
+}
+
+fn final_status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StatusCode, D::Error> {
+    let status = u16::deserialize(deserializer)?;
+    StatusCode::from_u16(status)
+        .ok()
+        .filter(|_| (200..=599).contains(&status))
+        .ok_or_else(|| {
+            de::Error::custom(format!(
+                "{status} does not end a request; write a status from 200 to 599"
+            ))
+        })
+}
+
+fn header_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HeaderValue, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    HeaderValue::from_str(&text).map_err(|_| {
+        de::Error::custom(format!(
+            "{text:?} cannot stand in a header; write visible characters only"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::filter::testing::{ctx, filter, request};
+
+    fn answer(yaml: &str) -> http::Response<Bytes> {
+        match filter::<Respond>(yaml).on_request(&mut request("GET", "/", &[]), &ctx("192.0.2.1")) {
+            Verdict::Answer(answer) => *answer,
+            verdict => panic!("{verdict:?}"),
+        }
+    }
+
+    #[test]
+    fn answers_with_what_it_was_told() {
+        let answer = answer("{ status: 404, body: nothing here }");
+        assert_eq!(answer.status(), 404);
+        assert_eq!(answer.headers()["content-type"], "text/plain; charset=utf-8");
+        assert_eq!(answer.headers()["content-length"], "12");
+        assert_eq!(answer.body(), "nothing here");
+    }
+
+    #[test]
+    fn an_answer_without_content_has_no_length() {
+        assert!(answer("{ status: 204 }").headers().is_empty());
+        assert_eq!(answer("{ status: 200 }").headers()["content-length"], "0");
+    }
+
+    #[test]
+    fn refuses_what_would_not_end_the_request() {
+        for text in [
+            "{ status: 101 }",
+            "{ status: 99 }",
+            "{ status: 600 }",
+            "{ status: 200, content_type: \"a\\nb\" }",
+        ] {
+            assert!(serde_yaml::from_str::<Respond>(text).is_err(), "{text}");
+        }
+    }
+}
