@@ -1,6 +1,7 @@
 //! The configuration file as a whole: composes the parts' structs, and checks what the parts cannot know of each other.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
@@ -88,7 +89,9 @@ pub fn load(source: &Source) -> Result<Config, Vec<Diagnostic>> {
 pub fn parse(file: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
     let mut document = Document::parse(file, text).map_err(|mistake| vec![mistake])?;
     let pool_names = keys(&document, "pools");
-    let (config, mistakes) = document.read::<Config>();
+    let mut mistakes = document.interpolate(|name| env::var(name).ok());
+    let (config, more) = document.read::<Config>();
+    mistakes.extend(more);
     let mut check = Check {
         document,
         pool_names,

@@ -2,11 +2,11 @@
 //!
 //! The modules, each of which knows only those above it:
 
+pub mod path;
 pub mod units;
 
 pub mod diagnostic;
 pub mod document;
-pub mod path;
 
 pub mod request;
 
