@@ -1,15 +1,16 @@
 //! Fake backends: HTTP/1.1 servers in this process that answer as they are told, or fail as they are told.
 
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 use serde_json::json;
+
+pub use crate::received::{Received, digest};
 
 /// Listens until dropped. `/health` is answered as healthy unless [`Backend::answer_health`] says otherwise.
 pub struct Backend {
@@ -37,15 +38,6 @@ pub enum Answer {
     ResetAmidHead,
     /// A reset after a head that promises more than the first bytes of a body.
     ResetAmidAnswer,
-}
-
-/// A request as it arrived. Of the body only what tests compare.
-#[derive(Clone, Debug)]
-pub struct Received {
-    pub line: String,
-    pub headers: Vec<(String, String)>,
-    pub body_bytes: usize,
-    pub body_digest: u64,
 }
 
 struct Shared {
@@ -89,29 +81,23 @@ impl Backend {
     }
 
     pub fn answer_health(&self, answer: Answer) {
-        *self.shared.health.lock().expect("no holder panics") = answer;
+        *lock(&self.shared.health) = answer;
     }
 
     /// The last requests whose bodies have arrived, up to ten thousand, health checks left out.
     pub fn received(&self) -> Vec<Received> {
-        self.shared
-            .received
-            .lock()
-            .expect("no holder panics")
-            .iter()
-            .cloned()
-            .collect()
+        lock(&self.shared.received).iter().cloned().collect()
     }
 }
 
 impl Drop for Backend {
     /// From here on connections are refused, and the open ones are reset.
     fn drop(&mut self) {
-        *self.shared.stopped.lock().expect("no holder panics") = true;
+        *lock(&self.shared.stopped) = true;
         self.shared.stopping.notify_all();
         // Wakes the accepting thread, which then closes its listener.
         let _ = TcpStream::connect(self.address);
-        for stream in self.shared.open.lock().expect("no holder panics").drain(..) {
+        for stream in lock(&self.shared.open).drain(..) {
             reset(stream);
         }
     }
@@ -146,24 +132,6 @@ impl Answer {
     }
 }
 
-impl Received {
-    pub fn path(&self) -> &str {
-        self.line.split(' ').nth(1).unwrap_or_default()
-    }
-
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let header = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
-        header.map(|(_, value)| value.as_str())
-    }
-}
-
-/// The digest that [`Received::body_digest`] has for this body.
-pub fn digest(body: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    body.hash(&mut hasher);
-    hasher.finish()
-}
-
 /// How [`Answer::Digest`] begins.
 pub fn digest_line(digest: u64) -> String {
     format!("{digest:016x}\n")
@@ -171,159 +139,109 @@ pub fn digest_line(digest: u64) -> String {
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     for stream in listener.incoming().map_while(Result::ok) {
-        if *shared.stopped.lock().expect("no holder panics") {
+        if *lock(&shared.stopped) {
             return;
         }
         let shared = Arc::clone(shared);
         thread::spawn(move || {
-            let watched = stream.try_clone().expect("a socket can be shared");
-            shared.open.lock().expect("no holder panics").push(watched);
-            // An error is the other side's going away, which is its right.
-            let _ = serve(&stream, &shared);
             let peer = stream.peer_addr().ok();
-            shared
-                .open
-                .lock()
-                .expect("no holder panics")
-                .retain(|open| open.peer_addr().ok() != peer);
+            lock(&shared.open).push(stream.try_clone().expect("a socket can be shared"));
+            // An error is the other side's going away, which is its right.
+            let _ = shared.serve(&stream);
+            lock(&shared.open).retain(|open| open.peer_addr().ok() != peer);
         });
     }
 }
 
-/// Answers requests on one connection until it ends.
-fn serve(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    while let Some(mut request) = read_head(&mut reader)? {
-        let health = request.path() == "/health";
-        let answer = match health {
-            true => shared.health.lock().expect("no holder panics").clone(),
-            false => (shared.script)(&request),
-        };
-        if let Answer::ResetBeforeBody = answer {
-            return set_socket_linger(stream, Some(Duration::ZERO)).map_err(Into::into);
-        }
-        if request.header("expect").is_some() {
-            (&*stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
-        }
-        if let Answer::ResetAmidBody = answer {
-            let half = request
-                .header("content-length")
-                .and_then(|length| length.parse::<u64>().ok())
-                .unwrap_or(2)
-                / 2;
-            io::copy(&mut (&mut reader).take(half.max(1)), &mut io::sink())?;
-            return set_socket_linger(stream, Some(Duration::ZERO)).map_err(Into::into);
-        }
-        let body = read_body(&mut reader, &request)?;
-        request.body_bytes = body.len();
-        request.body_digest = digest(&body);
-        let digest = request.body_digest;
-        if !health {
-            let mut received = shared.received.lock().expect("no holder panics");
-            if received.len() == KEPT_REQUESTS {
-                received.pop_front();
+impl Shared {
+    /// Answers requests on one connection until the other side ends it, or a fault does.
+    fn serve(&self, stream: &TcpStream) -> io::Result<()> {
+        let mut reader = BufReader::new(stream);
+        loop {
+            let Some(mut request) = Received::read_head(&mut reader)? else {
+                return Ok(());
+            };
+            let answer = self.decide(&request);
+            if let Answer::ResetBeforeBody = answer {
+                break;
             }
-            received.push_back(request);
+            if request.header("expect").is_some() {
+                (&*stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            }
+            if let Answer::ResetAmidBody = answer {
+                let half = (request.content_length() / 2).max(1) as u64;
+                io::copy(&mut (&mut reader).take(half), &mut io::sink())?;
+                break;
+            }
+            request.read_body(&mut reader)?;
+            let digest = request.body_digest;
+            self.remember(request);
+            if !self.respond(stream, answer, digest)? {
+                break;
+            }
         }
-        if !respond(stream, shared, answer, digest)? {
-            return Ok(());
+        set_socket_linger(stream, Some(Duration::ZERO)).map_err(Into::into)
+    }
+
+    fn decide(&self, request: &Received) -> Answer {
+        match request.path() {
+            HEALTH => lock(&self.health).clone(),
+            _ => (self.script)(request),
         }
     }
-    Ok(())
-}
 
-/// Whether the connection goes on.
-fn respond(mut stream: &TcpStream, shared: &Shared, answer: Answer, digest: u64) -> io::Result<bool> {
-    match answer {
-        Answer::Whole { status, body } => {
-            let head = format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\n\r\n", body.len());
-            stream.write_all(&[head.into_bytes(), body].concat())?;
-            return Ok(true);
-        }
-        Answer::Digest => {
-            let body = format!("{:1024}", digest_line(digest)).into();
-            return respond(stream, shared, Answer::Whole { status: 200, body }, digest);
-        }
-        Answer::After(time, answer) => {
-            wait(shared, Some(time));
-            return respond(stream, shared, *answer, digest);
-        }
-        Answer::Hang => wait(shared, None),
-        Answer::ResetAmidHead => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Le")?,
-        Answer::ResetAmidAnswer => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegun")?,
-        Answer::ResetBeforeBody | Answer::ResetAmidBody | Answer::ResetAfterBody => {}
-    }
-    set_socket_linger(stream, Some(Duration::ZERO))?;
-    Ok(false)
-}
-
-/// Until the time is over, or the backend is dropped.
-fn wait(shared: &Shared, time: Option<Duration>) {
-    let deadline = time.map(|time| Instant::now() + time);
-    let mut stopped = shared.stopped.lock().expect("no holder panics");
-    while !*stopped {
-        let left = deadline.map_or(Duration::MAX, |deadline| {
-            deadline.saturating_duration_since(Instant::now())
-        });
-        if left.is_zero() {
+    fn remember(&self, request: Received) {
+        if request.path() == HEALTH {
             return;
         }
-        stopped = match deadline {
-            Some(_) => shared.stopping.wait_timeout(stopped, left).expect("no holder panics").0,
-            None => shared.stopping.wait(stopped).expect("no holder panics"),
-        };
-    }
-}
-
-fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Received>> {
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 {
-            return Ok(None);
+        let mut received = lock(&self.received);
+        if received.len() == KEPT_REQUESTS {
+            received.pop_front();
         }
-        match line.trim_end() {
-            "" => break,
-            line => lines.push(line.to_owned()),
+        received.push_back(request);
+    }
+
+    /// Whether the connection goes on; it is reset otherwise.
+    fn respond(&self, mut stream: &TcpStream, answer: Answer, digest: u64) -> io::Result<bool> {
+        match answer {
+            Answer::Whole { status, body } => {
+                let head = format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\n\r\n", body.len());
+                stream.write_all(&[head.into_bytes(), body].concat())?;
+                return Ok(true);
+            }
+            Answer::Digest => {
+                let body = format!("{:1024}", digest_line(digest)).into();
+                return self.respond(stream, Answer::Whole { status: 200, body }, digest);
+            }
+            Answer::After(time, answer) => {
+                self.wait(time);
+                return self.respond(stream, *answer, digest);
+            }
+            Answer::Hang => self.wait(FOREVER),
+            Answer::ResetAmidHead => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Le")?,
+            Answer::ResetAmidAnswer => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegun")?,
+            Answer::ResetBeforeBody | Answer::ResetAmidBody | Answer::ResetAfterBody => {}
         }
+        Ok(false)
     }
-    let headers = lines.iter().skip(1).filter_map(|line| line.split_once(": "));
-    let headers = headers.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    Ok(lines.first().map(|line| Received {
-        line: line.clone(),
-        headers,
-        body_bytes: 0,
-        body_digest: digest(&[]),
-    }))
-}
 
-fn read_body(reader: &mut impl BufRead, request: &Received) -> io::Result<Vec<u8>> {
-    if request.header("transfer-encoding").is_some() {
-        return read_chunks(reader);
-    }
-    let length = request
-        .header("content-length")
-        .and_then(|length| length.parse().ok())
-        .unwrap_or(0);
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    Ok(body)
-}
-
-fn read_chunks(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let size = u64::from_str_radix(line.trim_end(), 16).map_err(io::Error::other)?;
-        reader.take(size).read_to_end(&mut body)?;
-        reader.read_line(&mut line)?;
-        if size == 0 {
-            return Ok(body);
-        }
+    /// Until the time is over, or the backend is dropped.
+    fn wait(&self, time: Duration) {
+        let stopped = lock(&self.stopped);
+        drop(
+            self.stopping
+                .wait_timeout_while(stopped, time, |stopped| !*stopped)
+                .expect("no holder panics"),
+        );
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no holder panics")
+}
+
+const HEALTH: &str = "/health";
+const FOREVER: Duration = Duration::from_secs(1 << 32);
 const KEPT_REQUESTS: usize = 10_000;
 
 /// Closes with RST instead of FIN.

@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 use image::imageops::FilterType;
 
 use crate::picture::{astronaut, jpeg, png, webp};
+use crate::random::Random;
 
 /// The input of this number: cut short, with bytes changed, moved, doubled or left out, with absurd dimensions, or noise.
 pub fn malformed(number: u64) -> Vec<u8> {
-    let mut random = Random(number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut random = Random::new(number);
     let originals = &*ORIGINALS;
     let original = &originals[random.below(originals.len())];
     let mut bytes = original.clone();
@@ -75,26 +76,6 @@ fn crc32(bytes: &[u8]) -> u32 {
         })
     });
     !whole
-}
-
-/// Xorshift64 (Marsaglia 2003): enough variety, no dependency, the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
-    fn byte(&mut self) -> u8 {
-        (self.next() >> 32) as u8
-    }
 }
 
 #[cfg(test)]

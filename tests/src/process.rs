@@ -144,10 +144,14 @@ fn status_of(id: u32) -> Option<(u32, char)> {
     Some((fields.next()?.parse().ok()?, state))
 }
 
-/// Where the workspace's binaries are: beside the folder of this test's executable.
+/// Where the workspace's binaries are: beside this one, or above the folder `deps` of a test.
 fn binary(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a running test has a path");
-    let folder = test.ancestors().nth(2).expect("cargo runs tests from PROFILE/deps");
+    let here = std::env::current_exe().expect("a running program has a path");
+    let folder = here
+        .ancestors()
+        .skip(1)
+        .find(|folder| !folder.ends_with("deps"))
+        .expect("cargo builds into a folder");
     let path = folder.join(name);
     assert!(
         path.exists(),

@@ -8,6 +8,7 @@ use reqwest::blocking::Response;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::backend::Backend;
 use crate::client;
 use crate::process::{Lines, Process};
 use crate::until::{SOON, until};
@@ -127,6 +128,18 @@ pub fn configuration(pool: &str) -> String {
          admin: {{ address: 127.0.0.1:0 }}\n\
          routes: [{{ match: {{ path_prefix: / }}, pool: blur }}]\n\
          pools: {{ blur: {pool} }}\n"
+    )
+}
+
+/// A pool over these backends, each in turn, for [`configuration`].
+pub fn round_robin(backends: &[&Backend]) -> String {
+    let backends: Vec<String> = backends
+        .iter()
+        .map(|backend| format!("{{ address: {} }}", backend.address))
+        .collect();
+    format!(
+        "{{ select: {{ round_robin: {{}} }}, backends: [{}] }}",
+        backends.join(", ")
     )
 }
 

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use e2e::backend::{digest, digest_line};
+use e2e::random::Random;
 use e2e::until::until;
 
 pub struct Load {
@@ -198,14 +199,8 @@ fn judge(answer: &[u8], body: &[u8]) -> Outcome {
 
 /// Bytes that do not repeat, so that a piece lost or doubled on the way shows in the digest.
 fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut byte = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state as u8
-    };
-    (0..length).map(|_| byte()).collect()
+    let mut random = Random::new(length as u64);
+    (0..length).map(|_| random.byte()).collect()
 }
 
 /// Enough for the steady rate even while each upload waits for a timeout.
