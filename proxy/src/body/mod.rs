@@ -1,5 +1,9 @@
 //! The request body: read under limits, kept, and sent again where the first backend fails.
 
+mod framing;
+
+pub use framing::{HeadLimits, Violation, Watch};
+
 use serde::Deserialize;
 
 use crate::units::ByteSize;

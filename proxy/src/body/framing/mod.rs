@@ -1,0 +1,10 @@
+//! Strict HTTP/1 framing (RFC 9112), checked on the wire before Pingora reads a byte: what two readers could take for
+//! two different requests is refused, never repaired.
+
+mod chunked;
+mod head;
+mod violation;
+mod wire;
+
+pub use violation::Violation;
+pub use wire::{HeadLimits, Watch};

@@ -1,0 +1,470 @@
+//! The client's stream, watched: no head reaches Pingora before it is whole and checked, no byte of a body before its
+//! framing is. Bytes of the next request stay here until Pingora comes to read them, so that pipelined requests are
+//! answered in order and none is read as part of another.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Buf, Bytes, BytesMut};
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::tls::SslDigest;
+use pingora::protocols::{
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
+    UniqueID, UniqueIDType,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+use super::Violation;
+use super::chunked::Chunked;
+use super::head::{self, BodyEnd, Head};
+use crate::problem::{self, Problem};
+
+/// What a request's head has to keep to.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// Bytes; a longer head is refused with 431. Nginx: `large_client_header_buffers`.
+    pub max_size: usize,
+    /// From a head's first byte to its last: 408. Nginx: `client_header_timeout`.
+    pub deadline: Duration,
+}
+
+/// The watch over all HTTP/1 streams of a listener.
+pub struct Watch {
+    limits: HeadLimits,
+    refused: AtomicU64,
+}
+
+impl Watch {
+    pub fn new(limits: HeadLimits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            refused: AtomicU64::new(0),
+        })
+    }
+
+    /// The same stream, with nothing on it but well-framed HTTP/1 requests.
+    pub fn over(self: &Arc<Self>, stream: Stream) -> Stream {
+        Box::new(Wire {
+            inner: stream,
+            state: State::BETWEEN,
+            asks_upgrade: false,
+            pending: BytesMut::new(),
+            timer: None,
+            watch: Arc::clone(self),
+        })
+    }
+
+    /// How many heads were refused before any route saw them.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+/// A client's stream under watch.
+struct Wire {
+    inner: Stream,
+    state: State,
+    /// The request at hand may turn the connection into another protocol's.
+    asks_upgrade: bool,
+    /// Read from the client, not yet by Pingora.
+    pending: BytesMut,
+    timer: Option<Pin<Box<Sleep>>>,
+    watch: Arc<Watch>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Between messages: a head is gathered in `pending`, whose first `seen` bytes do not end it. One empty line before
+    /// a request is a habit of old clients (RFC 9112, section 2.2).
+    Head {
+        seen: usize,
+        skipped_line: bool,
+    },
+    /// A head that passed; so many bytes of it are still to be read by Pingora.
+    Pass {
+        left: usize,
+        body: Body,
+    },
+    Body(Body),
+    /// No longer HTTP: nothing is checked.
+    Open,
+    /// The client broke the rules; these words, and the end.
+    Refuse {
+        words: Bytes,
+    },
+    /// The connection is being closed while the client may still be sending.
+    Linger,
+    /// A body broke the rules; its reader is told, again and again.
+    Broken(Violation),
+}
+
+impl State {
+    const BETWEEN: Self = Self::Head {
+        seen: 0,
+        skipped_line: false,
+    };
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Body {
+    /// Bytes left.
+    Counted(u64),
+    Chunked(Chunked),
+}
+
+impl Wire {
+    /// Hands on bytes of a body, out of `pending` first, and keeps back what comes after its end.
+    fn poll_body(&mut self, mut body: Body, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        if self.pending.is_empty() {
+            ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        } else {
+            let length = self.pending.len().min(buf.remaining());
+            buf.put_slice(&self.pending[..length]);
+            self.pending.advance(length);
+        }
+        let fresh = &buf.filled()[before..];
+        let end = match &mut body {
+            Body::Counted(left) => {
+                let passed = (*left).min(fresh.len() as u64);
+                *left -= passed;
+                (*left == 0).then_some(passed as usize)
+            }
+            Body::Chunked(chunked) => match chunked.pass(fresh) {
+                Ok(end) => end,
+                Err(violation) => {
+                    buf.set_filled(before);
+                    self.state = State::Broken(violation);
+                    return Poll::Ready(Err(violation.into()));
+                }
+            },
+        };
+        let Some(end) = end else {
+            self.state = State::Body(body);
+            return Poll::Ready(Ok(()));
+        };
+        if end < fresh.len() {
+            // Out of `pending` these bytes came in one piece with what is left there, so they go before it.
+            let mut next = BytesMut::from(&fresh[end..]);
+            next.extend_from_slice(&self.pending);
+            self.pending = next;
+            buf.set_filled(before + end);
+        }
+        self.state = State::BETWEEN;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Gathers a head. Ready when it passed, or was refused, or the client left.
+    fn poll_head(
+        &mut self,
+        mut seen: usize,
+        mut skipped_line: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Gathered>> {
+        loop {
+            if !skipped_line && self.pending.starts_with(b"\r\n") {
+                self.pending.advance(2);
+                (seen, skipped_line) = (0, true);
+            }
+            match head_end(&self.pending, seen) {
+                Ok(Some(end)) => return Poll::Ready(Ok(self.pass_head(end))),
+                Ok(None) if self.pending.len() > self.watch.limits.max_size => {
+                    return Poll::Ready(Ok(self.refuse(problem::HEAD_TOO_LARGE, "its head is too long")));
+                }
+                Ok(None) => seen = self.pending.len(),
+                Err(violation) => return Poll::Ready(Ok(self.refuse(violation.problem(), violation))),
+            }
+            self.state = State::Head { seen, skipped_line };
+            if !self.pending.is_empty() {
+                let deadline = self.watch.limits.deadline;
+                let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(deadline)));
+                if timer.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Ok(self.refuse(problem::REQUEST_TIMEOUT, "its head takes too long")));
+                }
+            }
+            if ready!(self.poll_fill(cx))? == 0 {
+                return Poll::Ready(Ok(Gathered::Left));
+            }
+        }
+    }
+
+    fn pass_head(&mut self, end: usize) -> Gathered {
+        self.timer = None;
+        match head::check(&self.pending[..end]) {
+            Ok(Head { body_end, asks_upgrade }) => {
+                self.asks_upgrade = asks_upgrade;
+                let body = match body_end {
+                    BodyEnd::After(length) => Body::Counted(length),
+                    BodyEnd::LastChunk => Body::Chunked(Chunked::new()),
+                };
+                self.state = State::Pass { left: end, body };
+                Gathered::Head
+            }
+            Err(violation) => self.refuse(violation.problem(), violation),
+        }
+    }
+
+    fn refuse(&mut self, problem: Problem, why: impl fmt::Display) -> Gathered {
+        self.watch.refused.fetch_add(1, Ordering::Relaxed);
+        let client = self
+            .inner
+            .get_socket_digest()
+            .and_then(|digest| digest.peer_addr().map(ToString::to_string));
+        tracing::debug!(client, status = problem.status.as_u16(), "request refused: {why}");
+        self.timer = Some(Box::pin(sleep(LINGER)));
+        self.state = State::Refuse {
+            words: problem.last_words().into(),
+        };
+        Gathered::Refused
+    }
+
+    /// While Pingora waits for an answer it probes, one byte wide, whether the client is still there. What the client
+    /// sends meanwhile is its next request; it stays here, and the probe goes on.
+    fn poll_probe(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.pending.len() < AHEAD {
+            let length = ready!(self.poll_fill(cx))?;
+            if length == 0 && self.pending.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            if length == 0 {
+                break;
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Says the last words and closes. Always ends in an error, for Pingora has nothing to read here.
+    fn poll_refuse(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let State::Refuse { words } = &mut self.state {
+            while !words.is_empty() {
+                let written = match Pin::new(&mut self.inner).poll_write(cx, words) {
+                    Poll::Ready(written) => written?,
+                    Poll::Pending => return self.poll_timer(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
+                };
+                words.advance(written);
+            }
+            self.state = State::Linger;
+        }
+        ready!(self.poll_linger(cx));
+        Poll::Ready(Err(io::ErrorKind::InvalidData.into()))
+    }
+
+    /// Closes the sending side and discards what the client still sends, for a while: a connection closed with bytes
+    /// unread is reset, and the reset can overtake the answer. Nginx: `lingering_close`.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if ready!(Pin::new(&mut self.inner).poll_shutdown(cx)).is_err() {
+            return Poll::Ready(());
+        }
+        loop {
+            self.pending.clear();
+            match self.poll_fill(cx) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return self.poll_timer(cx),
+            }
+        }
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.timer
+            .get_or_insert_with(|| Box::pin(sleep(LINGER)))
+            .as_mut()
+            .poll(cx)
+    }
+
+    /// Reads from the client into `pending`; how many bytes.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.pending.reserve(READ);
+        let read = pin!(self.inner.read_buf(&mut self.pending));
+        read.poll(cx)
+    }
+}
+
+enum Gathered {
+    Head,
+    Refused,
+    Left,
+}
+
+/// Bytes up to and with the empty line that ends a head. Complains before the end of what can have no good one.
+fn head_end(bytes: &[u8], seen: usize) -> Result<Option<usize>, Violation> {
+    if bytes
+        .first()
+        .is_some_and(|first| !head::is_token_byte(*first) && *first != b'\r')
+    {
+        return Err(Violation::RequestLine);
+    }
+    let mut from = seen;
+    while let Some(offset) = bytes[from..].iter().position(|byte| *byte == b'\n') {
+        let line_end = from + offset + 1;
+        if !bytes[..line_end].ends_with(b"\r\n") {
+            return Err(Violation::LineEnd);
+        }
+        if bytes[..line_end].ends_with(b"\r\n\r\n") {
+            return Ok(Some(line_end));
+        }
+        from = line_end;
+    }
+    Ok(None)
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            match &mut this.state {
+                State::Head { .. } if buf.remaining() == 1 => return this.poll_probe(cx),
+                State::Head { seen, skipped_line } => {
+                    let (seen, skipped_line) = (*seen, *skipped_line);
+                    if let Gathered::Left = ready!(this.poll_head(seen, skipped_line, cx))? {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+                State::Pass { left, body } => {
+                    let length = (*left).min(buf.remaining());
+                    buf.put_slice(&this.pending[..length]);
+                    this.pending.advance(length);
+                    *left -= length;
+                    if *left == 0 {
+                        this.state = match *body {
+                            Body::Counted(0) => State::BETWEEN,
+                            body => State::Body(body),
+                        };
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                State::Body(body) => {
+                    let body = *body;
+                    return this.poll_body(body, cx, buf);
+                }
+                State::Open if this.pending.is_empty() => return Pin::new(&mut this.inner).poll_read(cx, buf),
+                State::Open => {
+                    let length = this.pending.len().min(buf.remaining());
+                    buf.put_slice(&this.pending[..length]);
+                    this.pending.advance(length);
+                    return Poll::Ready(Ok(()));
+                }
+                State::Refuse { .. } | State::Linger => return this.poll_refuse(cx),
+                State::Broken(violation) => return Poll::Ready(Err((*violation).into())),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        // The final answer's head tells whether the protocol changes, and begins a write.
+        if this.asks_upgrade && !buf.starts_with(b"HTTP/1.1 100") && !buf.starts_with(b"HTTP/1.1 103") {
+            this.asks_upgrade = false;
+            if buf.starts_with(b"HTTP/1.1 101") {
+                this.state = State::Open;
+            }
+        }
+        Pin::new(&mut this.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.state {
+            State::Linger => {}
+            State::Open => return Pin::new(&mut self.inner).poll_shutdown(cx),
+            State::Head { .. } if self.pending.is_empty() => return Pin::new(&mut self.inner).poll_shutdown(cx),
+            _ => {
+                self.timer = None;
+                self.state = State::Linger;
+            }
+        }
+        self.poll_linger(cx).map(Ok)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
+        if self.asks_upgrade {
+            return self.poll_write(cx, first);
+        }
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Shutdown for Wire {
+    async fn shutdown(&mut self) {
+        // The connection ends either way.
+        let _ = AsyncWriteExt::shutdown(self).await;
+    }
+}
+
+impl UniqueID for Wire {
+    fn id(&self) -> UniqueIDType {
+        self.inner.id()
+    }
+}
+
+impl Ssl for Wire {
+    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
+        self.inner.get_ssl_digest()
+    }
+
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        self.inner.selected_alpn_proto()
+    }
+}
+
+impl GetTimingDigest for Wire {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        self.inner.get_timing_digest()
+    }
+}
+
+impl GetProxyDigest for Wire {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        self.inner.get_proxy_digest()
+    }
+}
+
+impl GetSocketDigest for Wire {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        self.inner.get_socket_digest()
+    }
+}
+
+/// Whether the client speaks HTTP/2 is found out before there is a watch.
+impl Peek for Wire {}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire")
+            .field("inner", &self.inner)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How long a client may go on sending after it was refused.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Bytes to read at a time while a head is gathered.
+const READ: usize = 4 << 10;
+
+/// Bytes of following requests to take in while one is being answered.
+const AHEAD: usize = 64 << 10;
