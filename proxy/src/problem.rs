@@ -38,6 +38,14 @@ pub const BODY_TOO_LARGE: Problem = problem(
     "body_too_large",
     "the request's body is larger than allowed here",
 );
+pub const BODY_MEMORY_FULL: Problem = Problem {
+    retry_after: Some(1),
+    ..problem(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "busy",
+        "too many request bodies are held at this moment",
+    )
+};
 pub const HEAD_TOO_LARGE: Problem = problem(
     StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     "head_too_large",

@@ -1,25 +1,20 @@
-//! The request body: read under limits, kept, and sent again where the first backend fails.
+//! The request body: checked where it is framed, read under limits before a worker's place is taken, kept within one
+//! memory budget, and sent again in full where the first backend fails.
 
+mod authority;
+mod budget;
+mod buffer;
+mod config;
 mod framing;
+mod read;
+mod replay;
 
+pub use authority::settle as settle_authority;
+pub use budget::Budget;
+pub use config::{BodyConfig, Buffering, Limits, RouteBodyConfig};
 pub use framing::{HeadLimits, Violation, Watch};
+pub use read::{ReadError, take};
+pub use replay::Held;
 
-use serde::Deserialize;
-
-use crate::units::ByteSize;
-
-/// `body: { max_size: 32MiB }`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct BodyConfig {
-    /// A longer body is refused with 413.
-    pub max_size: ByteSize,
-}
-
-impl Default for BodyConfig {
-    fn default() -> Self {
-        Self {
-            max_size: ByteSize::from_mib(32),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! Reads a request's body to its end, under limits, before a backend is chosen for it, and leaves in its place a session
+//! that can send it again and again.
+
+use std::io;
+use std::time::Duration;
+
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
+use pingora::http::RequestHeader;
+use pingora::protocols::http::ServerSession;
+use pingora::{Error, ErrorType};
+use tokio::time::{Instant, sleep_until};
+
+use super::budget::{Budget, BudgetError};
+use super::buffer::Buffer;
+use super::config::{Buffering, Limits};
+use super::framing::Violation;
+use super::replay::{self, Held};
+use crate::problem::{self, Problem};
+
+/// Reads the body of the request at hand and puts a session in the place of `downstream` that gives it to each backend
+/// from its first byte. `None` if there is nothing to hold: no body, or `buffering: off`.
+///
+/// The length becomes known, so the head that goes to backends has a Content-Length, and neither Transfer-Encoding nor
+/// Expect; an offer to change the protocol (Upgrade), which some clients make with every request, is not taken. What has
+/// to be set on a session (keep-alive, abort on close, least send rate) is set before.
+///
+/// # Errors
+///
+/// The connection cannot be used after any of them; [`ReadError::problem`] is what to tell the client.
+pub async fn take(
+    downstream: &mut Box<ServerSession>,
+    limits: &Limits,
+    budget: &Budget,
+) -> Result<Option<Held>, ReadError> {
+    if downstream.is_body_empty() {
+        return Ok(None);
+    }
+    let promised = promised_length(downstream.req_header());
+    if promised.is_some_and(|length| length > limits.max_size) {
+        return Err(ReadError::TooLarge { limit: limits.max_size });
+    }
+    if limits.buffering == Buffering::Off {
+        return Ok(None);
+    }
+    let mut share = budget.share(promised.unwrap_or(STEP)).await?;
+    if expects_continue(downstream.req_header()) {
+        // Pingora gives the connection up on any answer before the body's end, on this one too.
+        let keepalive = downstream.get_keepalive();
+        downstream.write_continue_response().await.map_err(ReadError::Gone)?;
+        downstream.set_keepalive(keepalive);
+    }
+
+    let mut pace = Pace::new(limits);
+    let timer = sleep_until(pace.due(0));
+    tokio::pin!(timer);
+    let exact = !downstream.is_http2();
+    let mut buffer = Buffer::new(promised, budget.spill_above())?;
+    loop {
+        let chunk = tokio::select! {
+            biased;
+            chunk = downstream.read_request_body() => chunk.map_err(ReadError::of_downstream)?,
+            () = &mut timer => return Err(pace.verdict()),
+        };
+        let Some(chunk) = chunk else { break };
+        let length = buffer.length() + chunk.len() as u64;
+        if length > limits.max_size {
+            return Err(ReadError::TooLarge { limit: limits.max_size });
+        }
+        if length > share.bytes() {
+            let asked = Instant::now();
+            share.add(budget.share(STEP.max(chunk.len() as u64)).await?);
+            pace.begun += asked.elapsed();
+        }
+        buffer.push(chunk, exact)?;
+        timer.as_mut().reset(pace.due(length));
+    }
+
+    let body = buffer.finish();
+    let head = downstream.req_header_mut();
+    head.remove_header(&TRANSFER_ENCODING);
+    head.remove_header(&EXPECT);
+    head.remove_header(&UPGRADE);
+    head.insert_header(CONTENT_LENGTH, body.length())
+        .map_err(ReadError::Gone)?;
+    Ok(Some(replay::swap(downstream, body, share)))
+}
+
+/// When the next byte has to be here: a client may fall behind the least rate by so much, and never pass the deadline.
+struct Pace {
+    begun: Instant,
+    least_rate: f64,
+    patience: Duration,
+    deadline: Instant,
+}
+
+impl Pace {
+    fn new(limits: &Limits) -> Self {
+        let begun = Instant::now();
+        Self {
+            begun,
+            least_rate: limits.least_rate as f64,
+            patience: limits.patience,
+            deadline: begun + limits.deadline,
+        }
+    }
+
+    fn due(&self, received: u64) -> Instant {
+        let earned = Duration::from_secs_f64(received as f64 / self.least_rate);
+        self.deadline.min(self.begun + self.patience + earned)
+    }
+
+    /// Why time is up.
+    fn verdict(&self) -> ReadError {
+        if Instant::now() >= self.deadline {
+            ReadError::Late
+        } else {
+            ReadError::TooSlow
+        }
+    }
+}
+
+fn promised_length(head: &RequestHeader) -> Option<u64> {
+    head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn expects_continue(head: &RequestHeader) -> bool {
+    head.headers
+        .get(EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// Why a body could not be read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("request body is larger than {limit} bytes")]
+    TooLarge { limit: u64 },
+    #[error("request body arrives too slowly")]
+    TooSlow,
+    #[error("request body did not arrive before its deadline")]
+    Late,
+    #[error(transparent)]
+    Malformed(#[from] Violation),
+    #[error("no memory for the request body: {0}")]
+    Full(String),
+    #[error("keeping the request body failed")]
+    Keep(#[from] io::Error),
+    #[error("client went away while it sent the request body")]
+    Gone(#[source] Box<Error>),
+}
+
+impl ReadError {
+    /// What to answer, with a connection that closes afterwards; nothing if nobody is left to read it.
+    pub fn problem(&self) -> Option<Problem> {
+        Some(match self {
+            Self::TooLarge { .. } => problem::BODY_TOO_LARGE,
+            Self::TooSlow | Self::Late => problem::REQUEST_TIMEOUT,
+            Self::Malformed(violation) => violation.problem(),
+            Self::Full(_) => problem::BODY_MEMORY_FULL,
+            Self::Keep(_) => problem::INTERNAL,
+            Self::Gone(_) => return None,
+        })
+    }
+
+    fn of_downstream(error: Box<Error>) -> Self {
+        if let Some(violation) = Violation::in_error(&error) {
+            return Self::Malformed(violation);
+        }
+        match error.etype() {
+            ErrorType::ReadTimedout => Self::TooSlow,
+            _ => Self::Gone(error),
+        }
+    }
+}
+
+impl From<BudgetError> for ReadError {
+    fn from(error: BudgetError) -> Self {
+        match error {
+            BudgetError::NeverFits { total, .. } => Self::TooLarge { limit: total },
+            BudgetError::Full { .. } => Self::Full(error.to_string()),
+        }
+    }
+}
+
+/// What a body of unknown length gets of the budget at a time, in bytes.
+const STEP: u64 = 256 << 10;
