@@ -199,29 +199,25 @@ impl Check {
         if self.document.lost(&at) {
             return;
         }
-        let owner = format!("pool {name:?}");
-        match (&pool.spawn, pool.backends.as_slice()) {
-            (None, []) => {
-                let help = "list backends, or spawn: { workers: 2 } to run workers here".to_owned();
-                self.report(&at, &format!("{owner} has nobody to serve"), Some(help));
-            }
-            (Some(_), [_, ..]) => {
-                let help = "use two pools, or start the workers elsewhere".to_owned();
-                let what = format!("{owner} has both backends and spawn");
-                self.report(&steps!["pools", name, "backends"], &what, Some(help));
-            }
-            (Some(_), []) => {}
-            (None, backends) if backends.iter().all(|backend| backend.backup) => {
-                let help = "take backup: true from at least one".to_owned();
-                let what = format!("{owner} has backups but no primary backend");
-                self.report(&steps!["pools", name, "backends"], &what, Some(help));
-            }
-            (None, backends) if backends.iter().all(|backend| backend.weight == 0) => {
-                let help = "weight: 0 drains a backend; leave at least one above 0".to_owned();
-                let what = format!("{owner}: every backend is drained");
-                self.report(&steps!["pools", name, "backends"], &what, Some(help));
-            }
-            (None, _) => {}
+        let mistake = match pool.backends.as_slice() {
+            _ if pool.spawn.is_some() => None,
+            [] => Some((
+                "has nobody to serve",
+                "list backends, or spawn: { workers: 2 } to run workers here",
+            )),
+            backends if backends.iter().all(|backend| backend.backup) => Some((
+                "has backups but no primary backend",
+                "take backup: true from at least one",
+            )),
+            backends if backends.iter().all(|backend| backend.weight == 0) => Some((
+                "has drained backends only",
+                "weight: 0 drains a backend; leave at least one above 0",
+            )),
+            _ => None,
+        };
+        if let Some((what, help)) = mistake {
+            let at = steps!["pools", name, "backends"];
+            self.report(&at, &format!("pool {name:?} {what}"), Some(help.to_owned()));
         }
         self.backend_names(name, pool);
     }
