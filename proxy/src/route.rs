@@ -11,6 +11,7 @@ use http::Method;
 use serde::{Deserialize, Deserializer, de};
 use serde_yaml::with::singleton_map_recursive;
 
+use crate::body::RouteBodyConfig;
 use crate::filter::{Filter, FilterConfig};
 use crate::path;
 use crate::retry::RetryConfig;
@@ -31,6 +32,9 @@ pub struct RouteConfig {
     pub idempotent: bool,
     #[serde(default)]
     pub retry: RetryConfig,
+    /// Overrides what the file says of all bodies.
+    #[serde(default)]
+    pub body: RouteBodyConfig,
 }
 
 impl RouteConfig {
@@ -234,6 +238,7 @@ pub struct Route {
     pub filters: Vec<Box<dyn Filter>>,
     pub idempotent: bool,
     pub retry: RetryConfig,
+    pub body: RouteBodyConfig,
     matches: MatchConfig,
 }
 
@@ -245,6 +250,7 @@ impl Route {
             filters: config.filters.iter().map(FilterConfig::build).collect(),
             idempotent: config.idempotent,
             retry: config.retry.clone(),
+            body: config.body.clone(),
             matches: config.r#match.clone(),
         }
     }
