@@ -104,10 +104,31 @@ fn next_random() -> u64 {
     })
 }
 
+/// The name in a `Host`: without its port and the root's dot.
+pub fn host_name(host: &str) -> &str {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    name.strip_suffix('.').unwrap_or(name)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_hosts_name_has_no_port() {
+        for (host, name) in [
+            ("a.test:80", "a.test"),
+            ("a.test.", "a.test"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+        ] {
+            assert_eq!(host_name(host), name);
+        }
+    }
 
     #[test]
     fn keeps_a_sane_id() {

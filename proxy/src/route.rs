@@ -14,6 +14,7 @@ use serde_yaml::with::singleton_map_recursive;
 use crate::body::RouteBodyConfig;
 use crate::filter::{Filter, FilterConfig};
 use crate::path;
+use crate::request::host_name;
 use crate::retry::RetryConfig;
 
 /// One entry of `routes`.
@@ -271,7 +272,7 @@ impl Router {
     /// The route for a request. `host` is what the client asked for, with or without a port; `path` is canonical, see
     /// [`path::canonical`].
     pub fn find(&self, host: &str, path: &str, method: &Method) -> Result<&Arc<Route>, NoRoute> {
-        let host = bare(host);
+        let host = host_name(host);
         let mut allowed = Vec::new();
         for route in self.routes.iter().filter(|route| route.matches.takes_place(host, path)) {
             let methods = &route.matches.methods;
@@ -292,15 +293,6 @@ pub enum NoRoute {
     NotFound,
     /// The path is served, by these methods.
     MethodNotAllowed(Vec<Method>),
-}
-
-/// The host without its port and the root's dot.
-fn bare(host: &str) -> &str {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    name.strip_suffix('.').unwrap_or(name)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod access;
 mod cors;
 mod headers;
+mod https_only;
 mod rate_limit;
 mod redirect;
 mod respond;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 pub use self::access::Access;
 pub use self::cors::CorsConfig;
 pub use self::headers::{RequestHeaders, ResponseHeaders};
+pub use self::https_only::HttpsOnly;
 pub use self::rate_limit::RateLimitConfig;
 pub use self::redirect::Redirect;
 pub use self::respond::Respond;
@@ -54,6 +56,7 @@ pub enum Verdict {
 pub enum FilterConfig {
     Access(Access),
     Cors(CorsConfig),
+    HttpsOnly(HttpsOnly),
     RateLimit(RateLimitConfig),
     Redirect(Redirect),
     RequestHeaders(RequestHeaders),
@@ -66,6 +69,7 @@ impl FilterConfig {
         match self.clone() {
             Self::Access(access) => Box::new(access),
             Self::Cors(cors) => Box::new(cors),
+            Self::HttpsOnly(https_only) => Box::new(https_only),
             Self::RateLimit(config) => Box::new(config.build()),
             Self::Redirect(redirect) => Box::new(redirect),
             Self::RequestHeaders(headers) => Box::new(headers),

@@ -4,7 +4,7 @@ use pingora::http::RequestHeader;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::diagnostic::suggest;
-use crate::request::RequestCtx;
+use crate::request::{RequestCtx, host_name};
 
 /// `https://$host$request_uri`, taken apart once. A dollar sign itself is `$$`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,22 +91,13 @@ impl Variable {
     }
 }
 
-/// The host that was asked for, without its port.
 fn host(request: &RequestHeader) -> &str {
     let field = request
         .headers
         .get(http::header::HOST)
         .and_then(|host| host.to_str().ok());
-    let host = request
-        .uri
-        .authority()
-        .map(|authority| authority.as_str())
-        .or(field)
-        .unwrap_or_default();
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    }
+    let host = request.uri.authority().map(|authority| authority.as_str()).or(field);
+    host_name(host.unwrap_or_default())
 }
 
 impl<'de> Deserialize<'de> for Template {
