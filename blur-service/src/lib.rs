@@ -1,9 +1,15 @@
 //! Hides faces in pictures, irreversibly.
 //!
+//! The life of a picture: its request's head takes a place (`admission`), its body comes in under a limit (`http`), its
+//! own head is read before a pixel is allocated (`codec`), it waits for memory and a thread (`workers`), then goes through
+//! the steps in `pipeline`: decode, upright, detect, redact, encode, prove. It fails closed: whatever goes wrong, the
+//! answer is a problem document and never the picture that came in.
+//!
 //! Import order, each only from its left:
-//! `geometry, error → {codec, jpeg, detect, redact, scrub} → pipeline → admission → http → main`.
+//! `geometry, error → detect → redact → {codec, jpeg} → options → pipeline → {admission, workers} → args → http → run → main`.
 
 pub mod detect;
+pub mod error;
 pub mod geometry;
 pub mod jpeg;
 pub mod redact;

@@ -1,0 +1,15 @@
+//! Shows nothing: the same grey whatever is beneath. For news, medicine and every moving picture.
+
+use super::{Cells, Effect};
+use crate::geometry::Size;
+
+pub struct Solid;
+
+impl Effect for Solid {
+    fn paint(&self, _cells: &Cells, _size: Size, patch: &mut [u8]) {
+        patch.fill(GREY);
+    }
+}
+
+/// Grey in every colour model: the middle of red, green and blue, and of brightness and both colour differences.
+const GREY: u8 = 128;
