@@ -8,6 +8,7 @@
 //! Import order, each only from its left:
 //! `geometry, error → detect → redact → {codec, jpeg} → options → pipeline → {admission, workers} → args → http → run → main`.
 
+pub mod codec;
 pub mod detect;
 pub mod error;
 pub mod geometry;

@@ -1,0 +1,213 @@
+//! Pictures in and out: what a file is, by its first bytes; how large, before a pixel is allocated; its pixels; and the
+//! way back, without anything but them. One file per format.
+
+mod icc;
+mod jpeg;
+mod picture;
+mod png;
+mod webp;
+
+use image::metadata::Orientation;
+
+use crate::{error::Error, geometry::Size};
+
+pub use icc::Profile;
+pub use jpeg::JpegFacts;
+pub use picture::Picture;
+
+/// The formats that can be read; the answer has the same one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Jpeg,
+    Png,
+    WebP,
+}
+
+/// What a file's head says, read without decoding a pixel.
+#[derive(Clone, Debug)]
+pub struct Header {
+    pub format: Format,
+    /// As stored, before the orientation is applied.
+    pub size: Size,
+    /// How to turn the stored picture upright.
+    pub orientation: Orientation,
+    /// The most memory that decoding, redacting and encoding hold at a time, in bytes, without the file itself.
+    pub work_bytes: u64,
+    /// What a JPEG needs to be written again like itself.
+    pub jpeg: Option<JpegFacts>,
+}
+
+impl Header {
+    /// Reads the head of a file.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedFormat`] for anything that is not a still JPEG, PNG or WebP, with the reason;
+    /// [`Error::BrokenPicture`] for a head that cannot be followed.
+    pub fn read(file: &[u8]) -> Result<Self, Error> {
+        match Format::sniff(file)? {
+            Format::Jpeg => jpeg::read_header(file),
+            Format::Png => png::read_header(file),
+            Format::WebP => webp::read_header(file),
+        }
+    }
+
+    /// The size of the picture as people see it.
+    pub fn upright_size(&self) -> Size {
+        let Size { width, height } = self.size;
+        if turns_sides(self.orientation) {
+            Size {
+                width: height,
+                height: width,
+            }
+        } else {
+            self.size
+        }
+    }
+
+    /// The pixels that are coded together in the answer: what is hidden covers whole ones, since a block that is hidden
+    /// in part would ring with what is beneath.
+    pub fn block(&self) -> Size {
+        let Size { width, height } = self.jpeg.map_or(Size { width: 1, height: 1 }, |facts| facts.block());
+        if turns_sides(self.orientation) {
+            Size {
+                width: height,
+                height: width,
+            }
+        } else {
+            Size { width, height }
+        }
+    }
+
+    /// Refuses a picture with more than `limit` pixels, or with none.
+    ///
+    /// # Errors
+    /// [`Error::TooManyPixels`], [`Error::BrokenPicture`].
+    pub fn check_pixels(&self, limit: u64) -> Result<(), Error> {
+        match self.size.pixels() {
+            0 => Err(Error::BrokenPicture("it has no pixels".into())),
+            pixels if pixels > limit => Err(Error::TooManyPixels { pixels, limit }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Format {
+    /// Tells a format by its first bytes; names the ones that are known and not read.
+    fn sniff(file: &[u8]) -> Result<Self, Error> {
+        match file {
+            [] => Err(Error::BadRequest(
+                "the request has no picture: its body is empty".into(),
+            )),
+            [0xff, 0xd8, 0xff, ..] => Ok(Self::Jpeg),
+            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Ok(Self::Png),
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(Self::WebP),
+            _ => Err(Error::UnsupportedFormat(reason_against(file))),
+        }
+    }
+
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::WebP => "image/webp",
+        }
+    }
+
+    /// Decodes a whole file and turns it upright.
+    ///
+    /// # Errors
+    /// [`Error::BrokenPicture`]; nothing decoded so far is kept.
+    pub fn decode(self, file: &[u8], header: &Header) -> Result<Picture, Error> {
+        let mut picture = match self {
+            Self::Jpeg => jpeg::decode(file, header),
+            Self::Png => png::decode(file, header),
+            Self::WebP => webp::decode(file, header),
+        }?;
+        picture.pixels.apply_orientation(header.orientation);
+        Ok(picture)
+    }
+
+    /// Writes the pixels and, where they need one, a colour profile built anew: nothing else.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub fn encode(self, picture: &Picture, header: &Header) -> Result<Vec<u8>, Error> {
+        match self {
+            Self::Jpeg => jpeg::encode(picture, header),
+            Self::Png => png::encode(picture),
+            Self::WebP => webp::encode(picture),
+        }
+    }
+
+    /// Reads a file written by [`encode`](Self::encode) once more and tells what in it has no business there.
+    ///
+    /// # Errors
+    /// [`Error::ProofFailed`].
+    pub fn prove(self, written: &[u8]) -> Result<(), Error> {
+        match self {
+            Self::Jpeg => jpeg::prove(written),
+            Self::Png => png::prove(written),
+            Self::WebP => webp::prove(written),
+        }
+        .ok_or_else(|| Error::ProofFailed(format!("{}: more in the file than a picture", self.media_type())))
+    }
+}
+
+/// Whether an orientation exchanges width and height.
+pub fn turns_sides(orientation: Orientation) -> bool {
+    matches!(
+        orientation,
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
+    )
+}
+
+fn reason_against(file: &[u8]) -> &'static str {
+    match file {
+        [b'G', b'I', b'F', b'8', ..] => "GIF is not supported: a face could hide in any of its frames",
+        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => "TIFF is not supported: send JPEG, PNG or WebP",
+        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => match brand {
+            [b'a', b'v', b'i', ..] => "AVIF is not supported: send JPEG, PNG or WebP",
+            [b'h', b'e', ..] | [b'm', b'i', b'f', b'1', ..] | [b'm', b's', b'f', b'1', ..] => {
+                "HEIC is not supported: no free and mature decoder exists; send JPEG, PNG or WebP"
+            }
+            _ => "video is not supported: send a picture as JPEG, PNG or WebP",
+        },
+        [b'B', b'M', ..] => "BMP is not supported: send JPEG, PNG or WebP",
+        [0, 0, 1, 0, ..] => "ICO is not supported: send JPEG, PNG or WebP",
+        [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', ..] => "JPEG XL is not supported: send JPEG, PNG or WebP",
+        [0, 0, 0, 12, b'j', b'P', ..] => "JPEG 2000 is not supported: send JPEG, PNG or WebP",
+        _ => "the first bytes are not those of a JPEG, PNG or WebP picture",
+    }
+}
+
+fn broken(what: impl ToString) -> Error {
+    Error::BrokenPicture(what.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_that_are_known_but_not_read_are_named() {
+        for (head, word) in [
+            (b"GIF89a".as_slice(), "GIF"),
+            (b"II\x2a\0", "TIFF"),
+            (b"\0\0\0\x1cftypheic", "HEIC"),
+            (b"\0\0\0\x1cftypavif", "AVIF"),
+            (b"BM\0\0", "BMP"),
+            (b"\0\0\x01\0", "ICO"),
+            (b"hello", "first bytes"),
+        ] {
+            match Header::read(head) {
+                Err(Error::UnsupportedFormat(reason)) => assert!(reason.contains(word), "{reason}"),
+                other => panic!("{word}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_body_is_a_bad_request() {
+        assert!(matches!(Header::read(b""), Err(Error::BadRequest(_))));
+    }
+}

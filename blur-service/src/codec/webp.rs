@@ -1,0 +1,182 @@
+//! WebP, lossy and lossless, by the `image-webp` crate under `image`; written lossless, since no free encoder in Rust
+//! writes lossy WebP. Animated ones are refused: a face could hide in any frame.
+
+use std::io::Cursor;
+
+use image::{
+    DynamicImage, ImageDecoder, ImageEncoder, Limits,
+    codecs::webp::{WebPDecoder, WebPEncoder},
+    metadata::Orientation,
+};
+
+use super::{Format, Header, Picture, broken};
+use crate::{error::Error, geometry::Size};
+
+/// Walks the chunks; the extended header, where there is one, comes first.
+pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
+    let mut size = None;
+    let mut orientation = Orientation::NoTransforms;
+    for (kind, data) in Chunks::of(file) {
+        match &kind {
+            b"VP8X" => size = size.or(extended_size(data)?),
+            b"VP8L" => size = size.or(lossless_size(data)),
+            b"VP8 " => size = size.or(lossy_size(data)),
+            b"ANIM" | b"ANMF" => return Err(animated()),
+            b"EXIF" => {
+                let tiff = data.strip_prefix(b"Exif\0\0").unwrap_or(data);
+                orientation = Orientation::from_exif_chunk(tiff).unwrap_or(orientation);
+            }
+            _ => {}
+        }
+    }
+    let size = size.ok_or_else(|| broken("no picture chunk"))?;
+    // Four channels, their turned copy or the file that is written, what the decoder keeps beside them, three views.
+    let work_bytes = size.pixels() * (4 + 4 + 4 + 9);
+    Ok(Header {
+        format: Format::WebP,
+        size,
+        orientation,
+        work_bytes,
+        jpeg: None,
+    })
+}
+
+pub(super) fn decode(file: &[u8], header: &Header) -> Result<Picture, Error> {
+    let mut decoder = WebPDecoder::new(Cursor::new(file)).map_err(broken)?;
+    if decoder.has_animation() {
+        return Err(animated());
+    }
+    decoder.set_limits(limits(header)).map_err(broken)?;
+    let icc = decoder.icc_profile().ok().flatten();
+    let pixels = DynamicImage::from_decoder(decoder).map_err(broken)?;
+    Ok(Picture::new(pixels, icc.as_deref()))
+}
+
+pub(super) fn encode(picture: &Picture) -> Result<Vec<u8>, Error> {
+    let mut written = Vec::with_capacity(picture.pixels.as_bytes().len() / 2);
+    let mut encoder = WebPEncoder::new_lossless(&mut written);
+    if let Some(profile) = &picture.profile {
+        encoder.set_icc_profile(profile.encode()?).map_err(Error::internal)?;
+    }
+    picture.pixels.write_with_encoder(encoder).map_err(Error::internal)?;
+    Ok(written)
+}
+
+/// Nothing but picture data, our own profile and the header that announces it, and no byte behind them.
+pub(super) fn prove(written: &[u8]) -> Option<()> {
+    let mut length = RIFF_HEAD;
+    for (kind, data) in Chunks::of(written) {
+        if !matches!(&kind, b"VP8X" | b"ICCP" | b"VP8L") {
+            return None;
+        }
+        length += CHUNK_HEAD + data.len().next_multiple_of(2);
+    }
+    (length == written.len()).then_some(())
+}
+
+/// What a decoder of `image` may allocate for a picture whose header was read.
+pub(super) fn limits(header: &Header) -> Limits {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(header.size.width);
+    limits.max_image_height = Some(header.size.height);
+    limits.max_alloc = Some(header.work_bytes + SMALL_CHANGE);
+    limits
+}
+
+fn extended_size(data: &[u8]) -> Result<Option<Size>, Error> {
+    let [flags, _, _, _, w0, w1, w2, h0, h1, h2, ..] = data else {
+        return Ok(None);
+    };
+    if flags & ANIMATION != 0 {
+        return Err(animated());
+    }
+    let side = |bytes: [&u8; 3]| u32::from_le_bytes([*bytes[0], *bytes[1], *bytes[2], 0]) + 1;
+    Ok(Some(Size {
+        width: side([w0, w1, w2]),
+        height: side([h0, h1, h2]),
+    }))
+}
+
+fn lossless_size(data: &[u8]) -> Option<Size> {
+    let bits = u32::from_le_bytes(*data.get(1..)?.first_chunk()?);
+    Some(Size {
+        width: (bits & 0x3fff) + 1,
+        height: (bits >> 14 & 0x3fff) + 1,
+    })
+}
+
+fn lossy_size(data: &[u8]) -> Option<Size> {
+    let [w0, w1, h0, h1] = *data.get(6..)?.first_chunk()?;
+    let side = |low, high| u32::from(u16::from_le_bytes([low, high]) & 0x3fff);
+    Some(Size {
+        width: side(w0, w1),
+        height: side(h0, h1),
+    })
+}
+
+fn animated() -> Error {
+    Error::UnsupportedFormat("animated WebP is not supported: a face could hide in any frame")
+}
+
+/// The chunks of a WebP: kind and data. Ends at the first one that is cut off.
+struct Chunks<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Chunks<'a> {
+    fn of(file: &'a [u8]) -> Self {
+        Self {
+            rest: file.get(RIFF_HEAD..).unwrap_or_default(),
+        }
+    }
+}
+
+impl<'a> Iterator for Chunks<'a> {
+    type Item = ([u8; 4], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (kind, rest) = self.rest.split_first_chunk()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let data = rest.get(..length)?;
+        self.rest = rest.get(length.next_multiple_of(2)..).unwrap_or_default();
+        Some((*kind, data))
+    }
+}
+
+const RIFF_HEAD: usize = 12;
+const CHUNK_HEAD: usize = 8;
+const ANIMATION: u8 = 0b10;
+/// Room for what decoders keep that does not grow with the picture.
+const SMALL_CHANGE: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use image::{Rgba, RgbaImage};
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_proven_and_what_is_added_is_not() {
+        let pixels = RgbaImage::from_fn(21, 10, |x, y| Rgba([x as u8, y as u8, 7, 255]));
+        let mut written = encode(&Picture {
+            pixels: pixels.into(),
+            profile: None,
+        })
+        .unwrap();
+        assert!(prove(&written).is_some());
+        let header = read_header(&written).unwrap();
+        assert_eq!(header.size, Size { width: 21, height: 10 });
+        assert_eq!(decode(&written, &header).unwrap().size(), header.size);
+        written.extend(b"tail");
+        assert!(prove(&written).is_none());
+    }
+
+    #[test]
+    fn an_animation_is_refused_by_its_flag() {
+        let file = b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0\x09\0\0\x09\0\0";
+        assert!(matches!(read_header(file), Err(Error::UnsupportedFormat(_))));
+    }
+}
