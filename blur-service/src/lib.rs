@@ -13,4 +13,6 @@ pub mod detect;
 pub mod error;
 pub mod geometry;
 pub mod jpeg;
+pub mod options;
+pub mod pipeline;
 pub mod redact;
