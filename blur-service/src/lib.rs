@@ -8,6 +8,7 @@
 //! Import order, each only from its left:
 //! `geometry, error → detect → redact → {codec, jpeg} → options → pipeline → {admission, workers} → args → http → run → main`.
 
+pub mod admission;
 pub mod codec;
 pub mod detect;
 pub mod error;
@@ -16,3 +17,4 @@ pub mod jpeg;
 pub mod options;
 pub mod pipeline;
 pub mod redact;
+pub mod workers;
