@@ -9,12 +9,18 @@
 //! `geometry, error → detect → redact → {codec, jpeg} → options → pipeline → {admission, workers} → args → http → run → main`.
 
 pub mod admission;
+pub mod args;
 pub mod codec;
 pub mod detect;
 pub mod error;
 pub mod geometry;
+pub mod http;
 pub mod jpeg;
 pub mod options;
 pub mod pipeline;
 pub mod redact;
+mod run;
 pub mod workers;
+
+pub use args::Args;
+pub use run::run;

@@ -1,0 +1,253 @@
+//! The flags, each with an environment variable behind it, and the values they are made of.
+
+use std::{
+    fmt,
+    net::{SocketAddr, TcpListener},
+    num::NonZeroUsize,
+    os::fd::AsFd,
+    path::PathBuf,
+    str::FromStr,
+    thread,
+    time::Duration,
+};
+
+use anyhow::Context;
+use clap::ValueEnum;
+
+use crate::{
+    detect::{Detail, Sensitivity},
+    options::{Options, parse_margin},
+    redact::Look,
+};
+
+/// Hides every face in the pictures it is sent.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Where to listen: an address (port 0 takes any free one), or `stdin` for a listening socket that is already bound
+    #[arg(long, env = "BLUR_LISTEN", default_value = "127.0.0.1:5000")]
+    pub listen: Listen,
+
+    /// Pictures worked on at a time [default: the number of cores]
+    #[arg(long, env = "BLUR_WORKERS")]
+    workers: Option<NonZeroUsize>,
+
+    /// Pictures that may wait besides; one more is answered 503
+    #[arg(long, env = "BLUR_QUEUE", default_value_t = 16)]
+    pub queue: usize,
+
+    /// Largest request body
+    #[arg(long, env = "BLUR_MAX_BYTES", default_value = "32MiB")]
+    pub max_bytes: ByteSize,
+
+    /// Most pixels of a picture
+    #[arg(long, env = "BLUR_MAX_PIXELS", default_value_t = 100_000_000)]
+    pub max_pixels: u64,
+
+    /// Memory for all pictures together, as files (a quarter) and decoded (the rest)
+    #[arg(long, env = "BLUR_MAX_MEMORY", default_value = "2GiB")]
+    pub max_memory: ByteSize,
+
+    /// How closely to look for faces
+    #[arg(long, env = "BLUR_DETAIL", value_enum, default_value_t = Detail::Thorough)]
+    pub detail: Detail,
+
+    /// How readily a doubtful spot is taken for a face
+    #[arg(long, env = "BLUR_SENSITIVITY", value_enum, default_value_t = Sensitivity::Normal)]
+    pub sensitivity: Sensitivity,
+
+    /// How a hidden face looks
+    #[arg(long, env = "BLUR_EFFECT", value_enum, default_value_t = Look::Smooth)]
+    pub effect: Look,
+
+    /// How many times wider and higher than the face the hidden region is, from 1 to 4
+    #[arg(long, env = "BLUR_MARGIN", default_value = "1.3", value_parser = parse_margin)]
+    pub margin: f32,
+
+    /// Let clients choose what hides less: lower detail and sensitivity, a smaller margin
+    #[arg(long, env = "BLUR_ALLOW_CLIENT_OPTIONS")]
+    pub allow_client_options: bool,
+
+    /// Read the models from this folder and not from the program
+    #[arg(long, env = "BLUR_MODEL_DIR")]
+    pub model_dir: Option<PathBuf>,
+
+    /// Longest time from a request's head to its answer
+    #[arg(long, env = "BLUR_DEADLINE", default_value = "60s")]
+    pub deadline: Seconds,
+
+    /// Longest time for a request's head, and then for its body, to arrive
+    #[arg(long, env = "BLUR_BODY_TIMEOUT", default_value = "30s")]
+    pub body_timeout: Seconds,
+
+    /// Longest time to finish what is in flight after a signal to stop
+    #[arg(long, env = "BLUR_DRAIN_TIMEOUT", default_value = "30s")]
+    pub drain_timeout: Seconds,
+
+    /// Most connections at a time; further ones wait
+    #[arg(long, env = "BLUR_MAX_CONNECTIONS", default_value_t = 1024)]
+    pub max_connections: usize,
+
+    /// How log lines look
+    #[arg(long, env = "BLUR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// End when the parent process ends, however it ends
+    #[arg(long, env = "BLUR_DIE_WITH_PARENT")]
+    pub die_with_parent: bool,
+}
+
+impl Args {
+    pub fn workers(&self) -> usize {
+        self.workers
+            .or_else(|| thread::available_parallelism().ok())
+            .map_or(1, NonZeroUsize::get)
+    }
+
+    pub fn options(&self) -> Options {
+        Options {
+            detail: self.detail,
+            sensitivity: self.sensitivity,
+            effect: self.effect,
+            margin: self.margin,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Where to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    Address(SocketAddr),
+    /// A socket that is bound and listens already, handed over as standard input: no port is raced for, and the address
+    /// outlives a restart.
+    Stdin,
+}
+
+impl Listen {
+    /// # Errors
+    /// The system's, with the address.
+    pub fn bind(self) -> anyhow::Result<TcpListener> {
+        let listener = match self {
+            Self::Address(address) => {
+                TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?
+            }
+            Self::Stdin => {
+                let socket = std::io::stdin().as_fd().try_clone_to_owned();
+                TcpListener::from(socket.context("cannot take over standard input")?)
+            }
+        };
+        listener
+            .local_addr()
+            .with_context(|| format!("{self} is not a listening TCP socket"))?;
+        listener
+            .set_nonblocking(true)
+            .with_context(|| format!("cannot listen on {self}"))?;
+        Ok(listener)
+    }
+}
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "stdin" | "fd:0" => Ok(Self::Stdin),
+            address => address
+                .parse()
+                .map(Self::Address)
+                .map_err(|_| "expected an address like 127.0.0.1:5000, or stdin".into()),
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(formatter),
+            Self::Stdin => formatter.write_str("standard input"),
+        }
+    }
+}
+
+/// A number of bytes: `32MiB`, `500k`, `1048576`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteSize(pub u64);
+
+impl FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 1,
+            "k" | "kib" => 1 << 10,
+            "m" | "mib" => 1 << 20,
+            "g" | "gib" => 1 << 30,
+            "kb" => 1_000,
+            "mb" => 1_000_000,
+            "gb" => 1_000_000_000,
+            _ => return Err(format!("unknown unit `{unit}`; there are KiB, MiB, GiB")),
+        };
+        let number: u64 = number.parse().map_err(|_| "expected a size like 32MiB".to_owned())?;
+        number
+            .checked_mul(factor)
+            .map(Self)
+            .ok_or_else(|| "too large".to_owned())
+    }
+}
+
+/// A stretch of time: `60s`, `800ms`, `2m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seconds(pub Duration);
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let milliseconds: u64 = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            _ => return Err(format!("unknown unit `{unit}`; there are ms, s, m")),
+        };
+        let number: u64 = number.parse().map_err(|_| "expected a time like 60s".to_owned())?;
+        let total = number.checked_mul(milliseconds).filter(|total| *total <= A_DAY_MS);
+        total
+            .map(Duration::from_millis)
+            .map(Self)
+            .ok_or_else(|| "longer than a day".to_owned())
+    }
+}
+
+const A_DAY_MS: u64 = 86_400_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_have_units() {
+        assert_eq!("32MiB".parse(), Ok(ByteSize(32 << 20)));
+        assert_eq!("500k".parse(), Ok(ByteSize(500 << 10)));
+        assert_eq!("7".parse(), Ok(ByteSize(7)));
+        assert!("32 pounds".parse::<ByteSize>().is_err());
+        assert_eq!("800ms".parse(), Ok(Seconds(Duration::from_millis(800))));
+        assert!("60".parse::<Seconds>().is_err());
+        assert!("9999999999m".parse::<Seconds>().is_err());
+    }
+
+    #[test]
+    fn standard_input_is_a_place_to_listen() {
+        assert_eq!("stdin".parse(), Ok(Listen::Stdin));
+        assert_eq!("fd:0".parse(), Ok(Listen::Stdin));
+        assert!("localhost".parse::<Listen>().is_err());
+    }
+}

@@ -1,0 +1,93 @@
+//! The service over HTTP: the routes, and what all of them share.
+
+mod access;
+mod blur;
+mod detect;
+mod health;
+mod listener;
+mod metrics;
+mod openapi;
+mod page;
+mod problem;
+mod service;
+mod upload;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{MethodRouter, get, post},
+};
+
+use crate::error::Error;
+
+pub use listener::serve;
+pub use service::Service;
+
+type AppState = axum::extract::State<Arc<Service>>;
+
+/// Everything that is answered; the OpenAPI document describes exactly these.
+const ROUTES: [Route; 6] = [
+    Route {
+        path: "/v1/blur",
+        method: "POST",
+        handler: || post(blur::blur),
+    },
+    Route {
+        path: "/v1/detect",
+        method: "POST",
+        handler: || post(detect::detect),
+    },
+    Route {
+        path: "/health",
+        method: "GET",
+        handler: || get(health::health),
+    },
+    Route {
+        path: "/metrics",
+        method: "GET",
+        handler: || get(metrics::metrics),
+    },
+    Route {
+        path: "/openapi.json",
+        method: "GET",
+        handler: || get(openapi::openapi),
+    },
+    Route {
+        path: "/",
+        method: "GET",
+        handler: || get(page::page),
+    },
+];
+
+struct Route {
+    path: &'static str,
+    method: &'static str,
+    handler: fn() -> MethodRouter<Arc<Service>>,
+}
+
+impl Route {
+    /// What a 405 lists in its `Allow`.
+    fn allow(&self) -> &'static str {
+        if self.method == "GET" { "GET, HEAD" } else { self.method }
+    }
+}
+
+pub fn router(service: Arc<Service>) -> Router {
+    let mut router = Router::new();
+    for route in ROUTES {
+        let allow = route.allow();
+        let other_methods = move || async move { problem::Failure(Error::MethodNotAllowed { allow }) };
+        router = router.route(route.path, (route.handler)().fallback(other_methods));
+    }
+    router
+        .fallback(async || problem::Failure(Error::NotFound))
+        // Multipart has a little around the picture; the picture itself is measured as it arrives.
+        .layer(DefaultBodyLimit::max(service.max_bytes as usize + MULTIPART_OVERHEAD))
+        .layer(middleware::from_fn_with_state(service.clone(), access::log))
+        .with_state(service)
+}
+
+const MULTIPART_OVERHEAD: usize = 64 << 10;

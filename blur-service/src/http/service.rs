@@ -1,0 +1,120 @@
+//! What every request sees: the limits, the models, the threads and the counters.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Notify;
+
+use super::metrics::Metrics;
+use crate::{
+    admission::{Admission, Place},
+    args::Args,
+    detect::Detectors,
+    error::Error,
+    options::Options,
+    workers::Workers,
+};
+
+pub struct Service {
+    pub(super) options: Options,
+    pub(super) weaker_allowed: bool,
+    pub(super) max_bytes: u64,
+    pub(super) max_pixels: u64,
+    pub(super) deadline: Duration,
+    pub(super) body_timeout: Duration,
+    pub(super) admission: Admission,
+    pub(super) workers: Workers,
+    pub(super) metrics: Metrics,
+    pub(super) started: Instant,
+    models: OnceLock<Arc<Detectors>>,
+    draining: AtomicBool,
+    left: Notify,
+}
+
+impl Service {
+    /// # Errors
+    /// The system's, when there can be no more threads.
+    pub fn new(args: &Args) -> std::io::Result<Self> {
+        Ok(Self {
+            options: args.options(),
+            weaker_allowed: args.allow_client_options,
+            max_bytes: args.max_bytes.0,
+            max_pixels: args.max_pixels,
+            deadline: args.deadline.0,
+            body_timeout: args.body_timeout.0,
+            admission: Admission::new(args.workers() + args.queue, args.max_memory.0),
+            workers: Workers::start(args.workers())?,
+            metrics: Metrics::new(),
+            started: Instant::now(),
+            models: OnceLock::new(),
+            draining: AtomicBool::new(false),
+            left: Notify::new(),
+        })
+    }
+
+    /// Opens the service: pictures are taken from now on.
+    pub fn models_are_warm(&self, models: Detectors) {
+        // Only ever called once; a second set of models would be the same.
+        let _ = self.models.set(Arc::new(models));
+    }
+
+    /// # Errors
+    /// [`Error::Loading`] until the models are warm.
+    pub(super) fn models(&self) -> Result<Arc<Detectors>, Error> {
+        self.models.get().cloned().ok_or(Error::Loading)
+    }
+
+    /// Lets one picture in.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when all places are taken.
+    pub(super) fn enter(self: &Arc<Self>) -> Result<Visit, Error> {
+        Ok(Visit {
+            place: Some(self.admission.enter()?),
+            service: self.clone(),
+        })
+    }
+
+    /// Pictures between their head and their answer.
+    pub fn in_flight(&self) -> usize {
+        self.admission.in_flight()
+    }
+
+    /// From now on `/health` says so, that whoever asks sends nothing more; what still comes is served.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Returns when no picture is in flight.
+    pub async fn idle(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.in_flight() == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+}
+
+/// A picture's stay from its head to its answer.
+pub(super) struct Visit {
+    place: Option<Place>,
+    service: Arc<Service>,
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.place = None;
+        self.service.left.notify_waiters();
+    }
+}

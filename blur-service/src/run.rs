@@ -1,0 +1,135 @@
+//! The life of the process: bind, load the models, serve, and on a signal finish what is in flight.
+
+use std::{sync::Arc, thread};
+
+use anyhow::Context;
+use rustix::process::{Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{Notify, oneshot},
+};
+use tracing::{error, info};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    args::{Args, LogFormat},
+    detect::Detectors,
+    http::{self, Service},
+};
+
+/// Serves until a signal: TERM or INT finishes what is in flight, a second one ends at once.
+///
+/// # Errors
+/// When the address cannot be had or the models cannot be read.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    if args.die_with_parent {
+        die_with_parent()?;
+    }
+    start_log(args.log_format);
+    keep_pictures_out_of_core_dumps();
+    keep_pictures_out_of_panics();
+    let listener = args.listen.bind()?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let service = Arc::new(Service::new(&args).context("cannot start the threads for pictures")?);
+    let models = load_models(&args, service.clone())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(IO_THREADS)
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let stop = Notify::new();
+        tokio::select! {
+            result = http::serve(listener, &service, &args, &stop) => result,
+            result = on_signal(&service, &stop, &args) => result,
+            Ok(error) = models => Err(error),
+        }
+    });
+    runtime.shutdown_background();
+    result
+}
+
+/// Loads and warms the models on a thread of its own; only a failure is ever reported.
+fn load_models(args: &Args, service: Arc<Service>) -> anyhow::Result<oneshot::Receiver<anyhow::Error>> {
+    let (failed, failure) = oneshot::channel();
+    let (folder, detail) = (args.model_dir.clone(), args.detail);
+    thread::Builder::new().name("models".into()).spawn(move || {
+        match Detectors::load(folder.as_deref()).and_then(|models| models.warm(detail).map(|()| models)) {
+            Ok(models) => {
+                service.models_are_warm(models);
+                info!("models are warm");
+            }
+            // The receiver is gone only when the process ends anyway.
+            Err(error) => drop(failed.send(anyhow::Error::new(error).context("cannot load the models"))),
+        }
+    })?;
+    Ok(failure)
+}
+
+/// The first signal begins the drain: `/health` tells, and the listener closes once nothing is in flight. The second
+/// one ends everything.
+async fn on_signal(service: &Service, stop: &Notify, args: &Args) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut next = async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
+    next().await;
+    info!(in_flight = service.in_flight(), "draining");
+    service.drain();
+    let drained = async {
+        // Whatever is left after the time is cut off.
+        let _ = tokio::time::timeout(args.drain_timeout.0, service.idle()).await;
+        stop.notify_one();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = next() => error!(in_flight = service.in_flight(), "second signal: ending at once"),
+        () = drained => {}
+    }
+    Ok(())
+}
+
+/// The parent may have died before the kernel was asked to tell: then the answer to who it is has changed.
+fn die_with_parent() -> anyhow::Result<()> {
+    let parent = getppid();
+    set_parent_process_death_signal(Some(Signal::KILL)).context("cannot ask to end with the parent")?;
+    if getppid() != parent || parent.is_none() {
+        anyhow::bail!("the parent has ended");
+    }
+    Ok(())
+}
+
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("BLUR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    // Within another program the log is set up already.
+    let _ = match format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
+}
+
+fn keep_pictures_out_of_core_dumps() {
+    if let Err(error) = setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    ) {
+        error!(%error, "core dumps cannot be switched off");
+    }
+}
+
+/// A panic's message could quote what it stumbled over; its place says enough.
+fn keep_pictures_out_of_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        error!(place = place.as_deref().unwrap_or("unknown"), "panic");
+    }));
+}
+
+/// Reading, answering and health checks; pictures have threads of their own.
+const IO_THREADS: usize = 2;
