@@ -1,0 +1,238 @@
+//! What the API promises, asked of the real program.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::io::Write;
+
+use common::{Answer, Server, encoded, exif, jpeg, portrait, segment};
+use image::{DynamicImage, ImageFormat, imageops};
+
+#[test]
+fn a_face_is_gone_in_every_format_and_under_every_effect() {
+    let server = Server::start(&["--detail", "fast"]);
+    let pixels = DynamicImage::from(portrait());
+    for (format, media_type) in [
+        (ImageFormat::Png, "image/png"),
+        (ImageFormat::WebP, "image/webp"),
+        (ImageFormat::Jpeg, "image/jpeg"),
+    ] {
+        let file = if format == ImageFormat::Jpeg {
+            jpeg(&portrait())
+        } else {
+            encoded(&pixels, format)
+        };
+        assert_eq!(
+            server.detect("", &file)["faces"].as_array().unwrap().len(),
+            1,
+            "{media_type}"
+        );
+        for effect in ["smooth", "mosaic", "gaussian", "solid"] {
+            let answer = server.blur(&format!("?effect={effect}"), &file);
+            assert_eq!(answer.status, 200);
+            assert_eq!(answer.headers["content-type"], media_type);
+            assert_eq!(answer.headers["x-faces"], "1");
+            assert_eq!(answer.headers["cache-control"], "no-store");
+            for step in ["queue;dur=", "decode;dur=", "detect;dur=", "redact;dur=", "encode;dur="] {
+                assert!(answer.headers["server-timing"].contains(step));
+            }
+            let left = server.detect("", &answer.body);
+            assert_eq!(
+                left["faces"].as_array().unwrap().len(),
+                0,
+                "{media_type} {effect}: {left}"
+            );
+        }
+    }
+}
+
+#[test]
+fn boxes_are_in_upright_pixels_whatever_the_orientation() {
+    let server = Server::start(&["--detail", "fast"]);
+    let upright = imageops::crop_imm(&portrait(), 0, 0, 512, 400).to_image();
+    let expected = server.detect("", &jpeg(&upright));
+    for (orientation, stored) in [
+        (3, imageops::rotate180(&upright)),
+        (6, imageops::rotate270(&upright)),
+        (8, imageops::rotate90(&upright)),
+        (2, imageops::flip_horizontal(&upright)),
+        (4, imageops::flip_vertical(&upright)),
+        (5, imageops::flip_horizontal(&imageops::rotate90(&upright))),
+        (7, imageops::flip_horizontal(&imageops::rotate270(&upright))),
+    ] {
+        let mut file = jpeg(&stored);
+        file.splice(2..2, segment(0xe1, &exif(orientation)));
+        let found = server.detect("", &file);
+        assert_eq!(
+            (&found["width"], &found["height"]),
+            (&expected["width"], &expected["height"]),
+            "orientation {orientation}"
+        );
+        for side in ["x", "y", "width", "height"] {
+            let [was, is] = [&expected, &found].map(|answer| answer["faces"][0][side].as_f64().unwrap());
+            assert!(
+                (was - is).abs() < 6.0,
+                "orientation {orientation}, {side}: {was} became {is}"
+            );
+        }
+        let hidden = image::load_from_memory(&server.blur("", &file).body).unwrap();
+        assert_eq!((hidden.width(), hidden.height()), (512, 400));
+    }
+}
+
+#[test]
+fn multipart_and_raw_bodies_are_the_same_picture() {
+    let server = Server::start(&["--detail", "fast"]);
+    let file = jpeg(&portrait());
+    let form = |field: &str| {
+        let head = format!("--cut\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"a.jpg\"\r\n\r\n");
+        [head.as_bytes(), &file, b"\r\n--cut--\r\n"].concat()
+    };
+    let multipart = [("Content-Type", "multipart/form-data; boundary=cut")];
+    let answer = server.send("POST", "/v1/blur", &multipart, &form("image"));
+    assert_eq!((answer.status, answer.headers["x-faces"].as_str()), (200, "1"));
+    assert_eq!(
+        server.send("POST", "/v1/blur", &multipart, &form("picture")).code(),
+        "bad_request"
+    );
+    assert_eq!(
+        server.send("POST", "/v1/blur", &multipart, b"--cut--\r\n").code(),
+        "bad_request"
+    );
+}
+
+#[test]
+fn every_mistake_has_its_status_and_code() {
+    let server = Server::start(&["--detail", "fast", "--max-bytes", "300k", "--max-pixels", "300000"]);
+    let file = jpeg(&portrait());
+    let large = encoded(&DynamicImage::new_rgb8(700, 700), ImageFormat::Png);
+    let post = |path: &str, body: &[u8]| server.send("POST", path, &[], body);
+    for (answer, status, code) in [
+        (post("/v1/blur", b""), 400, "bad_request"),
+        (post("/v1/blur?efect=solid", &file), 400, "unknown_option"),
+        (post("/v1/blur?effect=none", &file), 400, "invalid_option"),
+        (post("/v1/blur?margin=1.0", &file), 403, "option_not_allowed"),
+        (post("/v2/blur", &file), 404, "not_found"),
+        (server.send("GET", "/v1/blur", &[], b""), 405, "method_not_allowed"),
+        (post("/health", b""), 405, "method_not_allowed"),
+        (post("/v1/blur", &vec![0; 400_000]), 413, "too_many_bytes"),
+        (post("/v1/blur", &large), 413, "too_many_pixels"),
+        (post("/v1/blur", b"GIF89a......"), 415, "unsupported_format"),
+        (post("/v1/blur", b"hello"), 415, "unsupported_format"),
+        (post("/v1/blur", &file[..20]), 422, "broken_picture"),
+        (
+            server.send("POST", "/v1/blur", &[("Veil-Deadline-Ms", "0")], &file),
+            504,
+            "deadline_exceeded",
+        ),
+        (
+            server.send("POST", "/v1/blur", &[("Veil-Deadline-Ms", "soon")], &file),
+            400,
+            "bad_request",
+        ),
+    ] {
+        assert_eq!((answer.status, answer.code().as_str()), (status, code));
+        assert_eq!(status == 405, answer.headers.contains_key("allow"));
+    }
+    assert_eq!(post("/v1/blur", &file).status, 200);
+}
+
+#[test]
+fn a_full_service_says_busy_before_the_body_is_read() {
+    let server = Server::start(&["--detail", "fast", "--workers", "1", "--queue", "0"]);
+    let head = "POST /v1/blur HTTP/1.1\r\nHost: veil\r\nConnection: close\r\nContent-Length: 1000\r\n\r\n";
+    let mut first = server.connect();
+    first.write_all(head.as_bytes()).unwrap();
+    server.wait_until("full", |server| {
+        server.send("GET", "/health", &[], b"").json()["in_flight"] == 1
+    });
+    let mut second = server.connect();
+    second.write_all(head.as_bytes()).unwrap();
+    let answer = Answer::read(&mut second);
+    assert_eq!((answer.status, answer.code().as_str()), (503, "busy"));
+    assert!(answer.headers.contains_key("retry-after"));
+    drop(first);
+    server.wait_until("free", |server| {
+        server.send("GET", "/health", &[], b"").json()["in_flight"] == 0
+    });
+    assert_eq!(server.blur("", &jpeg(&portrait())).status, 200);
+}
+
+#[test]
+fn a_slow_body_is_told_so() {
+    let server = Server::start(&["--detail", "fast", "--body-timeout", "100ms"]);
+    let mut stream = server.connect();
+    stream
+        .write_all(b"POST /v1/blur HTTP/1.1\r\nHost: veil\r\nConnection: close\r\nContent-Length: 9\r\n\r\n\xff")
+        .unwrap();
+    let answer = Answer::read(&mut stream);
+    assert_eq!((answer.status, answer.code().as_str()), (408, "body_timeout"));
+}
+
+#[test]
+fn health_tells_the_state_and_metrics_count() {
+    let server = Server::start(&["--detail", "fast"]);
+    server.blur("", &jpeg(&portrait()));
+    let health = server.send("GET", "/health", &[], b"").json();
+    assert_eq!(
+        (&health["status"], &health["model_loaded"]),
+        (&"healthy".into(), &true.into())
+    );
+    assert_eq!(
+        (&health["queue_depth"], &health["in_flight"], &health["processed"]),
+        (&0.into(), &0.into(), &1.into())
+    );
+    let metrics = String::from_utf8(server.send("GET", "/metrics", &[], b"").body).unwrap();
+    assert!(
+        metrics.contains(r#"blur_requests_total{code="ok",route="/v1/blur",status="200"} 1"#),
+        "{metrics}"
+    );
+    assert!(metrics.contains("blur_faces_total 1"));
+}
+
+#[test]
+fn the_request_id_comes_back_and_an_odd_one_is_replaced() {
+    let server = Server::start_cold(&[]);
+    assert_eq!(
+        server.send("GET", "/", &[("X-Request-Id", "a-1")], b"").headers["x-request-id"],
+        "a-1"
+    );
+    assert_ne!(
+        server.send("GET", "/", &[("X-Request-Id", "a b")], b"").headers["x-request-id"],
+        "a b"
+    );
+}
+
+#[test]
+fn a_signal_drains_what_is_in_flight_and_then_ends_well() {
+    let mut server = Server::start(&["--detail", "fast", "--log-format", "json"]);
+    let file = jpeg(&portrait());
+    let mut stream = server.connect();
+    let head = format!(
+        "POST /v1/blur HTTP/1.1\r\nHost: veil\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        file.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    server.wait_until("taken", |server| {
+        server.send("GET", "/health", &[], b"").json()["in_flight"] == 1
+    });
+    server.signal("-TERM");
+    server.wait_until("draining", |server| {
+        server.send("GET", "/health", &[], b"").json()["status"] == "draining"
+    });
+    assert_eq!(server.send("GET", "/health", &[], b"").status, 503);
+    stream.write_all(&file).unwrap();
+    assert_eq!(Answer::read(&mut stream).status, 200);
+    assert!(server.child.wait().unwrap().success());
+}
+
+#[test]
+fn the_page_needs_nothing_from_outside() {
+    let server = Server::start_cold(&[]);
+    let page = server.send("GET", "/", &[], b"");
+    assert_eq!(page.status, 200);
+    assert!(page.headers["content-security-policy"].starts_with("default-src 'none'"));
+    let html = String::from_utf8(page.body).unwrap();
+    assert!(!html.contains("http://") && !html.contains("https://") && !html.contains("{nonce}"));
+}
