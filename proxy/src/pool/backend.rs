@@ -1,0 +1,384 @@
+//! A backend: one address that serves a pool's requests. What the configuration says of it is fixed; what happens to it
+//! is kept in atomics, so that nothing on a request's way waits, and outlives a reload under the backend's name.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::clock::Moment;
+use super::discovery::Address;
+use super::ejection::{Ejection, Tolerance};
+use crate::units;
+
+/// One backend, with the meaning and defaults of Nginx's `server` directive.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendConfig {
+    pub address: Address,
+    /// What the backend is known by; its address unless given.
+    pub name: Option<String>,
+    /// Its share of the requests beside the others'; 0 means drained.
+    #[serde(default = "one")]
+    pub weight: u32,
+    /// So many failures within `fail_timeout` take the backend out for `fail_timeout`; 0 never does.
+    #[serde(default = "one")]
+    pub max_fails: u32,
+    #[serde(default = "ten_seconds")]
+    pub fail_timeout: units::Duration,
+    /// Serves only when no other backend can.
+    #[serde(default)]
+    pub backup: bool,
+    /// Requests in flight at a time; unlimited unless given.
+    pub max_conns: Option<u32>,
+    /// After it was down, its share grows from nothing to `weight` over this time.
+    #[serde(default = "no_time")]
+    pub slow_start: units::Duration,
+}
+
+impl BackendConfig {
+    /// A backend of which nothing but the address is said.
+    pub fn at(address: SocketAddr) -> Self {
+        Self {
+            address: address.into(),
+            name: None,
+            weight: one(),
+            max_fails: one(),
+            fail_timeout: ten_seconds(),
+            backup: false,
+            max_conns: None,
+            slow_start: no_time(),
+        }
+    }
+
+    /// What the backend is known by, in logs, metrics and the admin's commands.
+    pub fn name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.address.to_string())
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn ten_seconds() -> units::Duration {
+    units::Duration::from_secs(10)
+}
+
+fn no_time() -> units::Duration {
+    units::Duration::from_secs(0)
+}
+
+/// A member of a pool.
+#[derive(Debug)]
+pub struct Backend {
+    name: String,
+    address: SocketAddr,
+    backup: bool,
+    configured_weight: u32,
+    max_conns: u32,
+    tolerance: Tolerance,
+    slow_start: Duration,
+    spawned: bool,
+    live: Arc<Live>,
+}
+
+/// What is known of a backend right now.
+#[derive(Debug)]
+struct Live {
+    weight: AtomicU32,
+    in_flight: AtomicU32,
+    requests: AtomicU64,
+    failures: AtomicU64,
+    health: AtomicU8,
+    /// When it last became fit to serve after a failed check or a death; `slow_start` counts from here.
+    recovered_at: AtomicU64,
+    /// By the admin's command.
+    drained: AtomicBool,
+    /// By its own word: its health check says `draining`.
+    draining: AtomicBool,
+    /// Whether its process runs; always so for a backend that is not ours to start.
+    running: AtomicBool,
+    deaths: watch::Sender<u64>,
+    ejection: Ejection,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self {
+            weight: AtomicU32::new(1),
+            in_flight: AtomicU32::default(),
+            requests: AtomicU64::default(),
+            failures: AtomicU64::default(),
+            health: AtomicU8::default(),
+            recovered_at: AtomicU64::default(),
+            drained: AtomicBool::default(),
+            draining: AtomicBool::default(),
+            running: AtomicBool::new(true),
+            deaths: watch::Sender::new(0),
+            ejection: Ejection::default(),
+        }
+    }
+}
+
+/// What the active checks say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// Not checked yet.
+    Unknown,
+    Up,
+    Down,
+}
+
+/// Whether a backend may be sent requests, or the first reason why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    Eligible,
+    /// A spawned worker whose process does not run.
+    Stopped,
+    /// Taken out by the admin, or of weight 0.
+    Drained,
+    /// Takes itself out.
+    Draining,
+    Unchecked,
+    Down,
+    Ejected,
+    /// Has `max_conns` requests in flight.
+    Full,
+}
+
+impl Backend {
+    /// `previous` is the backend that had this name before: it lends its live state, and its health too unless it was
+    /// found at another address. A weight that an admin set stays until the configuration says another.
+    pub fn new(config: &BackendConfig, address: SocketAddr, previous: Option<&Backend>) -> Self {
+        let live = previous.map(|previous| Arc::clone(&previous.live)).unwrap_or_default();
+        if previous.is_none_or(|previous| previous.configured_weight != config.weight) {
+            live.weight.store(config.weight, Ordering::Relaxed);
+        }
+        if previous.is_some_and(|previous| previous.address != address) {
+            live.health.store(Health::Unknown as u8, Ordering::Release);
+            live.ejection.forgive();
+        }
+        Self {
+            name: config.name(),
+            address,
+            backup: config.backup,
+            configured_weight: config.weight,
+            max_conns: config.max_conns.unwrap_or(u32::MAX),
+            tolerance: Tolerance {
+                max_fails: config.max_fails,
+                fail_timeout: config.fail_timeout.get(),
+            },
+            slow_start: config.slow_start.get(),
+            spawned: false,
+            live,
+        }
+    }
+
+    /// One whose process is ours to start; it does not run yet.
+    pub(super) fn spawned(config: &BackendConfig, address: SocketAddr) -> Self {
+        let backend = Self {
+            spawned: true,
+            ..Self::new(config, address, None)
+        };
+        backend.live.running.store(false, Ordering::Release);
+        backend
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn is_backup(&self) -> bool {
+        self.backup
+    }
+
+    /// Whether both are the same member of the pool, be it before and after a reload.
+    pub fn is(&self, other: &Backend) -> bool {
+        Arc::ptr_eq(&self.live, &other.live)
+    }
+
+    pub fn standing(&self, now: Moment) -> Standing {
+        let live = &*self.live;
+        if !live.running.load(Ordering::Acquire) {
+            Standing::Stopped
+        } else if live.drained.load(Ordering::Acquire) || self.weight() == 0 {
+            Standing::Drained
+        } else if live.draining.load(Ordering::Acquire) {
+            Standing::Draining
+        } else if self.health() != Health::Up {
+            if self.health() == Health::Down {
+                Standing::Down
+            } else {
+                Standing::Unchecked
+            }
+        } else if live.ejection.excludes(self.tolerance, now) {
+            Standing::Ejected
+        } else if self.in_flight() >= self.max_conns {
+            Standing::Full
+        } else {
+            Standing::Eligible
+        }
+    }
+
+    pub fn weight(&self) -> u32 {
+        self.live.weight.load(Ordering::Relaxed)
+    }
+
+    /// The weight, reduced while the backend starts slowly; at least a hundredth of it, so that it is never nothing.
+    pub fn share(&self, now: Moment) -> f64 {
+        let weight = f64::from(self.weight());
+        if self.slow_start.is_zero() {
+            return weight;
+        }
+        let recovered = now.since(Moment::from_raw(self.live.recovered_at.load(Ordering::Relaxed)));
+        weight * (recovered.as_secs_f64() / self.slow_start.as_secs_f64()).clamp(0.01, 1.0)
+    }
+
+    pub fn health(&self) -> Health {
+        match self.live.health.load(Ordering::Acquire) {
+            raw if raw == Health::Up as u8 => Health::Up,
+            raw if raw == Health::Down as u8 => Health::Down,
+            _ => Health::Unknown,
+        }
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.live.running.load(Ordering::Acquire)
+    }
+
+    /// Whether it is a process of ours that has not passed a check yet.
+    pub fn is_starting(&self) -> bool {
+        self.spawned && self.health() == Health::Unknown
+    }
+
+    pub fn in_flight(&self) -> u32 {
+        self.live.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub fn requests(&self) -> u64 {
+        self.live.requests.load(Ordering::Relaxed)
+    }
+
+    /// Attempts that failed: no connection, a reset, a timeout.
+    pub fn failures(&self) -> u64 {
+        self.live.failures.load(Ordering::Relaxed)
+    }
+
+    pub fn ejections(&self) -> u64 {
+        self.live.ejection.count()
+    }
+
+    /// How often its process ended without being told to.
+    pub fn deaths(&self) -> u64 {
+        *self.live.deaths.borrow()
+    }
+
+    /// Returns once the backend's process is dead; never for a backend that is not ours to start.
+    pub fn died(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut deaths = self.live.deaths.subscribe();
+        let live = Arc::clone(&self.live);
+        async move {
+            if live.running.load(Ordering::Acquire) {
+                // Cannot fail: `live` holds the sender.
+                let _ = deaths.changed().await;
+            }
+        }
+    }
+
+    /// Takes a place among the requests in flight, unless `max_conns` are taken or another request is the trial.
+    pub(super) fn claim(&self, now: Moment) -> bool {
+        let take = |in_flight: u32| (in_flight < self.max_conns).then_some(in_flight + 1);
+        if self
+            .live
+            .in_flight
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, take)
+            .is_err()
+        {
+            return false;
+        }
+        if !self.live.ejection.admit(self.tolerance, now) {
+            self.release();
+            return false;
+        }
+        self.live.requests.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// Takes a place although the backend is not fit to serve: the last resort.
+    pub(super) fn claim_in_panic(&self) -> bool {
+        let take = |in_flight: u32| (in_flight < self.max_conns).then_some(in_flight + 1);
+        let claimed = self
+            .live
+            .in_flight
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, take)
+            .is_ok();
+        self.live.requests.fetch_add(u64::from(claimed), Ordering::Relaxed);
+        claimed
+    }
+
+    pub(super) fn release(&self) {
+        self.live.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn succeeded(&self) {
+        self.live.ejection.succeeded();
+    }
+
+    /// Counts a failed attempt; says whether it ejects the backend. See [`Ejection::failed`].
+    pub(super) fn failed(&self, may_eject: impl FnOnce() -> bool) -> bool {
+        self.live.failures.fetch_add(1, Ordering::Relaxed);
+        self.live.ejection.failed(self.tolerance, Moment::now(), may_eject)
+    }
+
+    pub(super) fn tolerance(&self) -> Tolerance {
+        self.tolerance
+    }
+
+    /// Returns what the health was before. Recovery forgives past failures and begins the slow start.
+    pub(super) fn set_health(&self, health: Health) -> Health {
+        let before = self.health();
+        if health == Health::Up && before != Health::Up {
+            self.live.ejection.forgive();
+            if before == Health::Down {
+                self.live.recovered_at.store(Moment::now().raw(), Ordering::Relaxed);
+            }
+        }
+        self.live.health.store(health as u8, Ordering::Release);
+        before
+    }
+
+    pub(super) fn set_drained(&self, drained: bool) {
+        self.live.drained.store(drained, Ordering::Release);
+    }
+
+    /// Returns whether it was draining before.
+    pub(super) fn set_draining(&self, draining: bool) -> bool {
+        self.live.draining.swap(draining, Ordering::AcqRel)
+    }
+
+    pub(super) fn set_weight(&self, weight: u32) {
+        self.live.weight.store(weight, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_running(&self) {
+        self.live.draining.store(false, Ordering::Release);
+        self.live.recovered_at.store(Moment::now().raw(), Ordering::Relaxed);
+        self.live.running.store(true, Ordering::Release);
+    }
+
+    /// Takes the backend out at once: its process does not run. `unbidden` counts it as a death.
+    pub(super) fn set_stopped(&self, unbidden: bool) {
+        self.live.running.store(false, Ordering::Release);
+        self.live.deaths.send_modify(|deaths| *deaths += u64::from(unbidden));
+    }
+}

@@ -1,0 +1,168 @@
+//! Active checks: asks each backend how it is, and believes a change after a few equal answers in a row.
+//!
+//! Each backend has its own loop, not a round for all as in Pingora's `HealthRegistry`: a hung backend then delays
+//! nobody else's check, the very first answer counts at once, and an answer may say `draining` or `busy` besides
+//! well and unwell. A hung backend is out after at most `fall × interval + timeout`.
+
+mod check;
+mod expect;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+pub use self::check::{Check, Verdict};
+use self::expect::ExpectConfig;
+use super::Pool;
+use super::backend::{Backend, Health};
+use super::random::Random;
+use crate::units::{ByteSize, Duration, Ratio};
+
+/// `health: { path: /health, … }`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthConfig {
+    /// Path and query.
+    #[serde(deserialize_with = "check::path")]
+    pub path: String,
+    /// The `Host` to ask for; the backend's address unless given.
+    pub host: Option<String>,
+    /// Where the check connects to, if not to the port that requests go to.
+    pub port: Option<u16>,
+    /// Sent along.
+    #[serde(deserialize_with = "check::headers")]
+    pub headers: BTreeMap<String, String>,
+    /// From the start of one check to the start of the next.
+    pub interval: Duration,
+    /// By how much an interval may be shorter, at random, so that many proxies do not check in step.
+    pub jitter: Ratio,
+    /// For a whole check, from connecting to the last byte of the answer.
+    pub timeout: Duration,
+    /// Good answers in a row until a backend that was down is up.
+    pub rise: u32,
+    /// Bad answers in a row until a backend that was up is down.
+    pub fall: u32,
+    pub expect: ExpectConfig,
+    /// An answer longer than this is a bad one.
+    pub max_body: ByteSize,
+}
+
+impl Default for HealthConfig {
+    fn default() -> Self {
+        Self {
+            path: "/health".to_owned(),
+            host: None,
+            port: None,
+            headers: BTreeMap::new(),
+            interval: Duration::from_secs(1),
+            jitter: Ratio::from_percent(10),
+            timeout: Duration::from_millis(800),
+            rise: 1,
+            fall: 2,
+            expect: ExpectConfig::default(),
+            max_body: ByteSize::from_kib(64),
+        }
+    }
+}
+
+/// Checks all of the pool's backends until told to stop.
+pub async fn run(pool: &Arc<Pool>, check: &Arc<Check>, stop: watch::Receiver<bool>) {
+    let mut checks = JoinSet::new();
+    for backend in pool.backends() {
+        checks.spawn(watch_over(Arc::clone(pool), Arc::clone(check), backend));
+    }
+    super::stopped(stop).await;
+    checks.shutdown().await;
+}
+
+async fn watch_over(pool: Arc<Pool>, check: Arc<Check>, backend: Arc<Backend>) {
+    let config = check.config();
+    let random = Random::default();
+    let mut streak = Streak::default();
+    loop {
+        let began = Instant::now();
+        if backend.is_running() {
+            let deaths = backend.deaths();
+            let verdict = check.run(backend.address()).await;
+            // What a process said that has died since is no news of its successor.
+            if backend.is_running() && backend.deaths() == deaths {
+                streak.count(&verdict);
+                apply(&pool, &backend, &verdict, &streak, config);
+            }
+        }
+        let shortened = 1.0 - config.jitter.get() * random.fraction();
+        let interval = match backend.health() {
+            // A worker that loads its models is wanted as soon as it is ready.
+            Health::Unknown => WHILE_UNKNOWN.min(config.interval.get()),
+            Health::Up | Health::Down => config.interval.get().mul_f64(shortened),
+        };
+        tokio::time::sleep_until(began + interval).await;
+    }
+}
+
+const WHILE_UNKNOWN: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// Equal answers in a row.
+#[derive(Debug, Default)]
+struct Streak {
+    good: u32,
+    bad: u32,
+}
+
+impl Streak {
+    fn count(&mut self, verdict: &Verdict) {
+        match verdict {
+            Verdict::Well => {
+                *self = Self {
+                    good: self.good.saturating_add(1),
+                    bad: 0,
+                }
+            }
+            Verdict::Unwell(_) => {
+                *self = Self {
+                    good: 0,
+                    bad: self.bad.saturating_add(1),
+                }
+            }
+            Verdict::Draining | Verdict::Busy => {}
+        }
+    }
+}
+
+/// Moves the backend to the state that the answer calls for. The first answer of all counts alone.
+fn apply(pool: &Arc<Pool>, backend: &Backend, verdict: &Verdict, streak: &Streak, config: &HealthConfig) {
+    let known = backend.health();
+    let health = match verdict {
+        Verdict::Well if known != Health::Down || streak.good >= config.rise => Health::Up,
+        Verdict::Unwell(_) if known == Health::Unknown && backend.is_starting() => Health::Unknown,
+        Verdict::Unwell(_) if known != Health::Up || streak.bad >= config.fall => Health::Down,
+        Verdict::Draining | Verdict::Busy if known == Health::Unknown => Health::Up,
+        _ => known,
+    };
+    let draining = matches!(verdict, Verdict::Draining);
+    let stays_as_it_was = matches!(verdict, Verdict::Busy | Verdict::Unwell(_));
+    let was_draining = if stays_as_it_was {
+        draining
+    } else {
+        backend.set_draining(draining)
+    };
+    backend.set_health(health);
+    if known == health && was_draining == draining {
+        return;
+    }
+    match (health, verdict) {
+        (Health::Down, Verdict::Unwell(reason)) => {
+            tracing::warn!(pool = pool.name(), backend = backend.name(), "down: {reason}");
+        }
+        _ if draining => tracing::info!(pool = pool.name(), backend = backend.name(), "draining"),
+        _ => tracing::info!(pool = pool.name(), backend = backend.name(), "up"),
+    }
+    pool.noticed_change();
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! A pool's queue: requests that wait, first come first served, while every backend that could serve them is full.
+//! Bounded in length and in time, so that overload is told early instead of being served late.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use serde::Deserialize;
+use tokio::sync::oneshot;
+
+use super::{Backend, Key, Lease, Pool, Standing};
+use crate::pool::clock::Moment;
+use crate::units::Duration;
+
+/// `queue: { length: 100, timeout: 2s }`. Comes to bear only with `max_conns`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueueConfig {
+    /// Requests that may wait at a time; 0 turns all away that find no place.
+    pub length: usize,
+    /// How long one waits at most.
+    pub timeout: Duration,
+}
+
+impl Default for QueueConfig {
+    fn default() -> Self {
+        Self {
+            length: 100,
+            timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Why a request gets no backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("no backend can serve the request")]
+    Nobody,
+    #[error("all backends are full, and so is the queue")]
+    QueueFull,
+    #[error("all backends stayed full for as long as a request may wait")]
+    QueueTimeout,
+}
+
+pub struct Queue {
+    config: QueueConfig,
+    /// Contended only while the pool is saturated; see `length`.
+    waiting: Mutex<VecDeque<Waiter>>,
+    /// How many wait: read on every release, so that the lock is taken only when somebody does.
+    length: AtomicUsize,
+    overflows: AtomicU64,
+    timeouts: AtomicU64,
+}
+
+struct Waiter {
+    key: Key,
+    tried: Vec<Arc<Backend>>,
+    answer: oneshot::Sender<Option<Lease>>,
+}
+
+impl Queue {
+    pub fn new(config: &QueueConfig) -> Self {
+        Self {
+            config: config.clone(),
+            waiting: Mutex::default(),
+            length: AtomicUsize::new(0),
+            overflows: AtomicU64::new(0),
+            timeouts: AtomicU64::new(0),
+        }
+    }
+
+    pub async fn acquire(&self, pool: &Arc<Pool>, key: &Key, tried: &[Arc<Backend>]) -> Result<Lease, Refused> {
+        // Who comes while others wait waits behind them.
+        if self.length() == 0 {
+            if let Some(lease) = pool.pick(key, tried) {
+                return Ok(lease);
+            }
+        }
+        if !pool.could_serve(tried) {
+            return pool.pick(key, tried).ok_or(Refused::Nobody);
+        }
+        let Some(answer) = self.join(key, tried) else {
+            self.overflows.fetch_add(1, Ordering::Relaxed);
+            return Err(Refused::QueueFull);
+        };
+        // A place may have become free between the pick and the joining.
+        self.serve(pool);
+        match tokio::time::timeout(self.config.timeout.get(), answer).await {
+            Ok(Ok(lease)) => lease.ok_or(Refused::Nobody),
+            Ok(Err(_)) => Err(Refused::Nobody),
+            Err(_) => {
+                self.timeouts.fetch_add(1, Ordering::Relaxed);
+                Err(Refused::QueueTimeout)
+            }
+        }
+    }
+
+    /// Gives places to those who wait, in order, until there are no more of either.
+    pub fn serve(&self, pool: &Arc<Pool>) {
+        while self.length() > 0 {
+            let Some((answer, lease)) = self.next(pool) else { return };
+            // A waiter that gave up returns its lease here; the loop hands the place on.
+            drop(answer.send(lease));
+        }
+    }
+
+    /// The first waiter that can be answered now: with a place, or with the news that nobody can serve it any more.
+    fn next(&self, pool: &Arc<Pool>) -> Option<(oneshot::Sender<Option<Lease>>, Option<Lease>)> {
+        let mut waiting = self.waiting.lock();
+        waiting.retain(|waiter| !waiter.answer.is_closed());
+        let found = waiting.iter().enumerate().find_map(|(place, waiter)| {
+            let lease = pool.pick(&waiter.key, &waiter.tried);
+            (lease.is_some() || !pool.could_serve(&waiter.tried)).then_some((place, lease))
+        });
+        let answered = found.and_then(|(place, lease)| Some((waiting.remove(place)?.answer, lease)));
+        self.length.store(waiting.len(), Ordering::Release);
+        answered
+    }
+
+    fn join(&self, key: &Key, tried: &[Arc<Backend>]) -> Option<oneshot::Receiver<Option<Lease>>> {
+        let mut waiting = self.waiting.lock();
+        if waiting.len() >= self.config.length {
+            waiting.retain(|waiter| !waiter.answer.is_closed());
+        }
+        if waiting.len() >= self.config.length {
+            return None;
+        }
+        let (answer, receiver) = oneshot::channel();
+        waiting.push_back(Waiter {
+            key: key.clone(),
+            tried: tried.to_vec(),
+            answer,
+        });
+        self.length.store(waiting.len(), Ordering::Release);
+        Some(receiver)
+    }
+
+    pub fn length(&self) -> usize {
+        self.length.load(Ordering::Acquire)
+    }
+
+    pub fn overflows(&self) -> u64 {
+        self.overflows.load(Ordering::Relaxed)
+    }
+
+    pub fn timeouts(&self) -> u64 {
+        self.timeouts.load(Ordering::Relaxed)
+    }
+}
+
+impl Pool {
+    /// Whether a backend not yet tried is fit to serve, be it full at the moment.
+    fn could_serve(&self, tried: &[Arc<Backend>]) -> bool {
+        let now = Moment::now();
+        self.members.load().any(|backend| {
+            !tried.iter().any(|tried| tried.is(backend))
+                && matches!(backend.standing(now), Standing::Eligible | Standing::Full)
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! What the algorithms' tests share: a tier of idle backends, and many picks from it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use super::super::backend::{Backend, BackendConfig};
+use super::super::clock::Moment;
+use super::super::key::Key;
+use super::{Candidates, Select, mix};
+
+pub const KEYS: u64 = 500;
+
+/// Backends 10.0.0.1:5000, 10.0.0.2:5000, … with these weights.
+pub fn tier(weights: &[u32]) -> Vec<Arc<Backend>> {
+    let backend = |(place, weight): (usize, &u32)| {
+        let address = SocketAddr::from(([10, 0, 0, place as u8 + 1], 5000));
+        Arc::new(Backend::new(
+            &BackendConfig {
+                weight: *weight,
+                ..BackendConfig::at(address)
+            },
+            address,
+            None,
+        ))
+    };
+    weights.iter().enumerate().map(backend).collect()
+}
+
+/// Some client; the same for the same number.
+pub fn client(number: u64) -> Key {
+    Key::of_client(IpAddr::V4(Ipv4Addr::from(mix(number) as u32)))
+}
+
+pub fn pick(select: &dyn Select, tier: &[Arc<Backend>], key: &Key, offered: impl Fn(usize) -> bool) -> Option<usize> {
+    let offers = |backend: &Backend| {
+        backend.weight() > 0
+            && tier
+                .iter()
+                .position(|other| std::ptr::eq(&raw const **other, backend))
+                .is_some_and(&offered)
+    };
+    select.pick(
+        key,
+        &Candidates {
+            backends: tier,
+            now: Moment::now(),
+            offers: &offers,
+        },
+    )
+}
+
+/// Who gets each of many keys.
+pub fn pick_all(
+    select: &dyn Select,
+    tier: &[Arc<Backend>],
+    seed: u64,
+    offered: impl Fn(usize) -> bool,
+) -> Vec<Option<usize>> {
+    (0..KEYS)
+        .map(|number| pick(select, tier, &client(seed ^ number), &offered))
+        .collect()
+}
+
+/// The picks of one client after another, a letter each.
+pub fn sequence(select: &dyn Select, tier: &[Arc<Backend>], length: u64, offered: impl Fn(usize) -> bool) -> String {
+    let letter = |place: usize| char::from(b'a' + place as u8);
+    (0..length)
+        .filter_map(|number| pick(select, tier, &client(number), &offered))
+        .map(letter)
+        .collect()
+}
+
+/// Every key that has another backend after than before was `mover`'s before.
+pub fn assert_only_keys_of(mover: usize, before: &[Option<usize>], after: &[Option<usize>]) {
+    let foreign = before
+        .iter()
+        .zip(after)
+        .filter(|(b, a)| b != a && **b != Some(mover))
+        .count();
+    assert_eq!(foreign, 0, "foreign moves");
+}
+
+/// Sends requests that never end, and sees that no backend has more than its bound at any time.
+pub fn assert_bounded(select: &dyn Select, tier: &[Arc<Backend>], factor: f64, seed: u64) {
+    let total_weight: f64 = tier.iter().map(|backend| f64::from(backend.weight())).sum();
+    let mut held = Vec::new();
+    for number in 1..=100 {
+        // Three clients only: without the bound they would overload three backends.
+        let place = pick(select, tier, &client(seed ^ (number % 3)), |_| true).expect("a bound always leaves room");
+        held.push(hold(&tier[place], 1));
+        let bound = (factor * number as f64 * f64::from(tier[place].weight()) / total_weight).ceil();
+        assert!(
+            f64::from(tier[place].in_flight()) <= bound,
+            "{place} has {} > {bound}",
+            tier[place].in_flight()
+        );
+    }
+}
+
+/// Keeps so many requests in flight on a backend.
+pub fn hold(backend: &Arc<Backend>, requests: u32) -> Vec<Held> {
+    (0..requests).map(|_| Held::new(backend)).collect()
+}
+
+pub struct Held(Arc<Backend>);
+
+impl Held {
+    fn new(backend: &Arc<Backend>) -> Self {
+        assert!(backend.claim(Moment::now()), "the fixture's backends take any number");
+        Self(Arc::clone(backend))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}

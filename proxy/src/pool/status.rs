@@ -1,0 +1,77 @@
+//! A pool as the admin sees it: `/pools` and the metrics are made of this.
+
+use serde::Serialize;
+
+use super::backend::{Backend, Health, Standing};
+use super::clock::Moment;
+use super::{Ordering, Pool};
+
+#[derive(Clone, Debug, Serialize)]
+pub struct PoolStatus {
+    pub name: String,
+    pub eligible: usize,
+    pub in_flight: u32,
+    /// Requests waiting for a place.
+    pub queued: usize,
+    /// Requests turned away because the queue was full, or that waited in vain.
+    pub queue_overflows: u64,
+    pub queue_timeouts: u64,
+    /// Requests sent to a doubtful backend because nobody was eligible.
+    pub panics: u64,
+    pub backends: Vec<BackendStatus>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct BackendStatus {
+    pub name: String,
+    pub address: String,
+    pub backup: bool,
+    pub weight: u32,
+    pub standing: Standing,
+    pub health: Health,
+    pub in_flight: u32,
+    pub requests: u64,
+    pub failures: u64,
+    pub ejections: u64,
+    /// How often its process ended unbidden; 0 for a backend that is not ours to start.
+    pub deaths: u64,
+}
+
+impl Pool {
+    pub fn status(&self) -> PoolStatus {
+        let now = Moment::now();
+        let backends: Vec<_> = self
+            .backends()
+            .iter()
+            .map(|backend| BackendStatus::of(backend, now))
+            .collect();
+        PoolStatus {
+            name: self.name().to_owned(),
+            eligible: self.eligible(),
+            in_flight: backends.iter().map(|backend| backend.in_flight).sum(),
+            queued: self.queue.length(),
+            queue_overflows: self.queue.overflows(),
+            queue_timeouts: self.queue.timeouts(),
+            panics: self.panics.load(Ordering::Relaxed),
+            backends,
+        }
+    }
+}
+
+impl BackendStatus {
+    fn of(backend: &Backend, now: Moment) -> Self {
+        Self {
+            name: backend.name().to_owned(),
+            address: backend.address().to_string(),
+            backup: backend.is_backup(),
+            weight: backend.weight(),
+            standing: backend.standing(now),
+            health: backend.health(),
+            in_flight: backend.in_flight(),
+            requests: backend.requests(),
+            failures: backend.failures(),
+            ejections: backend.ejections(),
+            deaths: backend.deaths(),
+        }
+    }
+}
