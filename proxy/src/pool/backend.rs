@@ -15,7 +15,7 @@ use super::ejection::{Ejection, Tolerance};
 use crate::units;
 
 /// One backend, with the meaning and defaults of Nginx's `server` directive.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct BackendConfig {
     pub address: Address,

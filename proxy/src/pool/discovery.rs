@@ -22,6 +22,11 @@ enum Host {
 }
 
 impl Address {
+    /// Whether it says the address itself and not a name for it.
+    pub fn is_literal(&self) -> bool {
+        matches!(self.host, Host::Ip(_))
+    }
+
     /// The socket addresses it stands for, in a stable order, each once; asks the system's resolver for a name.
     /// Blocks while it does.
     pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {

@@ -44,7 +44,7 @@ pub use self::status::{BackendStatus, PoolStatus};
 use crate::units::Duration;
 
 /// `pools: { blur: {…} }`: `backends` that run elsewhere, workers to `spawn` here, or both.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct PoolConfig {
     #[serde(with = "singleton_map_recursive")]
@@ -57,7 +57,7 @@ pub struct PoolConfig {
 }
 
 /// How long each step with a backend may take.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct TimeoutsConfig {
     pub connect: Duration,
@@ -148,6 +148,12 @@ impl Pool {
         &self.name
     }
 
+    /// Whether a pool made of this configuration would be the same one, so that this one can live on with its workers.
+    /// Host names may have come to mean other addresses.
+    pub fn is_as(&self, config: &PoolConfig) -> bool {
+        self.config == *config && config.backends.iter().all(|backend| backend.address.is_literal())
+    }
+
     pub fn timeouts(&self) -> &TimeoutsConfig {
         &self.config.timeouts
     }
@@ -159,15 +165,12 @@ impl Pool {
 
     /// A place at a backend for this key that is none of those already tried; none if there is none right now.
     pub fn pick(self: &Arc<Self>, key: &Key, tried: &[Arc<Backend>]) -> Option<Lease> {
+        if let Some(lease) = self.pick_eligible(key, tried) {
+            return Some(lease);
+        }
         let now = Moment::now();
         let members = self.members.load();
         let untried = |backend: &Backend| !tried.iter().any(|tried| tried.is(backend));
-        let eligible = |backend: &Backend| untried(backend) && backend.standing(now) == Standing::Eligible;
-        for tier in [&members.primaries, &members.backups] {
-            if let Some(backend) = tier.claim(key, now, &eligible, |backend| backend.claim(now)) {
-                return Some(Lease::new(self, backend));
-            }
-        }
         if members.any(|backend| untried(backend) && backend.standing(now) == Standing::Full) {
             return None;
         }
@@ -179,6 +182,18 @@ impl Pool {
             }
         }
         None
+    }
+
+    /// As [`Pool::pick`], but never one that is only hoped to serve: for a request that has an answer already.
+    pub fn pick_eligible(self: &Arc<Self>, key: &Key, tried: &[Arc<Backend>]) -> Option<Lease> {
+        let now = Moment::now();
+        let members = self.members.load();
+        let untried = |backend: &Backend| !tried.iter().any(|tried| tried.is(backend));
+        let eligible = |backend: &Backend| untried(backend) && backend.standing(now) == Standing::Eligible;
+        [&members.primaries, &members.backups]
+            .into_iter()
+            .find_map(|tier| tier.claim(key, now, &eligible, |backend| backend.claim(now)))
+            .map(|backend| Lease::new(self, backend))
     }
 
     /// As [`Pool::pick`], but waits in the pool's queue while all that could serve are full.

@@ -14,7 +14,7 @@ use crate::pool::clock::Moment;
 use crate::units::Duration;
 
 /// `queue: { length: 100, timeout: 2s }`. Comes to bear only with `max_conns`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueConfig {
     /// Requests that may wait at a time; 0 turns all away that find no place.

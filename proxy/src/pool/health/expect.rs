@@ -10,7 +10,7 @@ use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 
 /// `expect: { status: 200, headers: { content-type: application/json }, json: { status: healthy, queue_depth: "< 8" } }`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExpectConfig {
     pub status: Statuses,

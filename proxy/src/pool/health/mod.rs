@@ -23,7 +23,7 @@ use super::random::Random;
 use crate::units::{ByteSize, Duration, Ratio};
 
 /// `health: { path: /health, … }`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthConfig {
     /// Path and query.

@@ -27,7 +27,7 @@ pub trait Select: Send + Sync {
 }
 
 /// `select: { ketama: { key: client_address } }`, `select: { least_conn: {} }`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(rename_all = "snake_case")]
 pub enum SelectConfig {
     /// Consistent hashing on Nginx's ring (`hash … consistent`).
@@ -75,7 +75,7 @@ impl SelectConfig {
 }
 
 /// `{ key: client_address, load_factor: 1.25 }`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct HashConfig {
     pub key: KeyConfig,
@@ -83,7 +83,7 @@ pub struct HashConfig {
 }
 
 /// `{}`
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct NoSettings {}
 

@@ -22,7 +22,7 @@ use super::backend::{Backend, BackendConfig, Health};
 use crate::units::Duration;
 
 /// `spawn: { workers: 2 }`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct SpawnConfig {
     pub workers: u32,
