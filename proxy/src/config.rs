@@ -4,20 +4,23 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::admin::AdminConfig;
+use crate::access_log::AccessLogConfig;
 use crate::body::BodyConfig;
 use crate::diagnostic::{Diagnostic, suggest};
 use crate::document::{Document, Path, Step, steps};
 use crate::filter::FilterConfig;
+use crate::listener::{AdminConfig, ListenerConfig};
 use crate::pool::PoolConfig;
 use crate::retry::BudgetConfig;
 use crate::route::RouteConfig;
-use crate::server::{ListenerConfig, ShutdownConfig};
+use crate::units::Duration;
 
 /// Everything `veil` is told.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -30,7 +33,26 @@ pub struct Config {
     pub pools: BTreeMap<String, PoolConfig>,
     pub body: BodyConfig,
     pub retry_budget: BudgetConfig,
+    pub access_log: AccessLogConfig,
     pub shutdown: ShutdownConfig,
+    /// Threads that serve requests; as many as there are cores unless given. Nginx: `worker_processes`.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// `shutdown: { grace: 30s }`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShutdownConfig {
+    /// How long requests in flight may take to end after TERM, INT or QUIT.
+    pub grace: Duration,
+}
+
+impl Default for ShutdownConfig {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_secs(30),
+        }
+    }
 }
 
 /// The version of the file's format. There is one.
@@ -69,19 +91,36 @@ impl fmt::Display for Source {
 /// Reads and checks a configuration. All mistakes come at once, in the order of the file.
 pub fn load(source: &Source) -> Result<Config, Vec<Diagnostic>> {
     let file = source.to_string();
+    match text(source) {
+        Ok(text) => parse(&file, &text),
+        Err(error) => Err(vec![Diagnostic {
+            file,
+            place: None,
+            what: error.to_string(),
+            help: None,
+        }]),
+    }
+}
+
+/// A mistake that only showed when the configuration was put to work, with its place.
+pub fn mistake(source: &Source, path: &[Step], what: String) -> Diagnostic {
+    let file = source.to_string();
+    let document = text(source).ok().and_then(|text| Document::parse(&file, &text).ok());
+    match document {
+        Some(document) => document.mistake(path, what, None),
+        None => Diagnostic {
+            file,
+            place: None,
+            what,
+            help: None,
+        },
+    }
+}
+
+fn text(source: &Source) -> io::Result<String> {
     match source {
-        Source::Local => parse(&file, include_str!("../../conf/local.yaml")),
-        Source::File(path) => {
-            let text = fs::read_to_string(path).map_err(|error| {
-                vec![Diagnostic {
-                    file: file.clone(),
-                    place: None,
-                    what: error.to_string(),
-                    help: None,
-                }]
-            })?;
-            parse(&file, &text)
-        }
+        Source::Local => Ok(include_str!("../../conf/local.yaml").to_owned()),
+        Source::File(path) => fs::read_to_string(path),
     }
 }
 

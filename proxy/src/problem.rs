@@ -22,6 +22,11 @@ pub struct Problem {
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 pub const BAD_REQUEST: Problem = problem(StatusCode::BAD_REQUEST, "bad_request", "the request is malformed");
+pub const BAD_PATH: Problem = problem(
+    StatusCode::BAD_REQUEST,
+    "bad_path",
+    "the request's path can be read in more than one way",
+);
 pub const NO_ROUTE: Problem = problem(StatusCode::NOT_FOUND, "no_route", "nothing is served here");
 pub const METHOD_NOT_ALLOWED: Problem = problem(
     StatusCode::METHOD_NOT_ALLOWED,
@@ -65,6 +70,15 @@ pub const NO_BACKEND: Problem = Problem {
     retry_after: Some(1),
     ..problem(StatusCode::SERVICE_UNAVAILABLE, "no_backend", "no backend is available")
 };
+pub const BUSY: Problem = Problem {
+    retry_after: Some(1),
+    ..problem(StatusCode::SERVICE_UNAVAILABLE, "busy", "all backends are busy")
+};
+pub const POISON_BODY: Problem = problem(
+    StatusCode::UNPROCESSABLE_ENTITY,
+    "poison_body",
+    "every backend that was given this body died while it worked on it",
+);
 pub const UPSTREAM_TIMEOUT: Problem = problem(
     StatusCode::GATEWAY_TIMEOUT,
     "upstream_timeout",

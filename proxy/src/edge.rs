@@ -1,0 +1,336 @@
+//! The request's phases as Pingora calls them: who is asked at which point. What is decided lies elsewhere.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource, ErrorType, RetryType};
+
+use crate::connection::Connection;
+use crate::exchange::{Exchange, has_begun_to_answer, host};
+use crate::filter::Verdict;
+use crate::forwarded;
+use crate::path;
+use crate::problem::{self, Problem, X_REQUEST_ID};
+use crate::request::{RequestCtx, RequestId};
+use crate::retry::Failure;
+use crate::route::{NoRoute, Route};
+use crate::state::Shared;
+
+/// Milliseconds after which nobody waits for the answer any more; workers drop what is past it.
+pub const VEIL_DEADLINE_MS: HeaderName = HeaderName::from_static("veil-deadline-ms");
+
+/// Our phases.
+pub struct Edge {
+    shared: Arc<Shared>,
+}
+
+impl Edge {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Edge {
+    type CTX = Exchange;
+
+    fn new_ctx(&self) -> Exchange {
+        Exchange::new(&self.shared)
+    }
+
+    /// None: Pingora's own modules would run on every request for nothing.
+    fn init_downstream_modules(&self, _: &mut HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<()> {
+        let connection = Connection::of(session).ok_or_else(|| Error::new(ErrorType::InternalError))?;
+        connection.begin_request();
+        let head = session.req_header();
+        let peer = connection.peer;
+        let request = RequestCtx {
+            id: request_id(head),
+            peer,
+            client: forwarded::client(peer.ip(), head, &connection.listener),
+            scheme: forwarded::scheme(peer.ip(), head, &connection.listener),
+            received: Instant::now(),
+        };
+        exchange.connection = Some(Arc::clone(connection));
+        exchange.request = Some(request);
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<bool> {
+        let route = match find_route(session, exchange) {
+            Ok(route) => route,
+            Err((problem, allow)) => return refuse(session, exchange, problem, allow).await,
+        };
+        exchange.served_by(Arc::clone(&route), session.req_header());
+        for filter in &route.filters {
+            match filter.on_request(session.req_header_mut(), exchange.request()) {
+                Verdict::Continue => {}
+                Verdict::Answer(response) => return answer(session, exchange, *response).await,
+                Verdict::Refuse(problem) => return refuse(session, exchange, problem, None).await,
+            }
+        }
+        if declared_length(session.req_header()) > Some(exchange.body_limit) {
+            return refuse(session, exchange, problem::BODY_TOO_LARGE, None).await;
+        }
+        Ok(false)
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        _: &mut Option<Bytes>,
+        _: bool,
+        exchange: &mut Exchange,
+    ) -> pingora::Result<()> {
+        match session.body_bytes_read() as u64 > exchange.body_limit {
+            true => Err(refusal(exchange, problem::BODY_TOO_LARGE)),
+            false => Ok(()),
+        }
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<Box<HttpPeer>> {
+        let place = exchange.begin_attempt(session.req_header()).await;
+        let address = match place {
+            Ok(lease) => lease.backend().address(),
+            Err(problem) => return Err(refusal(exchange, problem)),
+        };
+        let mut peer = Box::new(HttpPeer::new(address, false, String::new()));
+        if let Some(timeouts) = exchange.timeouts() {
+            peer.options.connection_timeout = Some(timeouts.connect.get());
+            peer.options.total_connection_timeout = Some(timeouts.connect.get());
+            peer.options.write_timeout = Some(timeouts.send.get());
+            peer.options.read_timeout = Some(timeouts.read.get());
+            peer.options.idle_timeout = Some(timeouts.idle.get());
+        }
+        Ok(peer)
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _: &mut Session,
+        head: &mut RequestHeader,
+        exchange: &mut Exchange,
+    ) -> pingora::Result<()> {
+        let request = exchange.request();
+        forwarded::tell_backend(head, request)?;
+        head.insert_header(X_REQUEST_ID, request.id.as_str())?;
+        if let Some(timeouts) = exchange.timeouts() {
+            head.insert_header(
+                VEIL_DEADLINE_MS,
+                HeaderValue::from(timeouts.read.get().as_millis() as u64),
+            )?;
+        }
+        if let (None, Some(connection)) = (head.headers.get(header::HOST), &exchange.connection) {
+            // HTTP/1.0 may do without; HTTP/1.1, which we speak to backends, may not.
+            head.insert_header(header::HOST, connection.listener.address.to_string())?;
+        }
+        for filter in exchange.filters() {
+            filter.on_upstream_request(head, request);
+        }
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        head: &mut ResponseHeader,
+        exchange: &mut Exchange,
+    ) -> pingora::Result<()> {
+        if head.status.is_informational() {
+            return Ok(());
+        }
+        // A 503 with Retry-After says that nothing was done with the request.
+        let busy = head.status == 503 && head.headers.contains_key(header::RETRY_AFTER);
+        match exchange.answered(session, head.status.as_u16(), busy) {
+            true => Err(Error::new_up(ErrorType::HTTPStatus(head.status.as_u16()))),
+            false => Ok(()),
+        }
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        head: &mut ResponseHeader,
+        exchange: &mut Exchange,
+    ) -> pingora::Result<()> {
+        dress(head, session.req_header(), exchange)
+    }
+
+    fn fail_to_connect(
+        &self,
+        session: &mut Session,
+        _: &HttpPeer,
+        exchange: &mut Exchange,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        error.set_retry(exchange.failed(Failure::Connect, session));
+        error
+    }
+
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<Error>,
+        exchange: &mut Exchange,
+        reused: bool,
+    ) -> Box<Error> {
+        let retry = exchange.has_given_up()
+            || match error.esource() {
+                ErrorSource::Upstream if reused && matches!(error.retry, RetryType::ReusedOnly) => {
+                    exchange.found_stale(session)
+                }
+                ErrorSource::Upstream => exchange.failed(failure(&error), session),
+                _ => false,
+            };
+        error.set_retry(retry);
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
+        let problem = match (exchange.problem, error.esource()) {
+            (Some(problem), _) => problem,
+            (None, ErrorSource::Downstream) => {
+                return FailToProxy {
+                    error_code: 0,
+                    can_reuse_downstream: false,
+                };
+            }
+            (None, _) => problem::INTERNAL,
+        };
+        exchange.problem = Some(problem);
+        if !has_begun_to_answer(session) {
+            // The client may have left, which its line says by the status.
+            let _ = refuse(session, exchange, problem, None).await;
+        }
+        FailToProxy {
+            error_code: problem.status.as_u16(),
+            can_reuse_downstream: true,
+        }
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, exchange: &mut Exchange) {
+        exchange.finish(session, error);
+    }
+
+    /// The access line says it, and what changes in a pool is logged there.
+    fn suppress_error_log(&self, _: &Session, _: &Exchange, _: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(&self, _: &Session, _: &Exchange, _: &Error, _: ProxyWarnLogContext) -> bool {
+        true
+    }
+}
+
+fn request_id(head: &RequestHeader) -> RequestId {
+    let given = head
+        .headers
+        .get(&X_REQUEST_ID)
+        .and_then(|value| RequestId::parse(value.as_bytes()));
+    given.unwrap_or_else(RequestId::random)
+}
+
+/// The route, or the problem and what its `Allow` says. Leaves the path in its one spelling.
+fn find_route(session: &mut Session, exchange: &Exchange) -> Result<Arc<Route>, (Problem, Option<String>)> {
+    let head = session.req_header();
+    let path = path::canonical(head.uri.path()).map_err(|_| (problem::BAD_PATH, None))?;
+    let found = exchange.state.router.find(host(head), &path, &head.method);
+    let route = match found {
+        Ok(route) => Arc::clone(route),
+        Err(NoRoute::NotFound) => return Err((problem::NO_ROUTE, None)),
+        Err(NoRoute::MethodNotAllowed(allowed)) => {
+            let allow: Vec<&str> = allowed.iter().map(|method| method.as_str()).collect();
+            return Err((problem::METHOD_NOT_ALLOWED, Some(allow.join(", "))));
+        }
+    };
+    if let std::borrow::Cow::Owned(path) = path {
+        respell(session.req_header_mut(), &path).map_err(|_| (problem::BAD_PATH, None))?;
+    }
+    Ok(route)
+}
+
+/// Puts the path's one spelling in the place of the client's.
+fn respell(head: &mut RequestHeader, path: &str) -> pingora::Result<()> {
+    match head.uri.query() {
+        Some(query) => head.set_raw_path(format!("{path}?{query}").as_bytes()),
+        None => head.set_raw_path(path.as_bytes()),
+    }
+}
+
+fn declared_length(head: &RequestHeader) -> Option<u64> {
+    head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Answers with a problem in a backend's place.
+async fn refuse(
+    session: &mut Session,
+    exchange: &mut Exchange,
+    problem: Problem,
+    allow: Option<String>,
+) -> pingora::Result<bool> {
+    exchange.problem = Some(problem);
+    let (mut head, body) = problem.response(&exchange.request().id)?;
+    if let Some(allow) = allow {
+        head.insert_header(header::ALLOW, allow)?;
+    }
+    send(session, exchange, head, body).await
+}
+
+/// Answers with what a filter made.
+async fn answer(session: &mut Session, exchange: &Exchange, response: http::Response<Bytes>) -> pingora::Result<bool> {
+    let (parts, body) = response.into_parts();
+    let mut head = ResponseHeader::from(parts);
+    head.insert_header(header::CONTENT_LENGTH, body.len())?;
+    send(session, exchange, head, body).await
+}
+
+/// A request's body that has not been read ends its connection with the answer.
+async fn send(
+    session: &mut Session,
+    exchange: &Exchange,
+    mut head: ResponseHeader,
+    body: Bytes,
+) -> pingora::Result<bool> {
+    dress(&mut head, session.req_header(), exchange)?;
+    let body = if session.req_header().method == Method::HEAD {
+        Bytes::new()
+    } else {
+        body
+    };
+    session.write_response_header(Box::new(head), body.is_empty()).await?;
+    session.write_response_body(Some(body), true).await?;
+    Ok(true)
+}
+
+/// What every answer gets on its way out.
+fn dress(head: &mut ResponseHeader, request: &RequestHeader, exchange: &Exchange) -> pingora::Result<()> {
+    head.insert_header(X_REQUEST_ID, exchange.request().id.as_str())?;
+    for filter in exchange.filters().iter().rev() {
+        filter.on_response(head, request, exchange.request());
+    }
+    Ok(())
+}
+
+/// An error that ends in this problem.
+fn refusal(exchange: &mut Exchange, problem: Problem) -> Box<Error> {
+    exchange.problem = Some(problem);
+    Error::new_in(ErrorType::HTTPStatus(problem.status.as_u16()))
+}
+
+/// How the backend failed.
+fn failure(error: &Error) -> Failure {
+    match error.etype() {
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout => Failure::TimedOut,
+        _ => Failure::Died,
+    }
+}

@@ -1,0 +1,366 @@
+//! A request on its way through the phases: the rules it began under, whom it asked, and how that went.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::Version;
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+
+use crate::access_log::{Line, Timestamp};
+use crate::connection::Connection;
+use crate::filter::Filter;
+use crate::metrics::{Finished, NO_ROUTE};
+use crate::pool::{Backend, Lease, Outcome, Pool, Refused, TimeoutsConfig};
+use crate::problem::{self, Problem};
+use crate::request::RequestCtx;
+use crate::retry::{Attempt, Decision, Ending, Failure, is_idempotent};
+use crate::route::Route;
+use crate::state::{Shared, State};
+
+/// What a request carries from phase to phase.
+pub struct Exchange {
+    shared: Arc<Shared>,
+    pub state: Arc<State>,
+    pub connection: Option<Arc<Connection>>,
+    pub request: Option<RequestCtx>,
+    pub service: Option<Service>,
+    /// How many bytes of body may come.
+    pub body_limit: u64,
+    /// The answer that Veil gives itself.
+    pub problem: Option<Problem>,
+    attempt: Attempt,
+    tried: Vec<Arc<Backend>>,
+    /// The attempt under way, or the last one.
+    trial: Option<Trial>,
+    /// The place for the next attempt, where it had to be sure before the last answer was given up.
+    next: Option<Lease>,
+    /// An answer is about to be dropped, because `next` may give a better one.
+    given_up: bool,
+    /// A kept connection was found closed.
+    stale: bool,
+    /// Why there is a further attempt.
+    cause: &'static str,
+}
+
+/// Who serves a request.
+pub struct Service {
+    pub route: Arc<Route>,
+    pub pool: Option<Arc<Pool>>,
+}
+
+/// One attempt at a backend.
+struct Trial {
+    lease: Lease,
+    began: Instant,
+    /// Until the answer's head.
+    answered: Option<Duration>,
+    reported: bool,
+}
+
+impl Exchange {
+    pub fn new(shared: &Arc<Shared>) -> Self {
+        shared.metrics.request_began();
+        let state = shared.state.load_full();
+        Self {
+            shared: Arc::clone(shared),
+            body_limit: state.config.body.max_size.get(),
+            state,
+            connection: None,
+            request: None,
+            service: None,
+            problem: None,
+            attempt: Attempt::default(),
+            tried: Vec::new(),
+            trial: None,
+            next: None,
+            given_up: false,
+            stale: false,
+            cause: "",
+        }
+    }
+
+    pub fn request(&self) -> &RequestCtx {
+        self.request.as_ref().expect("the first phase makes it")
+    }
+
+    /// The route is found.
+    pub fn served_by(&mut self, route: Arc<Route>, head: &RequestHeader) {
+        let pool = route
+            .pool
+            .as_ref()
+            .and_then(|name| self.state.pools.get(name))
+            .map(Arc::clone);
+        self.attempt.idempotent = is_idempotent(&head.method, route.idempotent);
+        self.state.retry_budget.deposit(self.request().received);
+        self.service = Some(Service { route, pool });
+    }
+
+    /// A place at a backend that has not been tried; the problem to answer with if there is none.
+    pub async fn begin_attempt(&mut self, head: &RequestHeader) -> Result<&Lease, Problem> {
+        let pool = self
+            .service
+            .as_ref()
+            .and_then(|service| service.pool.as_ref())
+            .ok_or(problem::NO_ROUTE)?;
+        let lease = match self.next.take() {
+            Some(lease) => lease,
+            None => {
+                let key = pool.key(head, self.request().client);
+                pool.acquire(&key, &self.tried)
+                    .await
+                    .map_err(|refused| self.refusal(refused))?
+            }
+        };
+        if !self.tried.is_empty() {
+            self.shared.metrics.retry(pool.name(), self.cause);
+        }
+        self.attempt.sent += 1;
+        let trial = Trial {
+            lease,
+            began: Instant::now(),
+            answered: None,
+            reported: false,
+        };
+        Ok(&self.trial.insert(trial).lease)
+    }
+
+    /// The last failure's problem, where there was one: it says more than that nobody is left to ask.
+    fn refusal(&self, refused: Refused) -> Problem {
+        self.problem.unwrap_or(match refused {
+            Refused::Nobody => problem::NO_BACKEND,
+            Refused::QueueFull | Refused::QueueTimeout => problem::BUSY,
+        })
+    }
+
+    /// The backend's answer has begun with this status. Says whether the answer is given up for another backend's.
+    pub fn answered(&mut self, session: &Session, status: u16, busy: bool) -> bool {
+        let Some(trial) = &mut self.trial else { return false };
+        let latency = trial.began.elapsed();
+        trial.answered = Some(latency);
+        self.problem = None;
+        self.report(if busy {
+            Outcome::Busy
+        } else {
+            Outcome::Answered { status, latency }
+        });
+        if status < 400 {
+            return false;
+        }
+        let failure = if busy { Failure::Busy } else { Failure::Status(status) };
+        let elsewhere = matches!(self.decide(failure, session), Decision::Retry | Decision::RetryAlone);
+        self.given_up = elsewhere && self.reserve_next(session.req_header());
+        self.given_up
+    }
+
+    /// Makes sure that there is somebody else, before an answer is given up.
+    fn reserve_next(&mut self, head: &RequestHeader) -> bool {
+        let Some(pool) = self.service.as_ref().and_then(|service| service.pool.as_ref()) else {
+            return false;
+        };
+        let key = pool.key(head, self.request().client);
+        self.next = pool.pick_eligible(&key, &self.tried);
+        self.next.is_some()
+    }
+
+    /// Whether the error at hand is only the end of an answer that was given up; says so once.
+    pub fn has_given_up(&mut self) -> bool {
+        std::mem::take(&mut self.given_up)
+    }
+
+    /// Whether a failed attempt is followed by another.
+    pub fn failed(&mut self, failure: Failure, session: &Session) -> bool {
+        if matches!(failure, Failure::Connect) {
+            self.attempt.sent = self.attempt.sent.saturating_sub(1);
+        }
+        self.report(match failure {
+            Failure::Connect => Outcome::ConnectFailed,
+            Failure::TimedOut => Outcome::TimedOut,
+            Failure::Busy => Outcome::Busy,
+            Failure::Died | Failure::Status(_) => Outcome::Reset,
+        });
+        let decision = self.decide(failure, session);
+        // After a retry, this is told only if nobody else is left.
+        self.problem = problem_of(match decision {
+            Decision::GiveUp(ending) => ending,
+            Decision::Retry | Decision::RetryAlone => failure.ending(),
+        });
+        matches!(decision, Decision::Retry | Decision::RetryAlone)
+    }
+
+    fn decide(&mut self, failure: Failure, session: &Session) -> Decision {
+        let Some(service) = &self.service else {
+            return Decision::GiveUp(Ending::BadGateway);
+        };
+        if let Some(trial) = &self.trial {
+            self.tried.push(Arc::clone(trial.lease.backend()));
+        }
+        self.cause = cause_label(failure);
+        self.attempt.deaths += u32::from(matches!(failure, Failure::Died));
+        self.attempt.replayable = !session.as_ref().retry_buffer_truncated();
+        self.attempt.answering = has_begun_to_answer(session);
+        service
+            .route
+            .retry
+            .decide(failure, &self.attempt, &self.state.retry_budget, Instant::now())
+    }
+
+    /// The kept connection was closed by the backend in the moment of its use. Once that is no failure, and the same
+    /// backend may be asked again.
+    pub fn found_stale(&mut self, session: &Session) -> bool {
+        if self.stale || !self.attempt.idempotent {
+            return self.failed(Failure::Died, session);
+        }
+        self.stale = true;
+        self.attempt.sent = self.attempt.sent.saturating_sub(1);
+        self.report(Outcome::Cancelled);
+        true
+    }
+
+    /// The route's; none before it is found.
+    pub fn filters(&self) -> &[Box<dyn Filter>] {
+        self.service.as_ref().map_or(&[], |service| &service.route.filters)
+    }
+
+    pub fn timeouts(&self) -> Option<&TimeoutsConfig> {
+        Some(self.service.as_ref()?.pool.as_ref()?.timeouts())
+    }
+
+    fn report(&mut self, outcome: Outcome) {
+        let Some(trial) = self.trial.as_mut().filter(|trial| !trial.reported) else {
+            return;
+        };
+        trial.reported = true;
+        trial.lease.report(outcome);
+        let pool = self.service.as_ref().and_then(|service| service.pool.as_ref());
+        let pool = pool.map_or("", |pool| pool.name());
+        self.shared
+            .metrics
+            .attempt(pool, trial.lease.backend().name(), outcome_label(outcome));
+    }
+
+    /// Ends the request: its line, its numbers, its backend's place.
+    pub fn finish(&mut self, session: &Session, error: Option<&pingora::Error>) {
+        self.report(Outcome::Cancelled);
+        let Some(request) = &self.request else { return };
+        let status = match session.response_written() {
+            Some(head) if !head.status.is_informational() => head.status.as_u16(),
+            _ => CLIENT_LEFT,
+        };
+        let duration = request.received.elapsed();
+        let route = self.service.as_ref().map(|service| service.route.name.as_str());
+        let (request_bytes, response_bytes) = (session.body_bytes_read() as u64, session.body_bytes_sent() as u64);
+        let route_label = route.unwrap_or(NO_ROUTE);
+        self.shared.metrics.finished(&Finished {
+            route: route_label,
+            status,
+            duration,
+            request_bytes,
+            response_bytes,
+        });
+        if self.state.access_log.is_on() {
+            let head = session.req_header();
+            self.state.access_log.write(&Line {
+                time: Timestamp::now(),
+                id: request.id.as_str(),
+                client: self.logged_client(request.client),
+                method: head.method.as_str(),
+                host: host(head),
+                path: head.uri.path(),
+                protocol: protocol(head.version),
+                status,
+                code: self.problem.as_ref().map(|problem| problem.code),
+                request_bytes,
+                response_bytes,
+                duration_ms: milliseconds(duration),
+                route,
+                pool: self
+                    .service
+                    .as_ref()
+                    .and_then(|service| service.pool.as_ref())
+                    .map(|pool| pool.name()),
+                backend: self.trial.as_ref().map(|trial| trial.lease.backend().name()),
+                attempts: self.attempt.sent,
+                upstream_ms: self.trial.as_ref().and_then(|trial| trial.answered).map(milliseconds),
+                error: error.map(|error| error.etype().as_str()),
+            });
+        }
+        self.trial = None;
+    }
+
+    fn logged_client(&self, client: IpAddr) -> Option<IpAddr> {
+        self.state.access_log.config().client_address.keep(client)
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.shared.metrics.request_left();
+    }
+}
+
+/// What the client is told; nothing where it has an answer already.
+fn problem_of(ending: Ending) -> Option<Problem> {
+    match ending {
+        Ending::BadGateway => Some(problem::UPSTREAM_FAILED),
+        Ending::GatewayTimeout => Some(problem::UPSTREAM_TIMEOUT),
+        Ending::PoisonBody => Some(problem::POISON_BODY),
+        Ending::Pass | Ending::Cut => None,
+    }
+}
+
+fn cause_label(failure: Failure) -> &'static str {
+    match failure {
+        Failure::Connect => "connect",
+        Failure::Died => "died",
+        Failure::TimedOut => "timeout",
+        Failure::Busy => "busy",
+        Failure::Status(_) => "status",
+    }
+}
+
+fn outcome_label(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Answered { .. } => "answered",
+        Outcome::Busy => "busy",
+        Outcome::ConnectFailed => "connect_failed",
+        Outcome::Reset => "reset",
+        Outcome::TimedOut => "timed_out",
+        Outcome::Cancelled => "cancelled",
+    }
+}
+
+/// Nginx's status for a client that left before its answer.
+const CLIENT_LEFT: u16 = 499;
+
+/// The host that the client asked for, as it wrote it.
+pub fn host(head: &RequestHeader) -> &str {
+    let named = head.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
+    head.uri
+        .authority()
+        .map(|authority| authority.as_str())
+        .or(named)
+        .unwrap_or_default()
+}
+
+/// Whether the client has seen a part of an answer; `100 Continue` is none.
+pub fn has_begun_to_answer(session: &Session) -> bool {
+    session
+        .response_written()
+        .is_some_and(|head| !head.status.is_informational())
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_11 => "HTTP/1.1",
+        Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP",
+    }
+}
+
+/// To the microsecond.
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
+}

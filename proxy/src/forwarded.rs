@@ -1,0 +1,166 @@
+//! Who the client is, and the header fields that tell backends so.
+
+use std::net::IpAddr;
+
+use http::{HeaderName, HeaderValue};
+use pingora::http::RequestHeader;
+
+use crate::listener::Listener;
+use crate::request::{RequestCtx, Scheme};
+
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// The client's address as seen through the proxies in front of us: the last entry of `X-Forwarded-For` that a trusted
+/// proxy has written. Nginx: `set_real_ip_from` with `real_ip_recursive on`.
+pub fn client(peer: IpAddr, head: &RequestHeader, listener: &Listener) -> IpAddr {
+    if !listener.trusts(peer) {
+        return peer;
+    }
+    let lines: Vec<&str> = head
+        .headers
+        .get_all(&X_FORWARDED_FOR)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .collect();
+    let entries = lines.iter().rev().flat_map(|line| line.rsplit(','));
+    let mut client = peer;
+    for entry in entries {
+        let Ok(named) = entry.trim().parse::<IpAddr>() else {
+            break;
+        };
+        client = named.to_canonical();
+        if !listener.trusts(client) {
+            break;
+        }
+    }
+    client
+}
+
+/// The scheme that the client used: ours, unless a trusted proxy has told another.
+pub fn scheme(peer: IpAddr, head: &RequestHeader, listener: &Listener) -> Scheme {
+    match head.headers.get(&X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
+        Some(b"https") if listener.trusts(peer) => Scheme::Https,
+        Some(b"http") if listener.trusts(peer) => Scheme::Http,
+        _ => listener.scheme(),
+    }
+}
+
+/// Sets what backends behind Nginx are used to: `X-Real-IP $remote_addr`, `X-Forwarded-For
+/// $proxy_add_x_forwarded_for` and `X-Forwarded-Proto $scheme`. What an untrusted client says of itself stays in the
+/// list, before the address that it has in truth.
+pub fn tell_backend(head: &mut RequestHeader, ctx: &RequestCtx) -> pingora::Result<()> {
+    let peer = Address::new(ctx.peer.ip());
+    match forwarded_for(head, peer.as_str()) {
+        Some(list) => head.insert_header(X_FORWARDED_FOR, list)?,
+        None => head.insert_header(X_FORWARDED_FOR, peer.as_str())?,
+    }
+    let client = Address::new(ctx.client);
+    head.insert_header(X_REAL_IP, client.as_str())?;
+    head.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static(ctx.scheme.as_str()))
+}
+
+/// The list so far with one more address; none where there is no list yet.
+fn forwarded_for(head: &RequestHeader, peer: &str) -> Option<Vec<u8>> {
+    let mut list = Vec::new();
+    for line in head.headers.get_all(&X_FORWARDED_FOR) {
+        list.extend_from_slice(line.as_bytes());
+        list.extend_from_slice(b", ");
+    }
+    (!list.is_empty()).then(|| {
+        list.extend_from_slice(peer.as_bytes());
+        list
+    })
+}
+
+/// An address as text, in place.
+struct Address {
+    text: [u8; 45],
+    length: usize,
+}
+
+impl Address {
+    fn new(address: IpAddr) -> Self {
+        use std::io::Write;
+        let mut text = [0; 45];
+        let mut rest = &mut text[..];
+        write!(rest, "{address}").expect("no address is longer than 45 characters");
+        let length = 45 - rest.len();
+        Self { text, length }
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text[..self.length]).expect("addresses are written in ASCII")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Instant;
+
+    use super::*;
+    use crate::request::RequestId;
+
+    fn listener(trusted: &[&str]) -> Listener {
+        let yaml = format!("{{ address: '127.0.0.1:80', trusted_proxies: {trusted:?} }}");
+        let config: crate::listener::ListenerConfig = serde_yaml::from_str(&yaml).unwrap();
+        Listener {
+            name: "public".into(),
+            address: config.address,
+            config,
+            tls: None,
+        }
+    }
+
+    fn head(forwarded: &[&'static str]) -> RequestHeader {
+        let mut head = RequestHeader::build("GET", b"/", None).unwrap();
+        for line in forwarded {
+            head.append_header(X_FORWARDED_FOR, *line).unwrap();
+        }
+        head
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn believes_nobody_by_default() {
+        let told = client(address("198.51.100.7"), &head(&["203.0.113.9"]), &listener(&[]));
+        assert_eq!(told, address("198.51.100.7"));
+    }
+
+    #[test]
+    fn takes_the_last_address_that_no_trusted_proxy_has() {
+        let listener = listener(&["10.0.0.0/8"]);
+        let told = |lines: &[&'static str]| client(address("10.0.0.1"), &head(lines), &listener);
+        assert_eq!(told(&["203.0.113.9"]), address("203.0.113.9"));
+        assert_eq!(told(&["1.1.1.1, 203.0.113.9, 10.9.9.9"]), address("203.0.113.9"));
+        assert_eq!(told(&["1.1.1.1", "203.0.113.9", "10.9.9.9"]), address("203.0.113.9"));
+        assert_eq!(told(&["::ffff:203.0.113.9"]), address("203.0.113.9"));
+        assert_eq!(told(&["garbage"]), address("10.0.0.1"));
+        assert_eq!(told(&[]), address("10.0.0.1"));
+    }
+
+    #[test]
+    fn appends_the_peer_and_names_the_client() {
+        let ctx = RequestCtx {
+            id: RequestId::random(),
+            peer: "10.0.0.1:4000".parse().unwrap(),
+            client: address("203.0.113.9"),
+            scheme: Scheme::Https,
+            received: Instant::now(),
+        };
+        let mut forwarded = head(&["1.1.1.1", "203.0.113.9"]);
+        tell_backend(&mut forwarded, &ctx).unwrap();
+        assert_eq!(forwarded.headers["x-forwarded-for"], "1.1.1.1, 203.0.113.9, 10.0.0.1");
+        assert_eq!(forwarded.headers["x-real-ip"], "203.0.113.9");
+        assert_eq!(forwarded.headers["x-forwarded-proto"], "https");
+
+        let mut plain = head(&[]);
+        tell_backend(&mut plain, &ctx).unwrap();
+        assert_eq!(plain.headers["x-forwarded-for"], "10.0.0.1");
+    }
+}

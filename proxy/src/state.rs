@@ -1,0 +1,113 @@
+//! What a configuration has become: routes and pools, immutable, replaced as a whole by a reload. A request keeps the
+//! state that it began with. What outlives a reload lies beside it.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+
+use crate::access_log::AccessLog;
+use crate::config::Config;
+use crate::connection::Connections;
+use crate::metrics::Metrics;
+use crate::pool::{Pool, PoolError};
+use crate::retry::Budget;
+use crate::route::Router;
+
+/// Routes, pools and all else that a configuration says.
+pub struct State {
+    pub config: Config,
+    pub router: Router,
+    pub pools: HashMap<String, Arc<Pool>>,
+    /// Counts all requests, whichever route they take.
+    pub retry_budget: Arc<Budget>,
+    pub access_log: Arc<AccessLog>,
+}
+
+/// Why a good configuration cannot be put to work.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    #[error("cannot open the access log: {0}")]
+    AccessLog(#[source] io::Error),
+}
+
+impl State {
+    /// Builds pools, and takes over from `previous` all that is alive in them; those that have not changed live on
+    /// themselves. Resolves names, and blocks while it does.
+    pub fn build(config: Config, previous: Option<&Self>) -> Result<Self, StateError> {
+        let mut pools = HashMap::new();
+        for (name, settings) in &config.pools {
+            let before = previous.and_then(|previous| previous.pools.get(name));
+            let pool = match before {
+                Some(before) if before.is_as(settings) => Arc::clone(before),
+                _ => Pool::new(name, settings, before.map(Arc::as_ref))?,
+            };
+            pools.insert(name.clone(), pool);
+        }
+        let access_log = match previous {
+            Some(previous) if previous.config.access_log == config.access_log => Arc::clone(&previous.access_log),
+            _ => Arc::new(AccessLog::open(&config.access_log).map_err(StateError::AccessLog)?),
+        };
+        let retry_budget = match previous {
+            Some(previous) => Arc::clone(&previous.retry_budget),
+            None => Arc::new(Budget::new(&config.retry_budget, Instant::now())),
+        };
+        Ok(Self {
+            router: Router::new(&config.routes),
+            pools,
+            retry_budget,
+            access_log,
+            config,
+        })
+    }
+
+    /// Whether every pool has somebody to serve.
+    pub fn is_served(&self) -> bool {
+        self.pools.values().all(|pool| pool.eligible() > 0)
+    }
+}
+
+/// What requests, the admin and the run loop share.
+pub struct Shared {
+    pub state: ArcSwap<State>,
+    pub connections: Arc<Connections>,
+    pub metrics: Metrics,
+    listening: AtomicBool,
+    draining: AtomicBool,
+}
+
+impl Shared {
+    pub fn new(state: State, metrics: Metrics) -> Arc<Self> {
+        Arc::new(Self {
+            state: ArcSwap::from_pointee(state),
+            connections: Arc::default(),
+            metrics,
+            listening: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// The listeners are open.
+    pub fn set_listening(&self) {
+        self.listening.store(true, Ordering::Release);
+    }
+
+    /// No new requests are wanted.
+    pub fn set_draining(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Whether requests are welcome: the listeners are open, and every pool has somebody to serve.
+    pub fn is_ready(&self) -> bool {
+        self.listening.load(Ordering::Acquire) && !self.is_draining() && self.state.load().is_served()
+    }
+}

@@ -1,0 +1,75 @@
+//! TLS towards clients, by rustls: versions 1.2 and 1.3, HTTP/2 and HTTP/1.1 offered.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pingora::tls::{RusTlsError, ServerConfig, ServerTlsStream, TlsAcceptor};
+use serde::Deserialize;
+use tokio::net::TcpStream;
+
+/// A client's connection once its handshake is done.
+pub type TlsStream = ServerTlsStream<TcpStream>;
+
+/// `tls: { certificate: /etc/veil/tls.crt, key: /etc/veil/tls.key }`, as Nginx's `ssl_certificate` and
+/// `ssl_certificate_key`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// PEM: the server's certificate first, then the intermediate ones.
+    pub certificate: PathBuf,
+    /// PEM: the certificate's private key.
+    pub key: PathBuf,
+}
+
+/// Why a listener cannot speak TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("cannot read certificate {certificate} and key {key}: {reason}")]
+    Unreadable {
+        certificate: PathBuf,
+        key: PathBuf,
+        reason: String,
+    },
+    #[error("{certificate} and {key} hold no certificate with a key")]
+    Empty { certificate: PathBuf, key: PathBuf },
+    #[error("certificate {certificate} with key {key}")]
+    Unusable {
+        certificate: PathBuf,
+        key: PathBuf,
+        #[source]
+        source: RusTlsError,
+    },
+}
+
+impl TlsConfig {
+    /// Reads certificate and key anew.
+    pub fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
+        let (certificate, key) = (self.certificate.clone(), self.key.clone());
+        let read = pingora::tls::load_certs_and_key_files(&text(&certificate), &text(&key)).map_err(|error| {
+            let (certificate, key) = (certificate.clone(), key.clone());
+            TlsError::Unreadable {
+                certificate,
+                key,
+                reason: error.to_string(),
+            }
+        })?;
+        let Some((chain, private_key)) = read else {
+            return Err(TlsError::Empty { certificate, key });
+        };
+        pingora::tls::install_default_crypto_provider();
+        let built = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(chain, private_key);
+        let mut config = built.map_err(|source| TlsError::Unusable {
+            certificate,
+            key,
+            source,
+        })?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+}
+
+fn text(path: &std::path::Path) -> String {
+    path.to_string_lossy().into_owned()
+}
