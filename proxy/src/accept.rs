@@ -32,6 +32,8 @@ pub fn proxy(edge: Edge, threads: usize) -> Proxy {
     let mut proxy = HttpProxy::new(edge, Arc::new(conf));
     let mut options = HttpServerOptions::default();
     options.h2c = true;
+    // So that the answer to CONNECT is ours; no route takes it.
+    options.allow_connect_method_proxying = true;
     options.h2_idle_timeout = Some(HTTP2_IDLE);
     proxy.server_options = Some(options);
     proxy.handle_init_modules();
@@ -142,7 +144,8 @@ async fn serve(stream: TcpStream, entered: Entered, proxy: &Arc<Proxy>, shutdown
 }
 
 async fn serve_http1(downstream: Downstream, entered: &Entered, proxy: &Arc<Proxy>, shutdown: &ShutdownWatch) {
-    let mut session = ServerSession::new_http1(Box::new(downstream));
+    let watched = entered.listener.watch.over(Box::new(downstream));
+    let mut session = ServerSession::new_http1(watched);
     // No timer of Pingora's: the sweep ends connections that idle.
     session.set_keepalive(Some(0));
     session.set_pipelining_enabled(true);

@@ -1,7 +1,7 @@
 //! A client's connection: what it is doing, since when, and the byte stream that Pingora reads and writes.
 //!
 //! Instead of a timer a read, every connection writes down when its present phase began, and one sweep a tick ends those
-//! that overstay: slow heads, idle connections and clients that do not take their answer.
+//! that overstay: idle connections and clients that do not take their answer.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,12 +24,11 @@ use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
 };
 use pingora::proxy::Session;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::MissedTickBehavior;
 
 use crate::listener::Listener;
-use crate::problem;
 use crate::request::Scheme;
 use crate::tls::TlsStream;
 
@@ -236,8 +235,8 @@ impl Connection {
         match self.phase() {
             Phase::Waiting if self.requests.load(Ordering::Relaxed) == 0 => self.age(now) > timeouts.head.get(),
             Phase::Waiting => self.age(now) > timeouts.idle.get(),
-            Phase::Reading => self.age(now) > timeouts.head.get(),
-            Phase::Working | Phase::Multiplexed => false,
+            // A head that has begun has a deadline of its own, and HTTP/2 has timeouts of its own.
+            Phase::Reading | Phase::Working | Phase::Multiplexed => false,
         }
     }
 
@@ -293,7 +292,6 @@ pub struct Downstream {
     /// Carries the connection to [`Connection::of`].
     proxy: Arc<ProxyDigest>,
     tls: Option<Arc<SslDigest>>,
-    refused: bool,
 }
 
 enum Transport {
@@ -348,7 +346,6 @@ impl Downstream {
             socket: Arc::new(socket),
             proxy: Arc::new(proxy),
             tls,
-            refused: false,
         }
     }
 
@@ -403,25 +400,7 @@ impl Downstream {
         }
         polled
     }
-
-    /// Whatever is written before a request's head is complete is Pingora's own refusal of that head: ours goes out in
-    /// its place, once.
-    fn poll_refuse(&mut self, cx: &mut Context<'_>, theirs: &[u8]) -> Poll<io::Result<usize>> {
-        if !self.refused {
-            let problem = match theirs.get(9..12) {
-                Some(b"405") => problem::METHOD_NOT_ALLOWED,
-                _ => problem::BAD_REQUEST,
-            };
-            // It fits into the empty write buffer as a whole.
-            std::task::ready!(self.transport.poll_write(cx, &problem.last_words()))?;
-            self.refused = true;
-        }
-        Poll::Ready(Ok(theirs.len()))
-    }
 }
-
-/// How long a client may go on sending after its answer. Nginx: `lingering_timeout`.
-const LINGER: Duration = Duration::from_secs(5);
 
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -472,10 +451,7 @@ impl AsyncWrite for Downstream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check()?;
-        let polled = match this.connection.phase() {
-            Phase::Waiting | Phase::Reading => this.poll_refuse(cx, bytes),
-            Phase::Working | Phase::Multiplexed => this.transport.poll_write(cx, bytes),
-        };
+        let polled = this.transport.poll_write(cx, bytes);
         this.written(polled, cx)
     }
 
@@ -502,17 +478,9 @@ impl fmt::Debug for Downstream {
 
 #[async_trait]
 impl Shutdown for Downstream {
-    /// Ends our half, then reads on for a while: closing with unread bytes would reset the connection, and take the
-    /// answer from a client that is still sending. Nginx: `lingering_close`.
     async fn shutdown(&mut self) {
-        let linger = async {
-            AsyncWriteExt::shutdown(self).await?;
-            let mut rest = [0; 4096];
-            while self.read(&mut rest).await? > 0 {}
-            io::Result::Ok(())
-        };
-        // Whether the client leaves or the time is up, the connection is done with.
-        let _ = tokio::time::timeout(LINGER, linger).await;
+        // The client may be gone already, which is what is asked for.
+        let _ = AsyncWriteExt::shutdown(self).await;
     }
 }
 

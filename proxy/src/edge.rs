@@ -12,6 +12,7 @@ use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, RetryType};
 
+use crate::body;
 use crate::connection::Connection;
 use crate::exchange::{Exchange, has_begun_to_answer, host};
 use crate::filter::Verdict;
@@ -78,10 +79,21 @@ impl ProxyHttp for Edge {
                 Verdict::Refuse(problem) => return refuse(session, exchange, problem, None).await,
             }
         }
-        if declared_length(session.req_header()) > Some(exchange.body_limit) {
-            return refuse(session, exchange, problem::BODY_TOO_LARGE, None).await;
+        let read = body::take(&mut session.downstream_session, &exchange.body_limits, &exchange.state.body_budget);
+        match read.await {
+            Ok(held) => {
+                exchange.held = held;
+                Ok(false)
+            }
+            Err(error) => {
+                session.set_keepalive(None);
+                match error.problem() {
+                    Some(problem) => refuse(session, exchange, problem, None).await,
+                    // Nobody is left to answer.
+                    None => Ok(true),
+                }
+            }
         }
-        Ok(false)
     }
 
     async fn request_body_filter(
@@ -91,7 +103,7 @@ impl ProxyHttp for Edge {
         _: bool,
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
-        match session.body_bytes_read() as u64 > exchange.body_limit {
+        match session.body_bytes_read() as u64 > exchange.body_limits.max_size {
             true => Err(refusal(exchange, problem::BODY_TOO_LARGE)),
             false => Ok(()),
         }
@@ -136,7 +148,7 @@ impl ProxyHttp for Edge {
         for filter in exchange.filters() {
             filter.on_upstream_request(head, request);
         }
-        Ok(())
+        body::settle_authority(head).map_err(|_| refusal(exchange, problem::BAD_REQUEST))
     }
 
     async fn upstream_response_filter(
@@ -197,15 +209,8 @@ impl ProxyHttp for Edge {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
-        let problem = match (exchange.problem, error.esource()) {
-            (Some(problem), _) => problem,
-            (None, ErrorSource::Downstream) => {
-                return FailToProxy {
-                    error_code: 0,
-                    can_reuse_downstream: false,
-                };
-            }
-            (None, _) => problem::INTERNAL,
+        let Some(problem) = exchange.problem.or_else(|| problem_in(error)) else {
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
         exchange.problem = Some(problem);
         if !has_begun_to_answer(session) {
@@ -219,6 +224,7 @@ impl ProxyHttp for Edge {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, exchange: &mut Exchange) {
+        exchange.let_body_go(session);
         exchange.finish(session, error);
     }
 
@@ -243,6 +249,9 @@ fn request_id(head: &RequestHeader) -> RequestId {
 /// The route, or the problem and what its `Allow` says. Leaves the path in its one spelling.
 fn find_route(session: &mut Session, exchange: &Exchange) -> Result<Arc<Route>, (Problem, Option<String>)> {
     let head = session.req_header();
+    if head.method == Method::CONNECT {
+        return Err((problem::METHOD_NOT_ALLOWED, None));
+    }
     let path = path::canonical(head.uri.path()).map_err(|_| (problem::BAD_PATH, None))?;
     let found = exchange.state.router.find(host(head), &path, &head.method);
     let route = match found {
@@ -267,10 +276,6 @@ fn respell(head: &mut RequestHeader, path: &str) -> pingora::Result<()> {
     }
 }
 
-fn declared_length(head: &RequestHeader) -> Option<u64> {
-    head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
 /// Answers with a problem in a backend's place.
 async fn refuse(
     session: &mut Session,
@@ -287,7 +292,7 @@ async fn refuse(
 }
 
 /// Answers with what a filter made.
-async fn answer(session: &mut Session, exchange: &Exchange, response: http::Response<Bytes>) -> pingora::Result<bool> {
+async fn answer(session: &mut Session, exchange: &mut Exchange, response: http::Response<Bytes>) -> pingora::Result<bool> {
     let (parts, body) = response.into_parts();
     let mut head = ResponseHeader::from(parts);
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
@@ -297,10 +302,11 @@ async fn answer(session: &mut Session, exchange: &Exchange, response: http::Resp
 /// A request's body that has not been read ends its connection with the answer.
 async fn send(
     session: &mut Session,
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     mut head: ResponseHeader,
     body: Bytes,
 ) -> pingora::Result<bool> {
+    exchange.let_body_go(session);
     dress(&mut head, session.req_header(), exchange)?;
     let body = if session.req_header().method == Method::HEAD {
         Bytes::new()
@@ -325,6 +331,18 @@ fn dress(head: &mut ResponseHeader, request: &RequestHeader, exchange: &Exchange
 fn refusal(exchange: &mut Exchange, problem: Problem) -> Box<Error> {
     exchange.problem = Some(problem);
     Error::new_in(ErrorType::HTTPStatus(problem.status.as_u16()))
+}
+
+/// What to tell the client of an error that nobody has put into words yet; nothing where it has left.
+fn problem_in(error: &Error) -> Option<Problem> {
+    if let Some(violation) = body::Violation::in_error(error) {
+        return Some(violation.problem());
+    }
+    match (error.esource(), error.etype()) {
+        (ErrorSource::Downstream, ErrorType::ReadTimedout) => Some(problem::REQUEST_TIMEOUT),
+        (ErrorSource::Downstream, _) => None,
+        _ => Some(problem::INTERNAL),
+    }
 }
 
 /// How the backend failed.

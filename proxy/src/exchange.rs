@@ -9,6 +9,7 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use crate::access_log::{Line, Timestamp};
+use crate::body::{Held, Limits, RouteBodyConfig};
 use crate::connection::Connection;
 use crate::filter::Filter;
 use crate::metrics::{Finished, NO_ROUTE};
@@ -26,8 +27,10 @@ pub struct Exchange {
     pub connection: Option<Arc<Connection>>,
     pub request: Option<RequestCtx>,
     pub service: Option<Service>,
-    /// How many bytes of body may come.
-    pub body_limit: u64,
+    /// The body, where it is kept for further attempts, and the way back to the client's own session.
+    pub held: Option<Held>,
+    /// What the body has to keep to.
+    pub body_limits: Limits,
     /// The answer that Veil gives itself.
     pub problem: Option<Problem>,
     attempt: Attempt,
@@ -65,7 +68,8 @@ impl Exchange {
         let state = shared.state.load_full();
         Self {
             shared: Arc::clone(shared),
-            body_limit: state.config.body.max_size.get(),
+            held: None,
+            body_limits: Limits::new(&state.config.body, &RouteBodyConfig::default()),
             state,
             connection: None,
             request: None,
@@ -92,6 +96,7 @@ impl Exchange {
             .as_ref()
             .and_then(|name| self.state.pools.get(name))
             .map(Arc::clone);
+        self.body_limits = Limits::new(&self.state.config.body, &route.body);
         self.attempt.idempotent = is_idempotent(&head.method, route.idempotent);
         self.state.retry_budget.deposit(self.request().received);
         self.service = Some(Service { route, pool });
@@ -198,7 +203,7 @@ impl Exchange {
         }
         self.cause = cause_label(failure);
         self.attempt.deaths += u32::from(matches!(failure, Failure::Died));
-        self.attempt.replayable = !session.as_ref().retry_buffer_truncated();
+        self.attempt.replayable = self.held.is_some() || session.body_bytes_read() == 0;
         self.attempt.answering = has_begun_to_answer(session);
         service
             .route
@@ -238,6 +243,13 @@ impl Exchange {
         self.shared
             .metrics
             .attempt(pool, trial.lease.backend().name(), outcome_label(outcome));
+    }
+
+    /// Gives the client its own session back, once no backend will be asked any more.
+    pub fn let_body_go(&mut self, session: &mut Session) {
+        if let Some(held) = self.held.take() {
+            held.release(&mut session.downstream_session);
+        }
     }
 
     /// Ends the request: its line, its numbers, its backend's place.

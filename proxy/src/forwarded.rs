@@ -106,12 +106,7 @@ mod tests {
     fn listener(trusted: &[&str]) -> Listener {
         let yaml = format!("{{ address: '127.0.0.1:80', trusted_proxies: {trusted:?} }}");
         let config: crate::listener::ListenerConfig = serde_yaml::from_str(&yaml).unwrap();
-        Listener {
-            name: "public".into(),
-            address: config.address,
-            config,
-            tls: None,
-        }
+        Listener::new("public", &config, config.address).unwrap()
     }
 
     fn head(forwarded: &[&'static str]) -> RequestHeader {

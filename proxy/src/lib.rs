@@ -8,7 +8,7 @@
 //!    immutable, and keeps it: a reload does not change the rules under a request.
 //! 3. [`forwarded`] tells who the client is, and the request gets its id.
 //! 4. [`route`] finds who serves it; the route's [`filter`]s may change the head or answer.
-//! 5. [`body`] reads the request's body under limits.
+//! 5. [`body`] has watched the framing since the first byte, and now holds the request's body, read under limits.
 //! 6. The route's [`pool`] picks a backend that the request has not tried.
 //! 7. Where that fails, [`retry`] decides: another backend, or a [`problem`] document.
 //! 8. The answer passes the filters in reverse and goes out.
@@ -28,6 +28,7 @@ pub mod request;
 
 pub mod problem;
 
+pub mod body;
 pub mod tls;
 
 pub mod listener;
@@ -35,8 +36,6 @@ pub mod listener;
 pub mod access_log;
 pub mod connection;
 pub mod forwarded;
-
-pub mod body;
 
 pub mod filter;
 pub mod pool;
@@ -76,10 +75,10 @@ mod tests {
         &["document"],
         &["request"],
         &["problem"],
-        &["tls"],
+        &["body", "tls"],
         &["listener"],
         &["access_log", "connection", "forwarded"],
-        &["body", "filter", "pool", "retry"],
+        &["filter", "pool", "retry"],
         &["route"],
         &["config"],
         &["metrics"],

@@ -2,14 +2,16 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use pingora::tls::TlsAcceptor;
 use serde::Deserialize;
 use tokio::net::{TcpListener, TcpSocket};
 
+use crate::body::{HeadLimits, Watch};
 use crate::request::Scheme;
 use crate::tls::{TlsConfig, TlsError};
-use crate::units::{Cidr, Duration};
+use crate::units::{ByteSize, Cidr, Duration};
 
 /// One entry of `listeners`: `public: { address: 0.0.0.0:80 }`.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -26,6 +28,9 @@ pub struct ListenerConfig {
     /// Connections at a time. Further ones wait, and idle ones make room. Nginx: `worker_connections`.
     #[serde(default = "ten_thousand")]
     pub max_connections: usize,
+    /// A longer request head is refused with 431. Nginx: `large_client_header_buffers`.
+    #[serde(default = "thirty_two_kib")]
+    pub max_head: ByteSize,
     #[serde(default)]
     pub timeouts: ListenerTimeouts,
 }
@@ -56,6 +61,10 @@ fn ten_thousand() -> usize {
     10_000
 }
 
+fn thirty_two_kib() -> ByteSize {
+    ByteSize::from_kib(32)
+}
+
 /// `admin: { address: 127.0.0.1:8081 }`
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
@@ -71,6 +80,8 @@ pub struct Listener {
     /// The address that was bound, with its port.
     pub address: SocketAddr,
     pub tls: Option<TlsAcceptor>,
+    /// Over the framing of its HTTP/1 requests.
+    pub watch: Arc<Watch>,
 }
 
 /// Why Veil cannot listen.
@@ -86,12 +97,9 @@ impl Listener {
     /// Reads the certificate anew. `address` is the one that was bound.
     pub fn new(name: &str, config: &ListenerConfig, address: SocketAddr) -> Result<Self, ListenError> {
         let tls = config.tls.as_ref().map(TlsConfig::acceptor).transpose()?;
-        Ok(Self {
-            name: name.to_owned(),
-            config: config.clone(),
-            address,
-            tls,
-        })
+        let max_size = usize::try_from(config.max_head.get()).unwrap_or(usize::MAX);
+        let watch = Watch::new(HeadLimits { max_size, deadline: config.timeouts.head.get() });
+        Ok(Self { name: name.to_owned(), config: config.clone(), address, tls, watch })
     }
 
     /// `http://127.0.0.1:8080`

@@ -140,7 +140,7 @@ pub enum Ending {
 }
 
 /// `retry_budget: { share: 20%, floor: 10/s }`
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BudgetConfig {
     /// Retries beside requests, over the last ten seconds.

@@ -10,6 +10,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 
 use crate::access_log::AccessLog;
+use crate::body;
 use crate::config::Config;
 use crate::connection::Connections;
 use crate::metrics::Metrics;
@@ -25,6 +26,8 @@ pub struct State {
     /// Counts all requests, whichever route they take.
     pub retry_budget: Arc<Budget>,
     pub access_log: Arc<AccessLog>,
+    /// Memory for all requests' bodies.
+    pub body_budget: Arc<body::Budget>,
 }
 
 /// Why a good configuration cannot be put to work.
@@ -53,15 +56,19 @@ impl State {
             Some(previous) if previous.config.access_log == config.access_log => Arc::clone(&previous.access_log),
             _ => Arc::new(AccessLog::open(&config.access_log).map_err(StateError::AccessLog)?),
         };
+        let body_budget = body::Budget::new(&config.body, previous.map(|previous| &previous.body_budget));
         let retry_budget = match previous {
-            Some(previous) => Arc::clone(&previous.retry_budget),
-            None => Arc::new(Budget::new(&config.retry_budget, Instant::now())),
+            Some(previous) if previous.config.retry_budget == config.retry_budget => {
+                Arc::clone(&previous.retry_budget)
+            }
+            _ => Arc::new(Budget::new(&config.retry_budget, Instant::now())),
         };
         Ok(Self {
             router: Router::new(&config.routes),
             pools,
             retry_budget,
             access_log,
+            body_budget,
             config,
         })
     }
