@@ -79,7 +79,11 @@ impl ProxyHttp for Edge {
                 Verdict::Refuse(problem) => return refuse(session, exchange, problem, None).await,
             }
         }
-        let read = body::take(&mut session.downstream_session, &exchange.body_limits, &exchange.state.body_budget);
+        let read = body::take(
+            &mut session.downstream_session,
+            &exchange.body_limits,
+            &exchange.state.body_budget,
+        );
         match read.await {
             Ok(held) => {
                 exchange.held = held;
@@ -210,7 +214,10 @@ impl ProxyHttp for Edge {
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
         let Some(problem) = exchange.problem.or_else(|| problem_in(error)) else {
-            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+            return FailToProxy {
+                error_code: 0,
+                can_reuse_downstream: false,
+            };
         };
         exchange.problem = Some(problem);
         if !has_begun_to_answer(session) {
@@ -292,7 +299,11 @@ async fn refuse(
 }
 
 /// Answers with what a filter made.
-async fn answer(session: &mut Session, exchange: &mut Exchange, response: http::Response<Bytes>) -> pingora::Result<bool> {
+async fn answer(
+    session: &mut Session,
+    exchange: &mut Exchange,
+    response: http::Response<Bytes>,
+) -> pingora::Result<bool> {
     let (parts, body) = response.into_parts();
     let mut head = ResponseHeader::from(parts);
     head.insert_header(header::CONTENT_LENGTH, body.len())?;

@@ -98,8 +98,17 @@ impl Listener {
     pub fn new(name: &str, config: &ListenerConfig, address: SocketAddr) -> Result<Self, ListenError> {
         let tls = config.tls.as_ref().map(TlsConfig::acceptor).transpose()?;
         let max_size = usize::try_from(config.max_head.get()).unwrap_or(usize::MAX);
-        let watch = Watch::new(HeadLimits { max_size, deadline: config.timeouts.head.get() });
-        Ok(Self { name: name.to_owned(), config: config.clone(), address, tls, watch })
+        let watch = Watch::new(HeadLimits {
+            max_size,
+            deadline: config.timeouts.head.get(),
+        });
+        Ok(Self {
+            name: name.to_owned(),
+            config: config.clone(),
+            address,
+            tls,
+            watch,
+        })
     }
 
     /// `http://127.0.0.1:8080`

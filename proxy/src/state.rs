@@ -58,9 +58,7 @@ impl State {
         };
         let body_budget = body::Budget::new(&config.body, previous.map(|previous| &previous.body_budget));
         let retry_budget = match previous {
-            Some(previous) if previous.config.retry_budget == config.retry_budget => {
-                Arc::clone(&previous.retry_budget)
-            }
+            Some(previous) if previous.config.retry_budget == config.retry_budget => Arc::clone(&previous.retry_budget),
             _ => Arc::new(Budget::new(&config.retry_budget, Instant::now())),
         };
         Ok(Self {
