@@ -19,7 +19,7 @@ pub struct Load {
 
 /// How far a load has come.
 pub struct Progress<'a> {
-    sent: &'a AtomicUsize,
+    begun: &'a AtomicUsize,
     done: &'a AtomicBool,
     uploads: usize,
 }
@@ -48,7 +48,7 @@ impl Load {
 
     /// Sends all uploads; `act` runs beside them and breaks things.
     pub fn run(&self, act: impl FnOnce(&Progress)) -> Report {
-        let (sent, done) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let (next, begun, done) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
         let report = Mutex::new(Report::default());
         let bodies = [noise(300_000), noise(5_000_000)];
         let started = Instant::now();
@@ -56,12 +56,13 @@ impl Load {
             let clients: Vec<_> = (0..CLIENTS)
                 .map(|_| {
                     scope.spawn(|| {
-                        while let Some(number) = self.next(&sent, started) {
+                        while let Some(number) = self.next(&next, started) {
+                            begun.fetch_add(1, Ordering::Relaxed);
                             // Four small ones, then a large one.
                             let body = &bodies[usize::from(number % 5 == 4)];
-                            let begun = Instant::now();
+                            let sent = Instant::now();
                             let outcome = upload(self.address, number, body);
-                            report.lock().expect("no holder panics").add(outcome, begun.elapsed());
+                            report.lock().expect("no holder panics").add(outcome, sent.elapsed());
                         }
                     })
                 })
@@ -73,7 +74,7 @@ impl Load {
                 done.store(true, Ordering::Relaxed);
             });
             act(&Progress {
-                sent: &sent,
+                begun: &begun,
                 done: &done,
                 uploads: self.uploads,
             });
@@ -85,8 +86,8 @@ impl Load {
     }
 
     /// The number of the next upload, once its time has come.
-    fn next(&self, sent: &AtomicUsize, started: Instant) -> Option<usize> {
-        let number = sent.fetch_add(1, Ordering::Relaxed);
+    fn next(&self, next: &AtomicUsize, started: Instant) -> Option<usize> {
+        let number = next.fetch_add(1, Ordering::Relaxed);
         if number >= self.uploads {
             return None;
         }
@@ -102,7 +103,7 @@ impl Progress<'_> {
     pub fn reach(&self, share: f64) {
         let wanted = (self.uploads as f64 * share) as usize;
         until("the uploads go on", LONGEST, || {
-            (self.sent.load(Ordering::Relaxed) >= wanted).then_some(())
+            (self.begun.load(Ordering::Relaxed) >= wanted).then_some(())
         });
     }
 

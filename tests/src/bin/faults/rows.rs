@@ -115,6 +115,7 @@ fn restart_loop(stage: &mut Stage, progress: &Progress) {
     while !progress.done() {
         progress.pause(Duration::from_millis(300));
         stage.kill(0);
+        progress.pause(Duration::from_millis(150));
         stage.restart(0);
     }
 }

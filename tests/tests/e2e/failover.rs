@@ -1,0 +1,155 @@
+//! Primaries, backups and health, with backends that fail as they are told.
+
+use std::time::Duration;
+
+use e2e::backend::{Answer, Backend, digest};
+use e2e::client;
+use e2e::until::{SOON, until};
+use e2e::veil::Veil;
+
+#[test]
+fn gives_the_backup_a_request_only_when_no_primary_is_left() {
+    let first = Backend::named("first");
+    let second = Backend::named("second");
+    let backup = Backend::named("backup");
+    let veil = Veil::over(&format!(
+        "{{ backends: [{{ address: {} }}, {{ address: {} }}, {{ address: {}, backup: true }}], {HEALTH} }}",
+        first.address, second.address, backup.address
+    ));
+    assert_ne!(answer(&veil), "backup");
+    let (first_address, second_address) = (first.address, second.address);
+    drop(first);
+    drop(second);
+    until("the backup answers", SOON, || (answer(&veil) == "backup").then_some(()));
+    let _first = Backend::at(first_address, |_| Answer::ok("first"));
+    let _second = Backend::at(second_address, |_| Answer::ok("second"));
+    until("a primary answers again", SOON, || {
+        (answer(&veil) != "backup").then_some(())
+    });
+}
+
+#[test]
+fn tries_another_backend_when_one_refuses_the_connection() {
+    let gone = Backend::named("gone");
+    let living = Backend::named("living");
+    let (gone_address, living_address) = (gone.address, living.address);
+    drop(gone);
+    // Without active checks, so that the dead one is offered; a POST too, as nothing of it was sent.
+    let veil = Veil::over(&format!(
+        "{{ select: {{ round_robin: {{}} }}, backends: [{{ address: {gone_address} }}, {{ address: {living_address} }}] }}"
+    ));
+    for number in 0..20 {
+        let answer = client()
+            .post(veil.url("/"))
+            .body(format!("upload {number}"))
+            .send()
+            .unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.text().unwrap(), "living");
+    }
+    assert_eq!(living.received().len(), 20);
+}
+
+#[test]
+fn takes_out_a_backend_whose_health_says_no_in_json() {
+    let sick = Backend::named("sick");
+    let well = Backend::named("well");
+    let veil = Veil::over(&format!(
+        "{{ select: {{ round_robin: {{}} }}, backends: [{{ address: {} }}, {{ address: {} }}], {HEALTH} }}",
+        sick.address, well.address
+    ));
+    until("the sick one serves at first", SOON, || {
+        (answer(&veil) == "sick").then_some(())
+    });
+    sick.answer_health(Answer::health(200, "confused"));
+    until("only the well one is eligible", SOON, || {
+        (veil.backend(sick.address)["standing"] != "eligible").then_some(())
+    });
+    for _ in 0..10 {
+        assert_eq!(answer(&veil), "well");
+    }
+    sick.answer_health(Answer::healthy());
+    until("the healed one is back", SOON, || {
+        (answer(&veil) == "sick").then_some(())
+    });
+}
+
+#[test]
+fn sends_nothing_to_a_backend_that_was_ill_from_the_start() {
+    let ill = Backend::named("ill");
+    ill.answer_health(Answer::health(503, "loading"));
+    let well = Backend::named("well");
+    let veil = Veil::over(&format!(
+        "{{ select: {{ round_robin: {{}} }}, backends: [{{ address: {} }}, {{ address: {} }}], {HEALTH} }}",
+        ill.address, well.address
+    ));
+    for _ in 0..10 {
+        assert_eq!(answer(&veil), "well");
+    }
+    assert!(ill.received().is_empty());
+}
+
+#[test]
+fn tells_the_backend_who_asks_and_how() {
+    let backend = Backend::named("backend");
+    let veil = Veil::over(&format!("{{ backends: [{{ address: {} }}] }}", backend.address));
+    let answer = client()
+        .post(veil.url("/v1/blur?effect=solid"))
+        .header("host", "pictures.example")
+        .header("x-real-ip", "203.0.113.9")
+        .body("picture")
+        .send()
+        .unwrap();
+    let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let received = backend.received().remove(0);
+    assert_eq!(received.path(), "/v1/blur?effect=solid");
+    assert_eq!(received.header("host"), Some("pictures.example"));
+    assert_eq!(
+        received.header("x-real-ip"),
+        Some("127.0.0.1"),
+        "a client cannot claim another address"
+    );
+    assert!(received.header("x-forwarded-for").unwrap().ends_with("127.0.0.1"));
+    assert_eq!(received.header("x-forwarded-proto"), Some("http"));
+    assert_eq!(received.header("x-request-id"), Some(id.as_str()));
+    assert_eq!(received.body_digest, digest(b"picture"));
+}
+
+#[test]
+fn answers_503_when_nobody_is_eligible() {
+    let backend = Backend::named("backend");
+    backend.answer_health(Answer::health(503, "loading"));
+    let veil = Veil::over(&format!(
+        "{{ backends: [{{ address: {} }}], {HEALTH} }}",
+        backend.address
+    ));
+    let readiness = veil.admin_get("/readyz");
+    assert_eq!(readiness.status(), 503);
+    backend.answer_health(Answer::healthy());
+    until("it is ready", SOON, || {
+        (veil.admin_get("/readyz").status() == 200).then_some(())
+    });
+    assert_eq!(answer(&veil), "backend");
+}
+
+#[test]
+fn gives_up_on_a_hung_answer_in_time() {
+    let hung = Backend::start(|_| Answer::Hang);
+    let veil = Veil::over(&format!(
+        "{{ backends: [{{ address: {} }}], timeouts: {{ connect: 1s, send: 1s, read: 1s }} }}",
+        hung.address
+    ));
+    let answer = client()
+        .get(veil.url("/"))
+        .timeout(Duration::from_secs(20))
+        .send()
+        .unwrap();
+    assert!(matches!(answer.status().as_u16(), 502 | 504), "{}", answer.status());
+}
+
+fn answer(veil: &Veil) -> String {
+    veil.get("/").text().unwrap()
+}
+
+const HEALTH: &str = "health: { path: /health, interval: 200ms, timeout: 500ms, rise: 1, fall: 2, \
+                      expect: { status: 200, json: { status: healthy, model_loaded: true } } }";

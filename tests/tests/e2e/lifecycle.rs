@@ -1,0 +1,117 @@
+//! Starting, being told wrong things, draining and ending.
+
+use std::net::TcpListener;
+use std::time::Duration;
+use std::{fs, thread};
+
+use e2e::backend::{Answer, Backend};
+use e2e::client;
+use e2e::process::{Process, Signal};
+use e2e::until::{SOON, until};
+use e2e::veil::{Veil, configuration, run};
+
+#[test]
+fn says_where_it_could_not_listen_and_exits_with_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let backend = Backend::named("backend");
+    let pool = format!("{{ backends: [{{ address: {} }}] }}", backend.address);
+    let (_folder, mut process) = started(&configuration(&pool).replacen("127.0.0.1:0", &address, 1));
+    assert_eq!(process.exit(SOON).code(), Some(1));
+    let said = process.stderr.text();
+    assert!(said.contains(&address) && said.contains("veil.yaml:2"), "{said}");
+}
+
+#[test]
+fn says_all_that_is_wrong_with_a_configuration_and_exits_with_2() {
+    let yaml = configuration("{ backends: [{ address: nowhere, wieght: 3 }], timeouts: { connect: soon } }");
+    let (_folder, mut process) = started(&yaml.replace("pool: blur", "pool: blurr"));
+    assert_eq!(process.exit(SOON).code(), Some(2));
+    let said = process.stderr.text();
+    for part in ["veil.yaml:4:", "veil.yaml:5:", "blurr", "wieght", "soon", "help: "] {
+        assert!(said.contains(part), "nothing about {part} in:\n{said}");
+    }
+}
+
+#[test]
+fn exits_with_2_when_used_wrongly() {
+    let mut process = Process::start("veil", &["run", "--no-such-flag"]);
+    assert_eq!(process.exit(SOON).code(), Some(2));
+}
+
+#[test]
+fn serves_the_begun_request_to_its_end_after_each_signal_that_drains() {
+    for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
+        let backend = Backend::start(|_| Answer::After(Duration::from_millis(700), Box::new(Answer::ok("in time"))));
+        let mut veil = Veil::over(&format!("{{ backends: [{{ address: {} }}] }}", backend.address));
+        let url = veil.url("/");
+        let begun = thread::spawn(move || client().get(url).send().unwrap().text().unwrap());
+        until("the request is with the backend", SOON, || {
+            (!backend.received().is_empty()).then_some(())
+        });
+        veil.process.signal(signal);
+        assert_eq!(begun.join().unwrap(), "in time", "{signal:?}");
+        // Far below the 30 s it would wait for a request still in flight.
+        assert_eq!(veil.process.exit(Duration::from_secs(10)).code(), Some(0), "{signal:?}");
+    }
+}
+
+#[test]
+fn accepts_no_connection_while_it_drains() {
+    let backend = Backend::start(|_| Answer::Hang);
+    let veil = Veil::over(&format!("{{ backends: [{{ address: {} }}] }}", backend.address));
+    let url = veil.url("/");
+    let _begun = thread::spawn(move || client().get(url).send());
+    until("the request is with the backend", SOON, || {
+        (!backend.received().is_empty()).then_some(())
+    });
+    veil.process.signal(Signal::TERM);
+    until("its listener is closed", SOON, || {
+        std::net::TcpStream::connect(veil.public).is_err().then_some(())
+    });
+}
+
+#[test]
+fn exits_at_once_on_a_second_signal() {
+    let backend = Backend::start(|_| Answer::Hang);
+    let mut veil = Veil::over(&format!("{{ backends: [{{ address: {} }}] }}", backend.address));
+    let url = veil.url("/");
+    let _begun = thread::spawn(move || client().get(url).send());
+    until("the request is with the backend", SOON, || {
+        (!backend.received().is_empty()).then_some(())
+    });
+    veil.process.signal(Signal::TERM);
+    until("it drains", SOON, || {
+        std::net::TcpStream::connect(veil.public).is_err().then_some(())
+    });
+    assert_eq!(veil.process.status(), None, "it waits for the request in flight");
+    veil.process.signal(Signal::TERM);
+    veil.process.exit(Duration::from_secs(5));
+}
+
+#[test]
+fn writes_one_json_line_a_request() {
+    let backend = Backend::named("backend");
+    let veil = Veil::over(&format!("{{ backends: [{{ address: {} }}] }}", backend.address));
+    let answer = client()
+        .post(veil.url("/v1/blur"))
+        .body("secret picture")
+        .send()
+        .unwrap();
+    let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let line = veil.process.stderr.wait_for("the request's id", |line| {
+        line.contains(&id)
+            .then(|| serde_json::from_str::<serde_json::Value>(line).expect("access lines are JSON"))
+    });
+    assert!(line.to_string().contains("/v1/blur"));
+    assert!(!veil.process.stderr.text().contains("secret picture"));
+}
+
+/// `veil run` with a configuration that it may refuse.
+fn started(yaml: &str) -> (tempfile::TempDir, Process) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("veil.yaml");
+    fs::write(&file, yaml).unwrap();
+    let process = run(&file);
+    (folder, process)
+}

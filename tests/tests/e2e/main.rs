@@ -1,0 +1,14 @@
+//! The whole of Veil: real binaries, real sockets, real pictures.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, which is what it is for"
+)]
+
+mod admin;
+mod failover;
+mod framing;
+mod lifecycle;
+mod reload;
+mod replay;
+mod soak;

@@ -1,0 +1,117 @@
+//! Uploads that a worker lost are sent again to another, in full, where that does no harm.
+
+use e2e::backend::{Answer, Backend, digest};
+use e2e::client;
+use e2e::veil::Veil;
+
+#[test]
+fn sends_a_lost_upload_again_in_full() {
+    for fault in [
+        Answer::ResetBeforeBody,
+        Answer::ResetAmidBody,
+        Answer::ResetAfterBody,
+        Answer::ResetAmidHead,
+    ] {
+        let upload = upload();
+        let (bad, good, veil) = stage(fault.clone(), "idempotent: true");
+        // As many as there are backends, so that the bad one gets at least one of them.
+        for _ in 0..2 {
+            let answer = client().post(veil.url("/v1/blur")).body(upload.clone()).send().unwrap();
+            assert_eq!(answer.status(), 200, "{fault:?}");
+            assert_eq!(answer.text().unwrap(), "good");
+        }
+        assert_eq!(good.received().len(), 2, "{fault:?}");
+        assert!(
+            good.received()
+                .iter()
+                .all(|received| received.body_digest == digest(&upload)),
+            "{fault:?}"
+        );
+        drop(bad);
+    }
+}
+
+#[test]
+fn sends_no_upload_twice_unless_the_route_says_that_it_may() {
+    let (bad, good, veil) = stage(Answer::ResetAfterBody, "idempotent: false");
+    let statuses: Vec<u16> = (0..2)
+        .map(|_| {
+            client()
+                .post(veil.url("/"))
+                .body(upload())
+                .send()
+                .unwrap()
+                .status()
+                .as_u16()
+        })
+        .collect();
+    assert!(statuses.contains(&502), "{statuses:?}");
+    assert_eq!(bad.received().len() + good.received().len(), 2);
+}
+
+#[test]
+fn replays_an_upload_that_came_over_http2() {
+    let upload = upload();
+    let (_bad, good, veil) = stage(Answer::ResetAfterBody, "idempotent: true");
+    let client = reqwest::blocking::Client::builder()
+        .no_proxy()
+        .http2_prior_knowledge()
+        .build()
+        .unwrap();
+    for _ in 0..2 {
+        let answer = client.post(veil.url("/v1/blur")).body(upload.clone()).send().unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), answer.version()),
+            (200, reqwest::Version::HTTP_2)
+        );
+        assert_eq!(answer.text().unwrap(), "good");
+    }
+    assert!(
+        good.received()
+            .iter()
+            .all(|received| received.body_digest == digest(&upload))
+    );
+}
+
+#[test]
+fn answers_422_to_a_body_on_which_every_worker_dies() {
+    let backends: Vec<Backend> = (0..4).map(|_| Backend::start(|_| Answer::ResetAfterBody)).collect();
+    let addresses: String = backends
+        .iter()
+        .map(|backend| format!("{{ address: {} }}, ", backend.address))
+        .collect();
+    let veil = Veil::start(&configuration(&addresses, "idempotent: true"));
+    let answer = client().post(veil.url("/v1/blur")).body("poison").send().unwrap();
+    assert_eq!(answer.status(), 422);
+    let sent: usize = backends.iter().map(|backend| backend.received().len()).sum();
+    assert_eq!(sent, 3, "twice, and once more alone");
+}
+
+/// A backend with a fault, a good one, and `veil` before them.
+fn stage(fault: Answer, route: &str) -> (Backend, Backend, Veil) {
+    let bad = Backend::start(move |_| fault.clone());
+    let good = Backend::named("good");
+    let addresses = format!(
+        "{{ address: {}, max_fails: 0 }}, {{ address: {} }}",
+        bad.address, good.address
+    );
+    let veil = Veil::start(&configuration(&addresses, route));
+    (bad, good, veil)
+}
+
+fn configuration(backends: &str, route: &str) -> String {
+    format!(
+        "version: 1\n\
+         listeners: {{ public: {{ address: 127.0.0.1:0 }} }}\n\
+         admin: {{ address: 127.0.0.1:0 }}\n\
+         routes: [{{ match: {{ path_prefix: / }}, pool: blur, {route} }}]\n\
+         pools: {{ blur: {{ select: {{ round_robin: {{}} }}, backends: [{backends}] }} }}\n"
+    )
+}
+
+/// Larger than any buffer on the way.
+fn upload() -> Vec<u8> {
+    (0..3_000_000_u32)
+        .map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect()
+}
