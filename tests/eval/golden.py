@@ -42,20 +42,25 @@ def compose(canvas, background, pastes):
     return picture
 
 
-def full_range(session, picture):
-    canvas = np.zeros((192, 192, 3), np.float32)
+def on_canvas(picture):
+    """The picture in the upper left corner of black, sides multiples of 32."""
+    height, width = (-(-side // 32) * 32 for side in picture.shape[:2])
+    canvas = np.zeros((height, width, 3), np.float32)
     canvas[: picture.shape[0], : picture.shape[1]] = picture
+    return canvas
+
+
+def full_range(session, picture):
+    canvas = on_canvas(picture)
     boxes, scores = session.run(["boxes", "scores"], {"input": (canvas / 127.5 - 1).transpose(2, 0, 1)[None]})
+    columns = canvas.shape[1] // 4
     for cell, (box, logit) in enumerate(zip(boxes[0], scores[0, :, 0])):
-        x, y = (cell % 48 + 0.5) * 4 + box[0], (cell // 48 + 0.5) * 4 + box[1]
+        x, y = (cell % columns + 0.5) * 4 + box[0], (cell // columns + 0.5) * 4 + box[1]
         yield x - box[2] / 2, y - box[3] / 2, box[2], box[3], 1 / (1 + np.exp(-float(logit)))
 
 
 def centerface(session, picture):
-    height, width = (-(-side // 32) * 32 for side in picture.shape[:2])
-    canvas = np.zeros((height, width, 3), np.float32)
-    canvas[: picture.shape[0], : picture.shape[1]] = picture
-    heat, scale, offset = session.run(["537", "538", "539"], {"input.1": canvas.transpose(2, 0, 1)[None]})
+    heat, scale, offset = session.run(["537", "538", "539"], {"input.1": on_canvas(picture).transpose(2, 0, 1)[None]})
     for row, column in np.argwhere(heat[0, 0] > 0.01):
         h, w = np.exp(scale[0, :, row, column]) * 4
         x, y = (column + offset[0, 1, row, column] + 0.5) * 4, (row + offset[0, 0, row, column] + 0.5) * 4
