@@ -145,14 +145,9 @@ impl Rect {
         }
     }
 
-    /// How much of the smaller of the two lies in the other, 0 to 1.
-    pub fn containment(self, other: Self) -> f32 {
-        let common = self.intersection(other).map_or(0.0, Self::area);
-        if common == 0.0 {
-            0.0
-        } else {
-            common / self.area().min(other.area())
-        }
+    /// How much of `other` lies inside, 0 to 1.
+    pub fn covers(self, other: Self) -> f32 {
+        self.intersection(other).map_or(0.0, Self::area) / other.area().max(f32::MIN_POSITIVE)
     }
 }
 
@@ -216,9 +211,10 @@ mod tests {
     }
 
     #[test]
-    fn a_small_box_inside_a_large_one_is_contained_but_overlaps_little() {
+    fn a_small_box_inside_a_large_one_is_covered_but_overlaps_little() {
         let small = Rect::new(12.0, 12.0, 2.0, 2.0);
-        assert_eq!(SQUARE.containment(small), 1.0);
+        assert_eq!(SQUARE.covers(small), 1.0);
+        assert_eq!(small.covers(SQUARE), 0.04);
         assert!((SQUARE.iou(small) - 0.04).abs() < 1e-6);
     }
 

