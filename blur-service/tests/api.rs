@@ -161,7 +161,7 @@ fn a_full_service_says_busy_before_the_body_is_read() {
 
 #[test]
 fn a_slow_body_is_told_so() {
-    let server = Server::start(&["--detail", "fast", "--body-timeout", "100ms"]);
+    let server = Server::start(&["--detail", "fast", "--body-timeout", "1s"]);
     let mut stream = server.connect();
     stream
         .write_all(b"POST /v1/blur HTTP/1.1\r\nHost: veil\r\nConnection: close\r\nContent-Length: 9\r\n\r\n\xff")

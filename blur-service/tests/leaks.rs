@@ -67,14 +67,24 @@ fn nothing_planted_in_a_jpeg_comes_out() {
 fn nothing_planted_in_a_png_comes_out() {
     let server = Server::start(&["--detail", "fast"]);
     let plain = encoded(&portrait().into(), ImageFormat::Png);
-    for kind in [b"tEXt", b"iTXt", b"zTXt", b"eXIf", b"caBX", b"prVt"] {
+    for (kind, rest) in [
+        (b"tEXt", b"\0text".as_slice()),
+        (b"iTXt", b"\0\0\0\0\0text"),
+        (b"zTXt", b"\0\0\x78\x01\x01\0\0\xff\xff\0\0\0\x01"),
+        (b"eXIf", b""),
+        (b"caBX", b""),
+        (b"prVt", b""),
+    ] {
         let mut file = plain.clone();
-        file.splice(33..33, chunk(kind, MARKER));
+        file.splice(33..33, chunk(kind, &[MARKER, rest].concat()));
         assert_clean(&server, &file, &String::from_utf8_lossy(kind));
     }
     let after_the_data = plain.len() - 12;
     let mut file = plain.clone();
-    file.splice(after_the_data..after_the_data, chunk(b"tEXt", MARKER));
+    file.splice(
+        after_the_data..after_the_data,
+        chunk(b"tEXt", &[MARKER, b"\0text"].concat()),
+    );
     assert_clean(&server, &file, "text behind the picture data");
     assert_clean(&server, &[plain.as_slice(), MARKER].concat(), "bytes behind the end");
 }
