@@ -19,6 +19,32 @@ pub enum KeyConfig {
     Path,
     /// The value of one argument of the query, as written (not percent-decoded).
     Query(String),
+    /// Several of these together.
+    AllOf(Vec<KeyConfig>),
+}
+
+impl KeyConfig {
+    fn append(&self, head: &RequestHeader, client: IpAddr, key: &mut Vec<u8>) {
+        let part = match self {
+            Self::ClientAddress => None,
+            Self::Header(name) => head.headers.get(name).map(|value| value.as_bytes()),
+            Self::Cookie(name) => cookie(head, name),
+            Self::Path => Some(head.uri.path().as_bytes()),
+            Self::Query(name) => argument(head.uri.query(), name),
+            Self::AllOf(parts) => {
+                for part in parts {
+                    part.append(head, client, key);
+                    // No part can hold it, so that ab + c is not a + bc.
+                    key.push(0);
+                }
+                return;
+            }
+        };
+        match part {
+            Some(bytes) => key.extend_from_slice(bytes),
+            None => write!(key, "{client}").expect("a Vec takes what is written to it"),
+        }
+    }
 }
 
 /// The key of one request. The client's address comes along for `nginx_ip_hash`, which hashes its octets.
@@ -32,26 +58,17 @@ impl Key {
     /// The key of a client without any request: its address as text, as Nginx's `$remote_addr`.
     pub fn of_client(client: IpAddr) -> Self {
         let client = client.to_canonical();
-        let mut bytes = Vec::with_capacity(LONGEST_ADDRESS);
-        write!(bytes, "{client}").expect("a Vec takes what is written to it");
-        Self { client, bytes }
+        Self {
+            client,
+            bytes: client.to_string().into_bytes(),
+        }
     }
 
     pub fn of_request(config: &KeyConfig, head: &RequestHeader, client: IpAddr) -> Self {
-        let part = match config {
-            KeyConfig::ClientAddress => None,
-            KeyConfig::Header(name) => head.headers.get(name).map(|value| value.as_bytes()),
-            KeyConfig::Cookie(name) => cookie(head, name),
-            KeyConfig::Path => Some(head.uri.path().as_bytes()),
-            KeyConfig::Query(name) => argument(head.uri.query(), name),
-        };
-        match part {
-            Some(bytes) => Self {
-                client: client.to_canonical(),
-                bytes: bytes.to_vec(),
-            },
-            None => Self::of_client(client),
-        }
+        let client = client.to_canonical();
+        let mut bytes = Vec::with_capacity(USUAL_LENGTH);
+        config.append(head, client, &mut bytes);
+        Self { client, bytes }
     }
 
     pub fn client(&self) -> IpAddr {
@@ -63,7 +80,8 @@ impl Key {
     }
 }
 
-const LONGEST_ADDRESS: usize = "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255".len();
+/// Enough for any address and most of what else there is.
+const USUAL_LENGTH: usize = 48;
 
 fn cookie<'a>(head: &'a RequestHeader, name: &str) -> Option<&'a [u8]> {
     head.headers
@@ -86,8 +104,14 @@ mod tests {
 
     use super::*;
 
+    #[derive(Deserialize)]
+    struct KeyInYaml {
+        #[serde(with = "serde_yaml::with::singleton_map_recursive")]
+        key: KeyConfig,
+    }
+
     fn key(config: KeyConfig, headers: &[(&'static str, &str)]) -> String {
-        let mut head = RequestHeader::build("GET", b"/v1/blur?user=7&tenant=blue", None).unwrap();
+        let mut head = RequestHeader::build("GET", b"/v1/blur?user=seven&tenant=blue", None).unwrap();
         for (name, value) in headers {
             head.append_header(*name, *value).unwrap();
         }
@@ -102,6 +126,8 @@ mod tests {
         assert_eq!(key(KeyConfig::Header("x-user".into()), &[("X-User", "ada")]), "ada");
         let cookies = [("Cookie", "a=1; sid=two"), ("Cookie", "sidecar=3")];
         assert_eq!(key(KeyConfig::Cookie("sid".into()), &cookies), "two");
+        let both = serde_yaml::from_str::<KeyInYaml>("{ key: { all_of: [client_address, { query: user }] } }").unwrap();
+        assert_eq!(key(both.key, &[]), "192.0.2.7\0seven\0");
     }
 
     #[test]
