@@ -10,10 +10,10 @@ use super::{Candidates, Select, mix};
 
 pub const KEYS: u64 = 500;
 
-/// Backends 10.0.0.1:5000, 10.0.0.2:5000, … with these weights.
+/// Backends 127.0.0.1:9101, 127.0.0.1:9102, … with these weights: the servers that Nginx chose among where a test says so.
 pub fn tier(weights: &[u32]) -> Vec<Arc<Backend>> {
     let backend = |(place, weight): (usize, &u32)| {
-        let address = SocketAddr::from(([10, 0, 0, place as u8 + 1], 5000));
+        let address = SocketAddr::from(([127, 0, 0, 1], 9101 + place as u16));
         Arc::new(Backend::new(
             &BackendConfig {
                 weight: *weight,
@@ -61,9 +61,13 @@ pub fn pick_all(
         .collect()
 }
 
+/// The first backend of a tier is a, the next b, …
+pub fn letter(place: usize) -> char {
+    char::from(b'a' + place as u8)
+}
+
 /// The picks of one client after another, a letter each.
 pub fn sequence(select: &dyn Select, tier: &[Arc<Backend>], length: u64, offered: impl Fn(usize) -> bool) -> String {
-    let letter = |place: usize| char::from(b'a' + place as u8);
     (0..length)
         .filter_map(|number| pick(select, tier, &client(number), &offered))
         .map(letter)

@@ -61,3 +61,53 @@ fn rehash(hash: u64, client: IpAddr) -> u64 {
         IpAddr::V6(address) => address.octets().iter().fold(hash, step),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::fixture::{letter, pick, tier};
+    use super::*;
+
+    /// What Nginx 1.22 chose for these clients with weights 3, 3 and 1; then with the second server `down`.
+    const NGINX: [(&str, char, char); 10] = [
+        ("192.0.2.7", 'b', 'a'),
+        ("198.51.100.23", 'b', 'c'),
+        ("203.0.113.99", 'a', 'a'),
+        ("10.1.2.3", 'c', 'c'),
+        ("172.16.254.1", 'a', 'a'),
+        ("8.8.8.8", 'c', 'c'),
+        ("1.1.1.1", 'c', 'c'),
+        ("2001:db8::1", 'b', 'a'),
+        ("2001:db8:7:8::42", 'b', 'c'),
+        ("fe80::1", 'b', 'a'),
+    ];
+
+    #[test]
+    fn chooses_as_nginx_does() {
+        let tier = tier(&[3, 3, 1]);
+        let select = NginxIpHash::new(&tier);
+        for (client, all_up, second_down) in NGINX {
+            let key = Key::of_client(client.parse().unwrap());
+            assert_eq!(
+                pick(&select, &tier, &key, |_| true).map(letter),
+                Some(all_up),
+                "{client}"
+            );
+            assert_eq!(
+                pick(&select, &tier, &key, |place| place != 1).map(letter),
+                Some(second_down),
+                "{client}"
+            );
+        }
+    }
+
+    #[test]
+    fn falls_back_to_round_robin_when_no_rehash_helps() {
+        // The light one is hit by about one hash in a thousand, so hardly within 20.
+        let tier = tier(&[1000, 1]);
+        let select = NginxIpHash::new(&tier);
+        let picks = super::super::fixture::pick_all(&select, &tier, 5, |place| place == 1);
+        assert!(picks.iter().all(|place| *place == Some(1)));
+    }
+}

@@ -89,6 +89,8 @@ impl Iterator for Distinct {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use proptest::prelude::*;
 
     use super::super::fixture::{self, pick_all, tier};
@@ -126,6 +128,33 @@ mod tests {
         fn load_never_exceeds_its_bound(weights in prop::collection::vec(1_u32..4, 2..6), seed: u64) {
             let tier = tier(&weights);
             fixture::assert_bounded(&Ketama::new(LoadFactor::default(), &tier), &tier, 1.25, seed);
+        }
+    }
+
+    /// What Nginx 1.22 chose by `hash $remote_addr consistent` among 127.0.0.1:9101 to 9103 with weights 3, 3 and 1.
+    const NGINX: [(&str, char); 10] = [
+        ("192.0.2.7", 'b'),
+        ("198.51.100.23", 'b'),
+        ("203.0.113.99", 'b'),
+        ("10.1.2.3", 'b'),
+        ("172.16.254.1", 'b'),
+        ("8.8.8.8", 'b'),
+        ("1.1.1.1", 'a'),
+        ("2001:db8::1", 'a'),
+        ("2001:db8:7:8::42", 'c'),
+        ("fe80::1", 'b'),
+    ];
+
+    #[test]
+    fn chooses_as_nginx_does() {
+        let tier = tier(&[3, 3, 1]);
+        for (client, choice) in NGINX {
+            let key = Key::of_client(client.parse().unwrap());
+            assert_eq!(
+                fixture::pick(&strict(&tier), &tier, &key, |_| true).map(fixture::letter),
+                Some(choice),
+                "{client}"
+            );
         }
     }
 

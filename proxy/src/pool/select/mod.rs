@@ -83,7 +83,7 @@ pub struct HashConfig {
 }
 
 /// `{}`
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct NoSettings {}
 

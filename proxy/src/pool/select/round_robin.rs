@@ -58,7 +58,7 @@ mod tests {
         let tier = tier(&[5, 1, 1]);
         assert_eq!(sequence(&RoundRobin::new(&tier), &tier, 14, |_| true), "aabacaaaabacaa");
         let tier = super::super::fixture::tier(&[4, 3, 2]);
-        assert_eq!(sequence(&RoundRobin::new(&tier), &tier, 9, |_| true), "abcabacba");
+        assert_eq!(sequence(&RoundRobin::new(&tier), &tier, 14, |_| true), "abcabacbaabcab");
     }
 
     #[test]
