@@ -340,6 +340,15 @@ impl Backend {
         self.live.ejection.failed(self.tolerance, Moment::now(), may_eject)
     }
 
+    /// Counts an answer; returns how many of 500 and above there were in a row.
+    pub(super) fn answered(&self, status: u16) -> u32 {
+        self.live.ejection.answered(status)
+    }
+
+    pub(super) fn eject(&self, may_eject: impl FnOnce() -> bool) -> bool {
+        self.live.ejection.eject(self.tolerance, Moment::now(), may_eject)
+    }
+
     pub(super) fn tolerance(&self) -> Tolerance {
         self.tolerance
     }

@@ -2,10 +2,25 @@
 //! After `fail_timeout` one request is let through as a trial; its success wipes the slate, its failure ejects again.
 //! Source of the rules: `ngx_http_upstream_round_robin.c`, `get_peer` and `free_round_robin_peer`.
 
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use super::clock::Moment;
+use crate::units;
+
+/// `ejection: { consecutive_5xx: 5, slower_than: 10s }`: what else counts against a backend, besides attempts that fail.
+/// A backend with `max_fails: 0` is not ejected for these either.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct EjectionConfig {
+    /// So many answers of 500 and above in a row eject.
+    pub consecutive_5xx: Option<NonZeroU32>,
+    /// An answer that takes longer to begin counts as a failed attempt.
+    pub slower_than: Option<units::Duration>,
+}
 
 /// How many failures within which time eject; `max_fails: 0` never does.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +37,7 @@ pub struct Ejection {
     /// The last failure or trial, whichever was later.
     checked_at: AtomicU64,
     ejections: AtomicU64,
+    server_errors_in_a_row: AtomicU32,
 }
 
 impl Ejection {
@@ -46,14 +62,19 @@ impl Ejection {
     /// Counts a failure; says whether it ejects the backend. `may_eject` is asked only when it would: a pool's last
     /// eligible backend stays, one failure short of ejection.
     pub fn failed(&self, tolerance: Tolerance, now: Moment, may_eject: impl FnOnce() -> bool) -> bool {
-        self.failed_at.store(now.raw(), Ordering::Release);
-        self.checked_at.store(now.raw(), Ordering::Release);
-        if tolerance.max_fails == 0 {
-            return false;
-        }
         let failures = self.failures.load(Ordering::Acquire);
-        if failures.saturating_add(1) < tolerance.max_fails {
-            self.failures.fetch_add(1, Ordering::AcqRel);
+        if failures.saturating_add(1) >= tolerance.max_fails {
+            return self.eject(tolerance, now, may_eject);
+        }
+        self.failures.fetch_add(1, Ordering::AcqRel);
+        self.note_failure(now);
+        false
+    }
+
+    /// Ejects the backend whatever it was forgiven so far, under the same condition; says whether that is news.
+    pub fn eject(&self, tolerance: Tolerance, now: Moment, may_eject: impl FnOnce() -> bool) -> bool {
+        self.note_failure(now);
+        if tolerance.max_fails == 0 {
             return false;
         }
         if !may_eject() {
@@ -63,6 +84,26 @@ impl Ejection {
         let before = self.failures.swap(tolerance.max_fails, Ordering::AcqRel);
         self.ejections.fetch_add(1, Ordering::Relaxed);
         before < tolerance.max_fails
+    }
+
+    fn note_failure(&self, now: Moment) {
+        self.failed_at.store(now.raw(), Ordering::Release);
+        self.checked_at.store(now.raw(), Ordering::Release);
+    }
+
+    /// Counts an answer; returns how many of 500 and above there were in a row.
+    pub fn answered(&self, status: u16) -> u32 {
+        if status >= 500 {
+            return self
+                .server_errors_in_a_row
+                .fetch_add(1, Ordering::Relaxed)
+                .saturating_add(1);
+        }
+        // Read first: with every answer good, no processor has to take the line from another.
+        if self.server_errors_in_a_row.load(Ordering::Relaxed) > 0 {
+            self.server_errors_in_a_row.store(0, Ordering::Relaxed);
+        }
+        0
     }
 
     /// Counts a success. As in Nginx, it forgives earlier failures only if it began as a trial after them.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Pool;
 use super::backend::Backend;
+use super::clock::Moment;
 
 /// Held by a request while a backend works on it; dropping it frees the place.
 pub struct Lease {
@@ -46,10 +47,56 @@ impl Lease {
     /// Tells the pool how the attempt ended: once for an attempt.
     pub fn report(&self, outcome: Outcome) {
         match outcome {
-            Outcome::Answered { .. } => self.backend.succeeded(),
-            Outcome::ConnectFailed | Outcome::Reset | Outcome::TimedOut => self.pool.failed(&self.backend, outcome),
+            Outcome::Answered { status, latency } => self.pool.answered(&self.backend, status, latency),
+            Outcome::ConnectFailed | Outcome::Reset | Outcome::TimedOut => self.pool.failed(&self.backend, &outcome),
             Outcome::Busy | Outcome::Cancelled => {}
         }
+    }
+}
+
+impl Pool {
+    /// `latency` is until the answer began.
+    pub(super) fn answered(&self, backend: &Backend, status: u16, latency: Duration) {
+        let rules = &self.config.ejection;
+        let server_errors = backend.answered(status);
+        if rules.slower_than.is_some_and(|limit| latency > limit.get()) {
+            return self.failed(backend, &format_args!("answered after {latency:?}"));
+        }
+        if rules.consecutive_5xx.is_some_and(|most| server_errors >= most.get()) {
+            let _one_at_a_time = self.ejecting.lock();
+            let ejected = backend.eject(|| self.serves_without(backend));
+            return self.tell(
+                backend,
+                ejected,
+                &format_args!("answered {status}, {server_errors} errors in a row"),
+            );
+        }
+        backend.succeeded();
+    }
+
+    /// Counts a failed attempt.
+    pub(super) fn failed(&self, backend: &Backend, reason: &dyn fmt::Display) {
+        let _one_at_a_time = self.ejecting.lock();
+        let ejected = backend.failed(|| self.serves_without(backend));
+        self.tell(backend, ejected, reason);
+    }
+
+    fn tell(&self, backend: &Backend, ejected: bool, reason: &dyn fmt::Display) {
+        if ejected {
+            let fail_timeout = backend.tolerance().fail_timeout;
+            tracing::warn!(
+                pool = self.name,
+                backend = backend.name(),
+                "ejected for {fail_timeout:?}: {reason}"
+            );
+        }
+    }
+
+    fn serves_without(&self, backend: &Backend) -> bool {
+        let now = Moment::now();
+        self.members
+            .load()
+            .any(|other| !other.is(backend) && other.standing(now).is_fit())
     }
 }
 

@@ -12,17 +12,16 @@ pub mod ejection;
 pub mod health;
 pub mod key;
 pub mod lease;
+mod members;
 mod queue;
 mod random;
 pub mod select;
 pub mod spawn;
 pub mod status;
 
-use std::collections::HashSet;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -33,13 +32,16 @@ use tokio::sync::{Notify, watch};
 
 pub use self::backend::{Backend, BackendConfig, Health, Standing};
 use self::clock::Moment;
+use self::ejection::EjectionConfig;
 use self::health::{Check, HealthConfig};
 pub use self::key::Key;
 pub use self::lease::{Lease, Outcome};
+use self::members::Members;
+pub use self::members::{PoolError, PoolProblem};
 use self::queue::Queue;
 pub use self::queue::{QueueConfig, Refused};
-use self::select::{Candidates, Select, SelectConfig};
-use self::spawn::{SpawnConfig, SpawnError, Workers};
+use self::select::SelectConfig;
+use self::spawn::{SpawnConfig, Workers};
 pub use self::status::{BackendStatus, PoolStatus};
 use crate::units::Duration;
 
@@ -52,6 +54,7 @@ pub struct PoolConfig {
     pub backends: Vec<BackendConfig>,
     pub spawn: Option<SpawnConfig>,
     pub health: Option<HealthConfig>,
+    pub ejection: EjectionConfig,
     pub queue: QueueConfig,
     pub timeouts: TimeoutsConfig,
 }
@@ -85,23 +88,15 @@ pub struct Pool {
     config: PoolConfig,
     members: ArcSwap<Members>,
     check: Option<Arc<Check>>,
-    workers: Option<Workers>,
+    workers: Option<Arc<Workers>>,
     queue: Queue,
     /// Contended only by failures that might eject: one at a time, or two backends could each count on the other.
     ejecting: Mutex<()>,
     panics: AtomicU64,
+    /// Whether `run` has begun.
+    begun: AtomicBool,
     /// Told of every change of a backend's health.
     changed: Notify,
-}
-
-struct Members {
-    primaries: Tier,
-    backups: Tier,
-}
-
-struct Tier {
-    backends: Vec<Arc<Backend>>,
-    select: Box<dyn Select>,
 }
 
 impl Pool {
@@ -114,24 +109,20 @@ impl Pool {
         };
         let mut backends = Vec::new();
         for written in &config.backends {
-            for (config, address) in resolved(written).map_err(failed)? {
+            for (config, address) in members::resolved(written).map_err(failed)? {
                 let before = previous.and_then(|previous| previous.backend(&config.name()));
                 backends.push(Arc::new(Backend::new(&config, address, before.as_deref())));
             }
         }
-        let workers = match &config.spawn {
-            Some(spawn) => Some(Workers::bind(spawn).map_err(|error| failed(error.into()))?),
-            None => None,
+        let workers = match (&config.spawn, previous) {
+            // The same workers go on: a reload is no reason to load their models again.
+            (Some(spawn), Some(previous)) if previous.config.spawn.as_ref() == Some(spawn) => previous.workers.clone(),
+            (Some(spawn), _) => Some(Arc::new(Workers::bind(spawn).map_err(|error| failed(error.into()))?)),
+            (None, _) => None,
         };
-        backends.extend(workers.iter().flat_map(Workers::backends));
-        refuse_twins(&backends).map_err(failed)?;
-        if config.health.is_none() {
-            // Nobody will ever ask them, so they have to be trusted.
-            backends.iter().for_each(|backend| {
-                backend.set_health(Health::Up);
-            });
-        }
-        Ok(Arc::new(Self {
+        backends.extend(workers.iter().flat_map(|workers| workers.backends()));
+        members::refuse_twins(&backends).map_err(failed)?;
+        let pool = Arc::new(Self {
             name: name.to_owned(),
             members: ArcSwap::from_pointee(Members::new(&config.select, backends)),
             check: config.health.as_ref().map(|health| Arc::new(Check::new(health))),
@@ -139,9 +130,12 @@ impl Pool {
             queue: Queue::new(&config.queue),
             ejecting: Mutex::new(()),
             panics: AtomicU64::new(0),
+            begun: AtomicBool::new(false),
             changed: Notify::new(),
             config: config.clone(),
-        }))
+        });
+        pool.trust_the_unchecked();
+        Ok(pool)
     }
 
     pub fn name(&self) -> &str {
@@ -165,35 +159,38 @@ impl Pool {
 
     /// A place at a backend for this key that is none of those already tried; none if there is none right now.
     pub fn pick(self: &Arc<Self>, key: &Key, tried: &[Arc<Backend>]) -> Option<Lease> {
-        if let Some(lease) = self.pick_eligible(key, tried) {
-            return Some(lease);
-        }
-        let now = Moment::now();
-        let members = self.members.load();
-        let untried = |backend: &Backend| !tried.iter().any(|tried| tried.is(backend));
-        if members.any(|backend| untried(backend) && backend.standing(now) == Standing::Full) {
-            return None;
-        }
-        let doubtful = |backend: &Backend| untried(backend) && backend.standing(now).is_doubtful();
-        for tier in [&members.primaries, &members.backups] {
-            if let Some(backend) = tier.claim(key, now, &doubtful, Backend::claim_in_panic) {
-                self.panics.fetch_add(1, Ordering::Relaxed);
-                return Some(Lease::new(self, backend));
-            }
-        }
-        None
+        self.pick_eligible(key, tried)
+            .or_else(|| self.pick_in_panic(key, tried))
     }
 
     /// As [`Pool::pick`], but never one that is only hoped to serve: for a request that has an answer already.
     pub fn pick_eligible(self: &Arc<Self>, key: &Key, tried: &[Arc<Backend>]) -> Option<Lease> {
         let now = Moment::now();
+        let offers = |backend: &Backend| untried(backend, tried) && backend.standing(now) == Standing::Eligible;
         let members = self.members.load();
-        let untried = |backend: &Backend| !tried.iter().any(|tried| tried.is(backend));
-        let eligible = |backend: &Backend| untried(backend) && backend.standing(now) == Standing::Eligible;
-        [&members.primaries, &members.backups]
-            .into_iter()
-            .find_map(|tier| tier.claim(key, now, &eligible, |backend| backend.claim(now)))
-            .map(|backend| Lease::new(self, backend))
+        let backend = members.claim(key, now, offers, |backend| backend.claim(now))?;
+        Some(Lease::new(self, backend))
+    }
+
+    fn pick_in_panic(self: &Arc<Self>, key: &Key, tried: &[Arc<Backend>]) -> Option<Lease> {
+        if self.could_serve(tried) {
+            // They are full, which is no reason to doubt what is known of the others.
+            return None;
+        }
+        let now = Moment::now();
+        let offers = |backend: &Backend| untried(backend, tried) && backend.standing(now).is_doubtful();
+        let members = self.members.load();
+        let backend = members.claim(key, now, offers, Backend::claim_in_panic)?;
+        self.panics.fetch_add(1, Ordering::Relaxed);
+        Some(Lease::new(self, backend))
+    }
+
+    /// Whether a backend not yet tried is fit to serve, be it full at the moment.
+    fn could_serve(&self, tried: &[Arc<Backend>]) -> bool {
+        let now = Moment::now();
+        self.members
+            .load()
+            .any(|backend| untried(backend, tried) && backend.standing(now).is_fit())
     }
 
     /// As [`Pool::pick`], but waits in the pool's queue while all that could serve are full.
@@ -204,8 +201,11 @@ impl Pool {
     /// How many backends may be sent requests right now, those that are merely full included.
     pub fn eligible(&self) -> usize {
         let now = Moment::now();
-        let fit = |backend: &&Arc<Backend>| matches!(backend.standing(now), Standing::Eligible | Standing::Full);
-        self.members.load().iter().filter(fit).count()
+        self.members
+            .load()
+            .iter()
+            .filter(|backend| backend.standing(now).is_fit())
+            .count()
     }
 
     pub fn backends(&self) -> Vec<Arc<Backend>> {
@@ -252,14 +252,21 @@ impl Pool {
     /// Runs the spawned workers and the active checks until told to stop; then stops the workers. So `stop` should
     /// come after the last request has been answered.
     pub async fn run(self: Arc<Self>, stop: watch::Receiver<bool>) {
+        let workers = self.workers.as_ref().map(|workers| workers.want(&self.name));
+        self.begun.store(true, Ordering::Release);
+        self.noticed_change();
         let checks = async {
             if let Some(check) = &self.check {
                 health::run(&self, check, stop.clone()).await;
             }
         };
         let workers = async {
-            if let Some(workers) = &self.workers {
-                workers.run(&self, stop.clone()).await;
+            let changed = || {
+                self.trust_the_unchecked();
+                self.noticed_change();
+            };
+            if let Some(workers) = workers {
+                workers.run(stop.clone(), changed).await;
             }
         };
         tokio::join!(checks, workers);
@@ -268,35 +275,19 @@ impl Pool {
     /// Returns when every backend has had its first check, and every spawned worker has passed one or had
     /// `start_timeout` for it. [`Pool::run`] must be running.
     pub async fn first_round(&self) {
-        let patience = self
-            .config
-            .spawn
-            .as_ref()
-            .map(|spawn| spawn.start_timeout.get())
-            .unwrap_or_default()
-            + self
-                .config
-                .health
-                .as_ref()
-                .map(|health| health.timeout.get())
-                .unwrap_or_default()
-                * 2;
-        let all_checked = async {
+        let patience = self.patience();
+        let settled = async {
             loop {
                 let changed = self.changed.notified();
                 tokio::pin!(changed);
                 changed.as_mut().enable();
-                if !self
-                    .members
-                    .load()
-                    .any(|backend| backend.health() == Health::Unknown || !backend.is_running())
-                {
+                if self.is_settled() {
                     return;
                 }
                 changed.await;
             }
         };
-        if tokio::time::timeout(patience, all_checked).await.is_err() {
+        if tokio::time::timeout(patience, settled).await.is_err() {
             tracing::warn!(
                 pool = self.name,
                 "not every backend answered its first check within {patience:?}"
@@ -304,29 +295,35 @@ impl Pool {
         }
     }
 
-    /// A failed attempt, on its way from [`Lease::report`].
-    fn failed(&self, backend: &Arc<Backend>, outcome: Outcome) {
-        let _one_at_a_time = self.ejecting.lock();
-        if backend.failed(|| self.serves_without(backend)) {
-            let fail_timeout = backend.tolerance().fail_timeout;
-            tracing::warn!(
-                pool = self.name,
-                backend = backend.name(),
-                "ejected for {fail_timeout:?}: {outcome}"
-            );
-            self.changed.notify_waiters();
+    fn is_settled(&self) -> bool {
+        let is_known = |backend: &Arc<Backend>| backend.is_running() && backend.health() != Health::Unknown;
+        self.begun.load(Ordering::Acquire) && self.members.load().iter().all(is_known)
+    }
+
+    /// How long the first round may take: a check that times out, and time for the machinery around it.
+    fn patience(&self) -> std::time::Duration {
+        let check = self
+            .config
+            .health
+            .as_ref()
+            .map(|health| health.timeout.get())
+            .unwrap_or_default();
+        let start = self
+            .config
+            .spawn
+            .as_ref()
+            .map(|spawn| spawn.start_timeout.get())
+            .unwrap_or_default();
+        std::time::Duration::from_secs(1) + check + start
+    }
+
+    /// Without active checks nobody will ever ask the backends, so they have to be believed well.
+    fn trust_the_unchecked(&self) {
+        if self.check.is_none() {
+            for backend in self.members.load().iter().filter(|backend| backend.is_running()) {
+                backend.set_health(Health::Up);
+            }
         }
-    }
-
-    fn serves_without(&self, backend: &Backend) -> bool {
-        let now = Moment::now();
-        self.members
-            .load()
-            .any(|other| !other.is(backend) && matches!(other.standing(now), Standing::Eligible | Standing::Full))
-    }
-
-    fn has_checks(&self) -> bool {
-        self.check.is_some()
     }
 
     /// A backend's health or process has changed.
@@ -346,118 +343,19 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
+fn untried(backend: &Backend, tried: &[Arc<Backend>]) -> bool {
+    !tried.iter().any(|tried| tried.is(backend))
+}
+
 impl Standing {
+    fn is_fit(self) -> bool {
+        matches!(self, Self::Eligible | Self::Full)
+    }
+
     /// Not fit to serve as far as is known, but nobody said it must not be asked.
     fn is_doubtful(self) -> bool {
         matches!(self, Self::Unchecked | Self::Down | Self::Ejected)
     }
-}
-
-impl Members {
-    fn new(select: &SelectConfig, backends: Vec<Arc<Backend>>) -> Self {
-        let (backups, primaries) = backends.into_iter().partition(|backend| backend.is_backup());
-        Self {
-            primaries: Tier::new(select, primaries),
-            backups: Tier::new(select, backups),
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Arc<Backend>> {
-        self.primaries.backends.iter().chain(&self.backups.backends)
-    }
-
-    fn any(&self, holds: impl Fn(&Backend) -> bool) -> bool {
-        self.iter().any(|backend| holds(backend))
-    }
-}
-
-impl Tier {
-    fn new(select: &SelectConfig, backends: Vec<Arc<Backend>>) -> Self {
-        Self {
-            select: select.build(&backends),
-            backends,
-        }
-    }
-
-    /// Picks until a claim holds: between pick and claim another request may have taken the last place.
-    fn claim(
-        &self,
-        key: &Key,
-        now: Moment,
-        offers: &dyn Fn(&Backend) -> bool,
-        claim: impl Fn(&Backend) -> bool,
-    ) -> Option<&Arc<Backend>> {
-        let candidates = Candidates {
-            backends: &self.backends,
-            now,
-            offers,
-        };
-        (0..=self.backends.len())
-            .map_while(|_| self.select.pick(key, &candidates))
-            .map(|place| &self.backends[place])
-            .find(|backend| claim(backend))
-    }
-}
-
-/// One backend for each address its name has; with several, each is known by its own address too.
-fn resolved(written: &BackendConfig) -> Result<Vec<(BackendConfig, SocketAddr)>, PoolProblem> {
-    let unresolved = |source| PoolProblem::Unresolved {
-        address: written.address.to_string(),
-        source,
-    };
-    let addresses = written.address.resolve().map_err(unresolved)?;
-    let several = addresses.len() > 1;
-    let known_by = |address: SocketAddr| match &written.name {
-        Some(name) if several => Some(format!("{name}/{address}")),
-        Some(name) => Some(name.clone()),
-        None if several => Some(address.to_string()),
-        None => None,
-    };
-    Ok(addresses
-        .into_iter()
-        .map(|address| {
-            (
-                BackendConfig {
-                    name: known_by(address),
-                    ..written.clone()
-                },
-                address,
-            )
-        })
-        .collect())
-}
-
-fn refuse_twins(backends: &[Arc<Backend>]) -> Result<(), PoolProblem> {
-    let (mut names, mut addresses) = (HashSet::new(), HashSet::new());
-    for backend in backends {
-        if !names.insert(backend.name()) {
-            return Err(PoolProblem::SameName(backend.name().to_owned()));
-        }
-        if !addresses.insert(backend.address()) {
-            return Err(PoolProblem::SameAddress(backend.address()));
-        }
-    }
-    Ok(())
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("pool {pool:?}: {problem}")]
-pub struct PoolError {
-    pub pool: String,
-    #[source]
-    pub problem: PoolProblem,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum PoolProblem {
-    #[error("backend {address}: the name cannot be resolved: {source}")]
-    Unresolved { address: String, source: io::Error },
-    #[error("two backends are called {0:?}")]
-    SameName(String),
-    #[error("two backends have the address {0}")]
-    SameAddress(SocketAddr),
-    #[error(transparent)]
-    Spawn(#[from] SpawnError),
 }
 
 #[cfg(test)]

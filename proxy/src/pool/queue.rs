@@ -9,8 +9,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use super::{Backend, Key, Lease, Pool, Standing};
-use crate::pool::clock::Moment;
+use super::{Backend, Key, Lease, Pool};
 use crate::units::Duration;
 
 /// `queue: { length: 100, timeout: 2s }`. Comes to bear only with `max_conns`.
@@ -72,10 +71,10 @@ impl Queue {
 
     pub async fn acquire(&self, pool: &Arc<Pool>, key: &Key, tried: &[Arc<Backend>]) -> Result<Lease, Refused> {
         // Who comes while others wait waits behind them.
-        if self.length() == 0 {
-            if let Some(lease) = pool.pick(key, tried) {
-                return Ok(lease);
-            }
+        if self.length() == 0
+            && let Some(lease) = pool.pick(key, tried)
+        {
+            return Ok(lease);
         }
         if !pool.could_serve(tried) {
             return pool.pick(key, tried).ok_or(Refused::Nobody);
@@ -146,16 +145,5 @@ impl Queue {
 
     pub fn timeouts(&self) -> u64 {
         self.timeouts.load(Ordering::Relaxed)
-    }
-}
-
-impl Pool {
-    /// Whether a backend not yet tried is fit to serve, be it full at the moment.
-    fn could_serve(&self, tried: &[Arc<Backend>]) -> bool {
-        let now = Moment::now();
-        self.members.load().any(|backend| {
-            !tried.iter().any(|tried| tried.is(backend))
-                && matches!(backend.standing(now), Standing::Eligible | Standing::Full)
-        })
     }
 }

@@ -19,7 +19,7 @@ fn pick(pool: &Arc<Pool>, tried: &[Arc<Backend>]) -> Option<String> {
 }
 
 fn fail(pool: &Arc<Pool>, name: &str) {
-    pool.failed(&pool.backend(name).unwrap(), Outcome::ConnectFailed);
+    pool.failed(&pool.backend(name).unwrap(), &Outcome::ConnectFailed);
 }
 
 const TWO_AND_A_BACKUP: &str = "
@@ -205,4 +205,23 @@ async fn a_recovered_backend_starts_slowly() {
     assert!((4.9..5.1).contains(&backend.share(Moment::now())));
     tokio::time::advance(Duration::from_secs(6)).await;
     assert_eq!(backend.share(Moment::now()), 10.0);
+}
+
+#[test]
+fn errors_in_a_row_and_slow_answers_eject_where_told_so() {
+    let yaml = TWO_AND_A_BACKUP.to_owned() + "\n    ejection: { consecutive_5xx: 3, slower_than: 1s }";
+    let pool = pool(&yaml);
+    let answer = |name, status, seconds| {
+        pool.answered(&pool.backend(name).unwrap(), status, Duration::from_secs(seconds));
+    };
+    for status in [500, 503, 200, 500, 503] {
+        answer("a", status, 0);
+    }
+    assert_eq!(pool.eligible(), 3);
+    answer("a", 500, 0);
+    assert_eq!(pool.eligible(), 2);
+    answer("b", 200, 1);
+    assert_eq!(pool.eligible(), 2);
+    answer("b", 200, 2);
+    assert_eq!((pool.eligible(), pick(&pool, &[]).as_deref()), (1, Some("c")));
 }

@@ -3,6 +3,7 @@
 //! keeps dying.
 
 mod backoff;
+mod keeper;
 mod process;
 
 use std::collections::BTreeMap;
@@ -11,14 +12,13 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use self::backoff::Backoff;
-use self::process::Process;
-use super::Pool;
-use super::backend::{Backend, BackendConfig, Health};
+use self::keeper::Keeper;
+use super::backend::{Backend, BackendConfig};
 use crate::units::Duration;
 
 /// `spawn: { workers: 2 }`
@@ -39,6 +39,8 @@ pub struct SpawnConfig {
     pub start_timeout: Duration,
     /// How long a worker may take to end after SIGTERM.
     pub stop_timeout: Duration,
+    /// A worker that has been down by its checks for so long without a break is killed and started again.
+    pub hang_timeout: Duration,
     /// Wait before the first restart; doubled for each further one, up to `longest_backoff`. A worker that ran for
     /// `longest_backoff` starts anew.
     pub backoff: Duration,
@@ -55,17 +57,29 @@ impl Default for SpawnConfig {
             max_conns: None,
             start_timeout: Duration::from_secs(30),
             stop_timeout: Duration::from_secs(10),
+            hang_timeout: Duration::from_secs(60),
             backoff: Duration::from_millis(100),
             longest_backoff: Duration::from_secs(10),
         }
     }
 }
 
-/// A pool's own workers.
+/// A pool's own workers. They run while a pool does; a pool and its successor after a reload share them.
 pub struct Workers {
     config: SpawnConfig,
     command: Command,
     workers: Vec<Arc<Worker>>,
+    /// Told whenever a worker has started or died.
+    changed: watch::Sender<()>,
+    /// Contended only when pools start and stop.
+    running: Mutex<Running>,
+}
+
+/// The tasks that keep the workers running, and how many pools want them to.
+struct Running {
+    pools: usize,
+    keepers: JoinSet<()>,
+    stop: watch::Sender<bool>,
 }
 
 /// How a worker is started.
@@ -84,12 +98,17 @@ struct Worker {
 impl Workers {
     /// Binds a loopback socket for each worker. Starts nothing yet.
     pub fn bind(config: &SpawnConfig) -> Result<Self, SpawnError> {
-        let command = Command::new(config)?;
         let workers = (1..=config.workers).map(|number| Worker::bind(number, config).map(Arc::new));
         Ok(Self {
-            command,
+            command: Command::new(config)?,
             workers: workers.collect::<Result<_, _>>()?,
             config: config.clone(),
+            changed: watch::Sender::new(()),
+            running: Mutex::new(Running {
+                pools: 0,
+                keepers: JoinSet::new(),
+                stop: watch::Sender::new(false),
+            }),
         })
     }
 
@@ -97,19 +116,66 @@ impl Workers {
         self.workers.iter().map(|worker| Arc::clone(&worker.backend))
     }
 
-    /// Keeps the workers running until told to stop, then ends them.
-    pub async fn run(&self, pool: &Arc<Pool>, stop: watch::Receiver<bool>) {
-        let mut running = JoinSet::new();
+    /// Starts the workers unless another pool has. They run until no pool wants them any more.
+    pub fn want(&self, pool: &str) -> Wanted<'_> {
+        let changed = self.changed.subscribe();
+        let mut running = self.running.lock();
+        running.pools += 1;
+        if running.pools == 1 {
+            self.start(pool, &mut running);
+        }
+        Wanted { workers: self, changed }
+    }
+
+    fn start(&self, pool: &str, running: &mut Running) {
+        running.stop = watch::Sender::new(false);
         for worker in &self.workers {
             let keeper = Keeper {
-                pool: Arc::clone(pool),
+                pool: pool.to_owned(),
                 worker: Arc::clone(worker),
                 command: self.command.clone(),
                 config: self.config.clone(),
+                changed: self.changed.clone(),
             };
-            running.spawn(keeper.run(stop.clone()));
+            let stop = running.stop.subscribe();
+            running.keepers.spawn(keeper.run(stop));
         }
-        running.join_all().await;
+    }
+
+    /// Tells the keepers to stop if this was the last pool, and gives them back to be waited for.
+    fn release(&self) -> Option<JoinSet<()>> {
+        let mut running = self.running.lock();
+        running.pools -= 1;
+        if running.pools > 0 {
+            return None;
+        }
+        running.stop.send_replace(true);
+        Some(std::mem::take(&mut running.keepers))
+    }
+}
+
+/// A pool's wish for the workers.
+pub struct Wanted<'a> {
+    workers: &'a Workers,
+    changed: watch::Receiver<()>,
+}
+
+impl Wanted<'_> {
+    /// Waits until told to stop, then ends the workers unless another pool wants them. `on_change` hears of every start
+    /// and every death.
+    pub async fn run(mut self, stop: watch::Receiver<bool>, on_change: impl Fn()) {
+        let stopped = super::stopped(stop);
+        tokio::pin!(stopped);
+        loop {
+            tokio::select! {
+                Ok(()) = self.changed.changed() => on_change(),
+                () = &mut stopped => break,
+            }
+        }
+        let Some(mut keepers) = self.workers.release() else {
+            return;
+        };
+        while keepers.join_next().await.is_some() {}
     }
 }
 
@@ -151,110 +217,6 @@ impl Worker {
 
     fn name(&self) -> &str {
         self.backend.name()
-    }
-}
-
-/// Keeps one worker running.
-struct Keeper {
-    pool: Arc<Pool>,
-    worker: Arc<Worker>,
-    command: Command,
-    config: SpawnConfig,
-}
-
-impl Keeper {
-    async fn run(self, stop: watch::Receiver<bool>) {
-        let stopped = super::stopped(stop);
-        tokio::pin!(stopped);
-        let mut backoff = Backoff::new(self.config.backoff.get(), self.config.longest_backoff.get());
-        loop {
-            let died = match self.start().await {
-                Ok(mut process) => tokio::select! {
-                    status = process.wait() => status,
-                    () = &mut stopped => return self.stop(process).await,
-                },
-                Err(error) => format!("cannot be started: {error}"),
-            };
-            self.took_out();
-            let wait = backoff.next();
-            if backoff.is_loop() {
-                tracing::error!(
-                    pool = self.pool.name(),
-                    worker = self.worker.name(),
-                    "{died}; it keeps dying, next start in {wait:?}"
-                );
-            } else {
-                tracing::warn!(
-                    pool = self.pool.name(),
-                    worker = self.worker.name(),
-                    "{died}; next start in {wait:?}"
-                );
-            }
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = turn_away(&self.worker.listener) => {}
-                () = &mut stopped => return,
-            }
-        }
-    }
-
-    async fn start(&self) -> io::Result<Process> {
-        let process = Process::start(
-            &self.command,
-            &self.worker.listener,
-            self.pool.name(),
-            self.worker.name(),
-        )
-        .await?;
-        let health = if self.pool.has_checks() {
-            Health::Unknown
-        } else {
-            Health::Up
-        };
-        self.worker.backend.set_health(health);
-        self.worker.backend.set_running();
-        tracing::info!(
-            pool = self.pool.name(),
-            worker = self.worker.name(),
-            pid = process.id(),
-            "started"
-        );
-        self.pool.noticed_change();
-        Ok(process)
-    }
-
-    async fn stop(&self, process: Process) {
-        self.worker.backend.set_stopped(false);
-        process.stop(self.config.stop_timeout.get()).await;
-        tracing::info!(pool = self.pool.name(), worker = self.worker.name(), "stopped");
-    }
-
-    fn took_out(&self) {
-        self.worker.backend.set_stopped(true);
-        self.worker.backend.set_health(Health::Unknown);
-        self.pool.noticed_change();
-    }
-}
-
-/// Resets whoever connects to a worker that is dead. The socket stays open, so the kernel goes on accepting for it; left
-/// alone, a request on its way there would hang until the restart instead of being retried elsewhere at once.
-async fn turn_away(listener: &TcpListener) {
-    let taken = listener.try_clone().and_then(|listener| {
-        // Shared with the worker's copy; `Process::start` sets it back.
-        listener.set_nonblocking(true)?;
-        tokio::net::TcpListener::from_std(listener)
-    });
-    let Ok(listener) = taken else {
-        return std::future::pending().await;
-    };
-    loop {
-        if let Ok((connection, _)) = listener.accept().await {
-            // A reset, which says "never served" where an orderly end could mean an empty answer.
-            let _ = connection.set_zero_linger();
-        } else {
-            // Out of file descriptors, most likely.
-            tokio::time::sleep(Duration::from_millis(10).get()).await;
-        }
     }
 }
 

@@ -52,6 +52,14 @@ impl Process {
         }
     }
 
+    /// Ends it by force.
+    pub async fn kill(mut self) -> String {
+        match self.child.kill().await {
+            Ok(()) => "did not answer its checks and was killed".to_owned(),
+            Err(error) => format!("did not answer its checks and cannot be killed: {error}"),
+        }
+    }
+
     /// SIGTERM, and SIGKILL for one that has not ended within the time.
     pub async fn stop(mut self, within: Duration) {
         let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));

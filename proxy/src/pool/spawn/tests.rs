@@ -52,7 +52,7 @@ impl Spawned {
         let program = std::env::current_exe().unwrap();
         let yaml = format!(
             "{{ spawn: {{ workers: 2, env: {{ {AS_WORKER}: {role} }}, {more}
-               command: [{program:?}, --exact, 'pool::spawn::tests::worker_process'] }}, health: {{ interval: 20ms }} }}"
+               command: [{program:?}, --exact, 'pool::spawn::tests::worker_process'] }}, health: {{ interval: 20ms, timeout: 100ms }} }}"
         );
         let config: PoolConfig = serde_yaml::from_str(&yaml).unwrap();
         let pool = Pool::new("blur", &config, None).unwrap();
@@ -146,6 +146,20 @@ async fn a_dead_worker_turns_connections_away_instead_of_letting_them_hang() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_hangs_is_killed_and_started_again() {
+    let spawned = Spawned::start("serve", "hang_timeout: 100ms,").await;
+    let pid = ask(&spawned.backend()).await.unwrap();
+    kill(pid, rustix::process::Signal::STOP);
+    spawned
+        .until("back", |backend| {
+            backend.standing(Moment::now()) == Standing::Eligible && backend.deaths() == 1
+        })
+        .await;
+    assert_ne!(ask(&spawned.backend()).await.unwrap(), pid);
+    spawned.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn workers_end_with_the_pool() {
     let spawned = Spawned::start("serve", "").await;
     let mut pids = Vec::new();
@@ -180,4 +194,23 @@ async fn a_program_that_is_not_there_is_reported_and_tried_again() {
     assert_eq!(pool.eligible(), 0);
     stop.send(true).unwrap();
     running.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_outlive_a_reload_that_leaves_them_as_they_are() {
+    let before = Spawned::start("serve", "").await;
+    let pid = ask(&before.backend()).await.unwrap();
+    let config = PoolConfig {
+        queue: serde_yaml::from_str("{ length: 7 }").unwrap(),
+        ..before.pool.config.clone()
+    };
+    let pool = Pool::new("blur", &config, Some(&before.pool)).unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(Arc::clone(&pool).run(stopped));
+    pool.first_round().await;
+    before.end().await;
+    assert_eq!(ask(&pool.backend("worker-1").unwrap()).await.unwrap(), pid);
+    stop.send(true).unwrap();
+    running.await.unwrap();
+    assert!(!is_alive(pid));
 }
