@@ -27,6 +27,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use pingora::http::RequestHeader;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
 use serde_yaml::with::singleton_map_recursive;
 use tokio::sync::{Notify, watch};
 
@@ -336,6 +337,15 @@ impl Pool {
     fn released(self: &Arc<Self>) {
         self.queue.serve(self);
     }
+}
+
+/// Reads a duration where none at all would mean to do something without a pause, or at once.
+fn some_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let duration = Duration::deserialize(deserializer)?;
+    if duration.get().is_zero() {
+        return Err(D::Error::custom("has to be longer than 0s"));
+    }
+    Ok(duration)
 }
 
 /// Returns when `stop` turns true, or when nobody is left who could say so.

@@ -8,6 +8,7 @@ mod check;
 mod expect;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -37,15 +38,17 @@ pub struct HealthConfig {
     #[serde(deserialize_with = "check::headers")]
     pub headers: BTreeMap<String, String>,
     /// From the start of one check to the start of the next.
+    #[serde(deserialize_with = "super::some_time")]
     pub interval: Duration,
     /// By how much an interval may be shorter, at random, so that many proxies do not check in step.
     pub jitter: Ratio,
     /// For a whole check, from connecting to the last byte of the answer.
+    #[serde(deserialize_with = "super::some_time")]
     pub timeout: Duration,
     /// Good answers in a row until a backend that was down is up.
-    pub rise: u32,
+    pub rise: NonZeroU32,
     /// Bad answers in a row until a backend that was up is down.
-    pub fall: u32,
+    pub fall: NonZeroU32,
     pub expect: ExpectConfig,
     /// An answer longer than this is a bad one.
     pub max_body: ByteSize,
@@ -61,8 +64,8 @@ impl Default for HealthConfig {
             interval: Duration::from_secs(1),
             jitter: Ratio::from_percent(10),
             timeout: Duration::from_millis(800),
-            rise: 1,
-            fall: 2,
+            rise: NonZeroU32::MIN,
+            fall: NonZeroU32::MIN.saturating_add(1),
             expect: ExpectConfig::default(),
             max_body: ByteSize::from_kib(64),
         }
@@ -115,53 +118,47 @@ struct Streak {
 
 impl Streak {
     fn count(&mut self, verdict: &Verdict) {
-        match verdict {
-            Verdict::Well => {
-                *self = Self {
-                    good: self.good.saturating_add(1),
-                    bad: 0,
-                }
-            }
-            Verdict::Unwell(_) => {
-                *self = Self {
-                    good: 0,
-                    bad: self.bad.saturating_add(1),
-                }
-            }
-            Verdict::Draining | Verdict::Busy => {}
-        }
+        let (good, bad) = match verdict {
+            Verdict::Well => (self.good.saturating_add(1), 0),
+            Verdict::Unwell(_) => (0, self.bad.saturating_add(1)),
+            Verdict::Draining | Verdict::Busy => return,
+        };
+        *self = Self { good, bad };
     }
 }
 
-/// Moves the backend to the state that the answer calls for. The first answer of all counts alone.
+/// Moves the backend to the state that the answer calls for, and tells of it if that is another one.
 fn apply(pool: &Arc<Pool>, backend: &Backend, verdict: &Verdict, streak: &Streak, config: &HealthConfig) {
-    let known = backend.health();
-    let health = match verdict {
-        Verdict::Well if known != Health::Down || streak.good >= config.rise => Health::Up,
-        Verdict::Unwell(_) if known == Health::Unknown && backend.is_starting() => Health::Unknown,
-        Verdict::Unwell(_) if known != Health::Up || streak.bad >= config.fall => Health::Down,
-        Verdict::Draining | Verdict::Busy if known == Health::Unknown => Health::Up,
-        _ => known,
+    let health = health_after(verdict, backend, streak, config);
+    let health_changed = backend.set_health(health) != health;
+    let draining_changed = match verdict {
+        Verdict::Draining => !backend.set_draining(true),
+        Verdict::Well => backend.set_draining(false),
+        Verdict::Busy | Verdict::Unwell(_) => false,
     };
-    let draining = matches!(verdict, Verdict::Draining);
-    let stays_as_it_was = matches!(verdict, Verdict::Busy | Verdict::Unwell(_));
-    let was_draining = if stays_as_it_was {
-        draining
-    } else {
-        backend.set_draining(draining)
-    };
-    backend.set_health(health);
-    if known == health && was_draining == draining {
+    if !health_changed && !draining_changed {
         return;
     }
-    match (health, verdict) {
-        (Health::Down, Verdict::Unwell(reason)) => {
-            tracing::warn!(pool = pool.name(), backend = backend.name(), "down: {reason}");
-        }
-        _ if draining => tracing::info!(pool = pool.name(), backend = backend.name(), "draining"),
-        _ => tracing::info!(pool = pool.name(), backend = backend.name(), "up"),
+    let (pool_name, name) = (pool.name(), backend.name());
+    match verdict {
+        Verdict::Unwell(reason) => tracing::warn!(pool = pool_name, backend = name, "down: {reason}"),
+        Verdict::Draining => tracing::info!(pool = pool_name, backend = name, "draining"),
+        Verdict::Well | Verdict::Busy => tracing::info!(pool = pool_name, backend = name, "up"),
     }
     pool.noticed_change();
+}
+
+/// The first answer of all counts alone; but a worker of ours that is not ready yet is starting, not down.
+fn health_after(verdict: &Verdict, backend: &Backend, streak: &Streak, config: &HealthConfig) -> Health {
+    match (verdict, backend.health()) {
+        (Verdict::Well, Health::Down) if streak.good < config.rise.get() => Health::Down,
+        (Verdict::Well, _) => Health::Up,
+        (Verdict::Unwell(_), Health::Up) if streak.bad < config.fall.get() => Health::Up,
+        (Verdict::Unwell(_), Health::Unknown) if backend.is_starting() => Health::Unknown,
+        (Verdict::Unwell(_), _) => Health::Down,
+        (Verdict::Draining | Verdict::Busy, Health::Unknown) => Health::Up,
+        (Verdict::Draining | Verdict::Busy, known) => known,
+    }
 }
 
 #[cfg(test)]

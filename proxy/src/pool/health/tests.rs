@@ -129,8 +129,11 @@ async fn asks_for_the_path_with_host_and_headers() {
 }
 
 #[test]
-fn refuses_paths_and_headers_that_cannot_be_sent() {
+fn refuses_what_cannot_be_sent_or_done() {
     for yaml in [
+        "{ interval: 0s }",
+        "{ timeout: 0s }",
+        "{ fall: 0 }",
         "{ path: health }",
         "{ path: 'http://x/' }",
         "{ path: '/a b' }",

@@ -27,7 +27,8 @@ use crate::units::Duration;
 pub struct SpawnConfig {
     pub workers: u32,
     /// Program and arguments of a worker that serves HTTP on the socket it finds as its standard input; this program's
-    /// own `worker` unless given.
+    /// own `worker` unless given. That one ends with this program however it ends; another command does so too, even when
+    /// this program is killed, if it is started through `setpriv --pdeathsig KILL`.
     pub command: Vec<String>,
     /// Further arguments, for instance `[--detail, fast]`.
     pub args: Vec<String>,
@@ -40,10 +41,13 @@ pub struct SpawnConfig {
     /// How long a worker may take to end after SIGTERM.
     pub stop_timeout: Duration,
     /// A worker that has been down by its checks for so long without a break is killed and started again.
+    #[serde(deserialize_with = "super::some_time")]
     pub hang_timeout: Duration,
     /// Wait before the first restart; doubled for each further one, up to `longest_backoff`. A worker that ran for
     /// `longest_backoff` starts anew.
+    #[serde(deserialize_with = "super::some_time")]
     pub backoff: Duration,
+    #[serde(deserialize_with = "super::some_time")]
     pub longest_backoff: Duration,
 }
 
