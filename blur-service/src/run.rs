@@ -1,6 +1,6 @@
 //! The life of the process: bind, load the models, serve, and on a signal finish what is in flight.
 
-use std::{sync::Arc, thread};
+use std::{io::IsTerminal, sync::Arc, thread};
 
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit};
@@ -103,6 +103,7 @@ fn start_log(format: LogFormat) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     // Within another program the log is set up already.
     let _ = match format {

@@ -27,7 +27,10 @@ fn nothing_planted_in_a_jpeg_comes_out() {
         ),
         (
             "extended XMP",
-            segment(0xe1, &[b"http://ns.adobe.com/xmp/extension/\0", MARKER].concat()),
+            segment(
+                0xe1,
+                &[b"http://ns.adobe.com/xmp/extension/\0".as_slice(), &[b'0'; 40], MARKER].concat(),
+            ),
         ),
         ("multi-picture index", segment(0xe2, &[b"MPF\0", MARKER].concat())),
         (
@@ -94,8 +97,8 @@ fn nothing_planted_in_a_webp_comes_out() {
     let server = Server::start(&["--detail", "fast"]);
     let plain = encoded(&portrait().into(), ImageFormat::WebP);
     let picture = &plain[12..];
-    for kind in [b"EXIF", b"XMP ", b"prVt"] {
-        let extended = riff_chunk(b"VP8X", &[0b1100, 0, 0, 0, 0xff, 1, 0, 0xff, 1, 0]);
+    for (kind, flag) in [(b"EXIF", 0b1000), (b"XMP ", 0b0100), (b"prVt", 0)] {
+        let extended = riff_chunk(b"VP8X", &[flag, 0, 0, 0, 0xff, 1, 0, 0xff, 1, 0]);
         let body = [b"WEBP".as_slice(), &extended, picture, &riff_chunk(kind, MARKER)].concat();
         assert_clean(&server, &riff_chunk(b"RIFF", &body), &String::from_utf8_lossy(kind));
     }
