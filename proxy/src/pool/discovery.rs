@@ -114,7 +114,7 @@ impl<'de> Deserialize<'de> for Address {
 
 #[derive(Debug, thiserror::Error)]
 pub enum AddressError {
-    #[error("{0:?} is not an address: write 192.168.1.10:5000, [fd00::1]:5000 or worker.internal:5000")]
+    #[error("{0:?} is not an address; write 192.168.1.10:5000, [fd00::1]:5000 or worker.internal:5000")]
     Malformed(String),
     #[error("{0:?} has port 0, which nobody listens on")]
     PortZero(String),

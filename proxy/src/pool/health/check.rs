@@ -133,7 +133,7 @@ pub fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
     let is_path = path.starts_with('/') && path.parse::<Uri>().is_ok_and(|uri| uri.authority().is_none());
     if !is_path {
         return Err(D::Error::custom(format!(
-            "{path:?} is not a path: write it from its first slash, such as /health"
+            "{path:?} is not a path; write it from its first slash, such as /health"
         )));
     }
     Ok(path)

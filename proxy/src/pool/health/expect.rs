@@ -159,7 +159,7 @@ fn scalar(text: &str) -> Value {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} compares with no number: write \"< 8\", \">= 0.5\" and the like")]
+#[error("{0:?} compares with no number; write \"< 8\", \">= 0.5\" and the like")]
 pub struct ConditionError(String);
 
 /// How an answer differs from what was expected.
