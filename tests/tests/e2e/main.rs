@@ -6,9 +6,11 @@
 )]
 
 mod admin;
+mod blur;
 mod failover;
 mod framing;
 mod lifecycle;
+mod malformed;
 mod reload;
 mod replay;
 mod soak;
