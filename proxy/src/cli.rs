@@ -31,7 +31,7 @@ enum Command {
     Check(CheckArgs),
     /// Run one blur worker
     #[cfg(feature = "worker")]
-    Worker(blur_service::Args),
+    Worker(Box<blur_service::Args>),
 }
 
 #[derive(Args)]
@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run(&source(args.config)),
         Command::Check(args) => check(&source(args.config)),
         #[cfg(feature = "worker")]
-        Command::Worker(args) => worker(args),
+        Command::Worker(args) => worker(*args),
     }
 }
 
