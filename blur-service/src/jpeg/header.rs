@@ -1,0 +1,335 @@
+//! Everything before the entropy-coded data: tables, frame, scan, and what is known of orientation and colour.
+
+use super::{
+    JpegError, Unsupported, exif,
+    frame::Frame,
+    huffman::Spec,
+    icc,
+    marker::{self, Segment, Segments},
+    quality,
+};
+use crate::geometry::Size;
+
+/// What a file may ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub pixels: u64,
+    /// Marker segments before the picture.
+    pub segments: usize,
+    /// Regions to hide.
+    pub regions: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            pixels: 100_000_000,
+            segments: 2048,
+            regions: 4096,
+        }
+    }
+}
+
+/// A JPEG file whose headers are read; its entropy-coded data is not looked at yet.
+pub struct Jpeg<'a> {
+    pub(super) data: &'a [u8],
+    pub(super) limits: Limits,
+    pub(super) frame: Frame,
+    pub(super) quantisation: [Option<Quantisation>; 4],
+    pub(super) huffman: HuffmanTables,
+    pub(super) restart_interval: u16,
+    pub(super) scan: ScanHeader,
+    pub(super) colour: ColourMarkers,
+    orientation: u8,
+    icc: Vec<icc::Chunk<'a>>,
+}
+
+/// A quantisation table, in zigzag order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Quantisation {
+    pub steps: [u16; 64],
+    /// Whether a step takes two bytes in the file.
+    pub is_wide: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct HuffmanTables {
+    pub dc: [Option<Spec>; 4],
+    pub ac: [Option<Spec>; 4],
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ScanHeader {
+    pub components: Vec<ScanComponent>,
+    /// First and last coefficient, and the bits left out.
+    pub spectrum: [u8; 3],
+    /// Where the entropy-coded data begins.
+    pub start: usize,
+}
+
+/// One component of a scan: its place in the frame, and its Huffman tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ScanComponent {
+    pub component: usize,
+    pub dc: usize,
+    pub ac: usize,
+}
+
+/// What tells a decoder which colours the components are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ColourMarkers {
+    pub has_jfif: bool,
+    /// Adobe's colour transform: 0 none, 1 YCbCr, 2 YCCK.
+    pub adobe: Option<u8>,
+}
+
+impl<'a> Jpeg<'a> {
+    /// Reads the headers, up to the first scan. Succeeds for every kind of JPEG, also those that cannot be spliced.
+    ///
+    /// # Errors
+    /// [`JpegError::NotJpeg`], [`JpegError::Truncated`], [`JpegError::Corrupt`] or [`JpegError::TooLarge`].
+    pub fn parse(data: &'a [u8], limits: &Limits) -> Result<Self, JpegError> {
+        if !data.starts_with(&[0xff, marker::START_OF_IMAGE]) {
+            return Err(JpegError::NotJpeg);
+        }
+        let mut headers = Headers::default();
+        let mut segments = Segments::new(data, 2);
+        for _ in 0..limits.segments {
+            let Some(segment) = segments.next()? else {
+                return Err(JpegError::Truncated {
+                    at: data.len(),
+                    what: "the headers",
+                });
+            };
+            if segment.marker == marker::START_OF_SCAN {
+                return headers.finish(data, limits, &segment, segments.at());
+            }
+            headers.read(&segment, limits)?;
+        }
+        Err(JpegError::TooLarge {
+            what: "segments",
+            found: limits.segments as u64 + 1,
+            limit: limits.segments as u64,
+        })
+    }
+
+    /// In pixels, as stored: before any orientation.
+    pub fn size(&self) -> Size {
+        self.frame.size
+    }
+
+    pub fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// EXIF orientation, 1 to 8; 1 if the file says nothing.
+    pub fn orientation(&self) -> u8 {
+        self.orientation
+    }
+
+    /// The colour profile, put together again; nothing if there is none or a part of it is missing.
+    pub fn icc(&self) -> Option<Vec<u8>> {
+        icc::join(&self.icc)
+    }
+
+    /// Horizontal and vertical sampling factors of every component, such as `[(2, 2), (1, 1), (1, 1)]` for 4:2:0.
+    pub fn sampling(&self) -> Vec<(u8, u8)> {
+        self.frame
+            .components
+            .iter()
+            .map(|component| (component.horizontal, component.vertical))
+            .collect()
+    }
+
+    /// The quality, 1 to 100, whose quantisation in libjpeg is nearest to this file's; nothing without a table.
+    pub fn quality_estimate(&self) -> Option<u8> {
+        let first = self.frame.components.first()?;
+        self.quantisation[usize::from(first.quantisation)]
+            .as_ref()
+            .map(|table| quality::estimate(&table.steps))
+    }
+
+    /// The quantisation steps of a component, in zigzag order; ones if the file has no such table.
+    pub(super) fn steps(&self, component: usize) -> [u16; 64] {
+        let table = self
+            .frame
+            .components
+            .get(component)
+            .map(|component| usize::from(component.quantisation));
+        table
+            .and_then(|table| self.quantisation[table].as_ref())
+            .map_or([1; 64], |table| table.steps)
+    }
+
+    /// Whether the splice handles this file, as far as its headers tell.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn supported(&self) -> Result<(), Unsupported> {
+        self.frame.supported()?;
+        if self.scan.components.len() != self.frame.components.len() {
+            return Err(Unsupported::MultipleScans);
+        }
+        if self.scan.spectrum != [0, 63, 0] {
+            return Err(Unsupported::SpectralSelection);
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Headers<'a> {
+    frame: Option<Frame>,
+    quantisation: [Option<Quantisation>; 4],
+    huffman: HuffmanTables,
+    restart_interval: u16,
+    colour: ColourMarkers,
+    orientation: Option<u8>,
+    icc: Vec<icc::Chunk<'a>>,
+}
+
+impl<'a> Headers<'a> {
+    fn read(&mut self, segment: &Segment<'a>, limits: &Limits) -> Result<(), JpegError> {
+        let corrupt = |what| JpegError::Corrupt { at: segment.at, what };
+        match segment.marker {
+            marker::START_OF_IMAGE | marker::END_OF_IMAGE => Err(corrupt("a second picture, or none")),
+            marker::HUFFMAN_TABLES => self
+                .huffman
+                .read(segment.body)
+                .ok_or(corrupt("a Huffman table cannot be")),
+            marker::QUANTISATION_TABLES => {
+                read_quantisation(segment.body, &mut self.quantisation).ok_or(corrupt("a quantisation table cannot be"))
+            }
+            marker::RESTART_INTERVAL => {
+                let interval: [u8; 2] = segment
+                    .body
+                    .try_into()
+                    .or(Err(corrupt("the restart interval is not a number")))?;
+                self.restart_interval = u16::from_be_bytes(interval);
+                Ok(())
+            }
+            marker::HIERARCHICAL => Err(Unsupported::Hierarchical.into()),
+            0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => self.read_frame(segment, limits),
+            _ => {
+                self.read_application(segment);
+                Ok(())
+            }
+        }
+    }
+
+    fn read_frame(&mut self, segment: &Segment, limits: &Limits) -> Result<(), JpegError> {
+        if self.frame.is_some() {
+            return Err(JpegError::Corrupt {
+                at: segment.at,
+                what: "a second frame",
+            });
+        }
+        let frame = Frame::parse(segment.marker, segment.body, segment.at)?;
+        let found = frame.size.pixels();
+        if found > limits.pixels {
+            return Err(JpegError::TooLarge {
+                what: "pixels",
+                found,
+                limit: limits.pixels,
+            });
+        }
+        self.frame = Some(frame);
+        Ok(())
+    }
+
+    fn read_application(&mut self, segment: &Segment<'a>) {
+        match (segment.marker, segment.body) {
+            (marker::APP0, body) if body.starts_with(b"JFIF\0") => self.colour.has_jfif = true,
+            (marker::APP1, body) if body.starts_with(exif::PREFIX) => {
+                self.orientation = self.orientation.or(exif::orientation(&body[exif::PREFIX.len()..]));
+            }
+            (marker::APP2, body) => self.icc.extend(icc::Chunk::parse(body)),
+            (marker::APP14, [b'A', b'd', b'o', b'b', b'e', _, _, _, _, _, _, transform, ..]) => {
+                self.colour.adobe = Some(*transform);
+            }
+            _ => {}
+        }
+    }
+
+    fn finish(self, data: &'a [u8], limits: &Limits, segment: &Segment, start: usize) -> Result<Jpeg<'a>, JpegError> {
+        let corrupt = |what| JpegError::Corrupt { at: segment.at, what };
+        let frame = self.frame.ok_or(corrupt("a scan without a frame"))?;
+        let (components, spectrum) =
+            scan_components(segment.body, &frame).ok_or(corrupt("the scan header cannot be"))?;
+        Ok(Jpeg {
+            data,
+            limits: *limits,
+            frame,
+            quantisation: self.quantisation,
+            huffman: self.huffman,
+            restart_interval: self.restart_interval,
+            scan: ScanHeader {
+                components,
+                spectrum,
+                start,
+            },
+            colour: self.colour,
+            orientation: self.orientation.unwrap_or(1),
+            icc: self.icc,
+        })
+    }
+}
+
+impl HuffmanTables {
+    fn read(&mut self, mut body: &[u8]) -> Option<()> {
+        while let [class_and_id, rest @ ..] = body {
+            let (counts, rest) = rest.split_first_chunk::<16>()?;
+            let total = counts.iter().map(|count| usize::from(*count)).sum();
+            let (symbols, rest) = rest.split_at_checked(total)?;
+            let spec = Spec::new(*counts, symbols)?;
+            let tables = match class_and_id >> 4 {
+                0 => &mut self.dc,
+                1 => &mut self.ac,
+                _ => return None,
+            };
+            *tables.get_mut(usize::from(class_and_id & 15))? = Some(spec);
+            body = rest;
+        }
+        Some(())
+    }
+}
+
+fn read_quantisation(mut body: &[u8], tables: &mut [Option<Quantisation>; 4]) -> Option<()> {
+    while let [precision_and_id, rest @ ..] = body {
+        let table = tables.get_mut(usize::from(precision_and_id & 15))?;
+        let is_wide = match precision_and_id >> 4 {
+            0 => false,
+            1 => true,
+            _ => return None,
+        };
+        let (steps, rest) = rest.split_at_checked(if is_wide { 128 } else { 64 })?;
+        let steps = std::array::from_fn(|index| match is_wide {
+            false => u16::from(steps[index]),
+            true => u16::from_be_bytes([steps[2 * index], steps[2 * index + 1]]),
+        });
+        if steps.contains(&0) {
+            return None;
+        }
+        *table = Some(Quantisation { steps, is_wide });
+        body = rest;
+    }
+    Some(())
+}
+
+fn scan_components(body: &[u8], frame: &Frame) -> Option<(Vec<ScanComponent>, [u8; 3])> {
+    let (count, rest) = body.split_first()?;
+    let (entries, spectrum) = rest.split_last_chunk::<3>()?;
+    if entries.len() != usize::from(*count) * 2 || !(1..=4).contains(count) {
+        return None;
+    }
+    let mut components: Vec<ScanComponent> = Vec::with_capacity(4);
+    for entry in entries.chunks_exact(2) {
+        let component = frame.components.iter().position(|component| component.id == entry[0])?;
+        let (dc, ac) = (usize::from(entry[1] >> 4), usize::from(entry[1] & 15));
+        if dc > 3 || ac > 3 || components.iter().any(|other| other.component == component) {
+            return None;
+        }
+        components.push(ScanComponent { component, dc, ac });
+    }
+    Some((components, *spectrum))
+}

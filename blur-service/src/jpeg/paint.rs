@@ -1,0 +1,159 @@
+//! New blocks for hidden areas: painted from their cells, transformed and quantised.
+
+use super::{
+    area::Area,
+    coding::{Block, Coefficients},
+    dct,
+    frame::Frame,
+    header::Jpeg,
+    plan::Plan,
+};
+use crate::{
+    geometry::Size,
+    redact::{Cells, Effect},
+};
+
+/// Makes the blocks of hidden areas. An area is painted when its first block is asked for, and forgotten when a
+/// later one is painted below its end.
+pub struct Painter<'a> {
+    frame: &'a Frame,
+    plan: &'a Plan,
+    effect: &'a dyn Effect,
+    /// One over the quantisation steps of every component, row by row.
+    factors: Vec<[f32; 64]>,
+    /// For every area that is painted, its components.
+    painted: Vec<Option<Vec<Patch>>>,
+}
+
+impl<'a> Painter<'a> {
+    pub fn new(jpeg: &'a Jpeg, plan: &'a Plan, effect: &'a dyn Effect) -> Self {
+        let components = 0..jpeg.frame.components.len();
+        Self {
+            frame: &jpeg.frame,
+            plan,
+            effect,
+            factors: components.map(|component| factors(&jpeg.steps(component))).collect(),
+            painted: vec![None; plan.areas.len()],
+        }
+    }
+
+    /// The block of a unit (column and row) that lies in this area.
+    pub fn block(&mut self, index: usize, unit: (u32, u32), block: &Block) -> Coefficients {
+        if self.painted[index].is_none() {
+            self.forget_areas_above(unit.1);
+            self.painted[index] = Some(self.paint(index));
+        }
+        let area = self.plan.areas[index].area;
+        let (x, y) = area.offset(self.frame, unit, block);
+        match &self.painted[index] {
+            Some(patches) => patches[block.component].block(x, y, &self.factors[block.component]),
+            None => [0; 64],
+        }
+    }
+
+    fn forget_areas_above(&mut self, row: u32) {
+        for (patches, hidden) in self.painted.iter_mut().zip(&self.plan.areas) {
+            if hidden.area.bottom <= row {
+                *patches = None;
+            }
+        }
+    }
+
+    fn paint(&self, index: usize) -> Vec<Patch> {
+        let hidden = &self.plan.areas[index];
+        let components = hidden.cells.iter().enumerate();
+        components
+            .map(|(component, cells)| self.patch(hidden.area, component, cells))
+            .collect()
+    }
+
+    fn patch(&self, area: Area, component: usize, cells: &Cells) -> Patch {
+        let visible = area.samples(self.frame, component);
+        let mut shift = 0;
+        let shifted = |shift: u32| Size {
+            width: visible.width.div_ceil(1 << shift),
+            height: visible.height.div_ceil(1 << shift),
+        };
+        while shifted(shift).pixels() > MOST_SAMPLES {
+            shift += 1;
+        }
+        let size = shifted(shift);
+        let mut samples = vec![0; size.pixels() as usize];
+        self.effect.paint(cells, size, &mut samples);
+        Patch { size, shift, samples }
+    }
+}
+
+/// One over each step, from zigzag order to row by row.
+fn factors(steps: &[u16; 64]) -> [f32; 64] {
+    let mut factors = [0.0; 64];
+    for (step, natural) in steps.iter().zip(dct::ZIGZAG) {
+        factors[usize::from(natural)] = 1.0 / f32::from(*step);
+    }
+    factors
+}
+
+/// A larger patch is painted at half its size, or a quarter: its cells are so wide then that nobody sees it, and the
+/// memory stays bounded.
+const MOST_SAMPLES: u64 = 1 << 20;
+
+/// One component of a painted area.
+#[derive(Clone)]
+struct Patch {
+    size: Size,
+    /// Each painted sample stands for `1 << shift` of them in each direction.
+    shift: u32,
+    samples: Vec<u8>,
+}
+
+impl Patch {
+    /// The block whose first sample lies at `x`, `y`; what lies beyond the patch repeats its edge.
+    fn block(&self, x: u32, y: u32, factors: &[f32; 64]) -> Coefficients {
+        let width = self.size.width as usize;
+        let row = |n: usize| place(y + n as u32, self.shift, self.size.height) * width;
+        let start = x as usize;
+        if self.shift == 0 && start + 8 <= width {
+            return quantised(std::array::from_fn(|n| array(&self.samples[row(n) + start..])), factors);
+        }
+        let columns: [usize; 8] = std::array::from_fn(|n| place(x + n as u32, self.shift, self.size.width));
+        quantised(
+            std::array::from_fn(|n| columns.map(|column| self.samples[row(n) + column])),
+            factors,
+        )
+    }
+}
+
+fn place(at: u32, shift: u32, length: u32) -> usize {
+    (at >> shift).min(length - 1) as usize
+}
+
+/// The first eight samples.
+fn array(samples: &[u8]) -> [u8; 8] {
+    *samples.first_chunk().expect("the caller cut at least eight samples")
+}
+
+/// Transforms and quantises a block; `factors` are one over the steps, row by row.
+fn quantised(samples: [[u8; 8]; 8], factors: &[f32; 64]) -> Coefficients {
+    let first = samples[0][0];
+    let mut values = [0; 64];
+    if samples == [[first; 8]; 8] {
+        values[0] = rounded(8.0 * (f32::from(first) - 128.0) * factors[0]);
+        return values;
+    }
+    let coefficients = dct::forward(&samples.map(|row| row.map(|sample| f32::from(sample) - 128.0)));
+    let mut natural = [0; 64];
+    for ((value, coefficient), factor) in natural.iter_mut().zip(coefficients.as_flattened()).zip(factors) {
+        *value = rounded(coefficient * factor);
+    }
+    for (value, place) in values.iter_mut().zip(dct::ZIGZAG) {
+        *value = natural[usize::from(place)];
+    }
+    values
+}
+
+/// The nearest whole number, for what is far below 2²² in size: added to 1.5 · 2²³, a float has no room for fractions.
+#[inline(always)]
+fn rounded(value: f32) -> i16 {
+    const SHIFT: f32 = 12_582_912.0;
+    (value + SHIFT).to_bits().wrapping_sub(SHIFT.to_bits()) as i16
+}

@@ -1,0 +1,52 @@
+//! The lossless JPEG path against independent readers: `dct-io` for coefficients, `zune-jpeg` for pixels.
+
+#![allow(clippy::unwrap_used)]
+
+mod coefficients;
+mod irreversibility;
+mod leaks;
+mod mutations;
+mod pictures;
+mod preview;
+mod refusals;
+
+use blur_service::{
+    jpeg::{Jpeg, JpegError, Limits, Metadata},
+    redact::{Look, Region},
+};
+
+/// Hides regions with noise from a seed.
+fn redact(file: &[u8], regions: &[Region], look: Look, seed: u32) -> Result<Vec<u8>, JpegError> {
+    redact_with(file, regions, look, seed, &Metadata::default())
+}
+
+fn redact_with(
+    file: &[u8],
+    regions: &[Region],
+    look: Look,
+    seed: u32,
+    metadata: &Metadata,
+) -> Result<Vec<u8>, JpegError> {
+    let jpeg = Jpeg::parse(file, &Limits::default())?;
+    let scan = jpeg.scan(None, &|| true)?;
+    let mut random = Random(seed);
+    let mut noise = |bytes: &mut [u8]| {
+        bytes.iter_mut().for_each(|byte| *byte = random.next() as u8);
+        Ok(())
+    };
+    scan.redact(&jpeg, regions, look.effect(), &mut noise, metadata, &|| true)
+}
+
+/// A repeatable generator (Numerical Recipes' linear congruential one, its upper bits).
+struct Random(u32);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        self.0 >> 8
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        self.next() as usize % limit.max(1)
+    }
+}
