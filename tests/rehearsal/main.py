@@ -1,13 +1,15 @@
 """Rehearses every failure of the whole system on stock files and prints one table. See `tests/rehearse --help`."""
 
 import argparse
+import shutil
 import statistics
+import subprocess
 import sys
 from pathlib import Path
 
 import faults
 import workers
-from topology import REPOSITORY, STATE, Network
+from topology import REPOSITORY, STATE, Network, sh
 
 CLAIMS = {"host death": "2.3 s", "proxy killed": "2.3 s", "proxy hangs": "not noticed", "a worker killed -9, back after 3 s": "5 s"}
 
@@ -16,6 +18,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests/rehearse", description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5, help="runs of each failover, of which the median counts (default 5)")
     parser.add_argument("--counts-only", action="store_true", help="one run each; judge counts, not times (what CI does)")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only the faults whose names contain TEXT")
     parser.add_argument("--article", action="store_true", help="run the article's Keepalived files too, in the same topology")
     parser.add_argument("--veil", type=Path, default=REPOSITORY / "target/release/veil", help="the binary to rehearse")
     return parser.parse_args()
@@ -25,11 +28,28 @@ def row(*cells) -> None:
     print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
 
 
+def check_stock_files() -> list[str]:
+    """Keepalived itself must find nothing to say about any shipped file."""
+    home, broken = STATE / "stock", []
+    home.mkdir()
+    for script in faults.STOCK.glob("*.sh"):
+        shutil.copy(script, home)
+    sh("ip link add veil-test0 type veth peer name veil-test1")
+    for file in sorted(faults.STOCK.rglob("*.conf")):
+        copy = home / file.name
+        copy.write_text(file.read_text().replace("eth0", "veil-test0").replace("/etc/keepalived/", f"{home}/"))
+        said = subprocess.run(["keepalived", "-t", "-f", str(copy)], capture_output=True, text=True)
+        if said.returncode or said.stderr or said.stdout:
+            broken.append(f"keepalived -t {file.name}: {said.returncode} {said.stdout}{said.stderr}")
+    sh("ip link del veil-test0")
+    return broken
+
+
 def failovers(network: Network, options: argparse.Namespace) -> list[str]:
     broken = []
     row("fault", "outage, median (min–max)", "failed of sent", "takeovers", "with the article's files", "the article's claim")
     row(*["---"] * 6)
-    for name, (fault, seconds, limit) in faults.FAILOVERS.items():
+    for name, (fault, seconds, limit) in chosen(faults.FAILOVERS, options):
         runs = [faults.failover(network, faults.STOCK, fault, seconds) for _ in range(1 if options.counts_only else options.runs)]
         theirs = "–"
         if options.article and name in ("host death", "proxy killed", "proxy hangs", "Keepalived stopped"):
@@ -45,17 +65,21 @@ def failovers(network: Network, options: argparse.Namespace) -> list[str]:
     return broken
 
 
-def worker_faults(network: Network) -> list[str]:
+def worker_faults(network: Network, options: argparse.Namespace) -> list[str]:
     broken = []
     print()
     row("fault", "uploads", "failed", "the article's claim")
     row(*["---"] * 4)
-    for name, (fault, seconds) in workers.FAULTS.items():
+    for name, (fault, seconds) in chosen(workers.FAULTS, options):
         run = workers.uploads(network, fault, seconds)
         row(name, run.sent, run.failed, CLAIMS.get(name, "–"))
         if run.failed:
             broken.append(f"{name}: {run.failed} uploads failed")
     return broken
+
+
+def chosen(all_faults: dict, options: argparse.Namespace) -> list:
+    return [(name, fault) for name, fault in all_faults.items() if options.only in name]
 
 
 def seconds_of(runs) -> str:
@@ -69,7 +93,7 @@ def main() -> int:
     options = arguments()
     with Network(options.veil) as network:
         try:
-            broken = failovers(network, options) + worker_faults(network)
+            broken = check_stock_files() + failovers(network, options) + worker_faults(network, options)
         except (TimeoutError, RuntimeError) as error:
             logs = {path.name: path.read_text(errors="replace")[-1500:] for path in sorted(STATE.glob("*.log"))}
             print(f"{error}", *(f"--- {name}\n{text}" for name, text in logs.items()), sep="\n", file=sys.stderr)

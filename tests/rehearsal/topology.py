@@ -119,7 +119,7 @@ class Network:
         command = f"ip netns exec veil-{host} curl -sf -m 0.5 http://127.0.0.1:8081/readyz"
         return subprocess.run(command, shell=True, capture_output=True).returncode == 0
 
-    def pools(self, host: str) -> dict:
+    def pools(self, host: str) -> list:
         return json.loads(sh(f"ip netns exec veil-{host} curl -sf -m 2 http://127.0.0.1:8081/pools"))
 
     def start_keepalived(self, host: str, config: Path) -> None:

@@ -23,7 +23,7 @@ def uploads(network: Network, fault, seconds: float, rate: float = 6.0) -> Outco
 
 def home(network: Network) -> str:
     """The worker that the client's uploads go to."""
-    backends = network.pools("p1")["pools"]["blur"]["backends"]
+    backends = network.pools("p1")[0]["backends"]
     busiest = max(backends, key=lambda backend: backend["requests"])
     return {"192.168.1.10:5000": "w1", "192.168.1.11:5000": "w2"}[busiest["address"]]
 
