@@ -80,6 +80,7 @@ async fn nginx_status(Extract(admin): Extract<Admin>) -> String {
         reading,
         writing,
         waiting,
+        refused_heads: _,
     } = admin.shared.connections.counts();
     format!(
         "Active connections: {active} \nserver accepts handled requests\n {accepted} {accepted} {requests} \n\
@@ -93,7 +94,7 @@ async fn metrics(Extract(admin): Extract<Admin>) -> Response {
     match admin
         .shared
         .metrics
-        .render(counts, state.pools.values(), &state.access_log)
+        .render(counts, state.pools.values(), &state.access_log, &state.body_budget)
     {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, "metrics_failed", &error.to_string()),

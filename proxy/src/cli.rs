@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Source};
+use crate::operate::{self, OperateError, Target};
 use crate::server::{self, ServerError};
 
 /// Load balancer for picture workers, in YAML
@@ -25,10 +27,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve until told to stop: TERM, INT and QUIT drain, HUP reloads, USR1 opens the access log anew
+    /// Serve until told to stop: TERM, INT and QUIT drain, HUP reloads, USR1 opens the access log anew, and USR2 hands
+    /// the listeners over to the program's file started anew
     Run(RunArgs),
     /// Say all that is wrong with a configuration file, and start nothing
     Check(CheckArgs),
+    /// Show the pools of a running Veil, or command their backends
+    Pools(PoolsArgs),
     /// Run one blur worker
     #[cfg(feature = "worker")]
     Worker(Box<blur_service::Args>),
@@ -39,6 +44,9 @@ struct RunArgs {
     /// Configuration file; without it, a proxy for this machine alone
     #[arg(short, long, value_name = "FILE", env = "VEIL_CONFIG")]
     config: Option<PathBuf>,
+    /// The standard input is the Veil that this one replaces
+    #[arg(long, hide = true)]
+    take_over: bool,
 }
 
 #[derive(Args)]
@@ -46,6 +54,31 @@ struct CheckArgs {
     /// Configuration file; without it, the built-in one
     #[arg(short, long, value_name = "FILE", env = "VEIL_CONFIG")]
     config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct PoolsArgs {
+    /// The admin listener of the Veil that is meant
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "VEIL_ADMIN",
+        default_value = "127.0.0.1:8081",
+        global = true
+    )]
+    admin: SocketAddr,
+    #[command(subcommand)]
+    command: Option<PoolsCommand>,
+}
+
+#[derive(Subcommand)]
+enum PoolsCommand {
+    /// Send a backend no further requests; those it has go on
+    Drain { pool: String, backend: String },
+    /// Take a drained backend back
+    Undrain { pool: String, backend: String },
+    /// Give a backend another share beside the others'; 0 drains it
+    Weight { pool: String, backend: String, weight: u32 },
 }
 
 /// Nothing was wrong with how Veil was called or configured, and yet it failed.
@@ -57,8 +90,9 @@ const WRONG_USAGE: u8 = 2;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Run(cli.run)) {
-        Command::Run(args) => run(&source(args.config)),
+        Command::Run(args) => run(args),
         Command::Check(args) => check(&source(args.config)),
+        Command::Pools(args) => pools(args),
         #[cfg(feature = "worker")]
         Command::Worker(args) => worker(*args),
     }
@@ -68,9 +102,9 @@ fn source(file: Option<PathBuf>) -> Source {
     file.map_or(Source::Local, Source::File)
 }
 
-fn run(source: &Source) -> ExitCode {
+fn run(args: RunArgs) -> ExitCode {
     log_to_stderr();
-    match server::run(source) {
+    match server::run(&source(args.config), args.take_over) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -94,6 +128,32 @@ fn check(source: &Source) -> ExitCode {
             ExitCode::from(WRONG_USAGE)
         }
     }
+}
+
+fn pools(args: PoolsArgs) -> ExitCode {
+    match ask_for_pools(args) {
+        Ok(table) => {
+            print!("{table}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("veil pools: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Does what is commanded; returns a table of what it has led to.
+fn ask_for_pools(args: PoolsArgs) -> Result<String, OperateError> {
+    let (target, command) = match args.command {
+        None => return operate::pools(args.admin).map(|pools| operate::table(&pools)),
+        Some(PoolsCommand::Drain { pool, backend }) => (Target { pool, backend }, operate::Command::Drain),
+        Some(PoolsCommand::Undrain { pool, backend }) => (Target { pool, backend }, operate::Command::Undrain),
+        Some(PoolsCommand::Weight { pool, backend, weight }) => {
+            (Target { pool, backend }, operate::Command::Weight(weight))
+        }
+    };
+    operate::command(args.admin, &target, command).map(|pool| operate::table(&[pool]))
 }
 
 #[cfg(feature = "worker")]

@@ -39,17 +39,21 @@ pub struct Config {
     pub threads: Option<NonZeroUsize>,
 }
 
-/// `shutdown: { grace: 30s }`
+/// `shutdown: { delay: 5s, grace: 30s }`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShutdownConfig {
-    /// How long requests in flight may take to end after TERM, INT or QUIT.
+    /// How long connections are still accepted after TERM, INT or QUIT, while `/readyz` says 503: until whoever sends
+    /// them here (Kubernetes, keepalived) has noticed.
+    pub delay: Duration,
+    /// How long requests in flight may take to end after that.
     pub grace: Duration,
 }
 
 impl Default for ShutdownConfig {
     fn default() -> Self {
         Self {
+            delay: Duration::from_secs(0),
             grace: Duration::from_secs(30),
         }
     }

@@ -40,9 +40,11 @@ pub struct Connections {
     clock: AtomicU64,
     accepted: AtomicU64,
     requests: AtomicU64,
+    /// Counted by the listeners' watches over framing.
+    pub refused_heads: Arc<AtomicU64>,
 }
 
-/// Nginx's `stub_status`, as numbers.
+/// Nginx's `stub_status`, as numbers, and what it has no place for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionCounts {
     pub active: u64,
@@ -51,6 +53,7 @@ pub struct ConnectionCounts {
     pub reading: u64,
     pub writing: u64,
     pub waiting: u64,
+    pub refused_heads: u64,
 }
 
 impl Connections {
@@ -80,6 +83,7 @@ impl Connections {
         let mut counts = ConnectionCounts {
             accepted: self.accepted.load(Ordering::Relaxed),
             requests: self.requests.load(Ordering::Relaxed),
+            refused_heads: self.refused_heads.load(Ordering::Relaxed),
             ..ConnectionCounts::default()
         };
         for connection in self.live.lock().values() {

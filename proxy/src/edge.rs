@@ -23,8 +23,9 @@ use crate::request::{RequestCtx, RequestId};
 use crate::retry::Failure;
 use crate::route::{NoRoute, Route};
 use crate::state::Shared;
+use crate::units::Duration;
 
-/// Milliseconds after which nobody waits for the answer any more; workers drop what is past it.
+/// Milliseconds after which nobody waits for the head of this attempt's answer any more; workers drop what is past it.
 pub const VEIL_DEADLINE_MS: HeaderName = HeaderName::from_static("veil-deadline-ms");
 
 /// Our phases.
@@ -87,6 +88,7 @@ impl ProxyHttp for Edge {
         match read.await {
             Ok(held) => {
                 exchange.held = held;
+                exchange.starts_to_be_served();
                 Ok(false)
             }
             Err(error) => {
@@ -121,10 +123,11 @@ impl ProxyHttp for Edge {
         };
         let mut peer = Box::new(HttpPeer::new(address, false, String::new()));
         if let Some(timeouts) = exchange.timeouts() {
-            peer.options.connection_timeout = Some(timeouts.connect.get());
-            peer.options.total_connection_timeout = Some(timeouts.connect.get());
+            let within = |timeout: Duration| Some(timeout.get().min(exchange.time_left()));
+            peer.options.connection_timeout = within(timeouts.connect);
+            peer.options.total_connection_timeout = within(timeouts.connect);
             peer.options.write_timeout = Some(timeouts.send.get());
-            peer.options.read_timeout = Some(timeouts.read.get());
+            peer.options.read_timeout = within(timeouts.read);
             peer.options.idle_timeout = Some(timeouts.idle.get());
         }
         Ok(peer)
@@ -140,10 +143,8 @@ impl ProxyHttp for Edge {
         forwarded::tell_backend(head, request)?;
         head.insert_header(X_REQUEST_ID, request.id.as_str())?;
         if let Some(timeouts) = exchange.timeouts() {
-            head.insert_header(
-                VEIL_DEADLINE_MS,
-                HeaderValue::from(timeouts.read.get().as_millis() as u64),
-            )?;
+            let patience = timeouts.read.get().min(exchange.time_left());
+            head.insert_header(VEIL_DEADLINE_MS, HeaderValue::from(patience.as_millis() as u64))?;
         }
         if let (None, Some(connection)) = (head.headers.get(header::HOST), &exchange.connection) {
             // HTTP/1.0 may do without; HTTP/1.1, which we speak to backends, may not.

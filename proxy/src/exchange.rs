@@ -33,6 +33,8 @@ pub struct Exchange {
     pub body_limits: Limits,
     /// The answer that Veil gives itself.
     pub problem: Option<Problem>,
+    /// When the request had come in, as far as it is waited for.
+    complete: Instant,
     attempt: Attempt,
     tried: Vec<Arc<Backend>>,
     /// The attempt under way, or the last one.
@@ -75,6 +77,7 @@ impl Exchange {
             request: None,
             service: None,
             problem: None,
+            complete: Instant::now(),
             attempt: Attempt::default(),
             tried: Vec::new(),
             trial: None,
@@ -102,6 +105,17 @@ impl Exchange {
         self.service = Some(Service { route, pool });
     }
 
+    /// The request has come in; the time that its answer may take runs from here.
+    pub fn starts_to_be_served(&mut self) {
+        self.complete = Instant::now();
+    }
+
+    /// Until the answer has to begin, over all attempts.
+    pub fn time_left(&self) -> Duration {
+        let total = self.timeouts().map(|timeouts| timeouts.total.get());
+        total.unwrap_or(Duration::MAX).saturating_sub(self.complete.elapsed())
+    }
+
     /// A place at a backend that has not been tried; the problem to answer with if there is none.
     pub async fn begin_attempt(&mut self, head: &RequestHeader) -> Result<&Lease, Problem> {
         let pool = self
@@ -109,6 +123,10 @@ impl Exchange {
             .as_ref()
             .and_then(|service| service.pool.as_ref())
             .ok_or(problem::NO_ROUTE)?;
+        let time_left = self.time_left();
+        if time_left.is_zero() {
+            return Err(problem::UPSTREAM_TIMEOUT);
+        }
         let lease = match self.next.take() {
             Some(lease) => lease,
             None => {

@@ -98,6 +98,7 @@ impl Address {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::sync::Arc;
     use std::time::Instant;
 
     use super::*;
@@ -106,7 +107,7 @@ mod tests {
     fn listener(trusted: &[&str]) -> Listener {
         let yaml = format!("{{ address: '127.0.0.1:80', trusted_proxies: {trusted:?} }}");
         let config: crate::listener::ListenerConfig = serde_yaml::from_str(&yaml).unwrap();
-        Listener::new("public", &config, config.address).unwrap()
+        Listener::new("public", &config, config.address, &Arc::default()).unwrap()
     }
 
     fn head(forwarded: &[&'static str]) -> RequestHeader {

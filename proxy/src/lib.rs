@@ -19,6 +19,7 @@
 //! Each knows only those above it; a test below holds them to it.
 
 pub mod path;
+pub mod program;
 pub mod units;
 
 pub mod diagnostic;
@@ -57,6 +58,10 @@ pub mod accept;
 
 pub mod admin;
 
+pub mod signals;
+pub mod takeover;
+
+pub mod operate;
 pub mod server;
 
 pub mod cli;
@@ -70,7 +75,7 @@ mod tests {
 
     /// Modules that stand side by side do not know each other.
     const ORDER: &[&[&str]] = &[
-        &["units", "path"],
+        &["units", "path", "program"],
         &["diagnostic"],
         &["document"],
         &["request"],
@@ -87,7 +92,8 @@ mod tests {
         &["edge"],
         &["accept"],
         &["admin"],
-        &["server"],
+        &["signals", "takeover"],
+        &["server", "operate"],
         &["cli"],
     ];
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use pingora::tls::TlsAcceptor;
 use serde::Deserialize;
@@ -95,13 +96,20 @@ pub enum ListenError {
 
 impl Listener {
     /// Reads the certificate anew. `address` is the one that was bound.
-    pub fn new(name: &str, config: &ListenerConfig, address: SocketAddr) -> Result<Self, ListenError> {
+    /// `refused_heads` counts requests that were framed wrongly, over all listeners.
+    pub fn new(
+        name: &str,
+        config: &ListenerConfig,
+        address: SocketAddr,
+        refused_heads: &Arc<AtomicU64>,
+    ) -> Result<Self, ListenError> {
         let tls = config.tls.as_ref().map(TlsConfig::acceptor).transpose()?;
         let max_size = usize::try_from(config.max_head.get()).unwrap_or(usize::MAX);
-        let watch = Watch::new(HeadLimits {
+        let limits = HeadLimits {
             max_size,
             deadline: config.timeouts.head.get(),
-        });
+        };
+        let watch = Watch::new(limits, Arc::clone(refused_heads));
         Ok(Self {
             name: name.to_owned(),
             config: config.clone(),
@@ -132,8 +140,16 @@ impl Listener {
     }
 }
 
-/// A socket that has its address, but does not listen yet, and that address.
-pub fn bind(address: SocketAddr) -> Result<(TcpSocket, SocketAddr), ListenError> {
+/// A listener's socket before clients come in through it.
+pub enum Socket {
+    /// Has its address, but does not listen yet.
+    Bound(TcpSocket),
+    /// Comes from the process that this one replaces.
+    Inherited(TcpListener),
+}
+
+/// A socket that has its address, and that address.
+pub fn bind(address: SocketAddr) -> Result<(Socket, SocketAddr), ListenError> {
     let bind = || {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()?
@@ -144,16 +160,32 @@ pub fn bind(address: SocketAddr) -> Result<(TcpSocket, SocketAddr), ListenError>
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let address = socket.local_addr()?;
-        Ok((socket, address))
+        Ok((Socket::Bound(socket), address))
     };
     bind().map_err(|source| ListenError::Bind { address, source })
 }
 
-/// Opens a bound socket to clients.
-pub fn listen(socket: TcpSocket, address: SocketAddr) -> Result<TcpListener, ListenError> {
-    socket
-        .listen(BACKLOG)
-        .map_err(|source| ListenError::Bind { address, source })
+/// A socket that another process has listened on, and its address; `configured` is for the error.
+pub fn inherit(socket: std::net::TcpListener, configured: SocketAddr) -> Result<(Socket, SocketAddr), ListenError> {
+    let inherit = || {
+        let address = socket.local_addr()?;
+        socket.set_nonblocking(true)?;
+        Ok((Socket::Inherited(TcpListener::from_std(socket)?), address))
+    };
+    inherit().map_err(|source| ListenError::Bind {
+        address: configured,
+        source,
+    })
+}
+
+/// Opens a socket to clients.
+pub fn listen(socket: Socket, address: SocketAddr) -> Result<TcpListener, ListenError> {
+    match socket {
+        Socket::Bound(socket) => socket
+            .listen(BACKLOG)
+            .map_err(|source| ListenError::Bind { address, source }),
+        Socket::Inherited(socket) => Ok(socket),
+    }
 }
 
 /// Connections that wait to be accepted; the kernel cuts it to `net.core.somaxconn`.

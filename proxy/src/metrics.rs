@@ -9,6 +9,7 @@ use prometheus::{
 };
 
 use crate::access_log::AccessLog;
+use crate::body;
 use crate::connection::ConnectionCounts;
 use crate::pool::{Pool, Standing};
 
@@ -172,6 +173,7 @@ impl Metrics {
         connections: ConnectionCounts,
         pools: impl Iterator<Item = &'a Arc<Pool>>,
         access_log: &AccessLog,
+        bodies: &body::Budget,
     ) -> prometheus::Result<String> {
         let now = Registry::new();
         let by_phase = gauges(
@@ -193,6 +195,20 @@ impl Metrics {
             "Connections accepted.",
             connections.accepted,
         )?;
+        total(
+            &now,
+            "veil_refused_heads_total",
+            "Requests refused for how they were framed, before a route saw them.",
+            connections.refused_heads,
+        )?;
+        let memory = gauges(
+            &now,
+            "veil_body_memory_bytes",
+            "Memory for requests' bodies, in use and in all.",
+            &["of"],
+        )?;
+        memory.with_label_values(&["in_use"]).set(bodies.in_use() as i64);
+        memory.with_label_values(&["total"]).set(bodies.total() as i64);
         total(
             &now,
             "veil_access_log_dropped_total",
@@ -234,6 +250,12 @@ impl Metrics {
             "Times it was taken out.",
             &of_backend,
         )?;
+        let degraded = gauges(
+            now,
+            "veil_backend_degraded",
+            "Whether its process keeps dying.",
+            &of_backend,
+        )?;
         let deaths = counter(now, "veil_backend_deaths_total", "Times its process died.", &of_backend)?;
         for pool in pools {
             let status = pool.status();
@@ -251,6 +273,7 @@ impl Metrics {
                 failures.with_label_values(&labels).inc_by(backend.failures);
                 ejections.with_label_values(&labels).inc_by(backend.ejections);
                 deaths.with_label_values(&labels).inc_by(backend.deaths);
+                degraded.with_label_values(&labels).set(backend.degraded.into());
             }
         }
         Ok(())

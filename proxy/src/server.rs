@@ -1,14 +1,15 @@
 //! The run loop: opens the listeners once the pools have been checked, obeys signals, reloads, and drains at the end.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
@@ -19,10 +20,13 @@ use crate::config::{self, Config, Source};
 use crate::diagnostic::Diagnostic;
 use crate::document::{Step, steps};
 use crate::edge::Edge;
-use crate::listener::{self, ListenError, Listener, ListenerConfig};
+use crate::listener::{self, ListenError, Listener, ListenerConfig, Socket};
 use crate::metrics::Metrics;
 use crate::pool::Pool;
+use crate::program;
+use crate::signals::{Event, Signals};
 use crate::state::{Shared, State, StateError};
+use crate::takeover::{self, Predecessor, Sockets};
 
 /// Why Veil does not run.
 #[derive(Debug, thiserror::Error)]
@@ -36,12 +40,19 @@ pub enum ServerError {
     State(#[from] StateError),
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// This process was to replace another one.
+    #[error("cannot take over: {0}")]
+    TakeOver(#[source] io::Error),
     #[error(transparent)]
     System(#[from] io::Error),
 }
 
-/// Runs until told to stop, and until then serves what `source` says.
-pub fn run(source: &Source) -> Result<(), ServerError> {
+/// Runs until told to stop, and until then serves what `source` says. `takes_over` says that the standard input is a
+/// running Veil, whose sockets this one takes and which it then relieves.
+pub fn run(source: &Source, takes_over: bool) -> Result<(), ServerError> {
+    program::path()?;
+    let inherited = takes_over.then(Predecessor::on_stdin).transpose();
+    let (predecessor, sockets) = inherited.map_err(ServerError::TakeOver)?.unzip();
     let config = config::load(source).map_err(ServerError::Config)?;
     let threads = threads(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -51,8 +62,8 @@ pub fn run(source: &Source) -> Result<(), ServerError> {
         .build()?;
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let mut server = Server::new(source, config, threads)?;
-        let served = server.serve(&mut signals).await;
+        let mut server = Server::new(source, config, threads, sockets.unwrap_or_default())?;
+        let served = server.serve(predecessor, &mut signals).await;
         server.drain(&mut signals).await;
         served
     })
@@ -70,7 +81,10 @@ struct Server {
     shared: Arc<Shared>,
     proxy: Arc<Proxy>,
     doors: BTreeMap<String, Door>,
+    admin: Option<AdminDoor>,
     pools: Vec<RunningPool>,
+    /// From the process that this one replaces; empty once the listeners are open.
+    inherited: Sockets,
     reload_requests: mpsc::Sender<ReloadRequest>,
     reloads: mpsc::Receiver<ReloadRequest>,
     /// Tells connections to end with the request at hand.
@@ -80,8 +94,18 @@ struct Server {
 /// A listener that takes connections.
 struct Door {
     listener: Arc<Listener>,
+    /// The socket, for a successor.
+    socket: OwnedFd,
     stop: oneshot::Sender<()>,
     acceptor: JoinHandle<TcpListener>,
+}
+
+/// The admin listener while it takes connections.
+struct AdminDoor {
+    /// For a successor.
+    socket: OwnedFd,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<io::Result<()>>,
 }
 
 /// A listener that is about to.
@@ -89,7 +113,7 @@ struct Prepared {
     key: String,
     listener: Arc<Listener>,
     /// None where it takes over the socket of the door that has this key.
-    socket: Option<TcpSocket>,
+    socket: Option<Socket>,
 }
 
 /// A pool's checks and workers.
@@ -104,8 +128,10 @@ impl Server {
     const FRESH: Duration = Duration::from_secs(1);
     /// How long pools may take to end their workers.
     const POOLS_GRACE: Duration = Duration::from_secs(10);
+    /// How long the admin's clients may take to get the answers they have asked for.
+    const ADMIN_GRACE: Duration = Duration::from_secs(1);
 
-    fn new(source: &Source, config: Config, threads: usize) -> Result<Self, ServerError> {
+    fn new(source: &Source, config: Config, threads: usize, inherited: Sockets) -> Result<Self, ServerError> {
         let shared = Shared::new(State::build(config, None)?, Metrics::new()?);
         let proxy = Arc::new(proxy(Edge::new(Arc::clone(&shared)), threads));
         let (reload_requests, reloads) = mpsc::channel(1);
@@ -114,6 +140,8 @@ impl Server {
             shared,
             proxy,
             doors: BTreeMap::new(),
+            admin: None,
+            inherited,
             pools: Vec::new(),
             reload_requests,
             reloads,
@@ -121,17 +149,16 @@ impl Server {
         })
     }
 
-    /// Opens everything, then obeys signals and the admin until one says to stop.
-    async fn serve(&mut self, signals: &mut Signals) -> Result<(), ServerError> {
+    /// Opens everything, then obeys signals and the admin until one says to stop or a successor serves.
+    async fn serve(&mut self, predecessor: Option<Predecessor>, signals: &mut Signals) -> Result<(), ServerError> {
         let connections = Arc::clone(&self.shared.connections);
         tokio::spawn(async move { connections.sweep().await });
         let state = self.shared.state.load_full();
         let opened = tokio::select! {
-            opened = self.open(&state) => opened,
+            opened = self.open(&state, predecessor) => opened,
             () = signals.stop() => return Ok(()),
         };
         opened?;
-        self.shared.set_listening();
         self.say_what_to_try(&state.config);
         loop {
             let (event, request) = tokio::select! {
@@ -139,7 +166,16 @@ impl Server {
                 Some(request) = self.reloads.recv() => (Event::Reload, Some(request)),
             };
             match event {
-                Event::Stop => return Ok(()),
+                Event::Stop => return Ok(self.linger(signals).await),
+                Event::Upgrade => {
+                    let upgraded = tokio::select! {
+                        upgraded = self.upgrade() => upgraded,
+                        () = signals.stop() => return Ok(()),
+                    };
+                    if upgraded {
+                        return Ok(());
+                    }
+                }
                 Event::ReopenLogs => self.shared.state.load().access_log.reopen(),
                 Event::Reload => {
                     let reloaded = tokio::select! {
@@ -155,12 +191,55 @@ impl Server {
         }
     }
 
-    /// The first time: what cannot be bound is found before the pools are checked, and clients come in after.
-    async fn open(&mut self, state: &Arc<State>) -> Result<(), ServerError> {
+    /// The first time: what cannot be bound is found before the pools are checked, and clients come in after. The admin
+    /// answers as soon as it can, but while another process is to be relieved, that one answers for both.
+    async fn open(&mut self, state: &Arc<State>, predecessor: Option<Predecessor>) -> Result<(), ServerError> {
         let prepared = self.prepare(&state.config)?;
-        self.open_admin(&state.config)?;
+        let admin = self.prepare_admin(&state.config)?;
+        let Some(predecessor) = predecessor else {
+            self.open_admin(admin)?;
+            self.run_pools(state).await;
+            self.open_doors(prepared).await?;
+            self.shared.set_listening();
+            return Ok(());
+        };
         self.run_pools(state).await;
-        self.open_doors(prepared).await
+        self.open_doors(prepared).await?;
+        self.shared.set_listening();
+        self.open_admin(admin)?;
+        self.inherited.clear();
+        predecessor.relieve().map_err(ServerError::TakeOver)
+    }
+
+    /// Keeps serving for `shutdown.delay`, while `/readyz` says that it will not for long; no longer after another signal.
+    async fn linger(&self, signals: &mut Signals) {
+        let delay = self.shared.state.load().config.shutdown.delay.get();
+        if delay.is_zero() {
+            return;
+        }
+        self.shared.set_draining();
+        tokio::select! {
+            () = sleep(delay) => {}
+            () = signals.stop() => {}
+        }
+    }
+
+    /// Starts the program's file anew and hands the listeners over; says whether a successor serves now.
+    async fn upgrade(&mut self) -> bool {
+        let doors = self
+            .doors
+            .iter()
+            .map(|(key, door)| (door_name(key), door.socket.as_fd()));
+        let admin = self.admin.iter().map(|admin| (ADMIN.to_owned(), admin.socket.as_fd()));
+        match takeover::hand_over(&self.source, &doors.chain(admin).collect()).await {
+            Ok(pid) => tracing::info!(pid, "the new program serves, this one ends"),
+            Err(error) => {
+                tracing::error!("upgrade failed, this program serves on: {error}");
+                return false;
+            }
+        }
+        self.close_admin().await;
+        true
     }
 
     /// Reads the configuration anew, and puts it to work as a whole or not at all.
@@ -201,7 +280,7 @@ impl Server {
     }
 
     /// Binds what is new, and reads certificates; says what is wrong before anything has changed.
-    fn prepare(&self, config: &Config) -> Result<Vec<Prepared>, ServerError> {
+    fn prepare(&mut self, config: &Config) -> Result<Vec<Prepared>, ServerError> {
         let mut prepared = Vec::new();
         for (name, settings) in &config.listeners {
             let key = key(name, settings);
@@ -212,9 +291,13 @@ impl Server {
             }
             let bound = match door {
                 Some(door) => Ok((None, door.listener.address)),
-                None => listener::bind(settings.address).map(|(socket, address)| (Some(socket), address)),
+                None => self
+                    .socket(&door_name(&key), settings.address)
+                    .map(|(socket, address)| (Some(socket), address)),
             };
-            let made = bound.and_then(|(socket, address)| Ok((socket, Listener::new(name, settings, address)?)));
+            let refused_heads = &self.shared.connections.refused_heads;
+            let made = bound
+                .and_then(|(socket, address)| Ok((socket, Listener::new(name, settings, address, refused_heads)?)));
             let (socket, listener) =
                 made.map_err(|error| self.misplaced(&steps!["listeners", name.as_str()], &error))?;
             prepared.push(Prepared {
@@ -239,13 +322,13 @@ impl Server {
                 None => self.close_door(&key).await,
             };
             if let Some(socket) = socket {
-                self.doors.insert(key, self.door(listener, socket));
+                self.doors.insert(key, self.door(listener, socket)?);
             }
         }
         Ok(())
     }
 
-    fn door(&self, listener: Arc<Listener>, socket: TcpListener) -> Door {
+    fn door(&self, listener: Arc<Listener>, socket: TcpListener) -> io::Result<Door> {
         let acceptor = Acceptor {
             listener: Arc::clone(&listener),
             connections: Arc::clone(&self.shared.connections),
@@ -253,11 +336,12 @@ impl Server {
             shutdown: self.shutdown.subscribe(),
         };
         let (stop, stopped) = oneshot::channel();
-        Door {
+        Ok(Door {
             listener,
+            socket: socket.as_fd().try_clone_to_owned()?,
             stop,
             acceptor: tokio::spawn(acceptor.run(socket, stopped)),
-        }
+        })
     }
 
     /// Takes no further connections; gives the socket back. Those that are open live on.
@@ -268,18 +352,52 @@ impl Server {
         door.acceptor.await.ok()
     }
 
-    fn open_admin(&self, config: &Config) -> Result<(), ServerError> {
-        let Some(admin) = &config.admin else { return Ok(()) };
-        let bound = listener::bind(admin.address)
-            .and_then(|(socket, address)| Ok((listener::listen(socket, address)?, address)));
-        let (socket, address) = bound.map_err(|error| self.misplaced(&steps!["admin"], &error))?;
+    /// The socket that a predecessor listened on under this name, or a new one.
+    fn socket(&mut self, name: &str, address: SocketAddr) -> Result<(Socket, SocketAddr), ListenError> {
+        match self.inherited.remove(name) {
+            Some(socket) => listener::inherit(socket, address),
+            None => listener::bind(address),
+        }
+    }
+
+    fn prepare_admin(&mut self, config: &Config) -> Result<Option<(Socket, SocketAddr)>, ServerError> {
+        let bound = config.admin.as_ref().map(|admin| self.socket(ADMIN, admin.address));
+        bound
+            .transpose()
+            .map_err(|error| self.misplaced(&steps!["admin"], &error))
+    }
+
+    fn open_admin(&mut self, prepared: Option<(Socket, SocketAddr)>) -> Result<(), ServerError> {
+        let Some((socket, address)) = prepared else {
+            return Ok(());
+        };
+        let socket = listener::listen(socket, address).map_err(|error| self.misplaced(&steps!["admin"], &error))?;
         let admin = Admin {
             shared: Arc::clone(&self.shared),
             reloads: self.reload_requests.clone(),
         };
-        tokio::spawn(async move { axum::serve(socket, admin.router()).await });
+        let (stop, stopped) = oneshot::channel::<()>();
+        self.admin = Some(AdminDoor {
+            socket: socket.as_fd().try_clone_to_owned()?,
+            stop,
+            server: tokio::spawn(async move {
+                // An end of the sender is a word to stop as well.
+                let stopped = async { drop(stopped.await) };
+                axum::serve(socket, admin.router())
+                    .with_graceful_shutdown(stopped)
+                    .await
+            }),
+        });
         say(&format!("admin on http://{address}"));
         Ok(())
+    }
+
+    async fn close_admin(&mut self) {
+        if let Some(admin) = self.admin.take() {
+            // It listens for this until its end.
+            let _ = admin.stop.send(());
+            let _ = timeout(Self::ADMIN_GRACE, admin.server).await;
+        }
     }
 
     /// Starts the pools that do not run yet, and waits for their first round of checks.
@@ -364,6 +482,14 @@ impl Server {
     }
 }
 
+/// What the admin's socket is called when it is handed over.
+const ADMIN: &str = "admin";
+
+/// What a door's socket is called when it is handed over.
+fn door_name(key: &str) -> String {
+    format!("listener {key}")
+}
+
 /// What tells doors apart: the address, or for a free port the name.
 fn key(name: &str, config: &ListenerConfig) -> String {
     match config.address.port() {
@@ -395,64 +521,4 @@ fn lines(diagnostics: &[Diagnostic]) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join("\n")
-}
-
-/// What a signal asks for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Event {
-    Stop,
-    Reload,
-    ReopenLogs,
-}
-
-/// The signals that Veil obeys: TERM, INT and QUIT drain, HUP reloads, USR1 opens the access log anew.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    quit: Signal,
-    hangup: Signal,
-    user1: Signal,
-    /// Came while only [`Signals::stop`] was waited for.
-    missed: VecDeque<Event>,
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            quit: signal(SignalKind::quit())?,
-            hangup: signal(SignalKind::hangup())?,
-            user1: signal(SignalKind::user_defined1())?,
-            missed: VecDeque::new(),
-        })
-    }
-
-    async fn next(&mut self) -> Event {
-        match self.missed.pop_front() {
-            Some(event) => event,
-            None => self.received().await,
-        }
-    }
-
-    /// Returns when Veil is told to stop, and keeps all else for later.
-    async fn stop(&mut self) {
-        loop {
-            match self.received().await {
-                Event::Stop => return,
-                event if self.missed.contains(&event) => {}
-                event => self.missed.push_back(event),
-            }
-        }
-    }
-
-    async fn received(&mut self) -> Event {
-        tokio::select! {
-            _ = self.terminate.recv() => Event::Stop,
-            _ = self.interrupt.recv() => Event::Stop,
-            _ = self.quit.recv() => Event::Stop,
-            _ = self.hangup.recv() => Event::Reload,
-            _ = self.user1.recv() => Event::ReopenLogs,
-        }
-    }
 }

@@ -60,6 +60,15 @@ impl Process {
     }
 }
 
+/// A process that another one has started; killed when dropped.
+pub struct Stranger(pub u32);
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        signal_to(self.0, Signal::KILL);
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -72,7 +81,13 @@ impl Drop for Process {
 
 /// The lines a process has written to one of its outputs, kept as they come.
 #[derive(Clone)]
-pub struct Lines(Arc<(Mutex<Vec<String>>, Condvar)>);
+pub struct Lines(Arc<(Mutex<Seen>, Condvar)>);
+
+#[derive(Default)]
+struct Seen {
+    lines: Vec<String>,
+    ended: bool,
+}
 
 impl Lines {
     fn of(output: impl Read + Send + 'static) -> Self {
@@ -80,9 +95,11 @@ impl Lines {
         let writer = lines.clone();
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                writer.0.0.lock().expect("no holder panics").push(line);
+                writer.0.0.lock().expect("no holder panics").lines.push(line);
                 writer.0.1.notify_all();
             }
+            writer.0.0.lock().expect("no holder panics").ended = true;
+            writer.0.1.notify_all();
         });
         lines
     }
@@ -91,20 +108,27 @@ impl Lines {
     pub fn wait_for<T>(&self, what: &str, mut find: impl FnMut(&str) -> Option<T>) -> T {
         let deadline = Instant::now() + SOON;
         let (lines, changed) = &*self.0;
-        let mut lines = lines.lock().expect("no holder panics");
+        let mut seen = lines.lock().expect("no holder panics");
         loop {
-            if let Some(found) = lines.iter().find_map(|line| find(line)) {
+            if let Some(found) = seen.lines.iter().find_map(|line| find(line)) {
                 return found;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            let seen = lines.join("\n");
-            assert!(!left.is_zero(), "no line with {what} in:\n{seen}");
-            lines = changed.wait_timeout(lines, left).expect("no holder panics").0;
+            assert!(!left.is_zero(), "no line with {what} in:\n{}", seen.lines.join("\n"));
+            seen = changed.wait_timeout(seen, left).expect("no holder panics").0;
         }
     }
 
     pub fn text(&self) -> String {
-        self.0.0.lock().expect("no holder panics").join("\n")
+        self.0.0.lock().expect("no holder panics").lines.join("\n")
+    }
+
+    /// The text once the output has ended.
+    pub fn all(&self) -> String {
+        until("the output ends", SOON, || {
+            self.0.0.lock().expect("no holder panics").ended.then_some(())
+        });
+        self.text()
     }
 }
 
@@ -127,7 +151,8 @@ pub fn resident_bytes(id: u32) -> u64 {
     kib.unwrap_or(0) * 1024
 }
 
-fn children_of(parent: u32) -> Vec<u32> {
+/// The processes that one has started and not yet reaped, without zombies.
+pub fn children_of(parent: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc").expect("/proc is mounted");
     processes
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::backend::Backend;
 use crate::client;
-use crate::process::{Lines, Process};
+use crate::process::{Lines, Process, Signal, Stranger};
 use crate::until::{SOON, until};
 
 pub struct Veil {
@@ -101,6 +101,21 @@ impl Veil {
             .iter()
             .filter(|backend| backend["standing"] == "eligible")
             .count()
+    }
+
+    /// Sends USR2, and waits until it has made way for its successor, which serves on the same addresses.
+    pub fn upgrade(&mut self) -> Stranger {
+        self.process.signal(Signal::USR2);
+        let successor = self.process.stderr.wait_for("the successor's id", |line| {
+            line.split_once("this one ends pid=")?
+                .1
+                .trim()
+                .parse()
+                .ok()
+                .map(Stranger)
+        });
+        assert!(self.process.exit(SOON).success());
+        successor
     }
 
     /// The ids of its worker processes, once there are `count`.

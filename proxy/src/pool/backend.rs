@@ -102,6 +102,8 @@ struct Live {
     draining: AtomicBool,
     /// Whether its process runs; always so for a backend that is not ours to start.
     running: AtomicBool,
+    /// Whether its process keeps dying.
+    degraded: AtomicBool,
     deaths: watch::Sender<u64>,
     ejection: Ejection,
 }
@@ -118,6 +120,7 @@ impl Default for Live {
             drained: AtomicBool::default(),
             draining: AtomicBool::default(),
             running: AtomicBool::new(true),
+            degraded: AtomicBool::default(),
             deaths: watch::Sender::new(0),
             ejection: Ejection::default(),
         }
@@ -125,7 +128,7 @@ impl Default for Live {
 }
 
 /// What the active checks say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Health {
     /// Not checked yet.
@@ -135,7 +138,7 @@ pub enum Health {
 }
 
 /// Whether a backend may be sent requests, or the first reason why not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     Eligible,
@@ -283,6 +286,11 @@ impl Backend {
         *self.live.deaths.borrow()
     }
 
+    /// Whether its process died so often in a row that it is unlikely to last; until it has.
+    pub fn is_degraded(&self) -> bool {
+        self.live.degraded.load(Ordering::Relaxed)
+    }
+
     /// Returns once the backend's process is dead; never for a backend that is not ours to start.
     pub fn died(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut deaths = self.live.deaths.subscribe();
@@ -383,6 +391,10 @@ impl Backend {
         self.live.draining.store(false, Ordering::Release);
         self.live.recovered_at.store(Moment::now().raw(), Ordering::Relaxed);
         self.live.running.store(true, Ordering::Release);
+    }
+
+    pub(super) fn set_degraded(&self, degraded: bool) {
+        self.live.degraded.store(degraded, Ordering::Relaxed);
     }
 
     /// Takes the backend out at once: its process does not run. `unbidden` counts it as a death.

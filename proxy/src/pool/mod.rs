@@ -69,6 +69,9 @@ pub struct TimeoutsConfig {
     pub send: Duration,
     /// Between two reads of the response.
     pub read: Duration,
+    /// From a request's last byte to the head of its answer, over all attempts. Nginx: `proxy_next_upstream_timeout`.
+    #[serde(deserialize_with = "some_time")]
+    pub total: Duration,
     /// How long an unused connection is kept.
     pub idle: Duration,
 }
@@ -79,6 +82,7 @@ impl Default for TimeoutsConfig {
             connect: Duration::from_secs(5),
             send: Duration::from_secs(10),
             read: Duration::from_secs(60),
+            total: Duration::from_secs(120),
             idle: Duration::from_secs(30),
         }
     }

@@ -1,12 +1,12 @@
 //! A pool as the admin sees it: `/pools` and the metrics are made of this.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::backend::{Backend, Health, Standing};
 use super::clock::Moment;
 use super::{Ordering, Pool};
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct PoolStatus {
     pub name: String,
     pub eligible: usize,
@@ -21,7 +21,7 @@ pub struct PoolStatus {
     pub backends: Vec<BackendStatus>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct BackendStatus {
     pub name: String,
     pub address: String,
@@ -35,6 +35,8 @@ pub struct BackendStatus {
     pub ejections: u64,
     /// How often its process ended unbidden; 0 for a backend that is not ours to start.
     pub deaths: u64,
+    /// Whether its process keeps dying.
+    pub degraded: bool,
 }
 
 impl Pool {
@@ -72,6 +74,7 @@ impl BackendStatus {
             failures: backend.failures(),
             ejections: backend.ejections(),
             deaths: backend.deaths(),
+            degraded: backend.is_degraded(),
         }
     }
 }

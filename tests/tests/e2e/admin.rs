@@ -1,7 +1,9 @@
 //! What the admin listener says, and that the public one does not say it.
 
 use e2e::backend::Backend;
-use e2e::veil::Veil;
+use e2e::process::Process;
+use e2e::until::SOON;
+use e2e::veil::{Veil, round_robin};
 
 #[test]
 fn tells_operators_how_it_is() {
@@ -48,4 +50,37 @@ fn answers_in_the_format_of_stub_status() {
     assert!(counts.len() == 3 && counts[2] >= 3, "{status}");
     let words: Vec<&str> = lines[3].split_whitespace().step_by(2).collect();
     assert_eq!(words, ["Reading:", "Writing:", "Waiting:"]);
+}
+
+#[test]
+fn pools_can_be_seen_and_commanded_from_the_command_line() {
+    let (first, second) = (Backend::named("first"), Backend::named("second"));
+    let veil = Veil::over(&round_robin(&[&first, &second]));
+    let admin = veil.admin.to_string();
+    let table = said(&["pools", "--admin", &admin]);
+    assert!(table.starts_with("POOL  BACKEND"), "{table}");
+    assert_eq!(table.matches("eligible").count(), 2, "{table}");
+
+    let first = first.address.to_string();
+    let drained = said(&["pools", "drain", "blur", &first, "--admin", &admin]);
+    assert_eq!(drained.matches("drained").count(), 1, "{drained}");
+    for _ in 0..4 {
+        assert_eq!(veil.get("/").text().unwrap(), "second");
+    }
+    said(&["pools", "undrain", "blur", &first, "--admin", &admin]);
+    said(&["pools", "weight", "blur", &first, "7", "--admin", &admin]);
+    assert_eq!(veil.backends()[0]["weight"], 7);
+
+    let mut wrong = Process::start("veil", &["pools", "drain", "blur", "nobody", "--admin", &admin]);
+    assert_eq!(wrong.exit(SOON).code(), Some(1));
+    wrong
+        .stderr
+        .wait_for("why not", |line| line.contains("no such backend").then_some(()));
+}
+
+/// What `veil` prints, which has to succeed.
+fn said(arguments: &[&str]) -> String {
+    let mut process = Process::start("veil", arguments);
+    assert!(process.exit(SOON).success(), "{}", process.stderr.text());
+    process.stdout.all()
 }

@@ -147,6 +147,32 @@ fn gives_up_on_a_hung_answer_in_time() {
     assert!(matches!(answer.status().as_u16(), 502 | 504), "{}", answer.status());
 }
 
+#[test]
+fn tells_each_backend_how_long_its_answer_is_waited_for() {
+    let slow = || Backend::start(|_| Answer::After(Duration::from_millis(300), Box::new(Answer::status(503))));
+    let backends = [slow(), slow()];
+    let veil = Veil::over(&format!(
+        "{{ select: {{ round_robin: {{}} }}, backends: [{{ address: {} }}, {{ address: {} }}], timeouts: {{ total: 5s }} }}",
+        backends[0].address, backends[1].address
+    ));
+    veil.get("/");
+    let mut told: Vec<u64> = backends
+        .iter()
+        .map(|backend| {
+            backend.received()[0]
+                .header("veil-deadline-ms")
+                .unwrap()
+                .parse()
+                .unwrap()
+        })
+        .collect();
+    told.sort_unstable();
+    assert!(
+        told[1] <= 5000 && told[1] > 4000 && told[0] + 300 <= told[1],
+        "{told:?}"
+    );
+}
+
 fn answer(veil: &Veil) -> String {
     veil.get("/").text().unwrap()
 }

@@ -8,7 +8,7 @@ use e2e::backend::{Answer, Backend};
 use e2e::client;
 use e2e::process::{Process, Signal};
 use e2e::until::{SOON, until};
-use e2e::veil::{Veil, configuration, run};
+use e2e::veil::{Veil, configuration, round_robin, run};
 
 #[test]
 fn says_where_it_could_not_listen_and_exits_with_1() {
@@ -105,6 +105,19 @@ fn writes_one_json_line_a_request() {
     });
     assert!(line.to_string().contains("/v1/blur"));
     assert!(!veil.process.stderr.text().contains("secret picture"));
+}
+
+#[test]
+fn still_accepts_for_a_while_when_told_to_so_that_others_can_notice() {
+    let backend = Backend::named("backend");
+    let pool = round_robin(&[&backend]);
+    let mut veil = Veil::start(&format!("{}shutdown: {{ delay: 1s }}\n", configuration(&pool)));
+    veil.process.signal(Signal::TERM);
+    until("it says that it is about to end", SOON, || {
+        (veil.admin_get("/readyz").status() == 503).then_some(())
+    });
+    assert_eq!(veil.get("/").text().unwrap(), "backend");
+    assert!(veil.process.exit(SOON).success());
 }
 
 /// `veil run` with a configuration that it may refuse.

@@ -14,3 +14,4 @@ mod malformed;
 mod reload;
 mod replay;
 mod soak;
+mod upgrade;

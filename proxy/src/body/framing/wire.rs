@@ -39,15 +39,13 @@ pub struct HeadLimits {
 /// The watch over all HTTP/1 streams of a listener.
 pub struct Watch {
     limits: HeadLimits,
-    refused: AtomicU64,
+    refused: Arc<AtomicU64>,
 }
 
 impl Watch {
-    pub fn new(limits: HeadLimits) -> Arc<Self> {
-        Arc::new(Self {
-            limits,
-            refused: AtomicU64::new(0),
-        })
+    /// `refused` counts the heads that no route got to see.
+    pub fn new(limits: HeadLimits, refused: Arc<AtomicU64>) -> Arc<Self> {
+        Arc::new(Self { limits, refused })
     }
 
     /// The same stream, with nothing on it but well-framed HTTP/1 requests.
@@ -60,11 +58,6 @@ impl Watch {
             timer: None,
             watch: Arc::clone(self),
         })
-    }
-
-    /// How many heads were refused before any route saw them.
-    pub fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
     }
 }
 

@@ -47,7 +47,7 @@ impl Proxy {
             max_size: 8 << 10,
             deadline: Duration::from_millis(300),
         };
-        let (app, watch) = (Arc::new(app), Watch::new(limits));
+        let (app, watch) = (Arc::new(app), Watch::new(limits, Arc::default()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);

@@ -1,5 +1,7 @@
 //! Keeps one worker running: starts it, takes it out of rotation the moment it dies, starts it again after a wait.
 
+use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -33,12 +35,14 @@ impl Keeper {
                 Ok(mut process) => tokio::select! {
                     status = process.wait() => status,
                     () = hangs(&self.worker.backend, self.config.hang_timeout.get()) => process.kill().await,
+                    never = self.lasts() => match never {},
                     () = &mut stopped => return self.stop(process).await,
                 },
                 Err(error) => format!("cannot be started: {error}"),
             };
             self.take_out();
             let wait = backoff.next();
+            self.worker.backend.set_degraded(backoff.is_loop());
             if backoff.is_loop() {
                 tracing::error!(pool, worker, "{died}; it keeps dying, next start in {wait:?}");
             } else {
@@ -59,6 +63,13 @@ impl Keeper {
         tracing::info!(pool = self.pool, worker = worker.name(), pid = process.id(), "started");
         self.changed.send_replace(());
         Ok(process)
+    }
+
+    /// A worker that has run for `longest_backoff` is out of its crash loop, if it was in one.
+    async fn lasts(&self) -> Infallible {
+        tokio::time::sleep(self.config.longest_backoff.get()).await;
+        self.worker.backend.set_degraded(false);
+        pending().await
     }
 
     async fn stop(&self, process: Process) {
@@ -94,7 +105,7 @@ async fn turn_away(listener: &TcpListener) {
         tokio::net::TcpListener::from_std(listener)
     });
     let Ok(listener) = taken else {
-        return std::future::pending().await;
+        return pending().await;
     };
     loop {
         if let Ok((connection, _)) = listener.accept().await {

@@ -4,6 +4,7 @@
 
 mod backoff;
 mod keeper;
+mod output;
 mod process;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 
 use self::keeper::Keeper;
 use super::backend::{Backend, BackendConfig};
+use crate::program;
 use crate::units::Duration;
 
 /// `spawn: { workers: 2 }`
@@ -185,24 +187,25 @@ impl Wanted<'_> {
 
 impl Command {
     fn new(config: &SpawnConfig) -> Result<Self, SpawnError> {
-        let (program, mut args) = match config.command.split_first() {
-            Some((program, args)) => (program.into(), args.to_vec()),
+        let (program, mut args, mut env) = match config.command.split_first() {
+            Some((program, args)) => (program.into(), args.to_vec(), BTreeMap::new()),
             None if cfg!(feature = "worker") => (
-                std::env::current_exe().map_err(SpawnError::OwnProgram)?,
+                program::path().map_err(SpawnError::OwnProgram)?.to_owned(),
                 BUILT_IN.map(str::to_owned).to_vec(),
+                BTreeMap::from([LOG_AS_JSON.map(str::to_owned).into()]),
             ),
             None => return Err(SpawnError::NoWorkerInside),
         };
         args.extend_from_slice(&config.args);
-        Ok(Self {
-            program,
-            args,
-            env: config.env.clone(),
-        })
+        env.extend(config.env.clone());
+        Ok(Self { program, args, env })
     }
 }
 
 const BUILT_IN: [&str; 4] = ["worker", "--listen", "stdin", "--die-with-parent"];
+
+/// So that [`output`] can tell a line's level from its text.
+const LOG_AS_JSON: [&str; 2] = ["BLUR_LOG_FORMAT", "json"];
 
 impl Worker {
     fn bind(number: u32, config: &SpawnConfig) -> Result<Self, SpawnError> {

@@ -8,11 +8,10 @@ use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::Child;
 use tokio::sync::oneshot;
 
-use super::Command;
+use super::{Command, output};
 
 pub struct Process {
     child: Child,
@@ -32,10 +31,10 @@ impl Process {
             .kill_on_drop(true);
         let mut child = on_the_lasting_thread(move || process.spawn()).await?;
         if let Some(output) = child.stdout.take() {
-            tokio::spawn(log_lines(output, pool.to_owned(), name.to_owned()));
+            tokio::spawn(output::forward(output, pool.to_owned(), name.to_owned()));
         }
         if let Some(output) = child.stderr.take() {
-            tokio::spawn(log_lines(output, pool.to_owned(), name.to_owned()));
+            tokio::spawn(output::forward(output, pool.to_owned(), name.to_owned()));
         }
         Ok(Self { child })
     }
@@ -94,23 +93,3 @@ async fn on_the_lasting_thread<T: Send + 'static>(job: impl FnOnce() -> T + Send
     thread.send(job).expect("the thread lives as long as the process");
     result.await.expect("the thread answers every job")
 }
-
-async fn log_lines(output: impl AsyncRead + Unpin, pool: String, name: String) {
-    let mut output = BufReader::new(output);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        match (&mut output).take(LONGEST_LINE).read_until(b'\n', &mut line).await {
-            Ok(0) | Err(_) => return,
-            Ok(_) => tracing::info!(
-                pool,
-                worker = name,
-                "{}",
-                String::from_utf8_lossy(line.trim_ascii_end())
-            ),
-        }
-    }
-}
-
-/// In bytes; a longer line is logged in pieces.
-const LONGEST_LINE: u64 = 8 << 10;

@@ -69,6 +69,12 @@ pub const ROWS: &[Row] = &[
         shows: false,
     },
     Row {
+        name: "binary upgrade",
+        fault: None,
+        act: upgrade,
+        shows: false,
+    },
+    Row {
         name: "all primaries dead and back",
         fault: None,
         act: all_dead,
@@ -135,6 +141,11 @@ fn reload(stage: &mut Stage, progress: &Progress) {
         progress.pause(Duration::from_millis(200));
         stage.veil.process.signal(Signal::HUP);
     }
+}
+
+fn upgrade(stage: &mut Stage, progress: &Progress) {
+    progress.reach(0.3);
+    stage.upgrade();
 }
 
 fn all_dead(stage: &mut Stage, progress: &Progress) {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use e2e::client;
-use e2e::process::{Process, Signal};
+use e2e::process::{Process, Signal, Stranger};
 use e2e::until::{SOON, until};
 use e2e::veil::Veil;
 use serde_json::Value;
@@ -11,6 +11,8 @@ use serde_json::Value;
 pub struct Stage {
     pub veil: Veil,
     workers: Vec<FakeWorker>,
+    /// What `veil` has made way for.
+    successor: Option<Stranger>,
 }
 
 /// What `veil` says it did about the faults.
@@ -33,7 +35,11 @@ impl Stage {
             .map(|flags| FakeWorker::start("127.0.0.1:0", flags))
             .collect();
         let veil = Veil::start(&configuration(&workers, attempts));
-        Self { veil, workers }
+        Self {
+            veil,
+            workers,
+            successor: None,
+        }
     }
 
     pub fn kill(&mut self, worker: usize) {
@@ -49,6 +55,10 @@ impl Stage {
 
     pub fn signal(&self, worker: usize, signal: Signal) {
         self.workers[worker].process.signal(signal);
+    }
+
+    pub fn upgrade(&mut self) {
+        self.successor = Some(self.veil.upgrade());
     }
 
     pub fn drain(&self, worker: usize) {

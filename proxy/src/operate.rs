@@ -1,0 +1,194 @@
+//! `veil pools`: shows and commands the pools of a running Veil, by way of its admin listener.
+
+use std::fmt::Write as _;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use http::Method;
+use serde::de::DeserializeOwned;
+
+use crate::pool::{BackendStatus, PoolStatus};
+
+/// What is done to a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    Drain,
+    Undrain,
+    Weight(u32),
+}
+
+/// A backend, by the names that the table shows.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub pool: String,
+    pub backend: String,
+}
+
+/// Why a running Veil cannot be asked, or refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum OperateError {
+    #[error("no answer from the admin listener at {admin}: {source}")]
+    Unreachable { admin: SocketAddr, source: io::Error },
+    #[error("{0}")]
+    Refused(String),
+    #[error("{admin} does not answer as an admin listener does")]
+    NotAdmin { admin: SocketAddr },
+}
+
+/// The pools of the Veil whose admin listener this is.
+pub fn pools(admin: SocketAddr) -> Result<Vec<PoolStatus>, OperateError> {
+    ask(admin, &Method::GET, "/pools")
+}
+
+/// Does something to a backend; returns how its pool stands then.
+pub fn command(admin: SocketAddr, target: &Target, command: Command) -> Result<PoolStatus, OperateError> {
+    let backend = format!("/pools/{}/{}", escaped(&target.pool), escaped(&target.backend));
+    match command {
+        Command::Drain => ask(admin, &Method::POST, &format!("{backend}/drain")),
+        Command::Undrain => ask(admin, &Method::POST, &format!("{backend}/undrain")),
+        Command::Weight(weight) => ask(admin, &Method::PUT, &format!("{backend}/weight/{weight}")),
+    }
+}
+
+/// One line a backend, under a head.
+pub fn table(pools: &[PoolStatus]) -> String {
+    let mut rows = vec![HEAD.map(str::to_owned)];
+    for pool in pools {
+        rows.extend(pool.backends.iter().map(|backend| row(pool, backend)));
+    }
+    let widths: Vec<usize> = (0..HEAD.len())
+        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+        .collect();
+    let mut table = String::new();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        table.push_str(line.trim_end());
+        table.push('\n');
+    }
+    table
+}
+
+const HEAD: [&str; 10] = [
+    "POOL",
+    "BACKEND",
+    "ADDRESS",
+    "WEIGHT",
+    "STANDING",
+    "HEALTH",
+    "IN FLIGHT",
+    "REQUESTS",
+    "FAILURES",
+    "NOTE",
+];
+
+fn row(pool: &PoolStatus, backend: &BackendStatus) -> [String; 10] {
+    [
+        pool.name.clone(),
+        backend.name.clone(),
+        backend.address.clone(),
+        backend.weight.to_string(),
+        word(&backend.standing),
+        word(&backend.health),
+        backend.in_flight.to_string(),
+        backend.requests.to_string(),
+        backend.failures.to_string(),
+        note(backend),
+    ]
+}
+
+/// What is not so for every backend.
+fn note(backend: &BackendStatus) -> String {
+    let mut notes = Vec::new();
+    if backend.backup {
+        notes.push("backup".to_owned());
+    }
+    if backend.ejections > 0 {
+        notes.push(format!("ejected {} times", backend.ejections));
+    }
+    if backend.deaths > 0 {
+        notes.push(format!("died {} times", backend.deaths));
+    }
+    if backend.degraded {
+        notes.push("keeps dying".to_owned());
+    }
+    notes.join(", ")
+}
+
+/// A value as JSON calls it.
+fn word(value: &impl serde::Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// One path segment, whatever a name is made of.
+fn escaped(name: &str) -> String {
+    let mut escaped = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':') {
+            escaped.push(char::from(byte));
+        } else {
+            write!(escaped, "%{byte:02X}").expect("a string can be written to");
+        }
+    }
+    escaped
+}
+
+fn ask<T: DeserializeOwned>(admin: SocketAddr, method: &Method, path: &str) -> Result<T, OperateError> {
+    let answer = exchange(admin, method, path).map_err(|source| OperateError::Unreachable { admin, source })?;
+    let not_admin = || OperateError::NotAdmin { admin };
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(not_admin)?;
+    if head.starts_with("HTTP/1.1 200 ") {
+        return serde_json::from_str(body).map_err(|_| not_admin());
+    }
+    let problem: serde_json::Value = serde_json::from_str(body).map_err(|_| not_admin())?;
+    let detail = problem["detail"].as_str().ok_or_else(not_admin)?;
+    Err(OperateError::Refused(detail.to_owned()))
+}
+
+/// The whole answer, which is short.
+fn exchange(admin: SocketAddr, method: &Method, path: &str) -> io::Result<String> {
+    let mut connection = TcpStream::connect_timeout(&admin, PATIENCE)?;
+    connection.set_read_timeout(Some(PATIENCE))?;
+    write!(
+        connection,
+        "{method} {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    connection.take(LONGEST_ANSWER_BYTES).read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+const PATIENCE: Duration = Duration::from_secs(5);
+const LONGEST_ANSWER_BYTES: u64 = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_table_has_a_line_a_backend_and_straight_columns() {
+        let backend = serde_json::json!({
+            "name": "left", "address": "192.0.2.1:5000", "backup": false, "weight": 3, "standing": "drained",
+            "health": "up", "in_flight": 0, "requests": 12, "failures": 1, "ejections": 2, "deaths": 0,
+            "degraded": false,
+        });
+        let pool = serde_json::json!({
+            "name": "blur", "eligible": 0, "in_flight": 0, "queued": 0, "queue_overflows": 0, "queue_timeouts": 0,
+            "panics": 0, "backends": [backend],
+        });
+        let expected = "\
+POOL  BACKEND  ADDRESS         WEIGHT  STANDING  HEALTH  IN FLIGHT  REQUESTS  FAILURES  NOTE
+blur  left     192.0.2.1:5000  3       drained   up      0          12        1         ejected 2 times
+";
+        assert_eq!(table(&[serde_json::from_value(pool).unwrap()]), expected);
+    }
+
+    #[test]
+    fn names_are_escaped_in_paths() {
+        assert_eq!(escaped("10.0.0.1:80"), "10.0.0.1:80");
+        assert_eq!(escaped("a/b ü"), "a%2Fb%20%C3%BC");
+    }
+}

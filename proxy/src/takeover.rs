@@ -1,0 +1,164 @@
+//! Binary upgrade: a running Veil starts the program's file anew and hands it the listening sockets, over a Unix socket
+//! that the successor finds as its standard input. Over the same one the successor says that it serves. Connections
+//! that arrive meanwhile are accepted by whichever process comes first, and none is refused.
+
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::net::{Shutdown, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
+};
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+
+use crate::config::Source;
+use crate::program;
+
+/// The flag by which a successor knows that its standard input is its predecessor.
+pub const FLAG: &str = "--take-over";
+
+/// Listening sockets by what the run loop calls them.
+pub type Sockets = BTreeMap<String, TcpListener>;
+
+/// Why this process goes on serving by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum UpgradeError {
+    #[error("the new program cannot be started: {0}")]
+    Start(#[source] io::Error),
+    #[error("the sockets cannot be handed over: {0}")]
+    HandOver(#[source] io::Error),
+    #[error("{0} sockets are more than the {MOST_SOCKETS} that can be handed over")]
+    TooMany(usize),
+    #[error("the new program ended before it served")]
+    Ended,
+    #[error("the new program did not serve within {PATIENCE:?}")]
+    TooSlow,
+}
+
+/// What the kernel takes in one message (`SCM_MAX_FD`).
+const MOST_SOCKETS: usize = 253;
+
+/// How long a successor may take: it loads models and waits for the first round of checks.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Starts the successor, and returns its process id once it serves. A successor that comes too late, or whose
+/// predecessor was told to stop meanwhile, finds that nobody listens to it, and ends.
+pub async fn hand_over(source: &Source, sockets: &BTreeMap<String, BorrowedFd<'_>>) -> Result<u32, UpgradeError> {
+    if sockets.len() > MOST_SOCKETS {
+        return Err(UpgradeError::TooMany(sockets.len()));
+    }
+    let (ours, theirs) = UnixStream::pair().map_err(UpgradeError::Start)?;
+    let mut command = Command::new(program::path().map_err(UpgradeError::Start)?);
+    command.arg("run").arg(FLAG);
+    if let Source::File(file) = source {
+        command.arg("-c").arg(file);
+    }
+    let child = command
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .spawn()
+        .map_err(UpgradeError::Start)?;
+    // What remains of their end in this process would hide that the successor ended.
+    drop(command);
+    send(&ours, sockets).map_err(UpgradeError::HandOver)?;
+    ours.set_nonblocking(true).map_err(UpgradeError::HandOver)?;
+    let mut answer = tokio::net::UnixStream::from_std(ours).map_err(UpgradeError::HandOver)?;
+    match tokio::time::timeout(PATIENCE, answer.read_u8()).await {
+        Ok(Ok(_)) => Ok(child.id().unwrap_or_default()),
+        Ok(Err(_)) => Err(UpgradeError::Ended),
+        Err(_) => Err(UpgradeError::TooSlow),
+    }
+}
+
+/// The names follow the sockets, in the same order, as JSON up to the end of the stream.
+fn send(stream: &UnixStream, sockets: &BTreeMap<String, BorrowedFd<'_>>) -> io::Result<()> {
+    let descriptors: Vec<BorrowedFd<'_>> = sockets.values().copied().collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_SOCKETS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(&descriptors));
+    sendmsg(stream, &[IoSlice::new(b"!")], &mut control, SendFlags::NOSIGNAL)?;
+    let names: Vec<&String> = sockets.keys().collect();
+    (&*stream).write_all(&serde_json::to_vec(&names)?)?;
+    stream.shutdown(Shutdown::Write)
+}
+
+/// The process that this one is to replace.
+pub struct Predecessor(UnixStream);
+
+impl Predecessor {
+    /// Takes what the predecessor hands over through the standard input.
+    pub fn on_stdin() -> io::Result<(Self, Sockets)> {
+        let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+        let sockets = receive(&stream)?;
+        Ok((Self(stream), sockets))
+    }
+
+    /// Tells it that this process serves.
+    ///
+    /// # Errors
+    /// It does not want to be replaced any more.
+    pub fn relieve(mut self) -> io::Result<()> {
+        self.0.write_all(b"!")
+    }
+}
+
+fn receive(stream: &UnixStream) -> io::Result<Sockets> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_SOCKETS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    recvmsg(
+        stream,
+        &mut [IoSliceMut::new(&mut [0])],
+        &mut control,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
+    let descriptors = control.drain().flat_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(descriptors) => descriptors.collect(),
+        _ => Vec::new(),
+    });
+    let descriptors: Vec<OwnedFd> = descriptors.collect();
+    let mut names = Vec::new();
+    (&*stream).read_to_end(&mut names)?;
+    let names: Vec<String> = serde_json::from_slice(&names)?;
+    Ok(names
+        .into_iter()
+        .zip(descriptors.into_iter().map(TcpListener::from))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn sockets_arrive_under_their_names() {
+        let listeners = ["a", "b"].map(|name| (name, TcpListener::bind("127.0.0.1:0").unwrap()));
+        let sockets = listeners
+            .iter()
+            .map(|(name, listener)| ((*name).to_owned(), listener.as_fd()))
+            .collect();
+        let (old, new) = UnixStream::pair().unwrap();
+        send(&old, &sockets).unwrap();
+        let received = receive(&new).unwrap();
+        for (name, listener) in &listeners {
+            assert_eq!(
+                received[*name].local_addr().unwrap(),
+                listener.local_addr().unwrap(),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_predecessor_that_has_changed_its_mind_is_noticed() {
+        let (old, new) = UnixStream::pair().unwrap();
+        drop(old);
+        assert!(Predecessor(new).relieve().is_err());
+    }
+}
