@@ -66,6 +66,8 @@ class Network:
             sh(f"ip -n veil-{name} addr add 192.168.1.{last}/24 dev eth0 && ip -n veil-{name} link set eth0 up")
             sh(f"ip -n veil-switch link set {name} master bridge0 up")
             shutil.copy(self.veil, STATE / f"veil-{name}")
+        for proxy in ("p1", "p2"):
+            sh(f"ip netns exec veil-{proxy} sysctl -q -w net.ipv4.neigh.eth0.retrans_time_ms=50")
 
     def close(self) -> None:
         for name in list(self.processes):
