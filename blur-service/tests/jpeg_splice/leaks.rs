@@ -130,7 +130,8 @@ fn an_output_that_was_tampered_with_is_not_proven() {
     let with_comment = with_segment(&output, 0xfe, SECRET);
     assert!(matches!(prove(&with_comment), Err(JpegError::Unproven(_))), "a comment");
     let start = position_of(&output, 0xda) + 14;
-    for at in (start..output.len() - 2).step_by(7) {
+    // The last byte before the end marker may hold nothing but padding.
+    for at in (start..output.len() - 3).step_by(7) {
         let mut tampered = output.clone();
         tampered[at] ^= 0x10;
         assert!(prove(&tampered).is_err(), "byte {at}");

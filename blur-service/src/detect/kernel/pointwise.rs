@@ -100,6 +100,10 @@ impl Pointwise {
         let load = |values: &[f32], v: usize| f32x8::from_slice(simd, &values[v * LANES..][..LANES]);
         let bias: [f32x8<S>; V] = array::from_fn(|v| load(&self.bias[job.first..], v));
         let mut sums = [bias; P];
+        #[expect(
+            clippy::needless_range_loop,
+            reason = "the range tells the compiler that no row is overrun"
+        )]
         for input in 0..inputs {
             let weights = &job.panel[input * V * LANES..][..V * LANES];
             let weights: [f32x8<S>; V] = array::from_fn(|v| load(weights, v));

@@ -53,7 +53,7 @@ impl Kernel for Bilinear {
 /// Of a doubled side of `length`: the place that `at` lies in, and the one it leans towards.
 fn neighbours(at: usize, length: usize) -> (usize, usize) {
     let near = at / 2;
-    let far = if at % 2 == 0 {
+    let far = if at.is_multiple_of(2) {
         near.saturating_sub(1)
     } else {
         (near + 1).min(length - 1)
