@@ -16,7 +16,7 @@ use clap::ValueEnum;
 
 use crate::{
     detect::{Detail, Sensitivity},
-    options::{Options, parse_margin},
+    options::{Options, Profile, parse_margin},
     redact::Look,
 };
 
@@ -59,11 +59,16 @@ pub struct Args {
     #[arg(long, env = "BLUR_EFFECT", value_enum, default_value_t = Look::Smooth)]
     pub effect: Look,
 
+    /// Whether a JPEG keeps its other blocks exactly, or is written anew, which drops its camera's fingerprint
+    #[arg(long, env = "BLUR_PROFILE", value_enum, default_value_t = Profile::Lossless)]
+    pub profile: Profile,
+
     /// How many times wider and higher than the face the hidden region is, from 1 to 4
     #[arg(long, env = "BLUR_MARGIN", default_value = "1.3", value_parser = parse_margin)]
     pub margin: f32,
 
-    /// Let clients choose what hides less: lower detail and sensitivity, a smaller margin
+    /// Let clients choose what hides less: lower detail and sensitivity, a smaller margin, the
+    /// lossless profile
     #[arg(long, env = "BLUR_ALLOW_CLIENT_OPTIONS")]
     pub allow_client_options: bool,
 
@@ -108,6 +113,7 @@ impl Args {
             detail: self.detail,
             sensitivity: self.sensitivity,
             effect: self.effect,
+            profile: self.profile,
             margin: self.margin,
         }
     }

@@ -1,6 +1,8 @@
 //! What may be chosen for one picture, by the operator as defaults and by a client in the query. What hides less than
 //! the operator's choice is the operator's to allow.
 
+use std::fmt;
+
 use clap::ValueEnum;
 
 use crate::{
@@ -14,12 +16,39 @@ pub struct Options {
     pub detail: Detail,
     pub sensitivity: Sensitivity,
     pub effect: Look,
+    pub profile: Profile,
     /// How many times wider and higher than the face's box the hidden region is.
     pub margin: f32,
 }
 
+/// What the answer keeps of a JPEG beside its faces; other formats are always written anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// Every coded block outside the faces, exactly, where the file is of a kind that allows it.
+    Lossless,
+    /// What is seen: pixels under fresh tables, which drops the camera's fingerprint.
+    Reencode,
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Lossless => "lossless",
+            Self::Reencode => "reencode",
+        })
+    }
+}
+
+impl Profile {
+    /// Whether choosing `self` where `other` is set keeps more of where the picture comes from: tables and exact
+    /// coefficients tell the camera.
+    fn is_weaker_than(self, other: Self) -> bool {
+        (self, other) == (Self::Lossless, Self::Reencode)
+    }
+}
+
 impl Options {
-    pub const NAMES: [&'static str; 4] = ["detail", "sensitivity", "effect", "margin"];
+    pub const NAMES: [&'static str; 5] = ["detail", "sensitivity", "effect", "profile", "margin"];
 
     /// The operator's choice with a client's upon it; `query` is decoded names and values.
     ///
@@ -41,6 +70,10 @@ impl Options {
                 "effect" => {
                     chosen.effect = parse("effect", value)?;
                     chosen.effect.is_weaker_than(self.effect)
+                }
+                "profile" => {
+                    chosen.profile = parse("profile", value)?;
+                    chosen.profile.is_weaker_than(self.profile)
                 }
                 "margin" => {
                     chosen.margin = parse_margin(value).map_err(|expected| invalid("margin", value, expected))?;
@@ -116,18 +149,24 @@ mod tests {
         detail: Detail::Thorough,
         sensitivity: Sensitivity::Normal,
         effect: Look::Smooth,
+        profile: Profile::Lossless,
         margin: 1.3,
     };
 
     #[test]
     fn what_hides_more_is_anyones_to_choose() {
-        let chosen = with("detail=max&sensitivity=high&effect=solid&margin=1.5", false).unwrap();
+        let chosen = with(
+            "detail=max&sensitivity=high&effect=solid&profile=reencode&margin=1.5",
+            false,
+        )
+        .unwrap();
         assert_eq!(
             chosen,
             Options {
                 detail: Detail::Max,
                 sensitivity: Sensitivity::High,
                 effect: Look::Solid,
+                profile: Profile::Reencode,
                 margin: 1.5
             }
         );
@@ -149,6 +188,15 @@ mod tests {
             ..SET
         };
         assert!(solid.with_query(&[("effect".into(), "smooth".into())], false).is_err());
+        let reencode = Options {
+            profile: Profile::Reencode,
+            ..SET
+        };
+        assert!(
+            reencode
+                .with_query(&[("profile".into(), "lossless".into())], false)
+                .is_err()
+        );
     }
 
     #[test]

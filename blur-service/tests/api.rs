@@ -76,11 +76,21 @@ fn boxes_are_in_upright_pixels_whatever_the_orientation() {
                 "orientation {orientation}, {side}: {was} became {is}"
             );
         }
-        let hidden = server.detect("", &server.blur("", &file).body);
-        assert_eq!(
-            (&hidden["width"], &hidden["height"]),
-            (&expected["width"], &expected["height"])
-        );
+        for profile in ["lossless", "reencode"] {
+            let hidden = server.detect(
+                "",
+                &server.blur(&format!("?effect=solid&profile={profile}"), &file).body,
+            );
+            assert_eq!(
+                (&hidden["width"], &hidden["height"]),
+                (&expected["width"], &expected["height"])
+            );
+            assert_eq!(
+                hidden["faces"],
+                serde_json::json!([]),
+                "orientation {orientation}, {profile}"
+            );
+        }
     }
 }
 
@@ -124,6 +134,12 @@ fn every_mistake_has_its_status_and_code() {
         (post("/v1/blur", b"GIF89a......"), 415, "unsupported_format"),
         (post("/v1/blur", b"hello"), 415, "unsupported_format"),
         (post("/v1/blur", &file[..20]), 422, "broken_picture"),
+        (post("/v1/blur", &file[..file.len() / 2]), 422, "broken_picture"),
+        (
+            post("/v1/blur?profile=reencode", &file[..file.len() / 2]),
+            422,
+            "broken_picture",
+        ),
         (
             server.send("POST", "/v1/blur", &[("Veil-Deadline-Ms", "0")], &file),
             504,

@@ -147,14 +147,17 @@ fn assert_clean(server: &Server, file: &[u8], place: &str) {
         contains(file, MARKER) || contains(file, &wide(MARKER)),
         "{place}: nothing was planted"
     );
-    let answer = server.blur("", file);
-    assert_eq!(answer.status, 200, "{place}: {}", String::from_utf8_lossy(&answer.body));
-    assert_eq!(answer.headers["x-faces"], "1", "{place}");
-    assert!(!contains(&answer.body, MARKER), "{place} leaks");
-    assert!(
-        !contains(&answer.body, &wide(MARKER)),
-        "{place} leaks in 16-bit characters"
-    );
+    for profile in ["lossless", "reencode"] {
+        let place = format!("{place}, {profile}");
+        let answer = server.blur(&format!("?profile={profile}"), file);
+        assert_eq!(answer.status, 200, "{place}: {}", String::from_utf8_lossy(&answer.body));
+        assert_eq!(answer.headers["x-faces"], "1", "{place}");
+        assert!(!contains(&answer.body, MARKER), "{place} leaks");
+        assert!(
+            !contains(&answer.body, &wide(MARKER)),
+            "{place} leaks in 16-bit characters"
+        );
+    }
 }
 
 fn exif_with_marker() -> Vec<u8> {

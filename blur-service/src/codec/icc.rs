@@ -19,19 +19,16 @@ impl Profile {
     const ALL: [Self; 4] = [Self::DisplayP3, Self::AdobeRgb, Self::ProPhoto, Self::Bt2020];
 
     /// Settles in which space `pixels` are that came with the profile `icc`: a known one, or sRGB, to which they are
-    /// converted if they were in another. A profile that cannot be read counts as none, as in browsers.
+    /// converted if they were in another.
     pub(super) fn settle(pixels: &mut DynamicImage, icc: &[u8]) -> Option<Self> {
-        let source = ColorProfile::new_from_slice(icc)
-            .ok()
-            .filter(|profile| profile.color_space == DataColorSpace::Rgb)?;
-        if alike(&source, &ColorProfile::new_srgb()) {
-            return None;
+        match Space::of(icc) {
+            Space::Plain => None,
+            Space::Wide(profile) => Some(profile),
+            Space::Other(source) => {
+                convert_to_srgb(pixels, &source);
+                None
+            }
         }
-        let known = Self::ALL.into_iter().find(|known| alike(&source, &known.definition()));
-        if known.is_none() {
-            convert_to_srgb(pixels, &source);
-        }
-        known
     }
 
     /// The profile as a file, the same bytes for every picture.
@@ -60,6 +57,31 @@ impl Profile {
         };
         profile.creation_date_time = NO_DATE;
         profile
+    }
+}
+
+/// In which colours a picture is, by its profile.
+pub enum Space {
+    /// sRGB, grey or inks, which need no profile; also with one that cannot be read, as in browsers.
+    Plain,
+    Wide(Profile),
+    /// Another RGB space, which nobody would know without its profile.
+    Other(Box<ColorProfile>),
+}
+
+impl Space {
+    pub fn of(icc: &[u8]) -> Self {
+        let source = ColorProfile::new_from_slice(icc).ok();
+        let Some(source) = source.filter(|profile| profile.color_space == DataColorSpace::Rgb) else {
+            return Self::Plain;
+        };
+        if alike(&source, &ColorProfile::new_srgb()) {
+            return Self::Plain;
+        }
+        let known = Profile::ALL
+            .into_iter()
+            .find(|known| alike(&source, &known.definition()));
+        known.map_or_else(|| Self::Other(Box::new(source)), Self::Wide)
     }
 }
 

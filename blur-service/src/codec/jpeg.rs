@@ -32,14 +32,14 @@ impl JpegFacts {
 
 /// Walks the segments up to the first scan.
 pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
-    let mut orientation = Orientation::NoTransforms;
+    let mut orientation = None;
     let mut tables = [None; 4];
     let mut frame = None;
     for segment in Segments::of(file) {
         match segment? {
             (APP1, data) => {
                 if let Some(tiff) = data.strip_prefix(b"Exif\0\0") {
-                    orientation = Orientation::from_exif_chunk(tiff).unwrap_or(orientation);
+                    orientation = orientation.or(Orientation::from_exif_chunk(tiff));
                 }
             }
             (DQT, data) => read_tables(data, &mut tables),
@@ -62,7 +62,7 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
     Ok(Header {
         format: Format::Jpeg,
         size: frame.size,
-        orientation,
+        orientation: orientation.unwrap_or(Orientation::NoTransforms),
         work_bytes: facts.work_bytes(frame.size),
         jpeg: Some(facts),
     })
@@ -74,7 +74,7 @@ pub(super) fn decode(file: &[u8], header: &Header) -> Result<Picture, Error> {
         .set_max_width(width as usize)
         .set_max_height(height as usize)
         .jpeg_set_max_scans(MAX_SCANS)
-        .set_strict_mode(false);
+        .set_strict_mode(true);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(file), options);
     decoder.decode_headers().map_err(unreadable)?;
     let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);

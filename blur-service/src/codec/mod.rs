@@ -3,6 +3,7 @@
 
 mod icc;
 mod jpeg;
+mod orientation;
 mod picture;
 mod png;
 mod webp;
@@ -11,8 +12,9 @@ use image::metadata::Orientation;
 
 use crate::{error::Error, geometry::Size};
 
-pub use icc::Profile;
+pub use icc::{Profile, Space};
 pub use jpeg::JpegFacts;
+pub use orientation::{to_stored, turns_sides};
 pub use picture::Picture;
 
 /// The formats that can be read; the answer has the same one.
@@ -53,12 +55,8 @@ impl Header {
 
     /// The size of the picture as people see it.
     pub fn upright_size(&self) -> Size {
-        let Size { width, height } = self.size;
         if turns_sides(self.orientation) {
-            Size {
-                width: height,
-                height: width,
-            }
+            self.size.turned()
         } else {
             self.size
         }
@@ -67,14 +65,11 @@ impl Header {
     /// The pixels that are coded together in the answer: what is hidden covers whole ones, since a block that is hidden
     /// in part would ring with what is beneath.
     pub fn block(&self) -> Size {
-        let Size { width, height } = self.jpeg.map_or(Size { width: 1, height: 1 }, |facts| facts.block());
+        let block = self.jpeg.map_or(Size::new(1, 1), |facts| facts.block());
         if turns_sides(self.orientation) {
-            Size {
-                width: height,
-                height: width,
-            }
+            block.turned()
         } else {
-            Size { width, height }
+            block
         }
     }
 
@@ -151,14 +146,6 @@ impl Format {
         }
         .ok_or_else(|| Error::ProofFailed(format!("{}: more in the file than a picture", self.media_type())))
     }
-}
-
-/// Whether an orientation exchanges width and height.
-pub fn turns_sides(orientation: Orientation) -> bool {
-    matches!(
-        orientation,
-        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
-    )
 }
 
 fn reason_against(file: &[u8]) -> &'static str {

@@ -31,7 +31,7 @@ mod tests {
     use crate::{
         detect::{Detail, Sensitivity},
         http::ROUTES,
-        options::Options,
+        options::{Options, Profile},
         redact::Look,
     };
 
@@ -70,6 +70,7 @@ mod tests {
         assert_eq!(parameters["detail"]["schema"]["enum"], values::<Detail>());
         assert_eq!(parameters["sensitivity"]["schema"]["enum"], values::<Sensitivity>());
         assert_eq!(parameters["effect"]["schema"]["enum"], values::<Look>());
+        assert_eq!(parameters["profile"]["schema"]["enum"], values::<Profile>());
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     }
 

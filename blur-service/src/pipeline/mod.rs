@@ -1,16 +1,22 @@
-//! The life of a picture, step by step: the only place that names their order.
+//! The life of a picture, step by step: the only place that names their order. Two roads lead through it.
 //!
-//! limits → decode → upright → detect → pad, round outward, merge → redact → encode → prove.
+//! `pixels`: decode → upright → detect → pad, round outward, merge → redact → encode → prove.
+//! `splice`, for most JPEGs: read through → detect on a small upright view → pad, merge → cells → splice → prove.
+
+mod pixels;
+mod splice;
 
 use std::time::{Duration, Instant};
 
+use image::RgbImage;
+
 use crate::{
-    codec::Header,
+    codec::{Format, Header},
     detect::{DetectError, Detectors, Face},
     error::Error,
     geometry::Size,
-    options::Options,
-    redact::{Noise, operating_system_noise, regions},
+    options::{Options, Profile},
+    redact::{Noise, operating_system_noise},
 };
 
 /// A picture with its faces hidden.
@@ -53,14 +59,15 @@ pub fn blur(
     detectors: &Detectors,
     go_on: &GoOn,
 ) -> Result<Blurred, Error> {
-    blur_with_noise(
+    Task {
         file,
         header,
         options,
-        &|view| find(view, options, detectors, go_on),
-        &mut operating_system_noise,
+        find: &|view| find(view, options, detectors, go_on),
+        enough_px: detectors.long_side(options.detail, header.upright_size()),
         go_on,
-    )
+    }
+    .blur(&mut operating_system_noise)
 }
 
 /// Finds every face in `file`, whose head is `header`, which passed the limits.
@@ -74,75 +81,55 @@ pub fn detect(
     detectors: &Detectors,
     go_on: &GoOn,
 ) -> Result<Found, Error> {
-    let mut clock = Clock::start(go_on);
-    let picture = header.format.decode(file, header)?;
-    let decode = clock.lap()?;
-    let faces = faces_in(&picture, &|view| find(view, options, detectors, go_on))?;
-    let detect = clock.lap()?;
-    Ok(Found {
-        size: picture.size(),
-        faces,
-        timings: Timings {
-            decode,
-            detect,
-            ..Timings::default()
-        },
-    })
-}
-
-fn blur_with_noise(
-    file: &[u8],
-    header: &Header,
-    options: &Options,
-    find: &Find,
-    noise: &mut Noise,
-    go_on: &GoOn,
-) -> Result<Blurred, Error> {
-    let mut clock = Clock::start(go_on);
-    let mut picture = header.format.decode(file, header)?;
-    let decode = clock.lap()?;
-    let faces = faces_in(&picture, find)?;
-    let detect = clock.lap()?;
-    picture.clear_hidden_colour();
-    for region in regions(&faces, picture.size(), options.margin, header.block()) {
-        picture.hide(region, options.effect.effect(), noise)?;
-    }
-    // Cells with a trace of alpha may have become clear ones.
-    picture.clear_hidden_colour();
-    let redact = clock.lap()?;
-    let file = header.format.encode(&picture, header)?;
-    drop(picture);
-    header.format.prove(&file)?;
-    let encode = clock.lap()?;
-    Ok(Blurred {
+    Task {
         file,
-        faces,
-        path: "pixels",
-        timings: Timings {
-            decode,
-            detect,
-            redact,
-            encode,
-        },
-    })
+        header,
+        options,
+        find: &|view| find(view, options, detectors, go_on),
+        enough_px: detectors.long_side(options.detail, header.upright_size()),
+        go_on,
+    }
+    .detect()
 }
 
-type Find<'a> = dyn Fn(&image::RgbImage) -> Result<Vec<Face>, Error> + 'a;
+/// One picture and what is wanted of it.
+struct Task<'a> {
+    file: &'a [u8],
+    header: &'a Header,
+    options: &'a Options,
+    find: &'a Find<'a>,
+    /// Long side of a view that `find` sees all in that it can.
+    enough_px: u32,
+    go_on: &'a GoOn<'a>,
+}
 
-/// The faces in every view of the picture; one seen in several views counts once.
-fn faces_in(picture: &crate::codec::Picture, find: &Find) -> Result<Vec<Face>, Error> {
-    let mut faces: Vec<Face> = Vec::new();
-    for view in picture.views() {
-        for face in find(&view)? {
-            if !faces.iter().any(|known| known.rect.iou(face.rect) > SAME_FACE) {
-                faces.push(face);
+type Find<'a> = dyn Fn(&RgbImage) -> Result<Vec<Face>, Error> + 'a;
+
+impl Task<'_> {
+    fn blur(&self, noise: &mut Noise) -> Result<Blurred, Error> {
+        if self.header.format == Format::Jpeg && self.options.profile == Profile::Lossless {
+            match splice::blur(self, noise) {
+                Ok(blurred) => return Ok(blurred),
+                Err(splice::Leave::Failed(error)) => return Err(error),
+                Err(splice::Leave::ForPixels) => {}
             }
         }
+        pixels::blur(self, noise)
     }
-    Ok(faces)
+
+    fn detect(&self) -> Result<Found, Error> {
+        if self.header.format == Format::Jpeg {
+            match splice::detect(self) {
+                Ok(found) => return Ok(found),
+                Err(splice::Leave::Failed(error)) => return Err(error),
+                Err(splice::Leave::ForPixels) => {}
+            }
+        }
+        pixels::detect(self)
+    }
 }
 
-fn find(view: &image::RgbImage, options: &Options, detectors: &Detectors, go_on: &GoOn) -> Result<Vec<Face>, Error> {
+fn find(view: &RgbImage, options: &Options, detectors: &Detectors, go_on: &GoOn) -> Result<Vec<Face>, Error> {
     detectors
         .detect(view, options.detail, options.sensitivity, go_on)
         .map_err(|error| match error {
@@ -172,9 +159,6 @@ impl<'a> Clock<'a> {
     }
 }
 
-/// Two boxes in two views that overlap so much are one face.
-const SAME_FACE: f32 = 0.4;
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -195,10 +179,13 @@ mod tests {
             |p| file(p, ImageFormat::Png),
             |p| file(p, ImageFormat::WebP),
         ] {
-            for effect in [Look::Smooth, Look::Mosaic, Look::Gaussian, Look::Solid] {
+            for options in [Look::Smooth, Look::Mosaic, Look::Gaussian, Look::Solid]
+                .into_iter()
+                .flat_map(|effect| [Profile::Lossless, Profile::Reencode].map(|profile| options(effect, profile)))
+            {
                 let [one, other] = [file_of(&picture(false)), file_of(&picture(true))];
                 assert_ne!(one, other);
-                assert_eq!(hidden(&one, effect), hidden(&other, effect), "{effect}");
+                assert_eq!(hidden(&one, &options), hidden(&other, &options), "{options:?}");
             }
         }
     }
@@ -206,38 +193,30 @@ mod tests {
     #[test]
     fn work_that_is_no_longer_wanted_stops() {
         let file = file(&picture(false), ImageFormat::Png);
-        let header = Header::read(&file).unwrap();
-        let result = blur_with_noise(
-            &file,
-            &header,
-            &options(Look::Smooth),
-            &one_face,
-            &mut operating_system_noise,
-            &|| false,
-        );
-        assert!(matches!(result, Err(Error::Stopped)));
+        let (header, options) = (Header::read(&file).unwrap(), options(Look::Smooth, Profile::Lossless));
+        let task = Task {
+            go_on: &|| false,
+            ..task(&file, &header, &options)
+        };
+        assert!(matches!(task.blur(&mut operating_system_noise), Err(Error::Stopped)));
     }
 
     #[test]
     fn a_picture_without_a_face_keeps_its_pixels() {
         let file = file(&picture(false), ImageFormat::Png);
-        let header = Header::read(&file).unwrap();
-        let nobody = |_: &RgbImage| Ok(Vec::new());
-        let result = blur_with_noise(
-            &file,
-            &header,
-            &options(Look::Smooth),
-            &nobody,
-            &mut operating_system_noise,
-            &|| true,
-        );
+        let (header, options) = (Header::read(&file).unwrap(), options(Look::Smooth, Profile::Lossless));
+        let task = Task {
+            find: &|_| Ok(Vec::new()),
+            ..task(&file, &header, &options)
+        };
+        let result = task.blur(&mut operating_system_noise);
         assert_eq!(
             image::load_from_memory(&result.unwrap().file).unwrap().to_rgb8(),
             picture(false)
         );
     }
 
-    fn hidden(file: &[u8], effect: Look) -> Vec<u8> {
+    fn hidden(file: &[u8], options: &Options) -> Vec<u8> {
         let header = Header::read(file).unwrap();
         let mut state = 1u8;
         let mut noise = |bytes: &mut [u8]| {
@@ -247,9 +226,18 @@ mod tests {
             }
             Ok(())
         };
-        blur_with_noise(file, &header, &options(effect), &one_face, &mut noise, &|| true)
-            .unwrap()
-            .file
+        task(file, &header, options).blur(&mut noise).unwrap().file
+    }
+
+    fn task<'a>(file: &'a [u8], header: &'a Header, options: &'a Options) -> Task<'a> {
+        Task {
+            file,
+            header,
+            options,
+            find: &one_face,
+            enough_px: u32::MAX,
+            go_on: &|| true,
+        }
     }
 
     /// Cells of 16 × 16 pixels, each of four JPEG blocks with a pattern of its own; `turned` moves the blocks about
@@ -276,11 +264,12 @@ mod tests {
         }])
     }
 
-    fn options(effect: Look) -> Options {
+    fn options(effect: Look, profile: Profile) -> Options {
         Options {
             detail: Detail::Fast,
             sensitivity: Sensitivity::Normal,
             effect,
+            profile,
             margin: 1.0,
         }
     }

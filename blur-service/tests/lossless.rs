@@ -1,0 +1,216 @@
+//! The lossless profile through the API: the face goes, and every other coded block of the JPEG stays as it was.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::{Answer, Server, contains, exif, jpeg, portrait, segment};
+use image::{Rgb, RgbImage, imageops};
+use jpeg_encoder::{ColorType, Encoder};
+use serde_json::Value;
+
+#[test]
+fn without_a_face_the_scan_is_the_same_bytes() {
+    let server = Server::start(&["--detail", "fast"]);
+    let scenery = imageops::crop_imm(&portrait(), 300, 0, 200, 200).to_image();
+    let file = jpeg(&scenery);
+    let answer = spliced(&server, &file);
+    assert_eq!(answer.headers["x-faces"], "0");
+    assert_eq!(scan(&answer.body), scan(&file));
+}
+
+#[test]
+fn with_a_face_every_block_outside_is_the_same() {
+    for detail in ["fast", "thorough"] {
+        let server = Server::start(&["--detail", detail]);
+        // Small enough to be looked at in full, and large enough for a view of a quarter or an eighth.
+        for (width, height) in [(512, 512), (4001, 2999)] {
+            let file = jpeg(&scene(width, height));
+            let faces = server.detect("", &file)["faces"].clone();
+            let answer = spliced(&server, &file);
+            assert_eq!(answer.headers["x-faces"], "1", "{detail}, {width}");
+            assert_only_faces_changed(&file, &answer.body, &faces);
+            assert_eq!(server.detect("", &answer.body)["faces"], Value::Array(Vec::new()));
+        }
+    }
+}
+
+#[test]
+fn the_orientation_is_kept_as_the_only_tag_and_the_right_blocks_are_hidden() {
+    let server = Server::start(&["--detail", "fast"]);
+    // Not square, and the face far from the middle: any mistake in turning hides something else.
+    let upright = scene(1201, 803);
+    for (orientation, stored) in [
+        (1, upright.clone()),
+        (2, imageops::flip_horizontal(&upright)),
+        (3, imageops::rotate180(&upright)),
+        (4, imageops::flip_vertical(&upright)),
+        (5, imageops::flip_horizontal(&imageops::rotate90(&upright))),
+        (6, imageops::rotate270(&upright)),
+        (7, imageops::flip_horizontal(&imageops::rotate270(&upright))),
+        (8, imageops::rotate90(&upright)),
+    ] {
+        let mut file = jpeg(&stored);
+        file.splice(
+            2..2,
+            segment(0xe1, &[exif(orientation).as_slice(), b"a serial number"].concat()),
+        );
+        let answer = spliced(&server, &file);
+        let what = format!("orientation {orientation}");
+        assert_eq!(answer.headers["x-faces"], "1", "{what}");
+        assert!(!contains(&answer.body, b"a serial number"), "{what}");
+        let left = server.detect("", &answer.body);
+        assert_eq!(left["faces"], Value::Array(Vec::new()), "{what}");
+        assert_eq!((&left["width"], &left["height"]), (&1201.into(), &803.into()), "{what}");
+        let (changed, all) = changed_units(&file, &answer.body);
+        assert!(
+            (4..all / 6).contains(&changed.len()),
+            "{what}: {} of {all}",
+            changed.len()
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_spliced_goes_through_pixels_and_says_so() {
+    let server = Server::start(&["--detail", "fast"]);
+    let pixels = scene(640, 480);
+    let mut progressive = Vec::new();
+    let mut encoder = Encoder::new(&mut progressive, 90);
+    encoder.set_progressive(true);
+    encoder.encode(&pixels, 640, 480, ColorType::Rgb).unwrap();
+    for (file, query) in [
+        (progressive, "?effect=solid"),
+        (jpeg(&pixels), "?effect=solid&profile=reencode"),
+    ] {
+        let answer = server.blur(query, &file);
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.headers["x-veil-path"], "pixels");
+        assert_eq!(answer.headers["x-faces"], "1");
+        assert_eq!(server.detect("", &answer.body)["faces"], Value::Array(Vec::new()));
+    }
+}
+
+#[test]
+fn inks_and_a_missing_end_are_no_hindrance() {
+    let server = Server::start(&["--detail", "fast"]);
+    let pixels = scene(640, 480);
+    let inks: Vec<u8> = pixels
+        .pixels()
+        .flat_map(|Rgb([red, green, blue])| [255 - red, 255 - green, 255 - blue, 0])
+        .collect();
+    let mut printed = Vec::new();
+    Encoder::new(&mut printed, 90)
+        .encode(&inks, 640, 480, ColorType::Cmyk)
+        .unwrap();
+    let mut endless = jpeg(&pixels);
+    endless.truncate(endless.len() - 2);
+    for (what, file) in [("inks", printed), ("no end", endless)] {
+        let answer = spliced(&server, &file);
+        assert_eq!(answer.headers["x-faces"], "1", "{what}");
+        assert_eq!(
+            server.detect("", &answer.body)["faces"],
+            Value::Array(Vec::new()),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn a_cut_off_picture_is_refused_on_every_road() {
+    let server = Server::start(&["--detail", "fast"]);
+    let pixels = scene(640, 480);
+    let mut progressive = Vec::new();
+    let mut encoder = Encoder::new(&mut progressive, 90);
+    encoder.set_progressive(true);
+    encoder.encode(&pixels, 640, 480, ColorType::Rgb).unwrap();
+    for (file, query) in [
+        (jpeg(&pixels), ""),
+        (jpeg(&pixels), "?profile=reencode"),
+        (progressive, ""),
+    ] {
+        for share in [2, 3, 9] {
+            let cut = &file[..file.len() * (share - 1) / share];
+            assert_eq!(
+                server.blur(query, cut).code(),
+                "broken_picture",
+                "{query}, 1/{share} missing"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_operators_choice_to_reencode_is_kept() {
+    let server = Server::start(&["--detail", "fast", "--profile", "reencode"]);
+    let file = jpeg(&scene(640, 480));
+    assert_eq!(server.blur("", &file).headers["x-veil-path"], "pixels");
+    assert_eq!(server.blur("?profile=lossless", &file).code(), "option_not_allowed");
+}
+
+/// A grey ground with the portrait in its lower left corner.
+fn scene(width: u32, height: u32) -> RgbImage {
+    let mut scene = RgbImage::from_fn(width, height, |x, y| {
+        Rgb([(x / 7 % 64 + 90) as u8, (y / 9 % 64 + 90) as u8, 120])
+    });
+    let side = width.min(height) * 3 / 4;
+    let portrait = imageops::resize(&portrait(), side, side, imageops::FilterType::Triangle);
+    imageops::replace(&mut scene, &portrait, 0, i64::from(height - side));
+    scene
+}
+
+/// Under `solid` nothing is left that a detector could take for a face, whatever the noise.
+fn spliced(server: &Server, file: &[u8]) -> Answer {
+    let answer = server.blur("?effect=solid", file);
+    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    assert_eq!(answer.headers["x-veil-path"], "splice");
+    answer
+}
+
+fn assert_only_faces_changed(before: &[u8], after: &[u8], faces: &Value) {
+    let [face] = faces.as_array().unwrap().as_slice() else {
+        panic!("{faces}");
+    };
+    let of = |side: &str| face[side].as_f64().unwrap();
+    let centre = (of("x") + of("width") / 2.0, of("y") + of("height") / 2.0);
+    // The margin, and two units outward: one for whole units, one for the chroma beside them.
+    let reach = (of("width") * 0.65 + 32.0, of("height") * 0.65 + 32.0);
+    let (changed, _) = changed_units(before, after);
+    assert!(changed.contains(&(centre.0 as u32 / UNIT * UNIT, centre.1 as u32 / UNIT * UNIT)));
+    for (left, top) in changed {
+        let inside = f64::from(left) >= centre.0 - reach.0
+            && f64::from(left + UNIT) <= centre.0 + reach.0
+            && f64::from(top) >= centre.1 - reach.1
+            && f64::from(top + UNIT) <= centre.1 + reach.1;
+        assert!(inside, "what is coded at {left}, {top} changed; the face is {face}");
+    }
+}
+
+/// Left and top, in stored pixels, of every unit of a 4:2:0 picture with a block whose coefficients differ; and how many
+/// units there are.
+fn changed_units(before: &[u8], after: &[u8]) -> (BTreeSet<(u32, u32)>, usize) {
+    let columns = dct_io::inspect(before).unwrap().width.div_ceil(UNIT as u16) as usize;
+    let [before, after] = [before, after].map(|file| dct_io::read_coefficients(file).unwrap().components);
+    assert_eq!((before.len(), after.len()), (3, 3));
+    let mut changed = BTreeSet::new();
+    for ((was, is), blocks_in_unit) in before.iter().zip(&after).zip([4, 1, 1]) {
+        assert_eq!(was.blocks.len(), is.blocks.len());
+        let pairs = was.blocks.iter().zip(&is.blocks).enumerate();
+        let units = pairs
+            .filter(|(_, (was, is))| was != is)
+            .map(|(index, _)| index / blocks_in_unit);
+        changed.extend(units.map(|unit| ((unit % columns) as u32 * UNIT, (unit / columns) as u32 * UNIT)));
+    }
+    (changed, before[1].blocks.len())
+}
+
+/// Pixels along the side of what is coded together.
+const UNIT: u32 = 16;
+
+/// From the scan header on.
+fn scan(file: &[u8]) -> &[u8] {
+    let start = file.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+    &file[start..]
+}
