@@ -35,7 +35,7 @@ def check_stock_files() -> list[str]:
     for script in faults.STOCK.glob("*.sh"):
         shutil.copy(script, home)
     sh("ip link add veil-test0 type veth peer name veil-test1")
-    for file in sorted(faults.STOCK.rglob("*.conf")):
+    for file in [*faults.STOCK.glob("*.conf"), *faults.STOCK.glob("examples/*.conf")]:
         copy = home / file.name
         copy.write_text(file.read_text().replace("eth0", "veil-test0").replace("/etc/keepalived/", f"{home}/"))
         said = subprocess.run(["keepalived", "-t", "-f", str(copy)], capture_output=True, text=True)
