@@ -20,7 +20,7 @@ use crate::forwarded;
 use crate::path;
 use crate::problem::{self, Problem, X_REQUEST_ID};
 use crate::request::{RequestCtx, RequestId};
-use crate::retry::Failure;
+use crate::retry::{Failure, Suspicion};
 use crate::route::{NoRoute, Route};
 use crate::state::Shared;
 use crate::units::Duration;
@@ -116,6 +116,9 @@ impl ProxyHttp for Edge {
     }
 
     async fn upstream_peer(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<Box<HttpPeer>> {
+        if exchange.learn_of_death().await == Suspicion::Poison {
+            return Err(refusal(exchange, problem::POISON_BODY));
+        }
         let place = exchange.begin_attempt(session.req_header()).await;
         let address = match place {
             Ok(lease) => lease.backend().address(),
@@ -214,6 +217,10 @@ impl ProxyHttp for Edge {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
+        if exchange.learn_of_death().await == Suspicion::Poison && !has_begun_to_answer(session) {
+            exchange.is_poison();
+            exchange.problem = Some(problem::POISON_BODY);
+        }
         let Some(problem) = exchange.problem.or_else(|| problem_in(error)) else {
             return FailToProxy {
                 error_code: 0,
@@ -222,6 +229,9 @@ impl ProxyHttp for Edge {
         };
         exchange.problem = Some(problem);
         if !has_begun_to_answer(session) {
+            exchange.let_body_go(session);
+            // Pingora ends the connection after a failure, and says so only when told to.
+            session.set_keepalive(None);
             // The client may have left, which its line says by the status.
             let _ = refuse(session, exchange, problem, None).await;
         }

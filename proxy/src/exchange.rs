@@ -16,7 +16,7 @@ use crate::metrics::{Finished, NO_ROUTE};
 use crate::pool::{Backend, Lease, Outcome, Pool, Refused, TimeoutsConfig};
 use crate::problem::{self, Problem};
 use crate::request::RequestCtx;
-use crate::retry::{Attempt, Decision, Ending, Failure, is_idempotent};
+use crate::retry::{Attempt, Decision, Ending, Failure, Suspicion, is_idempotent};
 use crate::route::Route;
 use crate::state::{Shared, State};
 
@@ -37,6 +37,10 @@ pub struct Exchange {
     complete: Instant,
     attempt: Attempt,
     tried: Vec<Arc<Backend>>,
+    /// Those that died on it, unbidden.
+    deaths: Vec<Arc<Backend>>,
+    /// Whose connection was lost, with its deaths before; whether it has died is yet to be found out.
+    lost: Option<(Arc<Backend>, u64)>,
     /// The attempt under way, or the last one.
     trial: Option<Trial>,
     /// The place for the next attempt, where it had to be sure before the last answer was given up.
@@ -61,6 +65,7 @@ struct Trial {
     began: Instant,
     /// Until the answer's head.
     answered: Option<Duration>,
+    deaths_before: u64,
     reported: bool,
 }
 
@@ -80,6 +85,8 @@ impl Exchange {
             complete: Instant::now(),
             attempt: Attempt::default(),
             tried: Vec::new(),
+            deaths: Vec::new(),
+            lost: None,
             trial: None,
             next: None,
             given_up: false,
@@ -127,8 +134,18 @@ impl Exchange {
         if time_left.is_zero() {
             return Err(problem::UPSTREAM_TIMEOUT);
         }
+        let suspect = Suspicion::after(self.deaths.len() as u32) == Suspicion::Suspect;
         let lease = match self.next.take() {
             Some(lease) => lease,
+            None if suspect => {
+                let key = pool.key(head, self.request().client);
+                let tried = self.tried_and_alive();
+                // The place at the one that died would keep its successor from being idle.
+                self.trial = None;
+                pool.acquire_alone(&key, &tried, time_left.min(ALONE_PATIENCE))
+                    .await
+                    .ok_or_else(|| self.refusal(Refused::Nobody))?
+            }
             None => {
                 let key = pool.key(head, self.request().client);
                 pool.acquire(&key, &self.tried)
@@ -140,13 +157,32 @@ impl Exchange {
             self.shared.metrics.retry(pool.name(), self.cause);
         }
         self.attempt.sent += 1;
+        let deaths_before = lease.backend().deaths();
         let trial = Trial {
             lease,
             began: Instant::now(),
             answered: None,
+            deaths_before,
             reported: false,
         };
         Ok(&self.trial.insert(trial).lease)
+    }
+
+    /// A process of ours that was started again after it died is another one.
+    fn tried_and_alive(&self) -> Vec<Arc<Backend>> {
+        let died = |tried: &Arc<Backend>| self.deaths.iter().any(|dead| dead.is(tried));
+        let alive = self.tried.iter().filter(|tried| !(tried.is_spawned() && died(tried)));
+        alive.cloned().collect()
+    }
+
+    /// Finds out whether the backend whose connection was lost has died, and what that makes of the request.
+    pub async fn learn_of_death(&mut self) -> Suspicion {
+        if let Some((backend, before)) = self.lost.take()
+            && backend.died_unbidden(before).await
+        {
+            self.deaths.push(backend);
+        }
+        Suspicion::after(self.deaths.len() as u32)
     }
 
     /// The last failure's problem, where there was one: it says more than that nobody is left to ask.
@@ -172,7 +208,7 @@ impl Exchange {
             return false;
         }
         let failure = if busy { Failure::Busy } else { Failure::Status(status) };
-        let elsewhere = matches!(self.decide(failure, session), Decision::Retry | Decision::RetryAlone);
+        let elsewhere = self.decide(failure, session) == Decision::Retry;
         self.given_up = elsewhere && self.reserve_next(session.req_header());
         self.given_up
     }
@@ -203,13 +239,16 @@ impl Exchange {
             Failure::Busy => Outcome::Busy,
             Failure::Died | Failure::Status(_) => Outcome::Reset,
         });
+        if let (Failure::Died, Some(trial)) = (failure, &self.trial) {
+            self.lost = Some((Arc::clone(trial.lease.backend()), trial.deaths_before));
+        }
         let decision = self.decide(failure, session);
         // After a retry, this is told only if nobody else is left.
         self.problem = problem_of(match decision {
             Decision::GiveUp(ending) => ending,
-            Decision::Retry | Decision::RetryAlone => failure.ending(),
+            Decision::Retry => failure.ending(),
         });
-        matches!(decision, Decision::Retry | Decision::RetryAlone)
+        decision == Decision::Retry
     }
 
     fn decide(&mut self, failure: Failure, session: &Session) -> Decision {
@@ -220,7 +259,6 @@ impl Exchange {
             self.tried.push(Arc::clone(trial.lease.backend()));
         }
         self.cause = cause_label(failure);
-        self.attempt.deaths += u32::from(matches!(failure, Failure::Died));
         self.attempt.replayable = self.held.is_some() || session.body_bytes_read() == 0;
         self.attempt.answering = has_begun_to_answer(session);
         service
@@ -319,6 +357,11 @@ impl Exchange {
         self.trial = None;
     }
 
+    /// The request is refused because workers die on it.
+    pub fn is_poison(&self) {
+        self.shared.metrics.poison_body();
+    }
+
     fn logged_client(&self, client: IpAddr) -> Option<IpAddr> {
         self.state.access_log.config().client_address.keep(client)
     }
@@ -335,10 +378,12 @@ fn problem_of(ending: Ending) -> Option<Problem> {
     match ending {
         Ending::BadGateway => Some(problem::UPSTREAM_FAILED),
         Ending::GatewayTimeout => Some(problem::UPSTREAM_TIMEOUT),
-        Ending::PoisonBody => Some(problem::POISON_BODY),
         Ending::Pass | Ending::Cut => None,
     }
 }
+
+/// How long a suspect waits for a worker of its own; a dead one may have to load its models anew.
+const ALONE_PATIENCE: Duration = Duration::from_secs(10);
 
 fn cause_label(failure: Failure) -> &'static str {
     match failure {

@@ -28,6 +28,8 @@ pub struct Metrics {
     attempts: IntCounterVec,
     /// `veil_retries_total{pool, cause}`: attempts after the first.
     retries: IntCounterVec,
+    /// `veil_poison_bodies_total`: requests refused because three workers died on them.
+    poison_bodies: IntCounter,
     /// `veil_reloads_total{result}`
     reloads: IntCounterVec,
     /// `veil_requests_in_flight`
@@ -94,6 +96,13 @@ impl Metrics {
                 "Attempts on a further backend, by what made the one before fail.",
                 &["pool", "cause"],
             )?,
+            poison_bodies: registered(
+                &registry,
+                IntCounter::new(
+                    "veil_poison_bodies_total",
+                    "Requests refused because three workers died on them.",
+                )?,
+            )?,
             reloads: counter(
                 &registry,
                 "veil_reloads_total",
@@ -141,6 +150,10 @@ impl Metrics {
 
     pub fn retry(&self, pool: &str, cause: &str) {
         self.retries.with_label_values(&[pool, cause]).inc();
+    }
+
+    pub fn poison_body(&self) {
+        self.poison_bodies.inc();
     }
 
     pub fn reload(&self, succeeded: bool) {

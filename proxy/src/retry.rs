@@ -41,9 +41,6 @@ impl RetryConfig {
         if matches!(failure, Failure::Connect) {
             return Decision::Retry;
         }
-        if let (Failure::Died, 3..) = (failure, attempt.deaths) {
-            return Decision::GiveUp(Ending::PoisonBody);
-        }
         let harmless = attempt.idempotent || matches!(failure, Failure::Busy);
         if attempt.sent >= self.attempts || !attempt.replayable || !harmless {
             return give_up;
@@ -53,10 +50,9 @@ impl RetryConfig {
             Failure::TimedOut => self.retry_on.contains(&RetryOn::Timeout),
             Failure::Status(status) => self.retry_on.contains(&RetryOn::Status(status)),
         };
-        match (failure, attempt.deaths) {
+        match failure {
             _ if !wanted => give_up,
-            (Failure::Died, 2) => Decision::RetryAlone,
-            (Failure::Died, _) => Decision::Retry,
+            Failure::Died => Decision::Retry,
             _ if budget.withdraw(now) => Decision::Retry,
             _ => give_up,
         }
@@ -104,10 +100,28 @@ pub struct Attempt {
     pub replayable: bool,
     /// Backends that it was sent to, wholly or in part, the failed one included.
     pub sent: u32,
-    /// Backends that died on it, unbidden (they were neither stopped nor drained), the failed one included.
-    pub deaths: u32,
     /// Whether the client has seen a part of the answer.
     pub answering: bool,
+}
+
+/// What a request is suspected of after workers have died on it, unbidden: neither stopped nor drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suspicion {
+    None,
+    /// Two died. It may be what kills them, so it gets one more worker, which serves nothing else meanwhile.
+    Suspect,
+    /// That one died too: 422.
+    Poison,
+}
+
+impl Suspicion {
+    pub fn after(deaths: u32) -> Self {
+        match deaths {
+            0 | 1 => Self::None,
+            2 => Self::Suspect,
+            _ => Self::Poison,
+        }
+    }
 }
 
 /// Whether a request may be sent twice: its method says so (RFC 9110 section 9.2.2), or its route does.
@@ -119,8 +133,6 @@ pub fn is_idempotent(method: &Method, route_says_so: bool) -> bool {
 pub enum Decision {
     /// Sends it to a backend that has not been tried.
     Retry,
-    /// The same, to a backend that serves nothing else meanwhile: the body may be what kills them.
-    RetryAlone,
     GiveUp(Ending),
 }
 
@@ -133,8 +145,6 @@ pub enum Ending {
     BadGateway,
     /// With 504.
     GatewayTimeout,
-    /// With 422: three backends died on this body, the last one with nothing else to do.
-    PoisonBody,
     /// With the connection: the answer had begun.
     Cut,
 }
@@ -349,19 +359,11 @@ mod tests {
 
     #[test]
     fn a_body_that_kills_runs_once_more_alone_and_is_refused_then() {
-        let after = |deaths| {
-            decide(
-                Failure::Died,
-                &Attempt {
-                    sent: deaths,
-                    deaths,
-                    ..blur()
-                },
-            )
-        };
-        assert_eq!(after(1), Decision::Retry);
-        assert_eq!(after(2), Decision::RetryAlone);
-        assert_eq!(after(3), Decision::GiveUp(Ending::PoisonBody));
+        let after: Vec<Suspicion> = (0..4).map(Suspicion::after).collect();
+        assert_eq!(
+            after,
+            [Suspicion::None, Suspicion::None, Suspicion::Suspect, Suspicion::Poison]
+        );
     }
 
     #[test]
@@ -427,7 +429,6 @@ mod tests {
             let mut ended = false;
             for failure in failures {
                 attempt.sent += u32::from(failure != Failure::Connect);
-                attempt.deaths += u32::from(failure == Failure::Died);
                 if let Decision::GiveUp(_) = config.decide(failure, &attempt, &budget, now) {
                     ended = true;
                     break;

@@ -166,7 +166,10 @@ impl Server {
                 Some(request) = self.reloads.recv() => (Event::Reload, Some(request)),
             };
             match event {
-                Event::Stop => return Ok(self.linger(signals).await),
+                Event::Stop => {
+                    self.linger(signals).await;
+                    return Ok(());
+                }
                 Event::Upgrade => {
                     let upgraded = tokio::select! {
                         upgraded = self.upgrade() => upgraded,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::clock::Moment;
 use super::discovery::Address;
@@ -60,6 +61,9 @@ impl BackendConfig {
     }
 }
 
+/// How long after a lost connection the end of a process is waited for.
+const NOTICE: Duration = Duration::from_millis(100);
+
 fn one() -> u32 {
     1
 }
@@ -104,6 +108,8 @@ struct Live {
     running: AtomicBool,
     /// Whether its process keeps dying.
     degraded: AtomicBool,
+    /// Kept for one request alone.
+    secluded: AtomicBool,
     deaths: watch::Sender<u64>,
     ejection: Ejection,
 }
@@ -121,6 +127,7 @@ impl Default for Live {
             draining: AtomicBool::default(),
             running: AtomicBool::new(true),
             degraded: AtomicBool::default(),
+            secluded: AtomicBool::default(),
             deaths: watch::Sender::new(0),
             ejection: Ejection::default(),
         }
@@ -151,7 +158,7 @@ pub enum Standing {
     Unchecked,
     Down,
     Ejected,
-    /// Has `max_conns` requests in flight.
+    /// Has `max_conns` requests in flight, or one that has to be alone.
     Full,
 }
 
@@ -226,7 +233,7 @@ impl Backend {
             }
         } else if live.ejection.excludes(self.tolerance, now) {
             Standing::Ejected
-        } else if self.in_flight() >= self.max_conns {
+        } else if self.in_flight() >= self.max_conns || self.live.secluded.load(Ordering::SeqCst) {
             Standing::Full
         } else {
             Standing::Eligible
@@ -257,6 +264,11 @@ impl Backend {
 
     pub fn is_running(&self) -> bool {
         self.live.running.load(Ordering::Acquire)
+    }
+
+    /// Whether its process is ours to start.
+    pub fn is_spawned(&self) -> bool {
+        self.spawned
     }
 
     /// Whether it is a process of ours that has not passed a check yet.
@@ -303,18 +315,33 @@ impl Backend {
         }
     }
 
+    /// Whether a connection was lost because the backend died unbidden. Of a process of ours that is known, in the little
+    /// time that it takes to notice; `deaths_before` is how many there were when the request was sent. Of another we know
+    /// only that it was neither drained nor about to stop.
+    pub async fn died_unbidden(&self, deaths_before: u64) -> bool {
+        if matches!(self.standing(Moment::now()), Standing::Drained | Standing::Draining) {
+            return false;
+        }
+        if !self.spawned {
+            return true;
+        }
+        let mut deaths = self.live.deaths.subscribe();
+        let noticed = timeout(NOTICE, deaths.wait_for(|deaths| *deaths > deaths_before)).await;
+        matches!(noticed, Ok(Ok(_)))
+    }
+
     /// Takes a place among the requests in flight, unless `max_conns` are taken or another request is the trial.
     pub(super) fn claim(&self, now: Moment) -> bool {
         let take = |in_flight: u32| (in_flight < self.max_conns).then_some(in_flight + 1);
         if self
             .live
             .in_flight
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, take)
+            .fetch_update(Ordering::SeqCst, Ordering::Relaxed, take)
             .is_err()
         {
             return false;
         }
-        if !self.live.ejection.admit(self.tolerance, now) {
+        if self.live.secluded.load(Ordering::SeqCst) || !self.live.ejection.admit(self.tolerance, now) {
             self.release();
             return false;
         }
@@ -329,6 +356,26 @@ impl Backend {
             .live
             .in_flight
             .fetch_update(Ordering::AcqRel, Ordering::Relaxed, take)
+            .is_ok();
+        self.live.requests.fetch_add(u64::from(claimed), Ordering::Relaxed);
+        claimed
+    }
+
+    /// Keeps further requests away; says whether nobody else does already. Those that it has go on.
+    pub(super) fn seclude(&self) -> bool {
+        !self.live.secluded.swap(true, Ordering::SeqCst)
+    }
+
+    pub(super) fn end_seclusion(&self) {
+        self.live.secluded.store(false, Ordering::SeqCst);
+    }
+
+    /// Takes the only place, once no other request is left.
+    pub(super) fn claim_secluded(&self) -> bool {
+        let claimed = self
+            .live
+            .in_flight
+            .compare_exchange(0, 1, Ordering::SeqCst, Ordering::Relaxed)
             .is_ok();
         self.live.requests.fetch_add(u64::from(claimed), Ordering::Relaxed);
         claimed

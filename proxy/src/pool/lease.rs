@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Pool;
+use super::alone::Seclusion;
 use super::backend::Backend;
 use super::clock::Moment;
 
@@ -12,6 +13,8 @@ use super::clock::Moment;
 pub struct Lease {
     pool: Arc<Pool>,
     backend: Arc<Backend>,
+    /// Keeps other requests away.
+    seclusion: Option<Seclusion>,
 }
 
 /// How an attempt at a backend ended.
@@ -37,7 +40,15 @@ impl Lease {
         Self {
             pool: Arc::clone(pool),
             backend: Arc::clone(backend),
+            seclusion: None,
         }
+    }
+
+    /// The only place that there is while it lives.
+    pub(super) fn alone(pool: &Arc<Pool>, backend: &Arc<Backend>, seclusion: Seclusion) -> Self {
+        let mut lease = Self::new(pool, backend);
+        lease.seclusion = Some(seclusion);
+        lease
     }
 
     pub fn backend(&self) -> &Arc<Backend> {
@@ -103,6 +114,7 @@ impl Pool {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.backend.release();
+        self.seclusion = None;
         self.pool.released();
     }
 }

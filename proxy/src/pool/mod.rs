@@ -5,6 +5,7 @@
 //! attempt may succeed where giving up cannot. Those an operator drained, that drain themselves or whose process is
 //! known not to run are not offered even then.
 
+mod alone;
 pub mod backend;
 mod clock;
 pub mod discovery;

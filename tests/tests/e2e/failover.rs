@@ -145,6 +145,7 @@ fn gives_up_on_a_hung_answer_in_time() {
         .send()
         .unwrap();
     assert!(matches!(answer.status().as_u16(), 502 | 504), "{}", answer.status());
+    assert_eq!(answer.headers()["connection"], "close");
 }
 
 #[test]

@@ -122,6 +122,17 @@ async fn a_killed_worker_is_out_at_once_and_back_at_the_same_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lost_connection_is_a_death_only_when_the_process_ended() {
+    let spawned = Spawned::start("serve", "").await;
+    let backend = spawned.backend();
+    assert!(!backend.died_unbidden(backend.deaths()).await);
+    let before = backend.deaths();
+    kill(ask(&backend).await.unwrap(), rustix::process::Signal::KILL);
+    assert!(backend.died_unbidden(before).await);
+    spawned.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dead_worker_turns_connections_away_instead_of_letting_them_hang() {
     let spawned = Spawned::start("serve", "backoff: 1h, longest_backoff: 2h,").await;
     let backend = spawned.backend();
