@@ -98,7 +98,12 @@ impl Detectors {
         };
         match detail {
             Detail::Fast => parts.iter().map(near).collect(),
-            Detail::Thorough => parts.iter().map(|part| far(part, long_side(part, THOROUGH))).collect(),
+            Detail::Thorough => {
+                let whole = parts.iter().map(|part| far(part, thorough_long_side(part)));
+                // Shown larger than usual, a face that fills the picture outgrows CenterFace.
+                let large = parts.iter().filter(|part| thorough_long_side(part) > THOROUGH.1);
+                whole.chain(large.map(near)).collect()
+            }
             Detail::Max => {
                 let whole = parts.iter().map(|part| far(part, long_side(part, MAX)));
                 let tiles = parts.iter().flat_map(tiles);
@@ -148,6 +153,13 @@ fn long_side(part: &Rect, (least, most): (u32, u32)) -> u32 {
     (part.width.max(part.height) as u32).clamp(least, most)
 }
 
+/// Within [`THOROUGH`]; of a large photograph a fixed share, so that the people at its back stay large enough to be seen.
+fn thorough_long_side(part: &Rect) -> u32 {
+    let (least, most) = THOROUGH;
+    let share = (part.width.max(part.height) * THOROUGH_SHARE) as u32;
+    long_side(part, (least, share.clamp(most, MOST_THOROUGH)))
+}
+
 /// Four overlapping quarters of a part that one pass cannot see in full.
 fn tiles(part: &Rect) -> Vec<Rect> {
     if part.width.max(part.height) <= MAX.1 as f32 * WORTH_TILES {
@@ -188,6 +200,8 @@ const TURNED_LEAST_SCORE: [f32; 3] = [0.7, 0.5, 0.4];
 
 /// Least and most of a view's long side, in pixels: CenterFace sees faces down to about twelve pixels of it.
 const THOROUGH: (u32, u32) = (480, 960);
+const THOROUGH_SHARE: f32 = 0.4;
+const MOST_THOROUGH: u32 = 1600;
 const MAX: (u32, u32) = (960, 1280);
 const TURNED_LONG_SIDE: u32 = 640;
 /// A part this many times larger than one pass sees is also looked at in tiles.
@@ -242,7 +256,8 @@ mod tests {
         let detectors = Detectors::load(None).unwrap();
         let large = Size::new(4000, 3000);
         assert_eq!(detectors.long_side(Detail::Fast, large), 192);
-        assert_eq!(detectors.long_side(Detail::Thorough, large), 960);
+        assert_eq!(detectors.long_side(Detail::Thorough, large), 1600);
+        assert_eq!(detectors.long_side(Detail::Thorough, Size::new(1920, 1080)), 960);
         assert!((2300..2400).contains(&detectors.long_side(Detail::Max, large)));
         assert_eq!(detectors.long_side(Detail::Fast, Size::new(4000, 1000)), 308);
     }
