@@ -146,7 +146,9 @@ async fn a_dead_worker_turns_connections_away_instead_of_letting_them_hang() {
         .unwrap()
         .unwrap()
         .unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    // Reset by veil, or ended with the worker that had just taken it; answered by nobody.
+    let ended = error.to_string() == r#"answered """#;
+    assert!(ended || error.kind() == std::io::ErrorKind::ConnectionReset, "{error}");
     spawned
         .until("stopped", |backend| {
             backend.standing(Moment::now()) == Standing::Stopped
