@@ -1,0 +1,271 @@
+//! The listening sockets, clients' and the admin's: bound before anything changes, opened, handed over, closed.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::{ServerError, say};
+use crate::accept::{Acceptor, Proxy};
+use crate::admin::{Admin, ReloadRequest};
+use crate::config::{self, Config, Source};
+use crate::document::{Step, steps};
+use crate::listener::{self, ListenError, Listener, ListenerConfig, Socket};
+use crate::state::Shared;
+use crate::takeover::Sockets;
+
+/// All that takes connections.
+pub struct Doors {
+    /// For errors that have a place in it.
+    source: Source,
+    shared: Arc<Shared>,
+    proxy: Arc<Proxy>,
+    reloads: mpsc::Sender<ReloadRequest>,
+    /// From the process that this one replaces; empty once the listeners are open.
+    inherited: Sockets,
+    open: BTreeMap<String, Door>,
+    admin: Option<AdminDoor>,
+    /// Tells connections to end with the request at hand.
+    shutdown: watch::Sender<bool>,
+}
+
+/// A listener that takes connections.
+struct Door {
+    listener: Arc<Listener>,
+    /// The socket, for a successor.
+    socket: OwnedFd,
+    stop: oneshot::Sender<()>,
+    acceptor: JoinHandle<TcpListener>,
+}
+
+/// The admin listener while it takes connections.
+struct AdminDoor {
+    /// For a successor.
+    socket: OwnedFd,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<io::Result<()>>,
+}
+
+/// A listener that is about to.
+pub struct Prepared {
+    key: String,
+    listener: Arc<Listener>,
+    /// None where it takes over the socket of the door that has this key.
+    socket: Option<Socket>,
+}
+
+impl Doors {
+    /// How long the admin's clients may take to get the answers they have asked for.
+    const ADMIN_GRACE: Duration = Duration::from_secs(1);
+
+    /// None is open yet.
+    pub fn new(
+        source: &Source,
+        shared: &Arc<Shared>,
+        proxy: Proxy,
+        reloads: mpsc::Sender<ReloadRequest>,
+        inherited: Sockets,
+    ) -> Self {
+        Self {
+            source: source.clone(),
+            shared: Arc::clone(shared),
+            proxy: Arc::new(proxy),
+            reloads,
+            inherited,
+            open: BTreeMap::new(),
+            admin: None,
+            shutdown: watch::Sender::new(false),
+        }
+    }
+
+    /// Binds what is new, and reads certificates; says what is wrong before anything has changed.
+    pub fn prepare(&mut self, config: &Config) -> Result<Vec<Prepared>, ServerError> {
+        let mut prepared = Vec::new();
+        for (name, settings) in &config.listeners {
+            let key = key(name, settings);
+            let door = self.open.get(&key);
+            // A certificate may have been renewed in its place.
+            if door.is_some_and(|door| door.listener.config == *settings && settings.tls.is_none()) {
+                continue;
+            }
+            let bound = match door {
+                Some(door) => Ok((None, door.listener.address)),
+                None => self
+                    .socket(&door_name(&key), settings.address)
+                    .map(|(socket, address)| (Some(socket), address)),
+            };
+            let refused_heads = &self.shared.connections.refused_heads;
+            let made = bound
+                .and_then(|(socket, address)| Ok((socket, Listener::new(name, settings, address, refused_heads)?)));
+            let (socket, listener) =
+                made.map_err(|error| self.misplaced(&steps!["listeners", name.as_str()], &error))?;
+            prepared.push(Prepared {
+                key,
+                listener: Arc::new(listener),
+                socket,
+            });
+        }
+        Ok(prepared)
+    }
+
+    pub async fn open(&mut self, prepared: Vec<Prepared>) -> Result<(), ServerError> {
+        for Prepared { key, listener, socket } in prepared {
+            let socket = match socket {
+                Some(socket) => {
+                    let at = steps!["listeners", listener.name.as_str()];
+                    let socket =
+                        listener::listen(socket, listener.address).map_err(|error| self.misplaced(&at, &error))?;
+                    say(&format!("listening on {} ({})", listener.url(), listener.name));
+                    Some(socket)
+                }
+                None => self.close(&key).await,
+            };
+            if let Some(socket) = socket {
+                self.open.insert(key, self.door(listener, socket)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn door(&self, listener: Arc<Listener>, socket: TcpListener) -> io::Result<Door> {
+        let acceptor = Acceptor {
+            listener: Arc::clone(&listener),
+            connections: Arc::clone(&self.shared.connections),
+            proxy: Arc::clone(&self.proxy),
+            shutdown: self.shutdown.subscribe(),
+        };
+        let (stop, stopped) = oneshot::channel();
+        Ok(Door {
+            listener,
+            socket: socket.as_fd().try_clone_to_owned()?,
+            stop,
+            acceptor: tokio::spawn(acceptor.run(socket, stopped)),
+        })
+    }
+
+    /// Closes those that the configuration does not name.
+    pub async fn close_others(&mut self, config: &Config) {
+        let named = |key: &String| {
+            config
+                .listeners
+                .iter()
+                .any(|(name, config)| self::key(name, config) == *key)
+        };
+        let others: Vec<String> = self.open.keys().filter(|key| !named(key)).cloned().collect();
+        for key in others {
+            self.close(&key).await;
+        }
+    }
+
+    /// Takes no further connections, and tells those that are open to end with the request at hand.
+    pub async fn close_all(&mut self) {
+        for key in self.open.keys().cloned().collect::<Vec<_>>() {
+            self.close(&key).await;
+        }
+        self.shutdown.send_replace(true);
+    }
+
+    /// Takes no further connections; gives the socket back. Those that are open live on.
+    async fn close(&mut self, key: &str) -> Option<TcpListener> {
+        let door = self.open.remove(key)?;
+        // It listens for this until its end.
+        let _ = door.stop.send(());
+        door.acceptor.await.ok()
+    }
+
+    pub fn prepare_admin(&mut self, config: &Config) -> Result<Option<(Socket, SocketAddr)>, ServerError> {
+        let bound = config.admin.as_ref().map(|admin| self.socket(ADMIN, admin.address));
+        bound
+            .transpose()
+            .map_err(|error| self.misplaced(&steps!["admin"], &error))
+    }
+
+    pub fn open_admin(&mut self, prepared: Option<(Socket, SocketAddr)>) -> Result<(), ServerError> {
+        let Some((socket, address)) = prepared else {
+            return Ok(());
+        };
+        let socket = listener::listen(socket, address).map_err(|error| self.misplaced(&steps!["admin"], &error))?;
+        let admin = Admin {
+            shared: Arc::clone(&self.shared),
+            reloads: self.reloads.clone(),
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        self.admin = Some(AdminDoor {
+            socket: socket.as_fd().try_clone_to_owned()?,
+            stop,
+            server: tokio::spawn(async move {
+                // An end of the sender is a word to stop as well.
+                let stopped = async { drop(stopped.await) };
+                axum::serve(socket, admin.router())
+                    .with_graceful_shutdown(stopped)
+                    .await
+            }),
+        });
+        say(&format!("admin on http://{address}"));
+        Ok(())
+    }
+
+    pub async fn close_admin(&mut self) {
+        if let Some(admin) = self.admin.take() {
+            // It listens for this until its end.
+            let _ = admin.stop.send(());
+            let _ = timeout(Self::ADMIN_GRACE, admin.server).await;
+        }
+    }
+
+    /// The sockets by the names that a successor looks for.
+    pub fn sockets(&self) -> BTreeMap<String, BorrowedFd<'_>> {
+        let doors = self
+            .open
+            .iter()
+            .map(|(key, door)| (door_name(key), door.socket.as_fd()));
+        let admin = self.admin.iter().map(|admin| (ADMIN.to_owned(), admin.socket.as_fd()));
+        doors.chain(admin).collect()
+    }
+
+    /// What a predecessor had and nobody asked for is closed.
+    pub fn forget_inherited(&mut self) {
+        self.inherited.clear();
+    }
+
+    /// The address of the first listener, as a URL.
+    pub fn url(&self) -> Option<String> {
+        self.open.values().next().map(|door| door.listener.url())
+    }
+
+    /// The socket that a predecessor listened on under this name, or a new one.
+    fn socket(&mut self, name: &str, address: SocketAddr) -> Result<(Socket, SocketAddr), ListenError> {
+        match self.inherited.remove(name) {
+            Some(socket) => listener::inherit(socket, address),
+            None => listener::bind(address),
+        }
+    }
+
+    /// A listener's error with its place in the configuration.
+    fn misplaced(&self, at: &[Step], error: &ListenError) -> ServerError {
+        ServerError::Listen(config::mistake(&self.source, at, error.to_string()))
+    }
+}
+
+/// What the admin's socket is called when it is handed over.
+const ADMIN: &str = "admin";
+
+/// What a door's socket is called when it is handed over.
+fn door_name(key: &str) -> String {
+    format!("listener {key}")
+}
+
+/// What tells doors apart: the address, or for a free port the name.
+fn key(name: &str, config: &ListenerConfig) -> String {
+    match config.address.port() {
+        0 => name.to_owned(),
+        _ => config.address.to_string(),
+    }
+}

@@ -1,0 +1,273 @@
+//! The run loop: opens the listeners once the pools have been checked, obeys signals, reloads, and drains at the end.
+
+mod doors;
+mod pools;
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
+
+use self::doors::Doors;
+use self::pools::RunningPools;
+use crate::accept::proxy;
+use crate::admin::ReloadRequest;
+use crate::config::{self, Config, Source};
+use crate::diagnostic::Diagnostic;
+use crate::edge::Edge;
+use crate::metrics::Metrics;
+use crate::program;
+use crate::signals::{Event, Signals};
+use crate::state::{Shared, State, StateError};
+use crate::takeover::{self, Predecessor, Sockets};
+
+/// Why Veil does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error("{}", lines(.0))]
+    Config(Vec<Diagnostic>),
+    /// A listener's address is taken or not ours, or its certificate cannot be used.
+    #[error("{0}")]
+    Listen(Diagnostic),
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// This process was to replace another one.
+    #[error("cannot take over: {0}")]
+    TakeOver(#[source] io::Error),
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
+/// Runs until told to stop, and until then serves what `source` says. `takes_over` says that the standard input is a
+/// running Veil, whose sockets this one takes and which it then relieves.
+pub fn run(source: &Source, takes_over: bool) -> Result<(), ServerError> {
+    program::path()?;
+    let inherited = takes_over.then(Predecessor::on_stdin).transpose();
+    let (predecessor, sockets) = inherited.map_err(ServerError::TakeOver)?.unzip();
+    let config = config::load(source).map_err(ServerError::Config)?;
+    let threads = threads(&config);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("veil")
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        let mut server = Server::new(source, config, threads, sockets.unwrap_or_default())?;
+        let served = server.serve(predecessor, &mut signals).await;
+        server.drain(&mut signals).await;
+        served
+    })
+}
+
+/// As many as there are cores, unless the configuration says otherwise. Nginx: `worker_processes auto`.
+fn threads(config: &Config) -> usize {
+    let cores = || available_parallelism().map_or(1, NonZeroUsize::get);
+    config.threads.map_or_else(cores, NonZeroUsize::get)
+}
+
+/// Veil while it runs.
+struct Server {
+    source: Source,
+    shared: Arc<Shared>,
+    doors: Doors,
+    pools: RunningPools,
+    reloads: mpsc::Receiver<ReloadRequest>,
+}
+
+impl Server {
+    /// Connections that were opened less than this ago may still send their first request when Veil drains.
+    const FRESH: Duration = Duration::from_secs(1);
+    /// How long pools may take to end their workers.
+    const POOLS_GRACE: Duration = Duration::from_secs(10);
+
+    fn new(source: &Source, config: Config, threads: usize, inherited: Sockets) -> Result<Self, ServerError> {
+        let shared = Shared::new(State::build(config, None)?, Metrics::new()?);
+        let proxy = proxy(Edge::new(Arc::clone(&shared)), threads);
+        let (reload_requests, reloads) = mpsc::channel(1);
+        Ok(Self {
+            source: source.clone(),
+            doors: Doors::new(source, &shared, proxy, reload_requests, inherited),
+            shared,
+            pools: RunningPools::default(),
+            reloads,
+        })
+    }
+
+    /// Opens everything, then obeys signals and the admin until one says to stop or a successor serves.
+    async fn serve(&mut self, predecessor: Option<Predecessor>, signals: &mut Signals) -> Result<(), ServerError> {
+        let connections = Arc::clone(&self.shared.connections);
+        tokio::spawn(async move { connections.sweep().await });
+        let state = self.shared.state.load_full();
+        let opened = tokio::select! {
+            opened = self.open(&state, predecessor) => opened,
+            () = signals.stop() => return Ok(()),
+        };
+        opened?;
+        self.say_what_to_try(&state.config);
+        loop {
+            let (event, request) = tokio::select! {
+                event = signals.next() => (event, None),
+                Some(request) = self.reloads.recv() => (Event::Reload, Some(request)),
+            };
+            match event {
+                Event::Stop => {
+                    self.linger(signals).await;
+                    return Ok(());
+                }
+                Event::Upgrade => {
+                    let upgraded = tokio::select! {
+                        upgraded = self.upgrade() => upgraded,
+                        () = signals.stop() => return Ok(()),
+                    };
+                    if upgraded {
+                        return Ok(());
+                    }
+                }
+                Event::ReopenLogs => self.shared.state.load().access_log.reopen(),
+                Event::Reload => {
+                    let reloaded = tokio::select! {
+                        reloaded = self.reload() => reloaded,
+                        () = signals.stop() => return Ok(()),
+                    };
+                    if let Some(request) = request {
+                        // The admin's client may have left.
+                        let _ = request.send(reloaded.map_err(|error| error.to_string()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The first time: what cannot be bound is found before the pools are checked, and clients come in after. The admin
+    /// answers as soon as it can, but while another process is to be relieved, that one answers for both.
+    async fn open(&mut self, state: &Arc<State>, predecessor: Option<Predecessor>) -> Result<(), ServerError> {
+        let prepared = self.doors.prepare(&state.config)?;
+        let admin = self.doors.prepare_admin(&state.config)?;
+        let Some(predecessor) = predecessor else {
+            self.doors.open_admin(admin)?;
+            self.pools.start(state).await;
+            self.doors.open(prepared).await?;
+            self.shared.set_listening();
+            return Ok(());
+        };
+        self.pools.start(state).await;
+        self.doors.open(prepared).await?;
+        self.shared.set_listening();
+        self.doors.open_admin(admin)?;
+        self.doors.forget_inherited();
+        predecessor.relieve().map_err(ServerError::TakeOver)
+    }
+
+    /// Keeps serving for `shutdown.delay`, while `/readyz` says that it will not for long; no longer after another signal.
+    async fn linger(&self, signals: &mut Signals) {
+        let delay = self.shared.state.load().config.shutdown.delay.get();
+        if delay.is_zero() {
+            return;
+        }
+        self.shared.set_draining();
+        tokio::select! {
+            () = sleep(delay) => {}
+            () = signals.stop() => {}
+        }
+    }
+
+    /// Starts the program's file anew and hands the listeners over; says whether a successor serves now.
+    async fn upgrade(&mut self) -> bool {
+        match takeover::hand_over(&self.source, &self.doors.sockets()).await {
+            Ok(pid) => tracing::info!(pid, "the new program serves, this one ends"),
+            Err(error) => {
+                tracing::error!("upgrade failed, this program serves on: {error}");
+                return false;
+            }
+        }
+        self.doors.close_admin().await;
+        true
+    }
+
+    /// Reads the configuration anew, and puts it to work as a whole or not at all.
+    async fn reload(&mut self) -> Result<(), ServerError> {
+        let reloaded = self.try_reload().await;
+        self.shared.metrics.reload(reloaded.is_ok());
+        match &reloaded {
+            Ok(()) => tracing::info!(source = %self.source, "reloaded"),
+            Err(error) => tracing::error!("reload refused, all stays as it was: {error}"),
+        }
+        reloaded
+    }
+
+    async fn try_reload(&mut self) -> Result<(), ServerError> {
+        let config = config::load(&self.source).map_err(ServerError::Config)?;
+        let old = self.shared.state.load_full();
+        let build = {
+            let old = Arc::clone(&old);
+            move || State::build(config, Some(&old))
+        };
+        let state = Arc::new(spawn_blocking(build).await.map_err(io::Error::other)??);
+        let prepared = self.doors.prepare(&state.config)?;
+        self.pools.start(&state).await;
+        self.shared.state.store(Arc::clone(&state));
+        self.doors.open(prepared).await?;
+        self.doors.close_others(&state.config).await;
+        self.pools.retire(old, &state);
+        Ok(())
+    }
+
+    /// Takes no more connections, lets the requests in flight end, and stops the pools: at once when nothing is left to
+    /// wait for, after `shutdown.grace` at the latest, and immediately on a second signal.
+    async fn drain(&mut self, signals: &mut Signals) {
+        self.shared.set_draining();
+        self.doors.close_all().await;
+        let grace = self.shared.state.load().config.shutdown.grace.get();
+        let drained = async {
+            while !self.shared.connections.is_empty() {
+                self.shared.connections.end_waiting(Self::FRESH);
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let left = tokio::select! {
+            drained = timeout(grace, drained) => drained.is_err(),
+            () = signals.stop() => true,
+        };
+        if left {
+            let connections = self.shared.connections.counts().active;
+            tracing::warn!(connections, "stopping with requests in flight");
+        }
+        tokio::select! {
+            _ = timeout(Self::POOLS_GRACE, std::mem::take(&mut self.pools).stop()) => {}
+            () = signals.stop() => {}
+        }
+        self.shared.state.load().access_log.finish();
+    }
+
+    fn say_what_to_try(&self, config: &Config) {
+        let spawns = config.pools.values().any(|pool| pool.spawn.is_some());
+        if let (true, Some(url)) = (spawns, self.doors.url()) {
+            say(&format!(
+                "try: curl -f --data-binary @photo.jpg {url}/v1/blur -o out.jpg, or open {url}/"
+            ));
+        }
+    }
+}
+
+/// A line for whoever started the program, person or test.
+fn say(line: &str) {
+    use std::io::Write;
+    // Nobody may be reading, which is no reason to stop.
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+fn lines(diagnostics: &[Diagnostic]) -> String {
+    diagnostics
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
