@@ -47,6 +47,7 @@ struct Door {
 
 /// The admin listener while it takes connections.
 struct AdminDoor {
+    configured: SocketAddr,
     /// For a successor.
     socket: OwnedFd,
     stop: oneshot::Sender<()>,
@@ -59,6 +60,26 @@ pub struct Prepared {
     listener: Arc<Listener>,
     /// None where it takes over the socket of the door that has this key.
     socket: Option<Socket>,
+}
+
+/// One whose socket listens, so that nothing can go wrong any more.
+pub struct Ready {
+    key: String,
+    listener: Arc<Listener>,
+    /// With a copy for a successor; none as above.
+    socket: Option<(TcpListener, OwnedFd)>,
+}
+
+/// What becomes of the admin listener.
+pub enum AdminChange {
+    Stay,
+    Close,
+    Open {
+        configured: SocketAddr,
+        address: SocketAddr,
+        socket: TcpListener,
+        copy: OwnedFd,
+    },
 }
 
 impl Doors {
@@ -115,26 +136,35 @@ impl Doors {
         Ok(prepared)
     }
 
-    pub async fn open(&mut self, prepared: Vec<Prepared>) -> Result<(), ServerError> {
-        for Prepared { key, listener, socket } in prepared {
+    /// Lets clients connect to what is new; they wait until [`Doors::open`].
+    pub fn listen(&self, prepared: Vec<Prepared>) -> Result<Vec<Ready>, ServerError> {
+        let listen = |Prepared { key, listener, socket }| {
+            let at = steps!["listeners", listener.name.as_str()];
+            let socket = socket
+                .map(|socket| self.listening(socket, listener.address, &at))
+                .transpose()?;
+            Ok(Ready { key, listener, socket })
+        };
+        prepared.into_iter().map(listen).collect()
+    }
+
+    /// Takes connections. A door whose settings have changed goes on with the new ones at its socket.
+    pub async fn open(&mut self, ready: Vec<Ready>) {
+        for Ready { key, listener, socket } in ready {
             let socket = match socket {
                 Some(socket) => {
-                    let at = steps!["listeners", listener.name.as_str()];
-                    let socket =
-                        listener::listen(socket, listener.address).map_err(|error| self.misplaced(&at, &error))?;
                     say(&format!("listening on {} ({})", listener.url(), listener.name));
                     Some(socket)
                 }
                 None => self.close(&key).await,
             };
-            if let Some(socket) = socket {
-                self.open.insert(key, self.door(listener, socket)?);
+            if let Some((socket, copy)) = socket {
+                self.open.insert(key, self.door(listener, socket, copy));
             }
         }
-        Ok(())
     }
 
-    fn door(&self, listener: Arc<Listener>, socket: TcpListener) -> io::Result<Door> {
+    fn door(&self, listener: Arc<Listener>, socket: TcpListener, copy: OwnedFd) -> Door {
         let acceptor = Acceptor {
             listener: Arc::clone(&listener),
             connections: Arc::clone(&self.shared.connections),
@@ -142,12 +172,12 @@ impl Doors {
             shutdown: self.shutdown.subscribe(),
         };
         let (stop, stopped) = oneshot::channel();
-        Ok(Door {
+        Door {
             listener,
-            socket: socket.as_fd().try_clone_to_owned()?,
+            socket: copy,
             stop,
             acceptor: tokio::spawn(acceptor.run(socket, stopped)),
-        })
+        }
     }
 
     /// Closes those that the configuration does not name.
@@ -172,52 +202,87 @@ impl Doors {
         self.shutdown.send_replace(true);
     }
 
-    /// Takes no further connections; gives the socket back. Those that are open live on.
-    async fn close(&mut self, key: &str) -> Option<TcpListener> {
+    /// Takes no further connections; gives the socket and its copy back. Those that are open live on.
+    async fn close(&mut self, key: &str) -> Option<(TcpListener, OwnedFd)> {
         let door = self.open.remove(key)?;
         // It listens for this until its end.
         let _ = door.stop.send(());
-        door.acceptor.await.ok()
+        Some((door.acceptor.await.ok()?, door.socket))
     }
 
-    pub fn prepare_admin(&mut self, config: &Config) -> Result<Option<(Socket, SocketAddr)>, ServerError> {
-        let bound = config.admin.as_ref().map(|admin| self.socket(ADMIN, admin.address));
-        bound
-            .transpose()
-            .map_err(|error| self.misplaced(&steps!["admin"], &error))
-    }
-
-    pub fn open_admin(&mut self, prepared: Option<(Socket, SocketAddr)>) -> Result<(), ServerError> {
-        let Some((socket, address)) = prepared else {
-            return Ok(());
+    /// Binds the admin listener where it is to be another one.
+    pub fn prepare_admin(&mut self, config: &Config) -> Result<AdminChange, ServerError> {
+        let configured = config.admin.as_ref().map(|admin| admin.address);
+        if configured == self.admin.as_ref().map(|admin| admin.configured) {
+            return Ok(AdminChange::Stay);
+        }
+        let Some(configured) = configured else {
+            return Ok(AdminChange::Close);
         };
-        let socket = listener::listen(socket, address).map_err(|error| self.misplaced(&steps!["admin"], &error))?;
+        let at = steps!["admin"];
+        let (socket, address) = self
+            .socket(ADMIN, configured)
+            .map_err(|error| self.misplaced(&at, &error))?;
+        let (socket, copy) = self.listening(socket, address, &at)?;
+        Ok(AdminChange::Open {
+            configured,
+            address,
+            socket,
+            copy,
+        })
+    }
+
+    /// One that closes answers what it has been asked, such as to do this.
+    pub fn change_admin(&mut self, change: AdminChange) {
+        match change {
+            AdminChange::Stay => {}
+            AdminChange::Close => drop(self.stop_admin()),
+            AdminChange::Open {
+                configured,
+                address,
+                socket,
+                copy,
+            } => {
+                drop(self.stop_admin());
+                let (stop, server) = self.serve_admin(socket);
+                self.admin = Some(AdminDoor {
+                    configured,
+                    socket: copy,
+                    stop,
+                    server,
+                });
+                say(&format!("admin on http://{address}"));
+            }
+        }
+    }
+
+    fn serve_admin(&self, socket: TcpListener) -> (oneshot::Sender<()>, JoinHandle<io::Result<()>>) {
         let admin = Admin {
             shared: Arc::clone(&self.shared),
             reloads: self.reloads.clone(),
         };
         let (stop, stopped) = oneshot::channel::<()>();
-        self.admin = Some(AdminDoor {
-            socket: socket.as_fd().try_clone_to_owned()?,
-            stop,
-            server: tokio::spawn(async move {
-                // An end of the sender is a word to stop as well.
-                let stopped = async { drop(stopped.await) };
-                axum::serve(socket, admin.router())
-                    .with_graceful_shutdown(stopped)
-                    .await
-            }),
+        let server = tokio::spawn(async move {
+            // An end of the sender is a word to stop as well.
+            let stopped = async { drop(stopped.await) };
+            axum::serve(socket, admin.router())
+                .with_graceful_shutdown(stopped)
+                .await
         });
-        say(&format!("admin on http://{address}"));
-        Ok(())
+        (stop, server)
     }
 
     pub async fn close_admin(&mut self) {
-        if let Some(admin) = self.admin.take() {
-            // It listens for this until its end.
-            let _ = admin.stop.send(());
-            let _ = timeout(Self::ADMIN_GRACE, admin.server).await;
+        if let Some(server) = self.stop_admin() {
+            let _ = timeout(Self::ADMIN_GRACE, server).await;
         }
+    }
+
+    fn stop_admin(&mut self) -> Option<JoinHandle<io::Result<()>>> {
+        let admin = self.admin.take()?;
+        // It listens for this until its end.
+        let _ = admin.stop.send(());
+        Some(admin.server)
     }
 
     /// The sockets by the names that a successor looks for.
@@ -246,6 +311,18 @@ impl Doors {
             Some(socket) => listener::inherit(socket, address),
             None => listener::bind(address),
         }
+    }
+
+    /// Opens a socket to clients, and copies it for a successor.
+    fn listening(
+        &self,
+        socket: Socket,
+        address: SocketAddr,
+        at: &[Step],
+    ) -> Result<(TcpListener, OwnedFd), ServerError> {
+        let socket = listener::listen(socket, address).map_err(|error| self.misplaced(at, &error))?;
+        let copy = socket.as_fd().try_clone_to_owned()?;
+        Ok((socket, copy))
     }
 
     /// A listener's error with its place in the configuration.

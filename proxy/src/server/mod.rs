@@ -152,16 +152,18 @@ impl Server {
         let prepared = self.doors.prepare(&state.config)?;
         let admin = self.doors.prepare_admin(&state.config)?;
         let Some(predecessor) = predecessor else {
-            self.doors.open_admin(admin)?;
+            self.doors.change_admin(admin);
             self.pools.start(state).await;
-            self.doors.open(prepared).await?;
+            let ready = self.doors.listen(prepared)?;
+            self.doors.open(ready).await;
             self.shared.set_listening();
             return Ok(());
         };
         self.pools.start(state).await;
-        self.doors.open(prepared).await?;
+        let ready = self.doors.listen(prepared)?;
+        self.doors.open(ready).await;
         self.shared.set_listening();
-        self.doors.open_admin(admin)?;
+        self.doors.change_admin(admin);
         self.doors.forget_inherited();
         predecessor.relieve().map_err(ServerError::TakeOver)
     }
@@ -212,10 +214,17 @@ impl Server {
         };
         let state = Arc::new(spawn_blocking(build).await.map_err(io::Error::other)??);
         let prepared = self.doors.prepare(&state.config)?;
+        let ready = self.doors.listen(prepared)?;
+        let admin = self.doors.prepare_admin(&state.config)?;
+        // Nothing can be refused from here on.
         self.pools.start(&state).await;
         self.shared.state.store(Arc::clone(&state));
-        self.doors.open(prepared).await?;
+        self.doors.open(ready).await;
         self.doors.close_others(&state.config).await;
+        self.doors.change_admin(admin);
+        if state.config.threads != old.config.threads {
+            tracing::warn!("another number of threads holds from the next start");
+        }
         self.pools.retire(old, &state);
         Ok(())
     }

@@ -1,8 +1,10 @@
 //! Change without loss: reloads, drain marks, weights.
 
-use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Mutex, mpsc};
+use std::{fs, thread};
 
-use e2e::backend::Backend;
+use e2e::backend::{Answer, Backend};
 use e2e::client;
 use e2e::process::Signal;
 use e2e::until::{SOON, until};
@@ -61,6 +63,78 @@ fn keeps_what_it_knows_of_a_backend_over_a_reload() {
 }
 
 #[test]
+fn opens_and_closes_listeners_and_moves_the_admin() {
+    let backend = Backend::named("backend");
+    let mut veil = Veil::over(&round_robin(&[&backend]));
+    let (first, former_admin) = (veil.public, veil.admin);
+    let free = free_address();
+    let other = configuration(&round_robin(&[&backend]))
+        .replace("public:", "other:")
+        .replace(
+            "admin: { address: 127.0.0.1:0 }",
+            &format!("admin: {{ address: {free} }}"),
+        );
+    rewrite(&veil, &other);
+    assert!(
+        command(&veil, "/reload").status().is_success(),
+        "told by the admin that goes"
+    );
+    veil.public = veil.process.stdout.wait_for("the other listener", |line| {
+        line.strip_suffix(" (other)")?.rsplit_once('/')?.1.parse().ok()
+    });
+    veil.admin = free;
+    assert_eq!(veil.get("/").text().unwrap(), "backend");
+    assert_eq!(veil.admin_get("/readyz").status(), 200);
+    for gone in [first, former_admin] {
+        until("it is closed", SOON, || TcpStream::connect(gone).is_err().then_some(()));
+    }
+}
+
+#[test]
+fn changes_nothing_when_one_listener_cannot_be_opened() {
+    let (first, second) = (Backend::named("first"), Backend::named("second"));
+    let veil = Veil::over(&round_robin(&[&first]));
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let listeners = format!("another: {{ address: 127.0.0.1:0 }}, taken: {{ address: {address} }},");
+    rewrite(
+        &veil,
+        &configuration(&round_robin(&[&second])).replace("{ public:", &format!("{{ {listeners} public:")),
+    );
+    let answer = command(&veil, "/reload");
+    assert_eq!(answer.status(), 422);
+    assert!(answer.text().unwrap().contains(&address));
+    assert_eq!(veil.get("/").text().unwrap(), "first");
+    assert!(!veil.process.stdout.text().contains("(another)"));
+}
+
+#[test]
+fn keeps_requests_in_flight_and_their_count_over_a_reload() {
+    let (release, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let backend = Backend::start(move |_| {
+        let _ = held.lock().unwrap().recv();
+        Answer::ok("in time")
+    });
+    let veil = Veil::over(&round_robin(&[&backend]));
+    thread::scope(|scope| {
+        let begun = scope.spawn(|| veil.get("/").text().unwrap());
+        until("the request is in flight", SOON, || {
+            (veil.backend(backend.address)["in_flight"] == 1).then_some(())
+        });
+        rewrite(
+            &veil,
+            &configuration(&round_robin(&[&backend])).replace("round_robin", "least_conn"),
+        );
+        assert!(command(&veil, "/reload").status().is_success());
+        assert_eq!(veil.backend(backend.address)["in_flight"], 1);
+        release.send(()).unwrap();
+        assert_eq!(begun.join().unwrap(), "in time");
+        assert_eq!(veil.backend(backend.address)["in_flight"], 0);
+    });
+}
+
+#[test]
 fn takes_no_command_from_a_web_page() {
     let backend = Backend::named("backend");
     let veil = Veil::over(&round_robin(&[&backend]));
@@ -72,6 +146,11 @@ fn takes_no_command_from_a_web_page() {
         .unwrap();
     assert_eq!(answer.status(), 403);
     assert_eq!(veil.backend(backend.address)["standing"], "eligible");
+}
+
+/// One that nobody else takes meanwhile, as the kernel hands ports out in turn.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 fn rewrite(veil: &Veil, yaml: &str) {
