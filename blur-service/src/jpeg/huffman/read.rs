@@ -1,130 +1,7 @@
-//! Huffman tables: as a file gives them, for reading (several symbols and their extra bits in one look-up) and for
-//! writing; a table that lacks symbols is extended without changing a code it has (ITU-T T.81, annexes C, F and K.2).
+//! Tables for reading: several symbols and their extra bits in one look-up (ITU-T T.81, annex F.2.2).
 
-use super::bits::BitReader;
-
-/// A table as it stands in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spec {
-    /// How many codes there are of 1 to 16 bits.
-    pub counts: [u8; 16],
-    /// Symbols by growing code.
-    pub symbols: Vec<u8>,
-}
-
-/// A set of symbols, or their frequencies.
-pub type Frequencies = [u32; 256];
-
-impl Spec {
-    /// The table, or nothing if its codes do not fit their lengths. No code may be all ones.
-    pub fn new(counts: [u8; 16], symbols: &[u8]) -> Option<Self> {
-        let spec = Self {
-            counts,
-            symbols: symbols.to_vec(),
-        };
-        let total: usize = counts.iter().map(|count| usize::from(*count)).sum();
-        let fits = (1..=16).zip(spec.next_codes()).all(|(length, next)| next < 1 << length);
-        (total == symbols.len() && total <= 256 && fits).then_some(spec)
-    }
-
-    /// Every code: its bits, its length and its symbol.
-    fn codes(&self) -> impl Iterator<Item = (u32, u32, u8)> {
-        let lengths = (1u32..=16)
-            .zip(self.counts)
-            .flat_map(|(length, count)| (0..count).map(move |_| length));
-        let mut next = (0u32, 0u32);
-        lengths.zip(&self.symbols).map(move |(length, symbol)| {
-            let code = next.0 << (length - next.1);
-            next = (code + 1, length);
-            (code, length, *symbol)
-        })
-    }
-
-    /// For 1 to 16 bits, the first code of that length that is free.
-    fn next_codes(&self) -> [u32; 16] {
-        let mut next = 0u32;
-        self.counts.map(|count| {
-            next = (next << 1).saturating_add(u32::from(count)).min(1 << 20);
-            next
-        })
-    }
-
-    /// This table with `missing` symbols behind its own ones, every code it has unchanged; nothing if there is no room.
-    pub fn extended(&self, missing: &[u8]) -> Option<Self> {
-        let longest = self.counts.iter().rposition(|count| *count > 0)?;
-        let next = self.next_codes();
-        let length = (longest..16).find(|bits| (2 << bits) > next[*bits] as usize + missing.len())?;
-        let mut counts = self.counts;
-        counts[length] = counts[length].checked_add(u8::try_from(missing.len()).ok()?)?;
-        Self::new(counts, &[&self.symbols, missing].concat())
-    }
-
-    /// The shortest table for these frequencies (annex K.2): a Huffman tree, cut to 16 bits.
-    pub fn optimal(frequencies: &Frequencies) -> Self {
-        // The 257th symbol is never used; it keeps the code of all ones free.
-        let mut weights: Vec<u64> = frequencies.iter().map(|count| u64::from(*count)).chain([1]).collect();
-        let mut group: Vec<usize> = (0..weights.len()).collect();
-        let mut sizes = vec![0usize; weights.len()];
-        while let Some((least, second)) = two_least(&weights) {
-            weights[least] += weights[second];
-            weights[second] = 0;
-            for (owner, size) in group.iter_mut().zip(&mut sizes) {
-                if *owner == least || *owner == second {
-                    *owner = least;
-                    *size += 1;
-                }
-            }
-        }
-        let mut order: Vec<u8> = (0..=255)
-            .filter(|symbol| frequencies[usize::from(*symbol)] > 0)
-            .collect();
-        order.sort_by_key(|symbol| sizes[usize::from(*symbol)]);
-        Self {
-            counts: limited(&sizes),
-            symbols: order,
-        }
-    }
-}
-
-/// The two least weights above zero, the later one first among equals.
-fn two_least(weights: &[u64]) -> Option<(usize, usize)> {
-    let least = |except: usize| {
-        let candidates = weights
-            .iter()
-            .enumerate()
-            .filter(|(index, weight)| **weight > 0 && *index != except);
-        candidates
-            .min_by_key(|(index, weight)| (**weight, usize::MAX - index))
-            .map(|(index, _)| index)
-    };
-    let first = least(usize::MAX)?;
-    Some((first, least(first)?))
-}
-
-/// How many codes of each length, none longer than 16 bits, without that of the 257th symbol.
-fn limited(sizes: &[usize]) -> [u8; 16] {
-    let mut counts = vec![0u32; sizes.len() + 1];
-    sizes
-        .iter()
-        .filter(|size| **size > 0)
-        .for_each(|size| counts[*size] += 1);
-    for length in (17..counts.len()).rev() {
-        while counts[length] > 0 {
-            // Two of the longest codes become one that is shorter by a bit; the other hangs below a shorter code.
-            let Some(shorter) = (1..length - 1).rev().find(|shorter| counts[*shorter] > 0) else {
-                break;
-            };
-            counts[length] -= 2;
-            counts[length - 1] += 1;
-            counts[shorter + 1] += 2;
-            counts[shorter] -= 1;
-        }
-    }
-    if let Some(longest) = (1..=16).rev().find(|length| counts[*length] > 0) {
-        counts[longest] -= 1;
-    }
-    std::array::from_fn(|index| counts[index + 1] as u8)
-}
+use super::Spec;
+use crate::jpeg::bits::{BitReader, REFILLED};
 
 /// A bit pattern that is no code, or a run beyond the end of its block.
 #[derive(Debug, PartialEq, Eq)]
@@ -289,7 +166,7 @@ impl AcTable {
     }
 }
 
-const LOOKUPS_PER_REFILL: u32 = super::bits::REFILLED / SKIP_BITS;
+const LOOKUPS_PER_REFILL: u32 = REFILLED / SKIP_BITS;
 
 /// As many whole symbols as fit into [`SKIP_BITS`] bits, up to the end of a block.
 fn skip_entry(codes: &CodeTable, bits: u32) -> u16 {
@@ -337,6 +214,39 @@ pub fn signed(extra: u32, size: u32) -> i32 {
     }
 }
 
+/// Reads one symbol at a time; its extra bits, up to 15, are there too.
+pub struct SymbolTable {
+    /// By the next [`QUICK_BITS`] bits: the symbol (upper 8 bits) and the bits of its code (lower 8), or zero.
+    quick: Box<[u16; 1 << QUICK_BITS]>,
+    codes: CodeTable,
+}
+
+impl SymbolTable {
+    pub fn new(spec: &Spec) -> Self {
+        let codes = CodeTable::new(spec);
+        let mut quick = Box::new([0; 1 << QUICK_BITS]);
+        for (bits, entry) in quick.iter_mut().enumerate() {
+            let found = codes.find((bits as u32) << (16 - QUICK_BITS));
+            if let Some((symbol, length)) = found.filter(|(_, length)| *length <= QUICK_BITS) {
+                *entry = u16::from(symbol) << 8 | length as u16;
+            }
+        }
+        Self { quick, codes }
+    }
+
+    #[inline(always)]
+    pub fn read(&self, bits: &mut BitReader) -> Result<u8, BadCode> {
+        bits.refill();
+        let entry = self.quick[bits.peek(QUICK_BITS)];
+        let (symbol, length) = match entry {
+            0 => self.codes.find(bits.peek(16) as u32).ok_or(BadCode)?,
+            entry => ((entry >> 8) as u8, u32::from(entry & 0xff)),
+        };
+        bits.consume(length);
+        Ok(symbol)
+    }
+}
+
 /// Finds codes by the length, one after the other.
 struct CodeTable {
     /// For 1 to 16 bits: the end of the codes of up to that length, as 16 bits from the left.
@@ -373,77 +283,15 @@ impl CodeTable {
     }
 }
 
-/// Codes by symbol, for writing.
-pub struct Codes {
-    /// Code and length; length zero: the table lacks this symbol.
-    codes: Box<[(u16, u8); 256]>,
-}
-
-impl Codes {
-    pub fn new(spec: &Spec) -> Self {
-        let mut codes = Box::new([(0, 0); 256]);
-        for (code, length, symbol) in spec.codes() {
-            codes[usize::from(symbol)] = (code as u16, length as u8);
-        }
-        Self { codes }
-    }
-
-    /// The code of `symbol` and its length in bits, if the table has it.
-    #[inline(always)]
-    pub fn find(&self, symbol: u8) -> Option<(u32, u32)> {
-        let (code, length) = self.codes[usize::from(symbol)];
-        (length > 0).then_some((u32::from(code), u32::from(length)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::jpeg::bits::{BitWriter, Place};
-
-    #[test]
-    fn an_extended_table_keeps_its_codes() {
-        let spec = Spec::new(counts(&[0, 1, 5]), &[1, 2, 3, 4, 5, 6]).unwrap();
-        let extended = spec.extended(&[7, 8, 9, 10, 11]).unwrap();
-        let (before, after) = (Codes::new(&spec), Codes::new(&extended));
-        for symbol in 1..=6 {
-            assert_eq!(before.find(symbol), after.find(symbol));
-        }
-        for symbol in 7..=11 {
-            assert!(before.find(symbol).is_none() && after.find(symbol).is_some());
-        }
-    }
-
-    #[test]
-    fn a_full_table_cannot_be_extended() {
-        let mut full = counts(&[1; 16]);
-        full[15] = 1;
-        let spec = Spec::new(full, &(0..16).collect::<Vec<u8>>()).unwrap();
-        assert!(spec.extended(&[100]).is_none());
-    }
-
-    #[test]
-    fn a_table_with_too_many_codes_is_refused() {
-        assert!(Spec::new(counts(&[2]), &[1, 2]).is_none());
-        assert!(Spec::new(counts(&[1, 2]), &[1, 2, 3]).is_none());
-    }
-
-    #[test]
-    fn an_optimal_table_has_every_symbol_and_no_long_code() {
-        let mut frequencies = [0; 256];
-        let (mut a, mut b) = (1u32, 1u32);
-        for count in frequencies.iter_mut().take(40) {
-            *count = a;
-            (a, b) = (b, a.saturating_add(b));
-        }
-        let spec = Spec::optimal(&frequencies);
-        assert!(Spec::new(spec.counts, &spec.symbols).is_some());
-        let codes = Codes::new(&spec);
-        assert!((0..40).all(|symbol| codes.find(symbol).is_some()));
-        assert!(codes.find(39).unwrap().1 < codes.find(0).unwrap().1);
-    }
+    use crate::jpeg::{
+        bits::{BitWriter, Place},
+        huffman::Codes,
+    };
 
     #[test]
     fn skipping_and_reading_end_at_the_same_bit() {
@@ -480,9 +328,5 @@ mod tests {
             table.read::<63>(&mut reading, &mut [0; 64]).unwrap();
             assert_eq!(skipping.place(), reading.place());
         }
-    }
-
-    fn counts(first: &[u8]) -> [u8; 16] {
-        std::array::from_fn(|index| first.get(index).copied().unwrap_or(0))
     }
 }
