@@ -29,11 +29,14 @@ const SIZES: [(&str, u32, u32); 4] = [
     ("50 MP", 8160, 6120),
 ];
 
-const CASES: [&str; 7] = [
+const CASES: [&str; 10] = [
     "no preview",
     "1/8",
     "1/4",
+    "3/8",
     "1/2",
+    "5/8",
+    "1/1",
     "step by step",
     "load only",
     "decode + encode",
@@ -102,7 +105,10 @@ fn work(case: &str, file: &[u8]) {
         "decode + encode" => decode_and_encode(file),
         "1/8" => whole(file, Some(Scale::Eighth)),
         "1/4" => whole(file, Some(Scale::Quarter)),
+        "3/8" => whole(file, Some(Scale::ThreeEighths)),
         "1/2" => whole(file, Some(Scale::Half)),
+        "5/8" => whole(file, Some(Scale::FiveEighths)),
+        "1/1" => whole(file, Some(Scale::Full)),
         _ => whole(file, None),
     }
 }
@@ -110,7 +116,9 @@ fn work(case: &str, file: &[u8]) {
 /// All of the path: parse, scan, hide eight faces that cover a tenth of the picture, prove.
 fn whole(file: &[u8], scale: Option<Scale>) {
     let jpeg = Jpeg::parse(file, &Limits::default()).unwrap();
-    let scan = jpeg.scan(scale, &|| true).unwrap();
+    let mut scan = jpeg.scan(scale, &|| true).unwrap();
+    // As in the service, the view has gone when the file is written.
+    drop(black_box(scan.preview.take()));
     let (effect, metadata) = (Look::Smooth.effect(), Metadata::default());
     let regions = faces(&jpeg);
     black_box(

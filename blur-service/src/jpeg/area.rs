@@ -74,6 +74,18 @@ impl Area {
         }
     }
 
+    /// Its pixels that are part of the picture.
+    pub fn region(self, frame: &Frame) -> Region {
+        let unit = frame.unit();
+        let (x, y) = (self.left * unit.width, self.top * unit.height);
+        Region {
+            x,
+            y,
+            width: (self.right * unit.width).min(frame.size.width) - x,
+            height: (self.bottom * unit.height).min(frame.size.height) - y,
+        }
+    }
+
     /// The samples of a component in it that are part of the picture.
     pub fn samples(self, frame: &Frame, component: usize) -> Size {
         let (horizontal, vertical) = frame.factors(component);
@@ -205,12 +217,22 @@ impl Means {
             }
             BlockPlace::Across { columns, rows } => {
                 let samples = dct::inverse(&dequantised(values, &self.steps));
-                for (row, samples) in self.row_of[rows].iter().zip(&samples) {
-                    for (column, sample) in self.column_of[columns.clone()].iter().zip(samples) {
-                        let cell = usize::from(*row) * self.columns + usize::from(*column);
-                        self.sums[cell] += f64::from(*sample);
-                        self.counts[cell] += 1;
+                // Whole rows are added up as long as they belong to the same cells.
+                let mut row_cells = self.row_of[rows].iter().zip(&samples).peekable();
+                let mut sums = [0f32; 8];
+                let mut height = 0;
+                while let Some((row, samples)) = row_cells.next() {
+                    sums.iter_mut().zip(samples).for_each(|(sum, sample)| *sum += sample);
+                    height += 1;
+                    if row_cells.peek().is_some_and(|(next, _)| *next == row) {
+                        continue;
                     }
+                    for (column, sum) in self.column_of[columns.clone()].iter().zip(sums) {
+                        let cell = usize::from(*row) * self.columns + usize::from(*column);
+                        self.sums[cell] += f64::from(sum);
+                        self.counts[cell] += height;
+                    }
+                    (sums, height) = ([0.0; 8], 0);
                 }
             }
         }

@@ -5,7 +5,7 @@
 use super::{
     JpegError,
     bits::{BitReader, Place},
-    header::Jpeg,
+    header::{Jpeg, ScanComponent},
     huffman::{AcTable, BadCode, DcTable},
     marker,
 };
@@ -42,7 +42,7 @@ pub struct Block {
 }
 
 /// What the standard allows a unit of several components.
-const MOST_BLOCKS: usize = 10;
+pub const MOST_BLOCKS: usize = 10;
 
 impl Coding {
     pub fn new(jpeg: &Jpeg) -> Result<Self, JpegError> {
@@ -51,33 +51,18 @@ impl Coding {
             at: jpeg.scan.start,
             what,
         };
-        let (mut dc, mut ac) = (Numbered::default(), Numbered::default());
-        let mut blocks = Vec::with_capacity(MOST_BLOCKS);
-        for part in &jpeg.scan.components {
-            let (Some(dc_spec), Some(ac_spec)) = (&jpeg.huffman.dc[part.dc], &jpeg.huffman.ac[part.ac]) else {
-                return Err(corrupt("a Huffman table is missing"));
-            };
-            if dc_spec.symbols.iter().any(|size| *size > 15) {
+        let (mut dc, mut ac) = (Vec::new(), Vec::new());
+        for number in numbers(jpeg, |part| part.dc) {
+            let spec = jpeg.huffman.dc[number].as_ref().ok_or(corrupt(NO_TABLE))?;
+            if spec.symbols.iter().any(|size| *size > 15) {
                 return Err(corrupt("a Huffman table has differences of more than 15 bits"));
             }
-            let dc_table = dc.place(part.dc, || DcTable::new(dc_spec));
-            let ac_table = ac.place(part.ac, || AcTable::new(ac_spec));
-            let (horizontal, vertical) = jpeg.frame.factors(part.component);
-            let component = part.component;
-            blocks.extend(
-                (0..vertical)
-                    .flat_map(|y| (0..horizontal).map(move |x| (x, y)))
-                    .map(|(x, y)| Block {
-                        component,
-                        x,
-                        y,
-                        dc: part.dc,
-                        ac: part.ac,
-                        dc_table,
-                        ac_table,
-                    }),
-            );
+            dc.push(DcTable::new(spec));
         }
+        for number in numbers(jpeg, |part| part.ac) {
+            ac.push(AcTable::new(jpeg.huffman.ac[number].as_ref().ok_or(corrupt(NO_TABLE))?));
+        }
+        let blocks = blocks(jpeg);
         if blocks.len() > MOST_BLOCKS {
             return Err(corrupt("a unit has more than ten blocks"));
         }
@@ -100,8 +85,8 @@ impl Coding {
             total,
             interval,
             blocks,
-            dc: dc.tables,
-            ac: ac.tables,
+            dc,
+            ac,
         })
     }
 
@@ -116,33 +101,35 @@ impl Coding {
     }
 }
 
-/// Tables that are made once, whichever number they have in the file.
-struct Numbered<T> {
-    numbers: Vec<usize>,
-    tables: Vec<T>,
+/// The blocks of a unit, in their order.
+pub fn blocks(jpeg: &Jpeg) -> Vec<Block> {
+    let (dc_numbers, ac_numbers) = (numbers(jpeg, |part| part.dc), numbers(jpeg, |part| part.ac));
+    let place = |numbers: &[usize], number| numbers.iter().position(|other| *other == number).unwrap_or(0);
+    let of_component = |part: &ScanComponent| {
+        let (horizontal, vertical) = jpeg.frame.factors(part.component);
+        let first = Block {
+            component: part.component,
+            x: 0,
+            y: 0,
+            dc: part.dc,
+            ac: part.ac,
+            dc_table: place(&dc_numbers, part.dc),
+            ac_table: place(&ac_numbers, part.ac),
+        };
+        (0..vertical).flat_map(move |y| (0..horizontal).map(move |x| Block { x, y, ..first }))
+    };
+    jpeg.scan.components.iter().flat_map(of_component).collect()
 }
 
-impl<T> Default for Numbered<T> {
-    fn default() -> Self {
-        Self {
-            numbers: Vec::new(),
-            tables: Vec::new(),
-        }
-    }
+/// The numbers in the file of the tables that a scan uses, each once.
+fn numbers(jpeg: &Jpeg, number: fn(&ScanComponent) -> usize) -> Vec<usize> {
+    let mut numbers: Vec<usize> = jpeg.scan.components.iter().map(number).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
 }
 
-impl<T> Numbered<T> {
-    fn place(&mut self, number: usize, make: impl FnOnce() -> T) -> usize {
-        self.numbers
-            .iter()
-            .position(|other| *other == number)
-            .unwrap_or_else(|| {
-                self.numbers.push(number);
-                self.tables.push(make());
-                self.tables.len() - 1
-            })
-    }
-}
+const NO_TABLE: &str = "a Huffman table is missing";
 
 /// Coefficients of a block, quantised, in zigzag order.
 pub type Coefficients = [i16; 64];

@@ -115,6 +115,38 @@ pub fn inverse4([a, b, c, d]: [f32; 4]) -> [f32; 4] {
     ]
 }
 
+/// Three coefficients to three samples.
+pub fn inverse3([a, b, c]: [f32; 3]) -> [f32; 3] {
+    // √(1/3), √(1/2), √(1/6) and √(2/3).
+    const EVEN: f32 = 0.577_350_3;
+    const FIRST: f32 = std::f32::consts::FRAC_1_SQRT_2;
+    const OUTER: f32 = 0.408_248_3;
+    const MIDDLE: f32 = 0.816_496_6;
+    let (mean, slope) = (EVEN * a, FIRST * b);
+    [mean + slope + OUTER * c, mean - MIDDLE * c, mean - slope + OUTER * c]
+}
+
+/// Five coefficients to five samples.
+pub fn inverse5([a, b, c, d, e]: [f32; 5]) -> [f32; 5] {
+    // √(2/5) times the cosine of 1 to 4 tenths of π, and √(1/5).
+    const FIRST: f32 = 0.601_501;
+    const SECOND: f32 = 0.511_667_3;
+    const THIRD: f32 = 0.371_748;
+    const FOURTH: f32 = 0.195_439_5;
+    const EVEN: f32 = 0.447_213_6;
+    const MIDDLE: f32 = 0.632_455_5;
+    let mean = EVEN * a;
+    let (outer, inner) = (mean + SECOND * c + FOURTH * e, mean - FOURTH * c - SECOND * e);
+    let (outer_odd, inner_odd) = (FIRST * b + THIRD * d, THIRD * b - FIRST * d);
+    [
+        outer + outer_odd,
+        inner + inner_odd,
+        mean - MIDDLE * c + MIDDLE * e,
+        inner - inner_odd,
+        outer - outer_odd,
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +175,26 @@ mod tests {
         assert_eq!(inverse4([2.0, 0.0, 0.0, 0.0]), [1.0; 4]);
         let slope = inverse4([0.0, 1.0, 0.0, 0.0]);
         assert!(slope[0] > slope[1] && slope[1] > 0.0 && slope[0] == -slope[3]);
+    }
+
+    #[test]
+    fn smaller_transforms_are_the_definition() {
+        check_inverse(inverse3);
+        check_inverse(inverse4);
+        check_inverse(inverse5);
+    }
+
+    fn check_inverse<const N: usize>(inverse: fn([f32; N]) -> [f32; N]) {
+        for frequency in 0..N {
+            let mut coefficients = [0.0; N];
+            coefficients[frequency] = 1.0;
+            for (at, sample) in inverse(coefficients).into_iter().enumerate() {
+                let angle = (2 * at + 1) as f64 * frequency as f64 * std::f64::consts::PI / (2 * N) as f64;
+                let scale = if frequency == 0 { 1.0 } else { 2.0 } / N as f64;
+                let expected = scale.sqrt() * angle.cos();
+                assert!((f64::from(sample) - expected).abs() < 1e-5, "{N}: {frequency} at {at}");
+            }
+        }
     }
 
     fn defined(samples: &Square, u: usize, v: usize) -> f32 {

@@ -16,6 +16,8 @@ pub struct Limits {
     pub pixels: u64,
     /// Marker segments before the picture.
     pub segments: usize,
+    /// Scans of one picture. A progressive one has about ten; hostile ones bring thousands to keep the reader busy.
+    pub scans: usize,
     /// Regions to hide.
     pub regions: usize,
 }
@@ -25,6 +27,7 @@ impl Default for Limits {
         Self {
             pixels: 100_000_000,
             segments: 2048,
+            scans: 100,
             regions: 4096,
         }
     }
@@ -161,6 +164,22 @@ impl<'a> Jpeg<'a> {
             .map_or([1; 64], |table| table.steps)
     }
 
+    /// These headers with another frame and scan, without restart markers.
+    pub(super) fn with_scan(&self, frame: Frame, scan: ScanHeader) -> Self {
+        Self {
+            data: self.data,
+            limits: self.limits,
+            frame,
+            quantisation: self.quantisation.clone(),
+            huffman: HuffmanTables::default(),
+            restart_interval: 0,
+            scan,
+            colour: self.colour,
+            orientation: self.orientation,
+            icc: self.icc.clone(),
+        }
+    }
+
     /// Whether the splice handles this file, as far as its headers tell.
     ///
     /// # Errors
@@ -254,8 +273,7 @@ impl<'a> Headers<'a> {
     fn finish(self, data: &'a [u8], limits: &Limits, segment: &Segment, start: usize) -> Result<Jpeg<'a>, JpegError> {
         let corrupt = |what| JpegError::Corrupt { at: segment.at, what };
         let frame = self.frame.ok_or(corrupt("a scan without a frame"))?;
-        let (components, spectrum) =
-            scan_components(segment.body, &frame).ok_or(corrupt("the scan header cannot be"))?;
+        let scan = ScanHeader::parse(segment.body, &frame, start).ok_or(corrupt("the scan header cannot be"))?;
         Ok(Jpeg {
             data,
             limits: *limits,
@@ -263,11 +281,7 @@ impl<'a> Headers<'a> {
             quantisation: self.quantisation,
             huffman: self.huffman,
             restart_interval: self.restart_interval,
-            scan: ScanHeader {
-                components,
-                spectrum,
-                start,
-            },
+            scan,
             colour: self.colour,
             orientation: self.orientation.unwrap_or(1),
             icc: self.icc,
@@ -276,7 +290,8 @@ impl<'a> Headers<'a> {
 }
 
 impl HuffmanTables {
-    fn read(&mut self, mut body: &[u8]) -> Option<()> {
+    /// Reads the body of a segment of Huffman tables.
+    pub fn read(&mut self, mut body: &[u8]) -> Option<()> {
         while let [class_and_id, rest @ ..] = body {
             let (counts, rest) = rest.split_first_chunk::<16>()?;
             let total = counts.iter().map(|count| usize::from(*count)).sum();
@@ -316,20 +331,27 @@ fn read_quantisation(mut body: &[u8], tables: &mut [Option<Quantisation>; 4]) ->
     Some(())
 }
 
-fn scan_components(body: &[u8], frame: &Frame) -> Option<(Vec<ScanComponent>, [u8; 3])> {
-    let (count, rest) = body.split_first()?;
-    let (entries, spectrum) = rest.split_last_chunk::<3>()?;
-    if entries.len() != usize::from(*count) * 2 || !(1..=4).contains(count) {
-        return None;
-    }
-    let mut components: Vec<ScanComponent> = Vec::with_capacity(4);
-    for entry in entries.chunks_exact(2) {
-        let component = frame.components.iter().position(|component| component.id == entry[0])?;
-        let (dc, ac) = (usize::from(entry[1] >> 4), usize::from(entry[1] & 15));
-        if dc > 3 || ac > 3 || components.iter().any(|other| other.component == component) {
+impl ScanHeader {
+    /// Reads the body of a start-of-scan segment, behind which the coded data begins at `start`.
+    pub fn parse(body: &[u8], frame: &Frame, start: usize) -> Option<Self> {
+        let (count, rest) = body.split_first()?;
+        let (entries, spectrum) = rest.split_last_chunk::<3>()?;
+        if entries.len() != usize::from(*count) * 2 || !(1..=4).contains(count) {
             return None;
         }
-        components.push(ScanComponent { component, dc, ac });
+        let mut components: Vec<ScanComponent> = Vec::with_capacity(4);
+        for entry in entries.chunks_exact(2) {
+            let component = frame.components.iter().position(|component| component.id == entry[0])?;
+            let (dc, ac) = (usize::from(entry[1] >> 4), usize::from(entry[1] & 15));
+            if dc > 3 || ac > 3 || components.iter().any(|other| other.component == component) {
+                return None;
+            }
+            components.push(ScanComponent { component, dc, ac });
+        }
+        Some(Self {
+            components,
+            spectrum: *spectrum,
+            start,
+        })
     }
-    Some((components, *spectrum))
 }

@@ -30,7 +30,7 @@ mod frame;
 mod header;
 mod huffman;
 mod icc;
-mod marker;
+pub(crate) mod marker;
 mod output;
 mod paint;
 mod plan;
@@ -39,6 +39,7 @@ mod proof;
 mod quality;
 mod recode;
 mod scan;
+mod several;
 mod splice;
 mod steps;
 
@@ -93,4 +94,15 @@ pub enum Unsupported {
     LateHeight,
     #[error("a JPEG that codes a part of the spectrum only")]
     SpectralSelection,
+    #[error("a JPEG whose quantisation changes between its scans")]
+    LateTables,
+    #[error("a JPEG whose units would have {0} blocks in one scan")]
+    LargeUnits(usize),
+}
+
+impl Unsupported {
+    /// Whether [`Jpeg::in_one_scan`] may make a file of it that the splice handles.
+    pub fn is_in_several_scans(self) -> bool {
+        matches!(self, Self::Progressive | Self::MultipleScans)
+    }
 }

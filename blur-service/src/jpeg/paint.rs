@@ -13,8 +13,8 @@ use crate::{
     redact::{Cells, Effect},
 };
 
-/// Makes the blocks of hidden areas. An area is painted when its first block is asked for, and forgotten when a
-/// later one is painted below its end.
+/// Makes the blocks of hidden areas. An area is painted when its first block is asked for. Once there are many painted
+/// samples, those that end above the next area are forgotten.
 pub struct Painter<'a> {
     frame: &'a Frame,
     plan: &'a Plan,
@@ -23,6 +23,8 @@ pub struct Painter<'a> {
     factors: Vec<[f32; 64]>,
     /// For every area that is painted, its components.
     painted: Vec<Option<Vec<Patch>>>,
+    /// Painted samples.
+    kept: usize,
 }
 
 impl<'a> Painter<'a> {
@@ -34,14 +36,19 @@ impl<'a> Painter<'a> {
             effect,
             factors: components.map(|component| factors(&jpeg.steps(component))).collect(),
             painted: vec![None; plan.areas.len()],
+            kept: 0,
         }
     }
 
     /// The block of a unit (column and row) that lies in this area.
     pub fn block(&mut self, index: usize, unit: (u32, u32), block: &Block) -> Coefficients {
         if self.painted[index].is_none() {
-            self.forget_areas_above(unit.1);
-            self.painted[index] = Some(self.paint(index));
+            if self.kept > MOST_KEPT {
+                self.forget_areas_above(unit.1);
+            }
+            let patches = self.paint(index);
+            self.kept += samples_of(&patches);
+            self.painted[index] = Some(patches);
         }
         let area = self.plan.areas[index].area;
         let (x, y) = area.offset(self.frame, unit, block);
@@ -54,7 +61,7 @@ impl<'a> Painter<'a> {
     fn forget_areas_above(&mut self, row: u32) {
         for (patches, hidden) in self.painted.iter_mut().zip(&self.plan.areas) {
             if hidden.area.bottom <= row {
-                *patches = None;
+                self.kept -= patches.take().as_deref().map_or(0, samples_of);
             }
         }
     }
@@ -84,6 +91,10 @@ impl<'a> Painter<'a> {
     }
 }
 
+fn samples_of(patches: &[Patch]) -> usize {
+    patches.iter().map(|patch| patch.samples.len()).sum()
+}
+
 /// One over each step, from zigzag order to row by row.
 fn factors(steps: &[u16; 64]) -> [f32; 64] {
     let mut factors = [0.0; 64];
@@ -96,6 +107,9 @@ fn factors(steps: &[u16; 64]) -> [f32; 64] {
 /// A larger patch is painted at half its size, or a quarter: its cells are so wide then that nobody sees it, and the
 /// memory stays bounded.
 const MOST_SAMPLES: u64 = 1 << 20;
+
+/// So many painted samples may wait until they are asked for again.
+const MOST_KEPT: usize = 1 << 20;
 
 /// One component of a painted area.
 #[derive(Clone)]

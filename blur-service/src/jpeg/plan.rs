@@ -2,12 +2,12 @@
 
 use super::{JpegError, Metadata, area::Area, header::Jpeg, scan::Scan};
 use crate::{
-    geometry::Size,
-    redact::{Cells, Effect, Noise, Region},
+    geometry::{Rect, Size},
+    redact::{Cells, Noise, Region},
 };
 
 /// All that the output may tell of the regions.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     pub(super) areas: Vec<Hidden>,
     /// By growing unit, without overlap.
@@ -36,7 +36,6 @@ pub(super) struct Task<'a> {
     pub jpeg: &'a Jpeg<'a>,
     pub scan: &'a Scan,
     pub plan: &'a Plan,
-    pub effect: &'a dyn Effect,
     pub metadata: &'a Metadata<'a>,
     pub go_on: &'a dyn Fn() -> bool,
 }
@@ -83,6 +82,25 @@ impl Plan {
             areas: areas.into_iter().map(hidden).collect::<Result<_, JpegError>>()?,
             runs,
         })
+    }
+
+    /// What is hidden, rounded outward to whole units, in pixels as stored.
+    pub fn regions(&self, jpeg: &Jpeg) -> impl Iterator<Item = Region> {
+        self.areas.iter().map(|hidden| hidden.area.region(&jpeg.frame))
+    }
+
+    /// Shows nothing any more where `rect`, in pixels as stored, touches what is hidden; returns in how many areas that
+    /// changed anything.
+    pub fn blank(&mut self, jpeg: &Jpeg, rect: Rect) -> u32 {
+        let mut changed = 0;
+        for hidden in &mut self.areas {
+            let is_touched = hidden.area.region(&jpeg.frame).rect().intersection(rect).is_some();
+            if is_touched && hidden.cells.iter().any(|cells| !cells.is_blank()) {
+                hidden.cells.iter_mut().for_each(Cells::make_blank);
+                changed += 1;
+            }
+        }
+        changed
     }
 
     /// How many units of how many there are, as the standard counts them, are replaced.

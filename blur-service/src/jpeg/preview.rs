@@ -3,38 +3,85 @@
 use image::RgbImage;
 
 use super::{
-    coding::{Block, Coefficients},
+    coding::{Block, Coding, Coefficients},
     dct,
     header::{ColourMarkers, Jpeg},
+    paint::Painter,
+    plan::Run,
 };
-use crate::geometry::Size;
 
 /// How large the preview is, beside the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
     Eighth,
     Quarter,
+    ThreeEighths,
     Half,
+    FiveEighths,
+    Full,
 }
 
 impl Scale {
-    /// By how much its pixels are larger than the picture's.
-    pub fn divisor(self) -> u32 {
+    /// From the smallest to the largest.
+    pub const ALL: [Self; 6] = [
+        Self::Eighth,
+        Self::Quarter,
+        Self::ThreeEighths,
+        Self::Half,
+        Self::FiveEighths,
+        Self::Full,
+    ];
+
+    /// Samples for the side of a block, eighths of its own.
+    pub fn eighths(self) -> u32 {
         match self {
-            Self::Eighth => 8,
-            Self::Quarter => 4,
-            Self::Half => 2,
+            Self::Eighth => 1,
+            Self::Quarter => 2,
+            Self::ThreeEighths => 3,
+            Self::Half => 4,
+            Self::FiveEighths => 5,
+            Self::Full => 8,
+        }
+    }
+
+    /// The length of a side in the preview.
+    pub fn of(self, length: u32) -> u32 {
+        (length * self.eighths()).div_ceil(8)
+    }
+
+    /// Shows in `image`, a preview of this scale, the new blocks of a run.
+    pub(super) fn repaint(self, image: &mut RgbImage, jpeg: &Jpeg, coding: &Coding, run: Run, painter: &mut Painter) {
+        match self {
+            Self::Eighth => repaint::<1>(image, jpeg, coding, run, painter),
+            Self::Quarter => repaint::<2>(image, jpeg, coding, run, painter),
+            Self::ThreeEighths => repaint::<3>(image, jpeg, coding, run, painter),
+            Self::Half => repaint::<4>(image, jpeg, coding, run, painter),
+            Self::FiveEighths => repaint::<5>(image, jpeg, coding, run, painter),
+            Self::Full => repaint::<8>(image, jpeg, coding, run, painter),
         }
     }
 }
 
-/// A preview with `SIDE` samples for the side of a block: 1, 2 or 4; none with 0.
+fn repaint<const SIDE: usize>(image: &mut RgbImage, jpeg: &Jpeg, coding: &Coding, run: Run, painter: &mut Painter) {
+    let (left, row) = coding.position(run.first);
+    let mut preview = Preview::<SIDE>::new(jpeg, left, left + run.end - run.first);
+    for unit in run.first..run.end {
+        let (column, _) = coding.position(unit);
+        for block in &coding.blocks {
+            preview.put(column, block, &painter.block(run.area, (column, row), block));
+        }
+    }
+    preview.finish_row(row, image);
+}
+
+/// Makes a picture with `SIDE` samples for the side of a block, 1 to 8, of these columns of units; nothing with 0.
 pub struct Preview<const SIDE: usize> {
-    image: RgbImage,
     colour: Colour,
     planes: Vec<Plane>,
-    /// Rows of pixels that a row of units gives.
-    rows: u32,
+    /// The first column of units.
+    left: u32,
+    /// Pixels of a unit in each direction.
+    unit: (usize, usize),
 }
 
 /// The samples of one component in a row of units.
@@ -51,31 +98,36 @@ struct Plane {
 }
 
 impl<const SIDE: usize> Preview<SIDE> {
-    pub fn new(jpeg: &Jpeg, units: Size) -> Self {
-        let side = SIDE as u32;
-        let scaled = |length: u32| (length * side).div_ceil(8);
+    pub fn new(jpeg: &Jpeg, left: u32, right: u32) -> Self {
         let (most_horizontal, most_vertical) = jpeg.frame.most_factors();
-        let pixels_in_unit = ((most_horizontal * side) as usize, (most_vertical * side) as usize);
+        let unit = (most_horizontal as usize * SIDE, most_vertical as usize * SIDE);
+        let columns = (right - left) as usize;
         let plane = |component: usize| {
             let (horizontal, vertical) = jpeg.frame.factors(component);
-            let samples_in_unit = ((horizontal * side) as usize, (vertical * side) as usize);
-            let stride = units.width as usize * samples_in_unit.0;
-            let scale = if SIDE == 4 { 0.5 } else { 0.125 };
+            let samples_in_unit = (horizontal as usize * SIDE, vertical as usize * SIDE);
+            let stride = columns * samples_in_unit.0;
             Plane {
                 samples: vec![0; stride * samples_in_unit.1],
                 stride,
                 samples_in_unit,
-                pixels_in_unit,
-                steps: jpeg.steps(component).map(|step| f32::from(step) * scale),
-                row: vec![0; units.width as usize * pixels_in_unit.0],
+                pixels_in_unit: unit,
+                steps: jpeg.steps(component).map(|step| f32::from(step) * scale_of(SIDE)),
+                row: vec![0; columns * unit.0],
             }
         };
+        let components = if SIDE == 0 { 0 } else { jpeg.frame.components.len() };
         Self {
-            image: RgbImage::new(scaled(jpeg.frame.size.width), scaled(jpeg.frame.size.height)),
             colour: Colour::of(jpeg),
-            planes: (0..jpeg.frame.components.len()).map(plane).collect(),
-            rows: most_vertical * side,
+            planes: (0..components).map(plane).collect(),
+            left,
+            unit,
         }
+    }
+
+    /// The picture that this is for, still black.
+    pub fn blank(jpeg: &Jpeg) -> RgbImage {
+        let scaled = |length: u32| (length * SIDE as u32).div_ceil(8);
+        RgbImage::new(scaled(jpeg.frame.size.width), scaled(jpeg.frame.size.height))
     }
 
     /// Takes a block of the unit in this column.
@@ -86,31 +138,38 @@ impl<const SIDE: usize> Preview<SIDE> {
         }
         let plane = &mut self.planes[block.component];
         let samples: [[u8; SIDE]; SIDE] = small_inverse(values, &plane.steps);
-        let left = column as usize * plane.samples_in_unit.0 + block.x as usize * SIDE;
+        let left = (column - self.left) as usize * plane.samples_in_unit.0 + block.x as usize * SIDE;
         for (y, row) in samples.iter().enumerate() {
             let start = (block.y as usize * SIDE + y) * plane.stride + left;
             plane.samples[start..start + SIDE].copy_from_slice(row);
         }
     }
 
-    /// Turns the samples of this row of units into pixels.
-    pub fn finish_row(&mut self, row: u32) {
+    /// Turns the samples of this row of units into pixels of `image`.
+    pub fn finish_row(&mut self, row: u32, image: &mut RgbImage) {
         if SIDE == 0 {
             return;
         }
-        let width = self.image.width() as usize;
-        let first = row * self.rows;
-        let rows = self.rows.min(self.image.height() - first);
-        let pixels = self.image.as_mut();
-        for y in 0..rows as usize {
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        let first = row as usize * self.unit.1;
+        let left = self.left as usize * self.unit.0;
+        let columns = self.planes[0].row.len().min(width - left);
+        for y in 0..self.unit.1.min(height - first) {
             self.planes.iter_mut().for_each(|plane| plane.fill_row(y));
-            let start = (first as usize + y) * width * 3;
-            self.colour.convert(&self.planes, &mut pixels[start..start + width * 3]);
+            let start = ((first + y) * width + left) * 3;
+            let pixels: &mut [u8] = image.as_mut();
+            self.colour
+                .convert(&self.planes, &mut pixels[start..start + columns * 3]);
         }
     }
+}
 
-    pub fn into_image(self) -> Option<RgbImage> {
-        (SIDE > 0).then_some(self.image)
+/// By what to multiply coefficients for the smaller transform that [`small_inverse`] makes.
+fn scale_of(side: usize) -> f32 {
+    match side {
+        // Sums and differences alone; the others are orthonormal.
+        1 | 2 => 0.125,
+        _ => side as f32 / 8.0,
     }
 }
 
@@ -150,21 +209,53 @@ fn small_inverse<const SIDE: usize>(values: &Coefficients, steps: &[f32; 64]) ->
             samples[1][0] = sample(a + b - c - d);
             samples[1][1] = sample(a - b - c + d);
         }
+        3 => corner(&mut samples, &value, dct::inverse3),
+        4 => corner(&mut samples, &value, dct::inverse4),
+        5 => corner(&mut samples, &value, dct::inverse5),
         _ => {
-            let rows = CORNER.map(|row| dct::inverse4(row.map(value)));
-            for x in 0..SIDE {
-                let column = dct::inverse4(std::array::from_fn(|y| rows[y][x]));
-                for y in 0..SIDE {
-                    samples[y][x] = sample(column[y]);
-                }
+            let square = dct::inverse(&natural(&value));
+            for (row, values) in samples.iter_mut().zip(&square) {
+                row.iter_mut().zip(values).for_each(|(to, from)| *to = sample(*from));
             }
         }
     }
     samples
 }
 
-/// Zigzag indices of the lowest 4 × 4 frequencies, row by row.
-const CORNER: [[usize; 4]; 4] = [[0, 1, 5, 6], [2, 4, 7, 13], [3, 8, 12, 17], [9, 11, 18, 24]];
+/// All coefficients, row by row.
+#[inline(always)]
+fn natural(value: &impl Fn(usize) -> f32) -> dct::Square {
+    let mut square = [[0.0; 8]; 8];
+    for (index, place) in dct::ZIGZAG.iter().enumerate() {
+        square[usize::from(place / 8)][usize::from(place % 8)] = value(index);
+    }
+    square
+}
+
+/// The smaller transform, `N` samples for a side, of the lowest frequencies: along the rows, then along the columns.
+#[inline(always)]
+fn corner<const N: usize, const SIDE: usize>(
+    samples: &mut [[u8; SIDE]; SIDE],
+    value: &impl Fn(usize) -> f32,
+    inverse: fn([f32; N]) -> [f32; N],
+) {
+    let rows: [[f32; N]; N] = std::array::from_fn(|y| inverse(std::array::from_fn(|x| value(CORNER[y][x]))));
+    for x in 0..SIDE {
+        let column = inverse(std::array::from_fn(|y| rows[y][x]));
+        for y in 0..SIDE {
+            samples[y][x] = sample(column[y]);
+        }
+    }
+}
+
+/// Zigzag indices of the lowest 5 × 5 frequencies, row by row.
+const CORNER: [[usize; 5]; 5] = [
+    [0, 1, 5, 6, 14],
+    [2, 4, 7, 13, 16],
+    [3, 8, 12, 17, 25],
+    [9, 11, 18, 24, 31],
+    [10, 19, 23, 32, 39],
+];
 
 /// A value around zero as a sample, cut to 0 to 255 and rounded.
 #[inline(always)]

@@ -20,7 +20,7 @@ use super::{
 };
 
 impl Task<'_> {
-    pub fn prove(&self, file: &[u8]) -> Result<(), JpegError> {
+    pub fn prove(&self, file: &[u8], painter: &mut Painter) -> Result<(), JpegError> {
         let output = Jpeg::parse(file, &self.jpeg.limits).or(Err(unproven("it is no JPEG file")))?;
         check_segments(&output, self.jpeg, self.metadata)?;
         if output::headers(self.jpeg, &output.huffman, self.metadata)? != file[..output.scan.start] {
@@ -36,9 +36,9 @@ impl Task<'_> {
         let cursor = Cursor::new(coding, file, output.scan.start);
         let keeps_codes = self.scan.is_tidy && keep_codes(&self.jpeg.huffman, &output.huffman);
         let end = if keeps_codes {
-            self.compare_bits(file, cursor)?
+            self.compare_bits(file, cursor, painter)?
         } else {
-            self.compare_blocks(cursor)?
+            self.compare_blocks(cursor, painter)?
         };
         if file.get(end..) != Some(&[0xff, marker::END_OF_IMAGE]) {
             return Err(unproven("something follows the picture"));
@@ -47,9 +47,8 @@ impl Task<'_> {
     }
 
     /// Compares step by step; returns where the last unit of the output ends.
-    fn compare_bits(&self, file: &[u8], mut output: Cursor) -> Result<usize, JpegError> {
+    fn compare_bits(&self, file: &[u8], mut output: Cursor, painter: &mut Painter) -> Result<usize, JpegError> {
         let coding = &self.scan.coding;
-        let mut painter = Painter::new(self.jpeg, self.plan, self.effect);
         for step in Steps::new(&self.plan.runs, coding.interval, coding.total) {
             self.check_whether_to_go_on()?;
             match step {
@@ -64,7 +63,7 @@ impl Task<'_> {
                 }
                 Step::Begin { .. } => output.begin_unit()?,
                 Step::Keep { first, end } => self.compare_kept(first, end, &mut output)?,
-                Step::Hide(run) => self.compare_hidden(run, &mut painter, &mut output)?,
+                Step::Hide(run) => self.compare_hidden(run, painter, &mut output)?,
                 Step::End => {}
             }
         }
@@ -102,8 +101,7 @@ impl Task<'_> {
     }
 
     /// Compares block by block.
-    fn compare_blocks(&self, mut output: Cursor) -> Result<usize, JpegError> {
-        let mut painter = Painter::new(self.jpeg, self.plan, self.effect);
+    fn compare_blocks(&self, mut output: Cursor, painter: &mut Painter) -> Result<usize, JpegError> {
         let mut input = Cursor::new(&self.scan.coding, self.jpeg.data, self.scan.start);
         let mut runs = self.plan.runs.iter().peekable();
         for unit in 0..self.scan.coding.total {
@@ -120,7 +118,7 @@ impl Task<'_> {
                             end: unit + 1,
                             ..**run
                         },
-                        &mut painter,
+                        painter,
                         &mut output,
                     )?;
                 }

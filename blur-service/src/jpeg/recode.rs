@@ -1,30 +1,20 @@
 //! Codes the whole scan anew, block by block, with tables made for it: for the rare file whose tables have no room for
 //! a symbol, or that hides bytes between its intervals.
 
-use super::{
-    JpegError,
-    coding::Cursor,
-    header::HuffmanTables,
-    huffman::Spec,
-    marker,
-    paint::Painter,
-    plan::Task,
-    splice::{Coder, Symbols, Written},
-};
+use super::{JpegError, coding::Cursor, header::HuffmanTables, marker, paint::Painter, plan::Task, splice::Written};
 
 impl Task<'_> {
-    pub(super) fn recode(&self) -> Result<Vec<u8>, JpegError> {
+    pub(super) fn recode(&self, painter: &mut Painter) -> Result<Vec<u8>, JpegError> {
         // Without a table every symbol is missing, which counts them.
-        match self.recode_with(&HuffmanTables::default())? {
-            Written::Lacking(symbols) => self.recode_with(&symbols.optimal())?.whole(),
+        match self.recode_with(&HuffmanTables::default(), painter)? {
+            Written::Lacking(symbols) => self.recode_with(&symbols.optimal(), painter)?.whole(),
             Written::Whole(_) => Err(JpegError::Unproven("a scan without a symbol")),
         }
     }
 
-    fn recode_with(&self, tables: &HuffmanTables) -> Result<Written, JpegError> {
+    fn recode_with(&self, tables: &HuffmanTables, painter: &mut Painter) -> Result<Written, JpegError> {
         let coding = &self.scan.coding;
-        let mut coder = Coder::new(self, tables)?;
-        let mut painter = Painter::new(self.jpeg, self.plan, self.effect);
+        let mut coder = self.coder(tables)?;
         let mut cursor = Cursor::new(coding, self.jpeg.data, self.scan.start);
         let mut runs = self.plan.runs.iter().peekable();
         for unit in 0..coding.total {
@@ -59,21 +49,5 @@ impl Task<'_> {
             }
         }
         Ok(coder.end())
-    }
-}
-
-impl Symbols {
-    /// The shortest tables for these symbols.
-    fn optimal(&self) -> HuffmanTables {
-        let table = |frequencies: &super::huffman::Frequencies| {
-            frequencies
-                .iter()
-                .any(|count| *count > 0)
-                .then(|| Spec::optimal(frequencies))
-        };
-        HuffmanTables {
-            dc: self.dc.each_ref().map(table),
-            ac: self.ac.each_ref().map(table),
-        }
     }
 }

@@ -8,6 +8,7 @@ use super::{
     coding::{Coding, Cursor},
     header::Jpeg,
     marker::{self, Segments},
+    paint::Painter,
     plan::{Plan, Task},
     preview::{Preview, Scale},
 };
@@ -60,7 +61,10 @@ impl<'a> Jpeg<'a> {
             None => scan.read::<0, 0>(self, go_on)?,
             Some(Scale::Eighth) => scan.read::<1, 0>(self, go_on)?,
             Some(Scale::Quarter) => scan.read::<2, 4>(self, go_on)?,
+            Some(Scale::ThreeEighths) => scan.read::<3, 12>(self, go_on)?,
             Some(Scale::Half) => scan.read::<4, 24>(self, go_on)?,
+            Some(Scale::FiveEighths) => scan.read::<5, 39>(self, go_on)?,
+            Some(Scale::Full) => scan.read::<8, 63>(self, go_on)?,
         }
         self.check_what_follows(scan.end)?;
         Ok(scan)
@@ -89,7 +93,8 @@ impl Scan {
         jpeg: &Jpeg,
         go_on: &dyn Fn() -> bool,
     ) -> Result<(), JpegError> {
-        let mut preview = Preview::<SIDE>::new(jpeg, self.coding.units);
+        let mut preview = Preview::<SIDE>::new(jpeg, 0, self.coding.units.width);
+        let mut image = Preview::<SIDE>::blank(jpeg);
         let mut cursor = Cursor::new(&self.coding, jpeg.data, self.start);
         for row in 0..self.coding.units.height {
             if !go_on() {
@@ -105,11 +110,11 @@ impl Scan {
                 }
                 cursor.read_unit::<LAST>(|block, values| preview.put(column, block, values))?;
             }
-            preview.finish_row(row);
+            preview.finish_row(row, &mut image);
         }
         self.end = cursor.next_byte();
         self.is_tidy = !cursor.found_surplus;
-        self.preview = preview.into_image();
+        self.preview = (SIDE > 0).then_some(image);
         Ok(())
     }
 
@@ -151,8 +156,22 @@ impl Scan {
         go_on: &dyn Fn() -> bool,
     ) -> Result<Vec<u8>, JpegError> {
         let plan = self.plan(jpeg, regions, noise, go_on)?;
-        let output = self.write(jpeg, &plan, effect, metadata, go_on)?;
-        self.prove(jpeg, &plan, effect, metadata, &output, go_on)?;
+        self.write_proven(jpeg, &plan, effect, metadata, go_on)
+    }
+
+    /// The new file, which is as it should be.
+    pub fn write_proven(
+        &self,
+        jpeg: &Jpeg,
+        plan: &Plan,
+        effect: &dyn Effect,
+        metadata: &Metadata,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Vec<u8>, JpegError> {
+        let task = self.task(jpeg, plan, metadata, go_on);
+        let mut painter = Painter::new(jpeg, plan, effect);
+        let output = task.write(&mut painter)?;
+        task.prove(&output, &mut painter)?;
         Ok(output)
     }
 
@@ -167,6 +186,14 @@ impl Scan {
         Plan::new(jpeg, self, regions, noise, go_on)
     }
 
+    /// Shows in `image`, a preview of this file at `scale`, what will stand in the regions.
+    pub fn repaint(&self, jpeg: &Jpeg, plan: &Plan, effect: &dyn Effect, scale: Scale, image: &mut RgbImage) {
+        let mut painter = Painter::new(jpeg, plan, effect);
+        for run in &plan.runs {
+            scale.repaint(image, jpeg, &self.coding, *run, &mut painter);
+        }
+    }
+
     /// The new file. [`Scan::prove`] tells whether it is as it should be.
     pub fn write(
         &self,
@@ -176,15 +203,8 @@ impl Scan {
         metadata: &Metadata,
         go_on: &dyn Fn() -> bool,
     ) -> Result<Vec<u8>, JpegError> {
-        Task {
-            jpeg,
-            scan: self,
-            plan,
-            effect,
-            metadata,
-            go_on,
-        }
-        .write()
+        let task = self.task(jpeg, plan, metadata, go_on);
+        task.write(&mut Painter::new(jpeg, plan, effect))
     }
 
     /// Reads `output` again and checks it against the input and the plan, in about the time of copying it.
@@ -200,14 +220,23 @@ impl Scan {
         output: &[u8],
         go_on: &dyn Fn() -> bool,
     ) -> Result<(), JpegError> {
+        let task = self.task(jpeg, plan, metadata, go_on);
+        task.prove(output, &mut Painter::new(jpeg, plan, effect))
+    }
+
+    fn task<'a>(
+        &'a self,
+        jpeg: &'a Jpeg,
+        plan: &'a Plan,
+        metadata: &'a Metadata,
+        go_on: &'a dyn Fn() -> bool,
+    ) -> Task<'a> {
         Task {
             jpeg,
             scan: self,
             plan,
-            effect,
             metadata,
             go_on,
         }
-        .prove(output)
     }
 }

@@ -15,24 +15,23 @@ use super::{
 
 impl Task<'_> {
     /// The new file. Where a table lacks a symbol, it is extended; where it has no room, the scan is coded anew.
-    pub fn write(&self) -> Result<Vec<u8>, JpegError> {
+    pub fn write(&self, painter: &mut Painter) -> Result<Vec<u8>, JpegError> {
         if !self.scan.is_tidy {
-            return self.recode();
+            return self.recode(painter);
         }
-        match self.splice(&self.jpeg.huffman)? {
+        match self.splice(&self.jpeg.huffman, painter)? {
             Written::Whole(file) => Ok(file),
             Written::Lacking(missing) => {
                 let Some(tables) = missing.extended(&self.jpeg.huffman) else {
-                    return self.recode();
+                    return self.recode(painter);
                 };
-                self.splice(&tables)?.whole()
+                self.splice(&tables, painter)?.whole()
             }
         }
     }
 
-    fn splice(&self, tables: &HuffmanTables) -> Result<Written, JpegError> {
-        let mut coder = Coder::new(self, tables)?;
-        let mut painter = Painter::new(self.jpeg, self.plan, self.effect);
+    fn splice(&self, tables: &HuffmanTables, painter: &mut Painter) -> Result<Written, JpegError> {
+        let mut coder = self.coder(tables)?;
         let coding = &self.scan.coding;
         for step in Steps::new(&self.plan.runs, coding.interval, coding.total) {
             self.check_whether_to_go_on()?;
@@ -52,11 +51,18 @@ impl Task<'_> {
                     coder.dc = [0; 4];
                 }
                 Step::Keep { first, end } => self.keep(first, end, &mut coder)?,
-                Step::Hide(run) => self.hide(run, &mut painter, &mut coder)?,
+                Step::Hide(run) => self.hide(run, painter, &mut coder)?,
                 Step::End => drop(coder.writer.finish()),
             }
         }
         Ok(coder.end())
+    }
+
+    /// A coder behind the headers, with room for the rest of the file.
+    pub(super) fn coder(&self, tables: &HuffmanTables) -> Result<Coder, JpegError> {
+        let mut headers = output::headers(self.jpeg, tables, self.metadata)?;
+        headers.reserve(self.scan.end - self.scan.start + SPARE);
+        Ok(Coder::new(headers, tables))
     }
 
     /// Copies units of one interval; the first one gets new DC differences if what stands before it has changed.
@@ -116,18 +122,16 @@ pub(super) struct Coder {
 }
 
 impl Coder {
-    pub fn new(task: &Task, tables: &HuffmanTables) -> Result<Self, JpegError> {
-        let headers = output::headers(task.jpeg, tables, task.metadata)?;
-        let mut out = Vec::with_capacity(headers.len() + task.scan.end - task.scan.start + SPARE);
-        out.extend(headers);
+    /// Behind these headers.
+    pub fn new(headers: Vec<u8>, tables: &HuffmanTables) -> Self {
         let codes = |spec: &Option<Spec>| spec.as_ref().map(Codes::new);
-        Ok(Self {
-            writer: BitWriter::new(out),
+        Self {
+            writer: BitWriter::new(headers),
             dc: [0; 4],
             dc_codes: tables.dc.each_ref().map(codes),
             ac_codes: tables.ac.each_ref().map(codes),
             missing: Symbols::default(),
-        })
+        }
     }
 
     pub fn put_block(&mut self, block: &Block, values: &Coefficients) -> Result<(), JpegError> {
@@ -224,6 +228,20 @@ impl Default for Symbols {
 impl Symbols {
     fn is_empty(&self) -> bool {
         self.dc.iter().chain(self.ac.iter()).flatten().all(|count| *count == 0)
+    }
+
+    /// The shortest tables for these symbols.
+    pub fn optimal(&self) -> HuffmanTables {
+        let table = |frequencies: &Frequencies| {
+            frequencies
+                .iter()
+                .any(|count| *count > 0)
+                .then(|| Spec::optimal(frequencies))
+        };
+        HuffmanTables {
+            dc: self.dc.each_ref().map(table),
+            ac: self.ac.each_ref().map(table),
+        }
     }
 
     /// `tables` with these symbols added, if there is room in each.

@@ -22,6 +22,9 @@ const LEAST_CELL_PX: u32 = 8;
 /// Means are rounded to multiples of this before the noise is added.
 const STEP: f32 = 8.0;
 
+/// Grey in every colour model: the middle of red, green and blue, and of brightness and both colour differences.
+pub(super) const GREY: u8 = 128;
+
 /// Fills bytes with noise that is stored nowhere; tests bring a repeatable one.
 pub type Noise<'a> = dyn FnMut(&mut [u8]) -> Result<(), getrandom::Error> + 'a;
 
@@ -47,6 +50,15 @@ impl Cells {
             .map(|(mean, byte)| noised(*mean, byte, tone))
             .collect();
         Ok(Self { columns, rows, values })
+    }
+
+    /// Grey all over, which every effect paints as such: they show nothing any more.
+    pub fn make_blank(&mut self) {
+        self.values.fill(GREY);
+    }
+
+    pub fn is_blank(&self) -> bool {
+        self.values.iter().all(|value| *value == GREY)
     }
 }
 

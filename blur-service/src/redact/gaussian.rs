@@ -1,15 +1,20 @@
 //! The look of a large Gaussian blur that grows with the face, painted from the cells and not from the pixels.
 
-use super::{Cells, Effect, separable};
+use super::{
+    Cells, Effect,
+    separable::{self, Kernel},
+};
 use crate::geometry::Size;
 
 pub struct Gaussian;
 
 impl Effect for Gaussian {
     fn paint(&self, cells: &Cells, size: Size, patch: &mut [u8]) {
-        separable::paint(cells, size, patch, |distance| {
-            (-distance * distance / (2.0 * SIGMA_CELLS * SIGMA_CELLS)).exp()
-        });
+        let kernel = Kernel {
+            weight: |distance| (-distance * distance / (2.0 * SIGMA_CELLS * SIGMA_CELLS)).exp(),
+            reach: 4.0 * SIGMA_CELLS,
+        };
+        separable::paint(cells, size, patch, kernel);
     }
 }
 

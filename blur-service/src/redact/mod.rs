@@ -11,6 +11,7 @@ mod solid;
 use std::fmt;
 
 use clap::ValueEnum;
+use serde::Serialize;
 
 use crate::{error::Error, geometry::Size};
 
@@ -24,7 +25,8 @@ pub trait Effect: Sync {
 }
 
 /// The looks there are. All of them hide equally much, but for `solid`, which shows nothing at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum Look {
     Smooth,
     Mosaic,

@@ -31,6 +31,11 @@ pub fn regions(faces: &[Face], size: Size, margin: f32, block: Size) -> Vec<Regi
 }
 
 impl Region {
+    pub fn rect(self) -> Rect {
+        let [x, y, width, height] = [self.x, self.y, self.width, self.height].map(|length| length as f32);
+        Rect { x, y, width, height }
+    }
+
     fn around(face: Rect, size: Size, margin: f32, block: Size) -> Option<Self> {
         let wanted = face.padded(margin).clamped(size)?;
         let (x, width) = span(wanted.x, wanted.right(), size.width, block.width);

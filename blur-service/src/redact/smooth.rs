@@ -1,13 +1,20 @@
 //! The default look: a soft surface through the cells, which people see as a strong blur.
 
-use super::{Cells, Effect, separable};
+use super::{
+    Cells, Effect,
+    separable::{self, Kernel},
+};
 use crate::geometry::Size;
 
 pub struct Smooth;
 
 impl Effect for Smooth {
     fn paint(&self, cells: &Cells, size: Size, patch: &mut [u8]) {
-        separable::paint(cells, size, patch, cubic_b_spline);
+        let kernel = Kernel {
+            weight: cubic_b_spline,
+            reach: 2.0,
+        };
+        separable::paint(cells, size, patch, kernel);
     }
 }
 

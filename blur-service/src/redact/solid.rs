@@ -1,6 +1,6 @@
 //! Shows nothing: the same grey whatever is beneath. For news, medicine and every moving picture.
 
-use super::{Cells, Effect};
+use super::{Cells, Effect, cells::GREY};
 use crate::geometry::Size;
 
 pub struct Solid;
@@ -10,6 +10,3 @@ impl Effect for Solid {
         patch.fill(GREY);
     }
 }
-
-/// Grey in every colour model: the middle of red, green and blue, and of brightness and both colour differences.
-const GREY: u8 = 128;

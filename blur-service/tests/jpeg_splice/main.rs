@@ -9,6 +9,7 @@ mod mutations;
 mod pictures;
 mod preview;
 mod refusals;
+mod several;
 
 use blur_service::{
     jpeg::{Jpeg, JpegError, Limits, Metadata},

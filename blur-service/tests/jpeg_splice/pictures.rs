@@ -97,6 +97,17 @@ pub const SIZES: [(u16, u16); 6] = [(160, 96), (131, 75), (64, 65), (9, 7), (1, 
 
 /// A picture with slopes, edges and noise.
 pub fn encoded(recipe: Recipe, width: u16, height: u16) -> Vec<u8> {
+    encode(recipe, &samples(recipe, width, height), width, height)
+}
+
+/// The same one in progressive scans.
+pub fn progressive(recipe: Recipe, width: u16, height: u16) -> Vec<u8> {
+    let samples = samples(recipe, width, height);
+    let encoder = encoder(recipe, &samples, width, height).progressive(true);
+    encoder.encode().unwrap_or_else(|error| panic!("{recipe:?}: {error}"))
+}
+
+fn samples(recipe: Recipe, width: u16, height: u16) -> Vec<u8> {
     let channels = recipe.colour.of_pixels().1;
     let mut random = Random(u32::from(width) * 7919 + u32::from(height));
     let mut samples = Vec::new();
@@ -114,10 +125,15 @@ pub fn encoded(recipe: Recipe, width: u16, height: u16) -> Vec<u8> {
             }
         }
     }
-    encode(recipe, &samples, width, height)
+    samples
 }
 
 pub fn encode(recipe: Recipe, samples: &[u8], width: u16, height: u16) -> Vec<u8> {
+    let encoder = encoder(recipe, samples, width, height);
+    encoder.encode().unwrap_or_else(|error| panic!("{recipe:?}: {error}"))
+}
+
+fn encoder(recipe: Recipe, samples: &[u8], width: u16, height: u16) -> Encoder<'_> {
     Encoder::new(
         samples,
         usize::from(width),
@@ -129,8 +145,6 @@ pub fn encode(recipe: Recipe, samples: &[u8], width: u16, height: u16) -> Vec<u8
     .quality(recipe.quality)
     .restart_blocks(recipe.restart_interval)
     .optimize_huffman(recipe.is_optimised)
-    .encode()
-    .unwrap_or_else(|error| panic!("{recipe:?}: {error}"))
 }
 
 /// Puts a segment right behind the start of a file.

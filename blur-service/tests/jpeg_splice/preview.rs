@@ -1,6 +1,9 @@
 //! The small picture on the way shows what a full decode shows, made smaller.
 
-use blur_service::jpeg::{Jpeg, Limits, Scale};
+use blur_service::{
+    jpeg::{Jpeg, Limits, Metadata, Scale},
+    redact::{Look, Region, operating_system_noise},
+};
 use image::{GenericImageView, RgbImage, imageops};
 
 use crate::pictures::{Colour, encoded, recipes};
@@ -11,11 +14,11 @@ fn every_scale_looks_like_the_whole_picture_made_smaller() {
         let file = encoded(recipe, 131, 75);
         let jpeg = Jpeg::parse(&file, &Limits::default()).unwrap();
         let whole = decoded(&file, recipe.colour == Colour::Grey);
-        for scale in [Scale::Eighth, Scale::Quarter, Scale::Half] {
+        for scale in Scale::ALL {
             let preview = jpeg.scan(Some(scale), &|| true).unwrap().preview.unwrap();
-            let size = (131u32.div_ceil(scale.divisor()), 75u32.div_ceil(scale.divisor()));
+            let size = (scale.of(131), scale.of(75));
             assert_eq!(preview.dimensions(), size, "{recipe:?} {scale:?}");
-            let difference = mean_difference(&preview, &whole, scale.divisor());
+            let difference = mean_difference(&preview, &whole, scale.eighths());
             // Chroma of the preview is enlarged without smoothing.
             let limit = if recipe.sampling.iter().any(|factors| *factors != recipe.sampling[0]) {
                 16.0
@@ -23,6 +26,32 @@ fn every_scale_looks_like_the_whole_picture_made_smaller() {
                 7.0
             };
             assert!(difference < limit, "{recipe:?} {scale:?}: {difference}");
+        }
+    }
+}
+
+#[test]
+fn a_repainted_preview_is_that_of_the_file_to_be_written() {
+    let regions = [(20, 10, 50, 40), (100, 50, 31, 25)].map(|(x, y, width, height)| Region { x, y, width, height });
+    let (effect, metadata, go_on) = (Look::Smooth.effect(), Metadata::default(), || true);
+    for recipe in recipes() {
+        let file = encoded(recipe, 131, 75);
+        let jpeg = Jpeg::parse(&file, &Limits::default()).unwrap();
+        for scale in Scale::ALL {
+            let mut scan = jpeg.scan(Some(scale), &go_on).unwrap();
+            let mut preview = scan.preview.take().unwrap();
+            let mut plan = scan.plan(&jpeg, &regions, &mut operating_system_noise, &go_on).unwrap();
+            for is_blank in [false, true] {
+                if is_blank {
+                    assert_eq!(plan.blank(&jpeg, regions[1].rect()), 1);
+                    assert_eq!(plan.blank(&jpeg, regions[1].rect()), 0);
+                }
+                scan.repaint(&jpeg, &plan, effect, scale, &mut preview);
+                let output = scan.write(&jpeg, &plan, effect, &metadata, &go_on).unwrap();
+                let written = Jpeg::parse(&output, &Limits::default()).unwrap();
+                let expected = written.scan(Some(scale), &go_on).unwrap().preview.unwrap();
+                assert!(preview == expected, "{recipe:?} {scale:?}, blank: {is_blank}");
+            }
         }
     }
 }
@@ -40,19 +69,29 @@ fn decoded(file: &[u8], is_grey: bool) -> RgbImage {
     RgbImage::from_raw(131, 75, pixels).unwrap()
 }
 
-/// Between the preview and the means of the squares of pixels it stands for, where those are whole.
-fn mean_difference(preview: &RgbImage, whole: &RgbImage, divisor: u32) -> f64 {
+/// Between the preview and the means of the squares of pixels it stands for, where those are whole. A pixel of three
+/// or five eighths stands for parts of pixels: there squares of so many are compared with squares of eight.
+fn mean_difference(preview: &RgbImage, whole: &RgbImage, eighths: u32) -> f64 {
+    let (own, stands_for) = if eighths % 2 == 1 && eighths > 1 {
+        (eighths, 8)
+    } else {
+        (1, 8 / eighths)
+    };
     let (mut total, mut count) = (0.0, 0);
-    for (x, y, pixel) in preview.enumerate_pixels() {
-        if (x + 1) * divisor > whole.width() || (y + 1) * divisor > whole.height() {
-            continue;
-        }
-        let square = imageops::crop_imm(whole, x * divisor, y * divisor, divisor, divisor);
-        for channel in 0..3 {
-            let sum: u32 = square.pixels().map(|(_, _, pixel)| u32::from(pixel[channel])).sum();
-            total += (f64::from(sum) / f64::from(divisor * divisor) - f64::from(pixel[channel])).abs();
-            count += 1;
-        }
+    for (x, y) in (0..whole.height() / stands_for).flat_map(|y| (0..whole.width() / stands_for).map(move |x| (x, y))) {
+        let small = mean(preview, x * own, y * own, own);
+        let large = mean(whole, x * stands_for, y * stands_for, stands_for);
+        total += small.iter().zip(large).map(|(a, b)| (a - b).abs()).sum::<f64>();
+        count += 3;
     }
     total / f64::from(count)
+}
+
+/// Of each channel in a square of pixels.
+fn mean(picture: &RgbImage, x: u32, y: u32, side: u32) -> [f64; 3] {
+    let square = imageops::crop_imm(picture, x, y, side, side);
+    [0, 1, 2].map(|channel| {
+        let sum: u32 = square.pixels().map(|(_, _, pixel)| u32::from(pixel[channel])).sum();
+        f64::from(sum) / f64::from(side * side)
+    })
 }

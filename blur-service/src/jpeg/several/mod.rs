@@ -1,0 +1,137 @@
+//! JPEGs in several scans, progressive or with a scan for each component: read into memory, coefficient by coefficient,
+//! and written as one baseline scan of the same coefficients, which the splice then works upon (`jpegtran`'s idea).
+
+mod progressive;
+mod read;
+mod store;
+
+use self::{read::Scans, store::Store};
+use super::{
+    JpegError, Metadata, Unsupported,
+    coding::{Block, Coding, Cursor, blocks},
+    frame::{Frame, Process},
+    header::{HuffmanTables, Jpeg, ScanComponent, ScanHeader},
+    output,
+    splice::{Coder, Written},
+};
+
+impl Jpeg<'_> {
+    /// The same picture as a file of one baseline scan, every coefficient as it was, without any metadata. Takes the
+    /// memory of all coefficients: two bytes a sample. `go_on` is asked once a row of units.
+    ///
+    /// # Errors
+    /// [`JpegError::Unsupported`] for what has no baseline form, [`JpegError::TooLarge`] for too many scans,
+    /// [`JpegError::Truncated`], [`JpegError::Corrupt`], [`JpegError::Stopped`]; [`JpegError::Unproven`].
+    pub fn in_one_scan(&self, go_on: &dyn Fn() -> bool) -> Result<Vec<u8>, JpegError> {
+        let target = self.with_one_scan()?;
+        let store = Scans::new(self, go_on).read()?;
+        let whole = WholeScan {
+            blocks: blocks(&target),
+            target,
+            store,
+            go_on,
+        };
+        let file = whole.write()?;
+        whole.prove(&file)?;
+        Ok(file)
+    }
+
+    /// The headers of the new file, but for its Huffman tables.
+    fn with_one_scan(&self) -> Result<Self, JpegError> {
+        let is_wide = self.quantisation.iter().flatten().any(|table| table.is_wide);
+        let process = if is_wide {
+            Process::ExtendedHuffman
+        } else {
+            Process::Baseline
+        };
+        let frame = Frame {
+            process,
+            ..self.frame.clone()
+        };
+        frame.supported()?;
+        // Brightness with tables of its own, everything else with another pair.
+        let components = (0..frame.components.len()).map(|component| ScanComponent {
+            component,
+            dc: component.min(1),
+            ac: component.min(1),
+        });
+        let scan = ScanHeader {
+            components: components.collect(),
+            spectrum: [0, 63, 0],
+            start: self.scan.start,
+        };
+        let target = self.with_scan(frame, scan);
+        let blocks = blocks(&target).len();
+        if blocks > super::coding::MOST_BLOCKS {
+            return Err(Unsupported::LargeUnits(blocks).into());
+        }
+        Ok(target)
+    }
+}
+
+/// What is written, and from what.
+struct WholeScan<'a> {
+    target: Jpeg<'a>,
+    blocks: Vec<Block>,
+    store: Store,
+    go_on: &'a dyn Fn() -> bool,
+}
+
+impl WholeScan<'_> {
+    fn write(&self) -> Result<Vec<u8>, JpegError> {
+        // Without a table every symbol is missing, which counts them.
+        let tables = match self.write_with(&HuffmanTables::default())? {
+            Written::Lacking(symbols) => symbols.optimal(),
+            Written::Whole(_) => return Err(JpegError::Unproven("a scan without a symbol")),
+        };
+        self.write_with(&tables)?.whole()
+    }
+
+    fn write_with(&self, tables: &HuffmanTables) -> Result<Written, JpegError> {
+        let mut coder = Coder::new(output::headers(&self.target, tables, &Metadata::default())?, tables);
+        for unit in self.units() {
+            let unit = unit?;
+            for block in &self.blocks {
+                coder.put_block(block, self.block(unit, block))?;
+            }
+        }
+        Ok(coder.end())
+    }
+
+    /// Reads the file again: each coefficient must be the one that was read.
+    fn prove(&self, file: &[u8]) -> Result<(), JpegError> {
+        let written = Jpeg::parse(file, &self.target.limits)?;
+        let coding = Coding::new(&written)?;
+        let mut cursor = Cursor::new(&coding, file, written.scan.start);
+        for unit in self.units() {
+            let unit = unit?;
+            let mut is_same = true;
+            cursor.read_unit::<63>(|block, values| is_same &= values == self.block(unit, block))?;
+            if !is_same {
+                return Err(JpegError::Unproven("a block changed on the way to a single scan"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Column and row of each unit; asks between the rows whether to go on.
+    fn units(&self) -> impl Iterator<Item = Result<(u32, u32), JpegError>> {
+        let units = self.target.frame.units();
+        (0..units.height).flat_map(move |row| {
+            let stopped = (!(self.go_on)()).then_some(Err(JpegError::Stopped));
+            let columns = if stopped.is_some() { 0 } else { units.width };
+            stopped
+                .into_iter()
+                .chain((0..columns).map(move |column| Ok((column, row))))
+        })
+    }
+
+    fn block(&self, unit: (u32, u32), block: &Block) -> &super::coding::Coefficients {
+        let (horizontal, vertical) = self.target.frame.factors(block.component);
+        self.store.block(
+            block.component,
+            unit.0 * horizontal + block.x,
+            unit.1 * vertical + block.y,
+        )
+    }
+}
