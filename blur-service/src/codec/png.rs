@@ -105,15 +105,20 @@ impl Frame {
 }
 
 /// The chunks of a PNG: kind and data. Ends at the first one that is cut off.
-struct Chunks<'a> {
+pub struct Chunks<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Chunks<'a> {
-    fn of(file: &'a [u8]) -> Self {
+    pub fn of(file: &'a [u8]) -> Self {
         Self {
             rest: file.get(SIGNATURE..).unwrap_or_default(),
         }
+    }
+
+    /// The bytes behind the last chunk so far.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 }
 

@@ -119,15 +119,20 @@ fn animated() -> Error {
 }
 
 /// The chunks of a WebP: kind and data. Ends at the first one that is cut off.
-struct Chunks<'a> {
+pub struct Chunks<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Chunks<'a> {
-    fn of(file: &'a [u8]) -> Self {
+    pub fn of(file: &'a [u8]) -> Self {
         Self {
             rest: file.get(RIFF_HEAD..).unwrap_or_default(),
         }
+    }
+
+    /// The bytes behind the last chunk so far.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 }
 

@@ -14,7 +14,11 @@ pub const FIRST_RESTART: u8 = 0xd0;
 pub const APP0: u8 = 0xe0;
 pub const APP1: u8 = 0xe1;
 pub const APP2: u8 = 0xe2;
+pub const APP11: u8 = 0xeb;
+pub const APP13: u8 = 0xed;
 pub const APP14: u8 = 0xee;
+pub const APP15: u8 = 0xef;
+pub const COMMENT: u8 = 0xfe;
 
 /// A marker and, for all but the lone ones, what it carries.
 #[derive(Clone, Copy, Debug)]
