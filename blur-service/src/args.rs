@@ -16,7 +16,7 @@ use clap::ValueEnum;
 
 use crate::{
     detect::{Detail, Sensitivity},
-    options::{Options, Profile, parse_margin},
+    options::{Options, Profile, Verify, parse_margin},
     redact::Look,
 };
 
@@ -67,8 +67,12 @@ pub struct Args {
     #[arg(long, env = "BLUR_MARGIN", default_value = "1.3", value_parser = parse_margin)]
     pub margin: f32,
 
+    /// What is looked at again once the faces are hidden [default: off for fast, else regions]
+    #[arg(long, env = "BLUR_VERIFY", value_enum)]
+    pub verify: Option<Verify>,
+
     /// Let clients choose what hides less: lower detail and sensitivity, a smaller margin, the
-    /// lossless profile
+    /// lossless profile, no second look
     #[arg(long, env = "BLUR_ALLOW_CLIENT_OPTIONS")]
     pub allow_client_options: bool,
 
@@ -115,6 +119,8 @@ impl Args {
             effect: self.effect,
             profile: self.profile,
             margin: self.margin,
+            verify: self.verify,
+            report: false,
         }
     }
 }

@@ -14,6 +14,8 @@ pub enum Error {
         nearest: Option<&'static str>,
         known: String,
     },
+    #[error("option `{name}` is given more than once")]
+    RepeatedOption { name: String },
     #[error("option `{name}`: `{value}` is not one of {expected}")]
     InvalidOption {
         name: &'static str,
@@ -32,8 +34,12 @@ pub enum Error {
     TooManyBytes { limit: u64 },
     #[error("the picture has {pixels} pixels, more than the {limit} allowed")]
     TooManyPixels { pixels: u64, limit: u64 },
+    #[error("the picture unfolds to {ratio} times its file, more than the {limit} allowed")]
+    TooCompressed { ratio: u64, limit: u64 },
     #[error("the picture would take {needed} bytes to work on, more than the {limit} there are")]
     TooMuchMemory { needed: u64, limit: u64 },
+    #[error("the picture has {found} {what}, more than the {limit} allowed")]
+    TooMany { what: &'static str, found: u64, limit: u64 },
     #[error("{0}")]
     UnsupportedFormat(&'static str),
     #[error("the picture cannot be read: {0}")]
@@ -51,6 +57,8 @@ pub enum Error {
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the result did not pass its own check; the picture was not answered")]
     ProofFailed(String),
+    #[error("faces were still seen after they had been hidden; the picture was not answered")]
+    StillSeen,
 }
 
 impl Error {
@@ -63,6 +71,7 @@ impl Error {
         match self {
             Self::BadRequest(_) => (400, "bad_request", "Bad request"),
             Self::UnknownOption { .. } => (400, "unknown_option", "Unknown option"),
+            Self::RepeatedOption { .. } => (400, "repeated_option", "Repeated option"),
             Self::InvalidOption { .. } => (400, "invalid_option", "Invalid option"),
             Self::OptionNotAllowed { .. } => (403, "option_not_allowed", "Option not allowed"),
             Self::NotFound => (404, "not_found", "Not found"),
@@ -70,11 +79,14 @@ impl Error {
             Self::BodyTimeout(_) => (408, "body_timeout", "Request body too slow"),
             Self::TooManyBytes { .. } => (413, "too_many_bytes", "Too many bytes"),
             Self::TooManyPixels { .. } => (413, "too_many_pixels", "Too many pixels"),
+            Self::TooCompressed { .. } => (413, "too_compressed", "Unfolds to too much"),
             Self::TooMuchMemory { .. } => (413, "too_much_memory", "Picture too large to work on"),
+            Self::TooMany { .. } => (413, "too_many_parts", "Too many parts"),
             Self::UnsupportedFormat(_) => (415, "unsupported_format", "Unsupported format"),
             Self::BrokenPicture(_) => (422, "broken_picture", "Broken picture"),
             Self::Internal(_) => (500, "internal", "Internal error"),
             Self::ProofFailed(_) => (500, "proof_failed", "Result not proven"),
+            Self::StillSeen => (500, "still_seen", "Faces still seen"),
             Self::Busy => (503, "busy", "Busy"),
             Self::Loading => (503, "loading", "Loading"),
             Self::DeadlineExceeded | Self::Stopped => (504, "deadline_exceeded", "Deadline exceeded"),

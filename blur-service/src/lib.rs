@@ -6,7 +6,7 @@
 //! answer is a problem document and never the picture that came in.
 //!
 //! Import order, each only from its left:
-//! `geometry, error → detect → redact → {codec, jpeg} → options → pipeline → {admission, workers} → args → http → run → main`.
+//! `geometry, error, wipe → detect → redact → {codec, jpeg} → inventory → options → pipeline → {admission, workers} → args → http → run → main`.
 
 pub mod admission;
 pub mod args;
@@ -15,11 +15,13 @@ pub mod detect;
 pub mod error;
 pub mod geometry;
 pub mod http;
+pub mod inventory;
 pub mod jpeg;
 pub mod options;
 pub mod pipeline;
 pub mod redact;
 mod run;
+pub mod wipe;
 pub mod workers;
 
 pub use args::Args;

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use clap::ValueEnum;
+use serde::Serialize;
 
 use crate::{
     detect::{Detail, Sensitivity},
@@ -19,15 +20,37 @@ pub struct Options {
     pub profile: Profile,
     /// How many times wider and higher than the face's box the hidden region is.
     pub margin: f32,
+    /// What is looked at again before the picture is written; if nothing is chosen, what `detail` suggests.
+    pub verify: Option<Verify>,
+    /// Whether the answer is a report with the picture inside.
+    pub report: bool,
+}
+
+/// What the detector looks at again once the faces are hidden.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Verify {
+    Off,
+    /// The hidden regions and what is about them, quickly.
+    Regions,
+    /// The whole picture, as closely as the first time.
+    Whole,
 }
 
 /// What the answer keeps of a JPEG beside its faces; other formats are always written anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// Every coded block outside the faces, exactly, where the file is of a kind that allows it.
     Lossless,
     /// What is seen: pixels under fresh tables, which drops the camera's fingerprint.
     Reencode,
+}
+
+impl Verify {
+    fn is_weaker_than(self, other: Self) -> bool {
+        (self as u8) < other as u8
+    }
 }
 
 impl fmt::Display for Profile {
@@ -48,7 +71,23 @@ impl Profile {
 }
 
 impl Options {
-    pub const NAMES: [&'static str; 5] = ["detail", "sensitivity", "effect", "profile", "margin"];
+    pub const NAMES: [&'static str; 7] = [
+        "detail",
+        "sensitivity",
+        "effect",
+        "profile",
+        "margin",
+        "verify",
+        "report",
+    ];
+
+    /// What is looked at again. Unless it was chosen, that which takes less than a tenth of the work.
+    pub fn verify(&self) -> Verify {
+        self.verify.unwrap_or(match self.detail {
+            Detail::Fast => Verify::Off,
+            Detail::Thorough | Detail::Max => Verify::Regions,
+        })
+    }
 
     /// The operator's choice with a client's upon it; `query` is decoded names and values.
     ///
@@ -57,7 +96,10 @@ impl Options {
     /// unless `weaker_allowed`.
     pub fn with_query(self, query: &[(String, String)], weaker_allowed: bool) -> Result<Self, Error> {
         let mut chosen = self;
-        for (name, value) in query {
+        for (index, (name, value)) in query.iter().enumerate() {
+            if query[..index].iter().any(|(earlier, _)| earlier == name) {
+                return Err(Error::RepeatedOption { name: shortened(name) });
+            }
             let weaker = match name.as_str() {
                 "detail" => {
                     chosen.detail = parse("detail", value)?;
@@ -78,6 +120,16 @@ impl Options {
                 "margin" => {
                     chosen.margin = parse_margin(value).map_err(|expected| invalid("margin", value, expected))?;
                     chosen.margin < self.margin
+                }
+                "verify" => {
+                    chosen.verify = Some(parse("verify", value)?);
+                    chosen.verify().is_weaker_than(self.verify())
+                }
+                "report" => {
+                    chosen.report = value
+                        .parse()
+                        .map_err(|_| invalid("report", value, "true, false".into()))?;
+                    false
                 }
                 _ => return Err(unknown(name)),
             };
@@ -151,6 +203,8 @@ mod tests {
         effect: Look::Smooth,
         profile: Profile::Lossless,
         margin: 1.3,
+        verify: None,
+        report: false,
     };
 
     #[test]
@@ -167,7 +221,8 @@ mod tests {
                 sensitivity: Sensitivity::High,
                 effect: Look::Solid,
                 profile: Profile::Reencode,
-                margin: 1.5
+                margin: 1.5,
+                ..SET
             }
         );
         assert_eq!(with("effect=mosaic", false).unwrap().effect, Look::Mosaic);
@@ -175,7 +230,7 @@ mod tests {
 
     #[test]
     fn what_hides_less_is_the_operators_to_allow() {
-        for weaker in ["detail=fast", "sensitivity=low", "margin=1.1"] {
+        for weaker in ["detail=fast", "sensitivity=low", "margin=1.1", "verify=off"] {
             assert_eq!(
                 with(weaker, false).unwrap_err().code(),
                 "option_not_allowed",
@@ -200,6 +255,18 @@ mod tests {
     }
 
     #[test]
+    fn the_second_look_follows_the_detail_unless_it_is_chosen() {
+        assert_eq!(SET.verify(), Verify::Regions);
+        assert_eq!(with("detail=fast", true).unwrap().verify(), Verify::Off);
+        assert_eq!(with("verify=whole", false).unwrap().verify(), Verify::Whole);
+        let whole = Options {
+            verify: Some(Verify::Whole),
+            ..SET
+        };
+        assert!(whole.with_query(&[("verify".into(), "regions".into())], false).is_err());
+    }
+
+    #[test]
     fn a_typo_is_never_a_default() {
         assert_eq!(
             with("efect=solid", false).unwrap_err().to_string(),
@@ -207,6 +274,15 @@ mod tests {
         );
         assert_eq!(with("effect=blurry", false).unwrap_err().code(), "invalid_option");
         assert_eq!(with("margin=NaN", true).unwrap_err().code(), "invalid_option");
+    }
+
+    #[test]
+    fn an_option_given_twice_is_refused() {
+        let error = with("effect=solid&margin=2&effect=smooth", true).unwrap_err();
+        assert_eq!(
+            (error.status(), error.to_string().as_str()),
+            (400, "option `effect` is given more than once")
+        );
     }
 
     fn with(query: &str, weaker_allowed: bool) -> Result<Options, Error> {

@@ -3,7 +3,10 @@
 use std::{io::IsTerminal, sync::Arc, thread};
 
 use anyhow::Context;
-use rustix::process::{Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, Signal, getppid, set_dumpable_behavior, set_parent_process_death_signal,
+    setrlimit,
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{Notify, oneshot},
@@ -112,14 +115,15 @@ fn start_log(format: LogFormat) {
     };
 }
 
+/// Neither by the limit nor, where the kernel hands cores to a program in spite of it, by whatever that does: see core(5).
 fn keep_pictures_out_of_core_dumps() {
-    if let Err(error) = setrlimit(
-        Resource::Core,
-        Rlimit {
-            current: Some(0),
-            maximum: Some(0),
-        },
-    ) {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    let switched_off =
+        setrlimit(Resource::Core, none).and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable));
+    if let Err(error) = switched_off {
         error!(%error, "core dumps cannot be switched off");
     }
 }

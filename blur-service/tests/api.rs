@@ -6,6 +6,7 @@ mod common;
 
 use std::io::Write;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use common::{Answer, Server, encoded, exif, jpeg, portrait, segment};
 use image::{DynamicImage, ImageFormat, imageops};
 
@@ -34,8 +35,8 @@ fn a_face_is_gone_in_every_format_and_under_every_effect() {
             assert_eq!(answer.headers["content-type"], media_type);
             assert_eq!(answer.headers["x-faces"], "1");
             assert_eq!(answer.headers["cache-control"], "no-store");
-            for step in ["queue;dur=", "decode;dur=", "detect;dur=", "redact;dur=", "encode;dur="] {
-                assert!(answer.headers["server-timing"].contains(step));
+            for step in ["queue", "decode", "detect", "redact", "verify", "encode"] {
+                assert!(answer.headers["server-timing"].contains(&format!("{step};dur=")));
             }
             // Now and then the noise on the cells looks like a face; it is new in every answer.
             let gone = (0..3).any(|_| {
@@ -45,6 +46,91 @@ fn a_face_is_gone_in_every_format_and_under_every_effect() {
             assert!(gone, "{media_type} {effect}");
         }
     }
+}
+
+#[test]
+fn a_report_tells_what_was_found_done_and_left_behind() {
+    let server = Server::start(&["--detail", "fast"]);
+    let mut file = jpeg(&portrait());
+    file.splice(2..2, [segment(0xe1, &exif(6)), segment(0xfe, b"a comment")].concat());
+    file.extend(b"behind");
+    let answer = server.blur("?report=true&effect=solid&verify=whole", &file);
+    assert_eq!(
+        (answer.status, answer.headers["content-type"].as_str()),
+        (200, "application/json")
+    );
+    assert_eq!(
+        (&*answer.headers["x-faces"], &*answer.headers["x-veil-path"]),
+        ("1", "splice")
+    );
+    let report = answer.json();
+    assert_eq!(report["source"]["orientation"], 6);
+    assert_eq!(report["path"]["name"], "splice");
+    assert_eq!(report["path"]["turned_upright"], false);
+    assert_eq!(report["options"]["effect"], "solid");
+    assert_eq!(report["options"]["verify"], "whole");
+    assert_eq!(report["second_look"]["looks"], 1);
+    assert_eq!(
+        report["removed"],
+        serde_json::json!({ "exif": 1, "comment": 1, "tail": 1 })
+    );
+    assert_eq!(report["faces"], server.detect("", &file)["faces"]);
+    assert!(report["milliseconds"]["verify"].as_f64().unwrap() > 0.0);
+    let picture = STANDARD.decode(report["picture"]["base64"].as_str().unwrap()).unwrap();
+    assert_eq!(report["picture"]["bytes"], picture.len());
+    assert_eq!(picture, server.blur("?effect=solid", &file).body);
+}
+
+#[test]
+fn what_is_still_seen_is_hidden_in_every_format() {
+    let server = Server::start(&["--detail", "fast", "--verify", "whole"]);
+    let pixels = DynamicImage::from(portrait());
+    for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP] {
+        let file = if format == ImageFormat::Jpeg {
+            jpeg(&portrait())
+        } else {
+            encoded(&pixels, format)
+        };
+        for effect in ["smooth", "mosaic", "gaussian", "solid"] {
+            let answer = server.blur(&format!("?effect={effect}"), &file);
+            assert_eq!(answer.status, 200, "{format:?} {effect}");
+            let left = server.detect("", &answer.body);
+            assert_eq!(left["faces"], serde_json::json!([]), "{format:?} {effect}");
+        }
+    }
+    assert_eq!(
+        server.blur("?verify=off", &jpeg(&portrait())).code(),
+        "option_not_allowed"
+    );
+    let metrics = String::from_utf8(server.send("GET", "/metrics", &[], b"").body).unwrap();
+    assert!(
+        !metrics.contains("blur_second_look_total{what=\"looks\"} 0"),
+        "{metrics}"
+    );
+}
+
+#[test]
+fn a_one_bit_scan_has_its_face_hidden() {
+    let server = Server::start(&["--verify", "off"]);
+    let mut dots = imageops::grayscale(&portrait());
+    imageops::dither(&mut dots, &imageops::BiLevel);
+    let file = encoded(&dots.into(), ImageFormat::Png);
+    assert_eq!(server.blur("", &file).headers["x-faces"], "1");
+}
+
+#[test]
+fn no_core_of_the_process_is_ever_written() {
+    let server = Server::start_cold(&[]);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.child.id())).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
+    let numbers: Vec<&str> = core
+        .split_whitespace()
+        .filter(|word| word.parse::<u64>().is_ok())
+        .collect();
+    assert_eq!(numbers, ["0", "0"], "{core}");
 }
 
 #[test]
@@ -120,17 +206,25 @@ fn every_mistake_has_its_status_and_code() {
     let server = Server::start(&["--detail", "fast", "--max-bytes", "300k", "--max-pixels", "300000"]);
     let file = jpeg(&portrait());
     let large = encoded(&DynamicImage::new_rgb8(700, 700), ImageFormat::Png);
+    let mut in_pieces = file.clone();
+    in_pieces.splice(2..2, segment(0xfe, b"").repeat(3000));
     let post = |path: &str, body: &[u8]| server.send("POST", path, &[], body);
     for (answer, status, code) in [
         (post("/v1/blur", b""), 400, "bad_request"),
         (post("/v1/blur?efect=solid", &file), 400, "unknown_option"),
         (post("/v1/blur?effect=none", &file), 400, "invalid_option"),
+        (
+            post("/v1/blur?effect=solid&effect=smooth", &file),
+            400,
+            "repeated_option",
+        ),
         (post("/v1/blur?margin=1.0", &file), 403, "option_not_allowed"),
         (post("/v2/blur", &file), 404, "not_found"),
         (server.send("GET", "/v1/blur", &[], b""), 405, "method_not_allowed"),
         (post("/health", b""), 405, "method_not_allowed"),
         (post("/v1/blur", &vec![0; 400_000]), 413, "too_many_bytes"),
         (post("/v1/blur", &large), 413, "too_many_pixels"),
+        (post("/v1/blur", &in_pieces), 413, "too_many_parts"),
         (post("/v1/blur", b"GIF89a......"), 415, "unsupported_format"),
         (post("/v1/blur", b"hello"), 415, "unsupported_format"),
         (post("/v1/blur", &file[..20]), 422, "broken_picture"),

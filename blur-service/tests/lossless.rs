@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use common::{Answer, Server, contains, exif, jpeg, portrait, segment};
 use image::{Rgb, RgbImage, imageops};
 use jpeg_encoder::{ColorType, Encoder};
+use moxcms::ColorProfile;
 use serde_json::Value;
 
 #[test]
@@ -24,7 +25,8 @@ fn without_a_face_the_scan_is_the_same_bytes() {
 #[test]
 fn with_a_face_every_block_outside_is_the_same() {
     for detail in ["fast", "thorough"] {
-        let server = Server::start(&["--detail", detail]);
+        // A second look may add what only looks like a face.
+        let server = Server::start(&["--detail", detail, "--verify", "off"]);
         // Small enough to be looked at in full, and large enough for a view of a quarter or an eighth.
         for (width, height) in [(512, 512), (4001, 2999)] {
             let file = jpeg(&scene(width, height));
@@ -77,17 +79,19 @@ fn the_orientation_is_kept_as_the_only_tag_and_the_right_blocks_are_hidden() {
 fn what_cannot_be_spliced_goes_through_pixels_and_says_so() {
     let server = Server::start(&["--detail", "fast"]);
     let pixels = scene(640, 480);
-    let mut progressive = Vec::new();
-    let mut encoder = Encoder::new(&mut progressive, 90);
-    encoder.set_progressive(true);
-    encoder.encode(&pixels, 640, 480, ColorType::Rgb).unwrap();
-    for (file, query) in [
-        (progressive, "?effect=solid"),
-        (jpeg(&pixels), "?effect=solid&profile=reencode"),
+    let mut odd_profile = ColorProfile::new_srgb();
+    std::mem::swap(&mut odd_profile.red_colorant, &mut odd_profile.blue_colorant);
+    let mut in_odd_colours = jpeg(&pixels);
+    let profile = [b"ICC_PROFILE\0\x01\x01", &odd_profile.encode().unwrap()[..]].concat();
+    in_odd_colours.splice(2..2, segment(0xe2, &profile));
+    for (file, query, path) in [
+        (progressive(&pixels), "?effect=solid", "coefficients"),
+        (in_odd_colours, "?effect=solid", "pixels"),
+        (jpeg(&pixels), "?effect=solid&profile=reencode", "pixels"),
     ] {
         let answer = server.blur(query, &file);
         assert_eq!(answer.status, 200);
-        assert_eq!(answer.headers["x-veil-path"], "pixels");
+        assert_eq!(answer.headers["x-veil-path"], path);
         assert_eq!(answer.headers["x-faces"], "1");
         assert_eq!(server.detect("", &answer.body)["faces"], Value::Array(Vec::new()));
     }
@@ -122,14 +126,10 @@ fn inks_and_a_missing_end_are_no_hindrance() {
 fn a_cut_off_picture_is_refused_on_every_road() {
     let server = Server::start(&["--detail", "fast"]);
     let pixels = scene(640, 480);
-    let mut progressive = Vec::new();
-    let mut encoder = Encoder::new(&mut progressive, 90);
-    encoder.set_progressive(true);
-    encoder.encode(&pixels, 640, 480, ColorType::Rgb).unwrap();
     for (file, query) in [
         (jpeg(&pixels), ""),
         (jpeg(&pixels), "?profile=reencode"),
-        (progressive, ""),
+        (progressive(&pixels), ""),
     ] {
         for share in [2, 3, 9] {
             let cut = &file[..file.len() * (share - 1) / share];
@@ -162,6 +162,15 @@ fn scene(width: u32, height: u32) -> RgbImage {
 }
 
 /// Under `solid` nothing is left that a detector could take for a face, whatever the noise.
+fn progressive(pixels: &RgbImage) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = Encoder::new(&mut file, 90);
+    encoder.set_progressive(true);
+    let (width, height) = (pixels.width() as u16, pixels.height() as u16);
+    encoder.encode(pixels, width, height, ColorType::Rgb).unwrap();
+    file
+}
+
 fn spliced(server: &Server, file: &[u8]) -> Answer {
     let answer = server.blur("?effect=solid", file);
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));

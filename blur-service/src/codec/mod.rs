@@ -14,8 +14,10 @@ use crate::{error::Error, geometry::Size};
 
 pub use icc::{Profile, Space};
 pub use jpeg::JpegFacts;
-pub use orientation::{to_stored, turns_sides};
+pub use orientation::{to_stored, to_upright, turns_sides};
 pub use picture::Picture;
+pub use png::Chunks as PngChunks;
+pub use webp::Chunks as WebPChunks;
 
 /// The formats that can be read; the answer has the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +85,22 @@ impl Header {
             pixels if pixels > limit => Err(Error::TooManyPixels { pixels, limit }),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses a picture that unfolds to very much more than its file of so many bytes, as no real one does.
+    ///
+    /// # Errors
+    /// [`Error::TooCompressed`].
+    pub fn check_ratio(&self, file: u64) -> Result<(), Error> {
+        let unfolded = self.size.pixels() * 3;
+        let ratio = unfolded / file.max(1);
+        if unfolded > ALWAYS_ALLOWED && ratio > MOST_RATIO {
+            return Err(Error::TooCompressed {
+                ratio,
+                limit: MOST_RATIO,
+            });
+        }
+        Ok(())
     }
 }
 
@@ -167,6 +185,11 @@ fn reason_against(file: &[u8]) -> &'static str {
     }
 }
 
+/// A blank page of a one-bit scan has some thousand pixels a byte.
+const MOST_RATIO: u64 = 10_000;
+/// So many bytes of pixels are no danger, however small their file is.
+const ALWAYS_ALLOWED: u64 = 64 << 20;
+
 fn broken(what: impl ToString) -> Error {
     Error::BrokenPicture(what.to_string())
 }
@@ -191,6 +214,30 @@ mod tests {
                 other => panic!("{word}: {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_few_bytes_that_unfold_to_a_huge_picture_are_refused() {
+        let header = |width: u8| {
+            let file = [
+                &b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0"[..],
+                &[0, width, 0, 0, 0x20, 0],
+            ]
+            .concat();
+            Header::read(&file)
+        };
+        assert!(matches!(
+            header(0x20).map(|header| header.check_ratio(1000)),
+            Ok(Err(Error::TooCompressed { ratio: 201_375, .. }))
+        ));
+        assert!(matches!(
+            header(0x20).map(|header| header.check_ratio(100_000)),
+            Ok(Ok(()))
+        ));
+        assert!(matches!(
+            header(0x02).map(|header| header.check_ratio(1000)),
+            Ok(Ok(()))
+        ));
     }
 
     #[test]

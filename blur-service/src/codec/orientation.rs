@@ -33,6 +33,20 @@ pub fn to_stored(rect: Rect, upright: Size, orientation: Orientation) -> Rect {
     }
 }
 
+/// Where `rect`, in the pixels of a picture as `stored`, lies in the upright picture.
+pub fn to_upright(rect: Rect, stored: Size, orientation: Orientation) -> Rect {
+    to_stored(rect, stored, undone(orientation))
+}
+
+/// What turns an upright picture into the one that was stored.
+fn undone(orientation: Orientation) -> Orientation {
+    match orientation {
+        Orientation::Rotate90 => Orientation::Rotate270,
+        Orientation::Rotate270 => Orientation::Rotate90,
+        mirrored_or_halfway => mirrored_or_halfway,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use image::{DynamicImage, Rgb, RgbImage};
@@ -52,6 +66,7 @@ mod tests {
             let size = Size::new(upright.width(), upright.height());
             assert_eq!(turns_sides(orientation), size.width == 10);
             let seen = bounds(&upright.into_rgb8());
+            assert_eq!(seen, Some(to_upright(field, Size::new(20, 10), orientation)));
             assert_eq!(
                 seen.map(|seen| to_stored(seen, size, orientation)),
                 Some(field),

@@ -11,6 +11,7 @@ mod kernel;
 mod layer;
 mod net;
 mod options;
+mod sheet;
 mod view;
 
 use std::{io, path::PathBuf};

@@ -1,6 +1,4 @@
-//! `POST /v1/blur`: the picture again, with every face hidden.
-
-use std::time::{Duration, Instant};
+//! `POST /v1/blur`: the picture again, with every face hidden; or a report with the picture inside.
 
 use axum::{
     extract::{Request, State},
@@ -8,76 +6,41 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{AppState, access, problem::Failure, upload::Upload};
-use crate::pipeline::{self, Timings};
+use super::{AppState, access, problem::Failure, report, server_timing, upload::Upload};
+use crate::pipeline;
 
 pub(super) async fn blur(State(service): AppState, request: Request) -> Result<Response, Failure> {
-    let Upload {
-        file,
-        header,
-        options,
-        models,
-        deadline,
-        memory,
-        visit,
-    } = Upload::receive(request, &service).await?;
-    let arrived = Instant::now();
-    let (format, pixels) = (header.format, header.size.pixels());
-    let work = move |go_on: &pipeline::GoOn| {
-        // What the picture holds is given back when the work ends, also when nobody waits for it any more.
-        let _memory = memory;
-        pipeline::blur(&file, &header, &options, &models, go_on)
-    };
-    let done = service.workers.run(deadline, work).await?;
-    drop(visit);
-    let queue = done.started - arrived;
-    let blurred = done.value;
-    service.metrics.picture(
-        format.media_type(),
-        blurred.path,
-        blurred.faces.len(),
-        queue,
-        &blurred.timings,
-    );
-    let headers = [
-        (header::CONTENT_TYPE, format.media_type().to_owned()),
+    let upload = Upload::receive(request, &service).await?;
+    let worked = upload.work(&service, pipeline::blur).await?;
+    let blurred = &worked.value;
+    let media_type = worked.header.format.media_type();
+    let path = blurred.road.name;
+    let faces = blurred.faces.len();
+    service
+        .metrics
+        .picture(media_type, path, faces, worked.queue, &blurred.timings);
+    service.metrics.second_look(blurred.second_look);
+    let own_headers = [
         (header::CACHE_CONTROL, "no-store".to_owned()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
-        (
-            header::HeaderName::from_static("x-faces"),
-            blurred.faces.len().to_string(),
-        ),
-        (header::HeaderName::from_static("x-veil-path"), blurred.path.to_owned()),
+        (header::HeaderName::from_static("x-faces"), faces.to_string()),
+        (header::HeaderName::from_static("x-veil-path"), path.to_owned()),
         (
             header::HeaderName::from_static("server-timing"),
-            server_timing(queue, &blurred.timings),
+            server_timing(worked.queue, &blurred.timings),
         ),
     ];
-    let mut response = (headers, blurred.file).into_response();
-    response.extensions_mut().insert(access::Picture {
-        media_type: format.media_type(),
-        pixels,
-        faces: blurred.faces.len(),
-    });
+    let noted = access::Picture {
+        media_type,
+        pixels: worked.header.size.pixels(),
+        faces,
+    };
+    let mut response = if worked.options.report {
+        (own_headers, report::answer(&worked)).into_response()
+    } else {
+        let media_type = [(header::CONTENT_TYPE, media_type)];
+        (own_headers, media_type, worked.value.file).into_response()
+    };
+    response.extensions_mut().insert(noted);
     Ok(response)
-}
-
-/// The steps in milliseconds, as browsers' developer tools show them.
-pub(super) fn server_timing(queue: Duration, timings: &Timings) -> String {
-    let Timings {
-        decode,
-        detect,
-        redact,
-        encode,
-    } = *timings;
-    let steps = [
-        ("queue", queue),
-        ("decode", decode),
-        ("detect", detect),
-        ("redact", redact),
-        ("encode", encode),
-    ];
-    steps
-        .map(|(name, time)| format!("{name};dur={:.2}", time.as_secs_f64() * 1e3))
-        .join(", ")
 }

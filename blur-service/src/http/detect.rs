@@ -1,7 +1,5 @@
 //! `POST /v1/detect`: where the faces are, and nothing else of the picture.
 
-use std::time::Instant;
-
 use axum::{
     Json,
     extract::{Request, State},
@@ -10,8 +8,8 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{AppState, access, blur::server_timing, problem::Failure, upload::Upload};
-use crate::{geometry::Rect, pipeline};
+use super::{AppState, access, problem::Failure, server_timing, upload::Upload};
+use crate::{detect::Face, geometry::Rect, pipeline};
 
 /// All in upright pixels.
 #[derive(Serialize)]
@@ -22,61 +20,46 @@ struct Answer {
 }
 
 #[derive(Serialize)]
-struct ScoredRect {
+pub(super) struct ScoredRect {
     #[serde(flatten)]
     rect: Rect,
     score: f32,
 }
 
-pub(super) async fn detect(State(service): AppState, request: Request) -> Result<Response, Failure> {
-    let Upload {
-        file,
-        header,
-        options,
-        models,
-        deadline,
-        memory,
-        visit,
-    } = Upload::receive(request, &service).await?;
-    let arrived = Instant::now();
-    let (format, pixels) = (header.format, header.size.pixels());
-    let work = move |go_on: &pipeline::GoOn| {
-        let _memory = memory;
-        pipeline::detect(&file, &header, &options, &models, go_on)
-    };
-    let done = service.workers.run(deadline, work).await?;
-    drop(visit);
-    let queue = done.started - arrived;
-    let found = done.value;
-    service
-        .metrics
-        .picture(format.media_type(), "detect", found.faces.len(), queue, &found.timings);
-    let faces: Vec<_> = found
-        .faces
-        .iter()
-        .map(|face| ScoredRect {
+impl ScoredRect {
+    pub fn of(face: &Face) -> Self {
+        Self {
             rect: face.rect,
             score: face.score,
-        })
-        .collect();
-    let noted = access::Picture {
-        media_type: format.media_type(),
-        pixels,
-        faces: faces.len(),
-    };
+        }
+    }
+}
+
+pub(super) async fn detect(State(service): AppState, request: Request) -> Result<Response, Failure> {
+    let upload = Upload::receive(request, &service).await?;
+    let worked = upload.work(&service, pipeline::detect).await?;
+    let found = &worked.value;
+    let media_type = worked.header.format.media_type();
+    service
+        .metrics
+        .picture(media_type, "detect", found.faces.len(), worked.queue, &found.timings);
     let headers = [
         (header::CACHE_CONTROL, "no-store".to_owned()),
         (
             header::HeaderName::from_static("server-timing"),
-            server_timing(queue, &found.timings),
+            server_timing(worked.queue, &found.timings),
         ),
     ];
     let answer = Answer {
         width: found.size.width,
         height: found.size.height,
-        faces,
+        faces: found.faces.iter().map(ScoredRect::of).collect(),
     };
     let mut response = (headers, Json(answer)).into_response();
-    response.extensions_mut().insert(noted);
+    response.extensions_mut().insert(access::Picture {
+        media_type,
+        pixels: worked.header.size.pixels(),
+        faces: found.faces.len(),
+    });
     Ok(response)
 }

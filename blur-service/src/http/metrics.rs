@@ -13,7 +13,7 @@ use prometheus::{
 };
 
 use super::AppState;
-use crate::pipeline::Timings;
+use crate::pipeline::{SecondLook, Timings};
 
 pub(super) struct Metrics {
     registry: Registry,
@@ -23,6 +23,7 @@ pub(super) struct Metrics {
     faces: IntCounter,
     faces_per_picture: Histogram,
     step_seconds: HistogramVec,
+    second_looks: IntCounterVec,
     in_flight: IntGauge,
     queue_depth: IntGauge,
     memory_bytes: IntGaugeVec,
@@ -70,6 +71,11 @@ impl Metrics {
                 .expect("names are constants"),
             ),
             step_seconds: seconds("blur_step_duration_seconds", "Time of each step of a picture.", "step"),
+            second_looks: counters(
+                "blur_second_look_total",
+                "Looks at pictures whose faces were hidden, and what they led to.",
+                &["what"],
+            ),
             in_flight: gauge("blur_in_flight", "Pictures between their head and their answer."),
             queue_depth: gauge("blur_queue_depth", "Pictures that wait for a thread."),
             memory_bytes: registered(
@@ -97,20 +103,15 @@ impl Metrics {
         self.pictures.with_label_values(&[media_type, path]).inc();
         self.faces.inc_by(faces as u64);
         self.faces_per_picture.observe(faces as f64);
-        let Timings {
-            decode,
-            detect,
-            redact,
-            encode,
-        } = *timings;
-        for (step, time) in [
-            ("queue", queue),
-            ("decode", decode),
-            ("detect", detect),
-            ("redact", redact),
-            ("encode", encode),
-        ] {
+        for (step, time) in super::steps(queue, timings) {
             self.step_seconds.with_label_values(&[step]).observe(time.as_secs_f64());
+        }
+    }
+
+    pub fn second_look(&self, outcome: Option<SecondLook>) {
+        let SecondLook { looks, blanked, added } = outcome.unwrap_or_default();
+        for (what, count) in [("looks", looks), ("regions_blanked", blanked), ("faces_added", added)] {
+            self.second_looks.with_label_values(&[what]).inc_by(u64::from(count));
         }
     }
 

@@ -9,10 +9,11 @@ mod metrics;
 mod openapi;
 mod page;
 mod problem;
+mod report;
 mod service;
 mod upload;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -21,7 +22,7 @@ use axum::{
     routing::{MethodRouter, get, post},
 };
 
-use crate::error::Error;
+use crate::{error::Error, pipeline::Timings};
 
 pub use listener::serve;
 pub use service::Service;
@@ -88,6 +89,32 @@ pub fn router(service: Arc<Service>) -> Router {
         .layer(DefaultBodyLimit::max(service.max_bytes as usize + MULTIPART_OVERHEAD))
         .layer(middleware::from_fn_with_state(service.clone(), access::log))
         .with_state(service)
+}
+
+/// The steps of a picture and how long each took, in their order.
+fn steps(queue: Duration, timings: &Timings) -> [(&'static str, Duration); 6] {
+    let Timings {
+        decode,
+        detect,
+        redact,
+        verify,
+        encode,
+    } = *timings;
+    [
+        ("queue", queue),
+        ("decode", decode),
+        ("detect", detect),
+        ("redact", redact),
+        ("verify", verify),
+        ("encode", encode),
+    ]
+}
+
+/// The steps in milliseconds, as browsers' developer tools show them.
+fn server_timing(queue: Duration, timings: &Timings) -> String {
+    steps(queue, timings)
+        .map(|(name, time)| format!("{name};dur={:.2}", time.as_secs_f64() * 1e3))
+        .join(", ")
 }
 
 const MULTIPART_OVERHEAD: usize = 64 << 10;

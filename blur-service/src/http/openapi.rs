@@ -31,7 +31,7 @@ mod tests {
     use crate::{
         detect::{Detail, Sensitivity},
         http::ROUTES,
-        options::{Options, Profile},
+        options::{Options, Profile, Verify},
         redact::Look,
     };
 
@@ -71,6 +71,7 @@ mod tests {
         assert_eq!(parameters["sensitivity"]["schema"]["enum"], values::<Sensitivity>());
         assert_eq!(parameters["effect"]["schema"]["enum"], values::<Look>());
         assert_eq!(parameters["profile"]["schema"]["enum"], values::<Profile>());
+        assert_eq!(parameters["verify"]["schema"]["enum"], values::<Verify>());
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     }
 

@@ -16,20 +16,36 @@ use axum::{
 use tokio::time::{timeout, timeout_at};
 
 use super::service::{Service, Visit};
-use crate::{admission::Hold, codec::Header, detect::Detectors, error::Error, options::Options};
+use crate::{
+    admission::Hold, codec::Header, detect::Detectors, error::Error, options::Options, pipeline::GoOn, wipe::Wiped,
+};
 
 /// A picture that has arrived and passed every limit that can be judged without decoding it.
 pub(super) struct Upload {
-    pub file: Vec<u8>,
+    file: Wiped,
+    header: Header,
+    options: Options,
+    models: Arc<Detectors>,
+    /// When the answer is due.
+    deadline: Instant,
+    /// Memory for the file and for all that it unfolds to.
+    memory: (Hold, Hold),
+    visit: Visit,
+}
+
+/// What was made of a picture.
+pub(super) struct Worked<T> {
+    pub value: T,
     pub header: Header,
     pub options: Options,
-    pub models: Arc<Detectors>,
-    /// When the answer is due.
-    pub deadline: Instant,
-    /// Memory for the file and for all that it unfolds to.
-    pub memory: (Hold, Hold),
-    pub visit: Visit,
+    /// Of the file that was sent.
+    pub bytes: usize,
+    /// How long it waited for a thread.
+    pub queue: Duration,
 }
+
+/// What the pipeline does with a picture.
+type Steps<T> = fn(&[u8], &Header, &Options, &Detectors, &GoOn) -> Result<T, Error>;
 
 impl Upload {
     /// # Errors
@@ -52,6 +68,7 @@ impl Upload {
         };
         let header = Header::read(&file)?;
         header.check_pixels(service.max_pixels)?;
+        header.check_ratio(file.len() as u64)?;
         let unfolded = service.admission.pictures().wait_for(header.work_bytes);
         let unfolded = timeout_at(admitted.deadline.into(), unfolded)
             .await
@@ -71,6 +88,37 @@ impl Upload {
             deadline,
             memory: (held, unfolded),
             visit,
+        })
+    }
+
+    /// Waits for a thread, and for the work on it. The picture's place is free again when this returns.
+    ///
+    /// # Errors
+    /// That of `steps`; [`Error::DeadlineExceeded`].
+    pub async fn work<T: Send + 'static>(self, service: &Service, steps: Steps<T>) -> Result<Worked<T>, Error> {
+        let Self {
+            file,
+            header,
+            options,
+            models,
+            deadline,
+            memory,
+            visit: _visit,
+        } = self;
+        let arrived = Instant::now();
+        let (bytes, shown_header) = (file.len(), header.clone());
+        let work = move |go_on: &GoOn| {
+            // What the picture holds is given back when the work ends, also when nobody waits for it any more.
+            let _memory = memory;
+            steps(&file, &header, &options, &models, go_on)
+        };
+        let done = service.workers.run(deadline, work).await?;
+        Ok(Worked {
+            value: done.value,
+            header: shown_header,
+            options,
+            bytes,
+            queue: done.started - arrived,
         })
     }
 }
@@ -128,17 +176,14 @@ fn time_left(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     }
 }
 
-async fn read(request: Request, service: &Service, held: Hold) -> Result<(Vec<u8>, Hold), Error> {
+async fn read(request: Request, service: &Service, held: Hold) -> Result<(Wiped, Hold), Error> {
     let known = request.body().size_hint().exact();
     let mut intake = Intake {
-        file: Vec::new(),
+        file: Wiped::with_capacity(known.unwrap_or(0).min(service.max_bytes) as usize),
         held,
         covered: known.unwrap_or(0),
         service,
     };
-    intake
-        .file
-        .reserve_exact(known.unwrap_or(0).min(service.max_bytes) as usize);
     if is_multipart(request.headers()) {
         read_multipart(request, &mut intake).await?;
     } else {
@@ -183,7 +228,7 @@ async fn read_multipart(request: Request, intake: &mut Intake<'_>) -> Result<(),
 
 /// Collects a body within the limits.
 struct Intake<'a> {
-    file: Vec<u8>,
+    file: Wiped,
     held: Hold,
     /// How many bytes `held` is for.
     covered: u64,
@@ -204,7 +249,7 @@ impl Intake<'_> {
             self.held.join(self.service.admission.files().take(more)?);
             self.covered += more;
         }
-        self.file.extend_from_slice(data);
+        self.file.extend(data);
         Ok(())
     }
 }

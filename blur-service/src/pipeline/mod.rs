@@ -1,21 +1,25 @@
 //! The life of a picture, step by step: the only place that names their order. Two roads lead through it.
 //!
-//! `pixels`: decode → upright → detect → pad, round outward, merge → redact → encode → prove.
-//! `splice`, for most JPEGs: read through → detect on a small upright view → pad, merge → cells → splice → prove.
+//! `pixels`: decode → upright → detect → pad, round outward, merge → redact → look again → encode → prove.
+//! `splice`, for most JPEGs: read through → detect on a small upright view → pad, merge → cells → look again → splice →
+//! prove; those in several scans are written as one scan before, and their road is called `coefficients`.
 
 mod pixels;
+mod second_look;
 mod splice;
 
 use std::time::{Duration, Instant};
 
 use image::RgbImage;
 
+pub use self::second_look::SecondLook;
 use crate::{
     codec::{Format, Header},
     detect::{DetectError, Detectors, Face},
     error::Error,
-    geometry::Size,
-    options::{Options, Profile},
+    geometry::{Rect, Size},
+    inventory::Inventory,
+    options::{Options, Profile, Verify},
     redact::{Noise, operating_system_noise},
 };
 
@@ -24,9 +28,24 @@ pub struct Blurred {
     pub file: Vec<u8>,
     /// Upright pixels.
     pub faces: Vec<Face>,
-    /// Which road it took: `pixels`, or `splice` for a JPEG whose other blocks are untouched.
-    pub path: &'static str,
+    pub road: Road,
+    /// Nothing if there was none.
+    pub second_look: Option<SecondLook>,
+    /// What the file that came in held beside the picture, if a report was asked for.
+    pub removed: Option<Inventory>,
     pub timings: Timings,
+}
+
+/// Which way a picture took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Road {
+    /// `splice` for a JPEG whose other blocks are untouched, `coefficients` for one that was also brought from several
+    /// scans into one, `pixels` for what was decoded and written anew.
+    pub name: &'static str,
+    /// For people.
+    pub why: String,
+    /// Whether the picture was turned upright; if not, its orientation is kept as a tag.
+    pub turns_upright: bool,
 }
 
 /// The faces of a picture, in its upright pixels.
@@ -42,6 +61,7 @@ pub struct Timings {
     pub decode: Duration,
     pub detect: Duration,
     pub redact: Duration,
+    pub verify: Duration,
     pub encode: Duration,
 }
 
@@ -59,15 +79,14 @@ pub fn blur(
     detectors: &Detectors,
     go_on: &GoOn,
 ) -> Result<Blurred, Error> {
-    Task {
-        file,
-        header,
+    let eyes = DetectorEyes {
+        detectors,
         options,
-        find: &|view| find(view, options, detectors, go_on),
-        enough_px: detectors.long_side(options.detail, header.upright_size()),
         go_on,
-    }
-    .blur(&mut operating_system_noise)
+    };
+    let mut blurred = Task::new(file, header, options, &eyes, go_on).blur(&mut operating_system_noise)?;
+    blurred.removed = options.report.then(|| Inventory::of(file, header.format));
+    Ok(blurred)
 }
 
 /// Finds every face in `file`, whose head is `header`, which passed the limits.
@@ -81,15 +100,12 @@ pub fn detect(
     detectors: &Detectors,
     go_on: &GoOn,
 ) -> Result<Found, Error> {
-    Task {
-        file,
-        header,
+    let eyes = DetectorEyes {
+        detectors,
         options,
-        find: &|view| find(view, options, detectors, go_on),
-        enough_px: detectors.long_side(options.detail, header.upright_size()),
         go_on,
-    }
-    .detect()
+    };
+    Task::new(file, header, options, &eyes, go_on).detect()
 }
 
 /// One picture and what is wanted of it.
@@ -97,24 +113,46 @@ struct Task<'a> {
     file: &'a [u8],
     header: &'a Header,
     options: &'a Options,
-    find: &'a Find<'a>,
-    /// Long side of a view that `find` sees all in that it can.
-    enough_px: u32,
+    eyes: &'a dyn Eyes,
     go_on: &'a GoOn<'a>,
 }
 
-type Find<'a> = dyn Fn(&RgbImage) -> Result<Vec<Face>, Error> + 'a;
+/// Who sees faces in pictures.
+trait Eyes {
+    /// Long side of a view in which all is seen that can be, of an upright picture of this size.
+    fn enough_px(&self, picture: Size) -> u32;
 
-impl Task<'_> {
-    fn blur(&self, noise: &mut Noise) -> Result<Blurred, Error> {
-        if self.header.format == Format::Jpeg && self.options.profile == Profile::Lossless {
-            match splice::blur(self, noise) {
-                Ok(blurred) => return Ok(blurred),
-                Err(splice::Leave::Failed(error)) => return Err(error),
-                Err(splice::Leave::ForPixels) => {}
-            }
+    /// In pixels of `view`, which is upright.
+    fn find(&self, view: &RgbImage) -> Result<Vec<Face>, Error>;
+
+    /// Looks again at a view whose faces are hidden in `regions`: at all of it, or only there and around.
+    fn find_again(&self, view: &RgbImage, regions: &[Rect]) -> Result<Vec<Face>, Error>;
+}
+
+impl<'a> Task<'a> {
+    fn new(file: &'a [u8], header: &'a Header, options: &'a Options, eyes: &'a dyn Eyes, go_on: &'a GoOn) -> Self {
+        Self {
+            file,
+            header,
+            options,
+            eyes,
+            go_on,
         }
-        pixels::blur(self, noise)
+    }
+
+    fn blur(&self, noise: &mut Noise) -> Result<Blurred, Error> {
+        if self.header.format != Format::Jpeg {
+            let why = format!("{} has no blocks to keep", self.header.format.media_type());
+            return pixels::blur(self, why, noise);
+        }
+        if self.options.profile == Profile::Reencode {
+            return pixels::blur(self, "the profile is reencode".to_owned(), noise);
+        }
+        match splice::blur(self, noise) {
+            Ok(blurred) => Ok(blurred),
+            Err(splice::Leave::Failed(error)) => Err(error),
+            Err(splice::Leave::ForPixels(why)) => pixels::blur(self, why, noise),
+        }
     }
 
     fn detect(&self) -> Result<Found, Error> {
@@ -122,20 +160,51 @@ impl Task<'_> {
             match splice::detect(self) {
                 Ok(found) => return Ok(found),
                 Err(splice::Leave::Failed(error)) => return Err(error),
-                Err(splice::Leave::ForPixels) => {}
+                Err(splice::Leave::ForPixels(_)) => {}
             }
         }
         pixels::detect(self)
     }
 }
 
-fn find(view: &RgbImage, options: &Options, detectors: &Detectors, go_on: &GoOn) -> Result<Vec<Face>, Error> {
-    detectors
-        .detect(view, options.detail, options.sensitivity, go_on)
-        .map_err(|error| match error {
-            DetectError::Cancelled => Error::Stopped,
-            other => Error::internal(other),
-        })
+/// The product's eyes.
+struct DetectorEyes<'a> {
+    detectors: &'a Detectors,
+    options: &'a Options,
+    go_on: &'a GoOn<'a>,
+}
+
+impl Eyes for DetectorEyes<'_> {
+    fn enough_px(&self, picture: Size) -> u32 {
+        self.detectors.long_side(self.options.detail, picture)
+    }
+
+    fn find(&self, view: &RgbImage) -> Result<Vec<Face>, Error> {
+        let Options {
+            detail, sensitivity, ..
+        } = *self.options;
+        Ok(self.detectors.detect(view, detail, sensitivity, self.go_on)?)
+    }
+
+    fn find_again(&self, view: &RgbImage, regions: &[Rect]) -> Result<Vec<Face>, Error> {
+        match self.options.verify() {
+            Verify::Off => Ok(Vec::new()),
+            Verify::Regions => {
+                let sensitivity = self.options.sensitivity;
+                Ok(self.detectors.detect_near(view, regions, sensitivity, self.go_on)?)
+            }
+            Verify::Whole => self.find(view),
+        }
+    }
+}
+
+impl From<DetectError> for Error {
+    fn from(error: DetectError) -> Self {
+        match error {
+            DetectError::Cancelled => Self::Stopped,
+            other => Self::internal(other),
+        }
+    }
 }
 
 /// Measures the steps, and stops between them when nobody waits any more.
@@ -168,7 +237,6 @@ mod tests {
     use super::*;
     use crate::{
         detect::{Detail, Sensitivity},
-        geometry::Rect,
         redact::Look,
     };
 
@@ -206,7 +274,7 @@ mod tests {
         let file = file(&picture(false), ImageFormat::Png);
         let (header, options) = (Header::read(&file).unwrap(), options(Look::Smooth, Profile::Lossless));
         let task = Task {
-            find: &|_| Ok(Vec::new()),
+            eyes: &Sees(&[]),
             ..task(&file, &header, &options)
         };
         let result = task.blur(&mut operating_system_noise);
@@ -230,14 +298,7 @@ mod tests {
     }
 
     fn task<'a>(file: &'a [u8], header: &'a Header, options: &'a Options) -> Task<'a> {
-        Task {
-            file,
-            header,
-            options,
-            find: &one_face,
-            enough_px: u32::MAX,
-            go_on: &|| true,
-        }
+        Task::new(file, header, options, &ONE_FACE, &|| true)
     }
 
     /// Cells of 16 × 16 pixels, each of four JPEG blocks with a pattern of its own; `turned` moves the blocks about
@@ -252,16 +313,35 @@ mod tests {
         })
     }
 
-    fn one_face(_: &RgbImage) -> Result<Vec<Face>, Error> {
-        Ok(vec![Face {
-            rect: Rect {
-                x: 32.0,
-                y: 32.0,
-                width: 128.0,
-                height: 128.0,
-            },
-            score: 1.0,
-        }])
+    /// Sees these boxes the first time, and nothing the second.
+    struct Sees(&'static [Rect]);
+
+    const ONE_FACE: Sees = Sees(&[Rect {
+        x: 32.0,
+        y: 32.0,
+        width: 128.0,
+        height: 128.0,
+    }]);
+
+    impl Eyes for Sees {
+        fn enough_px(&self, _: Size) -> u32 {
+            u32::MAX
+        }
+
+        fn find(&self, _: &RgbImage) -> Result<Vec<Face>, Error> {
+            Ok(self
+                .0
+                .iter()
+                .map(|rect| Face {
+                    rect: *rect,
+                    score: 1.0,
+                })
+                .collect())
+        }
+
+        fn find_again(&self, _: &RgbImage, _: &[Rect]) -> Result<Vec<Face>, Error> {
+            Ok(Vec::new())
+        }
     }
 
     fn options(effect: Look, profile: Profile) -> Options {
@@ -271,6 +351,8 @@ mod tests {
             effect,
             profile,
             margin: 1.0,
+            verify: None,
+            report: false,
         }
     }
 

@@ -1,39 +1,58 @@
 //! The road through pixels: every format, and the JPEGs that cannot be spliced or shall not be.
 
-use super::{Blurred, Clock, Find, Found, Task, Timings};
+use super::{
+    Blurred, Clock, Found, Road, Task, Timings,
+    second_look::{Draft, look_again},
+};
 use crate::{
     codec::Picture,
     detect::Face,
     error::Error,
-    redact::{Noise, regions},
+    geometry::Rect,
+    options::Verify,
+    redact::{Look, Noise, Region, regions},
 };
 
-pub fn blur(task: &Task, noise: &mut Noise) -> Result<Blurred, Error> {
+pub fn blur(task: &Task, why: String, noise: &mut Noise) -> Result<Blurred, Error> {
     let Task { header, options, .. } = *task;
     let mut clock = Clock::start(task.go_on);
-    let mut picture = header.format.decode(task.file, header)?;
+    let picture = header.format.decode(task.file, header)?;
     let decode = clock.lap()?;
-    let faces = faces_in(&picture, task.find)?;
+    let mut faces = faces_in(&picture, |view| task.eyes.find(view))?;
     let detect = clock.lap()?;
-    picture.clear_hidden_colour();
-    for region in regions(&faces, picture.size(), options.margin, header.block()) {
-        picture.hide(region, options.effect.effect(), noise)?;
-    }
-    // Cells with a trace of alpha may have become clear ones.
-    picture.clear_hidden_colour();
+    let mut sheet = Sheet {
+        task,
+        picture,
+        hidden: Vec::new(),
+        noise,
+    };
+    sheet.picture.clear_hidden_colour();
+    sheet.hide(&faces)?;
     let redact = clock.lap()?;
-    let file = header.format.encode(&picture, header)?;
-    drop(picture);
+    let second_look = match options.verify() {
+        Verify::Off => None,
+        _ => Some(look_again(&mut sheet, &mut faces)?),
+    };
+    let verify = clock.lap()?;
+    let file = header.format.encode(&sheet.picture, header)?;
+    drop(sheet);
     header.format.prove(&file)?;
     let encode = clock.lap()?;
     Ok(Blurred {
         file,
         faces,
-        path: "pixels",
+        road: Road {
+            name: "pixels",
+            why,
+            turns_upright: true,
+        },
+        second_look,
+        removed: None,
         timings: Timings {
             decode,
             detect,
             redact,
+            verify,
             encode,
         },
     })
@@ -43,7 +62,7 @@ pub fn detect(task: &Task) -> Result<Found, Error> {
     let mut clock = Clock::start(task.go_on);
     let picture = task.header.format.decode(task.file, task.header)?;
     let decode = clock.lap()?;
-    let faces = faces_in(&picture, task.find)?;
+    let faces = faces_in(&picture, |view| task.eyes.find(view))?;
     let detect = clock.lap()?;
     Ok(Found {
         size: picture.size(),
@@ -56,8 +75,54 @@ pub fn detect(task: &Task) -> Result<Found, Error> {
     })
 }
 
+/// A decoded picture and what is hidden of it.
+struct Sheet<'a> {
+    task: &'a Task<'a>,
+    picture: Picture,
+    /// Regions, and whether they still show something.
+    hidden: Vec<(Region, bool)>,
+    noise: &'a mut Noise<'a>,
+}
+
+impl Draft for Sheet<'_> {
+    fn look(&mut self) -> Result<Vec<Face>, Error> {
+        let regions = self.regions();
+        faces_in(&self.picture, |view| self.task.eyes.find_again(view, &regions))
+    }
+
+    fn regions(&self) -> Vec<Rect> {
+        self.hidden.iter().map(|(region, _)| region.rect()).collect()
+    }
+
+    fn blank(&mut self, rect: Rect) -> Result<u32, Error> {
+        let mut blanked = 0;
+        for (region, shows) in &mut self.hidden {
+            if *shows && region.rect().intersection(rect).is_some() {
+                self.picture.hide(*region, Look::Solid.effect(), self.noise)?;
+                *shows = false;
+                blanked += 1;
+            }
+        }
+        Ok(blanked)
+    }
+
+    fn hide(&mut self, faces: &[Face]) -> Result<(), Error> {
+        let Task { header, options, .. } = *self.task;
+        for region in regions(faces, self.picture.size(), options.margin, header.block()) {
+            self.picture.hide(region, options.effect.effect(), self.noise)?;
+            self.hidden.push((region, true));
+        }
+        // Cells with a trace of alpha may have become clear ones.
+        self.picture.clear_hidden_colour();
+        Ok(())
+    }
+}
+
 /// The faces in every view of the picture; one seen in several views counts once.
-fn faces_in(picture: &Picture, find: &Find) -> Result<Vec<Face>, Error> {
+fn faces_in(
+    picture: &Picture,
+    find: impl Fn(&image::RgbImage) -> Result<Vec<Face>, Error>,
+) -> Result<Vec<Face>, Error> {
     let mut faces: Vec<Face> = Vec::new();
     for view in picture.views() {
         for face in find(&view)? {

@@ -1,22 +1,29 @@
 //! The road of a JPEG whose blocks outside the faces stay as they are: nothing is decoded but a small view for the
 //! detector, and nothing encoded but what hides a face. The orientation is kept, not applied.
 
-use image::{DynamicImage, RgbImage};
+use std::borrow::Cow;
 
-use super::{Blurred, Clock, Found, Task, Timings};
+use image::{DynamicImage, RgbImage, metadata::Orientation};
+
+use super::{
+    Blurred, Clock, Found, Road, Task, Timings,
+    second_look::{Draft, look_again},
+};
 use crate::{
-    codec::{Space, to_stored},
+    codec::{Space, to_stored, to_upright},
     detect::Face,
     error::Error,
-    geometry::Size,
-    jpeg::{Jpeg, JpegError, Limits, Metadata, Scale, Scan},
+    geometry::{Rect, Size},
+    jpeg::{Jpeg, JpegError, Limits, Metadata, Plan, Scale, Scan},
+    options::Verify,
     redact::{Noise, regions},
+    wipe::wipe,
 };
 
 /// Why this road ends.
 pub enum Leave {
-    /// The file is sound, and of a kind that only the other road takes.
-    ForPixels,
+    /// The file is sound, and of a kind that only the other road takes: which one.
+    ForPixels(String),
     Failed(Error),
 }
 
@@ -25,45 +32,59 @@ pub fn blur(task: &Task, noise: &mut Noise) -> Result<Blurred, Leave> {
         header, options, go_on, ..
     } = *task;
     let mut clock = Clock::start(go_on);
-    let jpeg = parse(task)?;
-    let icc = match Space::of(&jpeg.icc().unwrap_or_default()) {
+    let source = Source::open(task)?;
+    let icc = match Space::of(&source.icc) {
         Space::Plain => None,
         Space::Wide(profile) => Some(profile.encode()?),
         // Its colours must be converted, since its profile is not copied.
-        Space::Other(_) => return Err(Leave::ForPixels),
+        Space::Other(_) => {
+            return Err(Leave::ForPixels(
+                "its colour profile is not a well-known one".to_owned(),
+            ));
+        }
     };
     let metadata = Metadata {
         orientation: header.orientation.to_exif(),
         icc: icc.as_deref(),
     };
+    let jpeg = Jpeg::parse(&source.file, &limits(task))?;
     let (scan, view) = View::open(task, &jpeg)?;
     let decode = clock.lap()?;
-    let faces = view.faces(task)?;
-    drop(view);
+    let mut faces = view.faces(task, |upright| task.eyes.find(upright))?;
     let detect = clock.lap()?;
-    let stored: Vec<Face> = faces
-        .iter()
-        .map(|face| Face {
-            rect: to_stored(face.rect, header.upright_size(), header.orientation),
-            ..*face
-        })
-        .collect();
-    // The splice itself rounds outward to whole units.
-    let regions = regions(&stored, header.size, options.margin, Size::new(1, 1));
-    let effect = options.effect.effect();
-    let plan = scan.plan(&jpeg, &regions, noise, go_on)?;
+    let mut sketch = Sketch {
+        task,
+        jpeg: &jpeg,
+        scan: &scan,
+        view,
+        faces: Vec::new(),
+        blank: Vec::new(),
+        plan: Plan::default(),
+        noise,
+    };
+    sketch.hide(&faces)?;
     let redact = clock.lap()?;
-    let file = scan.write(&jpeg, &plan, effect, &metadata, go_on)?;
-    scan.prove(&jpeg, &plan, effect, &metadata, &file, go_on)?;
+    let second_look = match options.verify() {
+        Verify::Off => None,
+        _ => Some(look_again(&mut sketch, &mut faces)?),
+    };
+    let verify = clock.lap()?;
+    // The view goes before the file is written: the two need not be in memory together.
+    let Sketch { plan, .. } = sketch;
+    let effect = options.effect.effect();
+    let file = scan.write_proven(&jpeg, &plan, effect, &metadata, go_on)?;
     let encode = clock.lap()?;
     Ok(Blurred {
         file,
         faces,
-        path: "splice",
+        road: source.road,
+        second_look,
+        removed: None,
         timings: Timings {
             decode,
             detect,
             redact,
+            verify,
             encode,
         },
     })
@@ -71,9 +92,10 @@ pub fn blur(task: &Task, noise: &mut Noise) -> Result<Blurred, Leave> {
 
 pub fn detect(task: &Task) -> Result<Found, Leave> {
     let mut clock = Clock::start(task.go_on);
-    let (_, view) = View::open(task, &parse(task)?)?;
+    let source = Source::open(task)?;
+    let (_, view) = View::open(task, &Jpeg::parse(&source.file, &limits(task))?)?;
     let decode = clock.lap()?;
-    let faces = view.faces(task)?;
+    let faces = view.faces(task, |upright| task.eyes.find(upright))?;
     let detect = clock.lap()?;
     Ok(Found {
         size: task.header.upright_size(),
@@ -86,51 +108,133 @@ pub fn detect(task: &Task) -> Result<Found, Leave> {
     })
 }
 
-fn parse<'a>(task: &Task<'a>) -> Result<Jpeg<'a>, Leave> {
-    let limits = Limits {
+/// A file of one baseline scan: the one that came in, or one of the same coefficients.
+struct Source<'a> {
+    file: Cow<'a, [u8]>,
+    /// The colour profile that came in; empty if there was none.
+    icc: Vec<u8>,
+    road: Road,
+}
+
+impl<'a> Source<'a> {
+    fn open(task: &Task<'a>) -> Result<Self, Leave> {
+        let jpeg = Jpeg::parse(task.file, &limits(task))?;
+        let icc = jpeg.icc().unwrap_or_default();
+        let (file, name, why) = match jpeg.supported() {
+            Ok(()) => (Cow::Borrowed(task.file), "splice", "a JPEG of one scan".to_owned()),
+            Err(kind) if kind.is_in_several_scans() => (
+                Cow::Owned(jpeg.in_one_scan(task.go_on)?),
+                "coefficients",
+                kind.to_string(),
+            ),
+            Err(kind) => return Err(JpegError::from(kind).into()),
+        };
+        Ok(Self {
+            file,
+            icc,
+            road: Road {
+                name,
+                why,
+                turns_upright: false,
+            },
+        })
+    }
+}
+
+fn limits(task: &Task) -> Limits {
+    Limits {
         // The service's own limit was kept before.
         pixels: task.header.size.pixels(),
         ..Limits::default()
-    };
-    let jpeg = Jpeg::parse(task.file, &limits)?;
-    jpeg.supported().map_err(JpegError::from)?;
-    Ok(jpeg)
+    }
 }
 
-/// What the detector is shown: the picture upright, perhaps smaller.
+/// What is hidden so far, and how it will look.
+struct Sketch<'a> {
+    task: &'a Task<'a>,
+    jpeg: &'a Jpeg<'a>,
+    scan: &'a Scan,
+    view: View,
+    /// In pixels as stored.
+    faces: Vec<Face>,
+    /// Where nothing is shown any more, in pixels as stored.
+    blank: Vec<Rect>,
+    plan: Plan,
+    noise: &'a mut Noise<'a>,
+}
+
+impl Draft for Sketch<'_> {
+    fn look(&mut self) -> Result<Vec<Face>, Error> {
+        let larger = self.view.larger();
+        let regions: Vec<Rect> = self
+            .regions()
+            .iter()
+            .map(|region| region.scaled(1.0 / larger, 1.0 / larger))
+            .collect();
+        let effect = self.task.options.effect.effect();
+        self.scan
+            .repaint(self.jpeg, &self.plan, effect, self.view.scale, &mut self.view.stored);
+        self.view
+            .faces(self.task, |upright| self.task.eyes.find_again(upright, &regions))
+    }
+
+    fn regions(&self) -> Vec<Rect> {
+        let header = self.task.header;
+        let hidden = self.plan.regions(self.jpeg);
+        hidden
+            .map(|region| to_upright(region.rect(), header.size, header.orientation))
+            .collect()
+    }
+
+    fn blank(&mut self, rect: Rect) -> Result<u32, Error> {
+        let header = self.task.header;
+        let stored = to_stored(rect, header.upright_size(), header.orientation);
+        self.blank.push(stored);
+        Ok(self.plan.blank(self.jpeg, stored))
+    }
+
+    fn hide(&mut self, faces: &[Face]) -> Result<(), Error> {
+        let Task {
+            header, options, go_on, ..
+        } = *self.task;
+        if faces.is_empty() {
+            return Ok(());
+        }
+        self.faces.extend(faces.iter().map(|face| Face {
+            rect: to_stored(face.rect, header.upright_size(), header.orientation),
+            ..*face
+        }));
+        // The splice itself rounds outward to whole units.
+        let regions = regions(&self.faces, header.size, options.margin, Size::new(1, 1));
+        self.plan = self.scan.plan(self.jpeg, &regions, self.noise, go_on).map_err(failed)?;
+        for rect in &self.blank {
+            self.plan.blank(self.jpeg, *rect);
+        }
+        Ok(())
+    }
+}
+
+/// What the detector is shown: the picture, perhaps smaller.
 struct View {
-    pixels: RgbImage,
-    /// How many pixels of the picture lie along one of its own.
-    divisor: u32,
+    /// Before the orientation is applied.
+    stored: RgbImage,
+    scale: Scale,
 }
 
 impl View {
     /// Reads the file through; the view has all the resolution that the detector can use.
     fn open(task: &Task, jpeg: &Jpeg) -> Result<(Scan, Self), Leave> {
-        let header = task.header;
-        let scale = smallest_scale(header.size.long_side(), task.enough_px);
-        let mut scan = jpeg.scan(scale, task.go_on)?;
-        let view = match (scale, scan.preview.take()) {
-            (Some(scale), Some(preview)) => {
-                let mut pixels = DynamicImage::from(preview);
-                pixels.apply_orientation(header.orientation);
-                Self {
-                    pixels: pixels.into_rgb8(),
-                    divisor: scale.divisor(),
-                }
-            }
-            _ => Self {
-                pixels: header.format.decode(task.file, header)?.pixels.into_rgb8(),
-                divisor: 1,
-            },
-        };
-        Ok((scan, view))
+        let enough = task.eyes.enough_px(task.header.upright_size());
+        let scale = smallest_scale(task.header.size.long_side(), enough);
+        let mut scan = jpeg.scan(Some(scale), task.go_on)?;
+        let stored = scan.preview.take().unwrap_or_default();
+        Ok((scan, Self { stored, scale }))
     }
 
     /// In pixels of the upright picture.
-    fn faces(&self, task: &Task) -> Result<Vec<Face>, Error> {
-        let larger = self.divisor as f32;
-        let found = (task.find)(&self.pixels)?.into_iter();
+    fn faces(&self, task: &Task, find: impl Fn(&RgbImage) -> Result<Vec<Face>, Error>) -> Result<Vec<Face>, Error> {
+        let larger = self.larger();
+        let found = find(&self.upright(task.header.orientation))?.into_iter();
         Ok(found
             .filter_map(|face| {
                 let rect = face.rect.scaled(larger, larger);
@@ -141,13 +245,32 @@ impl View {
             })
             .collect())
     }
+
+    fn upright(&self, orientation: Orientation) -> Cow<'_, RgbImage> {
+        if orientation == Orientation::NoTransforms {
+            return Cow::Borrowed(&self.stored);
+        }
+        let mut turned = DynamicImage::from(self.stored.clone());
+        turned.apply_orientation(orientation);
+        Cow::Owned(turned.into_rgb8())
+    }
+
+    /// How many pixels of the picture lie along one of its own.
+    fn larger(&self) -> f32 {
+        8.0 / self.scale.eighths() as f32
+    }
 }
 
-/// The smallest view whose long side has `enough` pixels, if there is one smaller than the picture.
-fn smallest_scale(long_side: u32, enough: u32) -> Option<Scale> {
-    [Scale::Eighth, Scale::Quarter, Scale::Half]
-        .into_iter()
-        .find(|scale| long_side.div_ceil(scale.divisor()) >= enough)
+impl Drop for View {
+    fn drop(&mut self) {
+        wipe(self.stored.as_flat_samples_mut().samples);
+    }
+}
+
+/// The smallest view whose long side has `enough` pixels, or the picture itself.
+fn smallest_scale(long_side: u32, enough: u32) -> Scale {
+    let is_enough = |scale: &Scale| scale.of(long_side) >= enough;
+    Scale::ALL.into_iter().find(is_enough).unwrap_or(Scale::Full)
 }
 
 impl From<Error> for Leave {
@@ -159,13 +282,20 @@ impl From<Error> for Leave {
 impl From<JpegError> for Leave {
     fn from(error: JpegError) -> Self {
         match error {
-            JpegError::Unsupported(_) | JpegError::TooLarge { .. } => Self::ForPixels,
-            JpegError::NotJpeg | JpegError::Truncated { .. } | JpegError::Corrupt { .. } => {
-                Self::Failed(Error::BrokenPicture(error.to_string()))
-            }
-            JpegError::Stopped => Self::Failed(Error::Stopped),
-            JpegError::Noise(source) => Self::Failed(*source),
-            JpegError::Unproven(what) => Self::Failed(Error::ProofFailed(what.to_owned())),
+            JpegError::Unsupported(kind) => Self::ForPixels(kind.to_string()),
+            other => Self::Failed(failed(other)),
+        }
+    }
+}
+
+fn failed(error: JpegError) -> Error {
+    match error {
+        JpegError::Stopped => Error::Stopped,
+        JpegError::Noise(source) => *source,
+        JpegError::Unproven(what) => Error::ProofFailed(what.to_owned()),
+        JpegError::TooLarge { what, found, limit } => Error::TooMany { what, found, limit },
+        JpegError::NotJpeg | JpegError::Truncated { .. } | JpegError::Corrupt { .. } | JpegError::Unsupported(_) => {
+            Error::BrokenPicture(error.to_string())
         }
     }
 }
@@ -176,9 +306,12 @@ mod tests {
 
     #[test]
     fn the_view_is_as_small_as_the_detector_allows() {
-        assert_eq!(smallest_scale(4000, 192), Some(Scale::Eighth));
-        assert_eq!(smallest_scale(4000, 960), Some(Scale::Quarter));
-        assert_eq!(smallest_scale(1920, 960), Some(Scale::Half));
-        assert_eq!(smallest_scale(640, 640), None);
+        assert_eq!(smallest_scale(4000, 192), Scale::Eighth);
+        assert_eq!(smallest_scale(4000, 960), Scale::Quarter);
+        assert_eq!(smallest_scale(8160, 2327), Scale::ThreeEighths);
+        assert_eq!(smallest_scale(1920, 960), Scale::Half);
+        assert_eq!(smallest_scale(4000, 2327), Scale::FiveEighths);
+        assert_eq!(smallest_scale(640, 640), Scale::Full);
+        assert_eq!(smallest_scale(300, 640), Scale::Full);
     }
 }
