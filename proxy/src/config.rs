@@ -11,13 +11,14 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::access_log::AccessLogConfig;
+use crate::access_log::{AccessLogConfig, Destination};
 use crate::body::BodyConfig;
 use crate::diagnostic::{Diagnostic, suggest};
 use crate::document::{Document, Path, Step, steps};
 use crate::filter::FilterConfig;
 use crate::listener::{AdminConfig, ListenerConfig};
 use crate::pool::PoolConfig;
+use crate::pool::discovery::DiscoverConfig;
 use crate::retry::BudgetConfig;
 use crate::route::RouteConfig;
 use crate::units::Duration;
@@ -37,6 +38,31 @@ pub struct Config {
     pub shutdown: ShutdownConfig,
     /// Threads that serve requests; as many as there are cores unless given. Nginx: `worker_processes`.
     pub threads: Option<NonZeroUsize>,
+}
+
+impl Config {
+    /// Every file that the configuration names, with its place. They are relative to the file that names them.
+    fn file_names(&mut self) -> Vec<(Path, &mut PathBuf)> {
+        let mut names = Vec::new();
+        for (name, listener) in &mut self.listeners {
+            if let Some(tls) = &mut listener.tls {
+                let at = |key| steps!["listeners", name.as_str(), "tls", key].to_vec();
+                names.push((at("certificate"), &mut tls.certificate));
+                names.push((at("key"), &mut tls.key));
+            }
+        }
+        for (name, pool) in &mut self.pools {
+            for (index, source) in pool.discover.iter_mut().enumerate() {
+                if let DiscoverConfig::File(path) = source {
+                    names.push((steps!["pools", name.as_str(), "discover", index, "file"].to_vec(), path));
+                }
+            }
+        }
+        if let Destination::File(path) = &mut self.access_log.to {
+            names.push((steps!["access_log", "to"].to_vec(), path));
+        }
+        names
+    }
 }
 
 /// `shutdown: { delay: 5s, grace: 30s }`
@@ -133,8 +159,11 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
     let mut document = Document::parse(file, text).map_err(|mistake| vec![mistake])?;
     let pool_names = keys(&document, "pools");
     let mut mistakes = document.interpolate(|name| env::var(name).ok());
-    let (config, more) = document.read::<Config>();
+    let (mut config, more) = document.read::<Config>();
     mistakes.extend(more);
+    for (at, name) in config.iter_mut().flat_map(Config::file_names) {
+        *name = document.folder(&at).join(&*name);
+    }
     let mut check = Check {
         document,
         pool_names,
@@ -243,10 +272,10 @@ impl Check {
             return;
         }
         let mistake = match pool.backends.as_slice() {
-            _ if pool.spawn.is_some() => None,
+            _ if pool.spawn.is_some() || !pool.discover.is_empty() => None,
             [] => Some((
                 "has nobody to serve",
-                "list backends, or spawn: { workers: 2 } to run workers here",
+                "list backends, discover them, or spawn: { workers: 2 } to run workers here",
             )),
             backends if backends.iter().all(|backend| backend.backup) => Some((
                 "has backups but no primary backend",

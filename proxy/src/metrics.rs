@@ -252,6 +252,25 @@ impl Metrics {
             "Requests sent to a doubtful backend.",
             &of_pool,
         )?;
+        let of_source = ["pool", "source"];
+        let stale = gauges(
+            now,
+            "veil_discovery_stale",
+            "Whether a source of backends failed when it was last asked.",
+            &of_source,
+        )?;
+        let discovered = gauges(
+            now,
+            "veil_discovery_backends",
+            "Backends that a source named when it last answered.",
+            &of_source,
+        )?;
+        let undiscovered = counter(
+            now,
+            "veil_discovery_failures_total",
+            "Times that a source of backends failed, or named nobody.",
+            &of_source,
+        )?;
         let up = gauges(now, "veil_backend_up", "Whether it may be sent requests.", &of_backend)?;
         let in_flight = gauges(now, "veil_backend_in_flight", "Requests that it works on.", &of_backend)?;
         let weight = gauges(now, "veil_backend_weight", "Its share beside the others'.", &of_backend)?;
@@ -276,6 +295,12 @@ impl Metrics {
             eligible.with_label_values(&of_pool).set(status.eligible as i64);
             queued.with_label_values(&of_pool).set(status.queued as i64);
             panics.with_label_values(&of_pool).inc_by(status.panics);
+            for source in &status.discovery {
+                let labels = [status.name.as_str(), source.source.as_str()];
+                stale.with_label_values(&labels).set(source.trouble.is_some().into());
+                discovered.with_label_values(&labels).set(source.backends as i64);
+                undiscovered.with_label_values(&labels).inc_by(source.failures);
+            }
             for backend in &status.backends {
                 let labels = [status.name.as_str(), backend.name.as_str()];
                 let fit = matches!(backend.standing, Standing::Eligible | Standing::Full);

@@ -177,7 +177,7 @@ mod tests {
         });
         let pool = serde_json::json!({
             "name": "blur", "eligible": 0, "in_flight": 0, "queued": 0, "queue_overflows": 0, "queue_timeouts": 0,
-            "panics": 0, "backends": [backend],
+            "panics": 0, "discovery": [], "backends": [backend],
         });
         let expected = "\
 POOL  BACKEND  ADDRESS         WEIGHT  STANDING  HEALTH  IN FLIGHT  REQUESTS  FAILURES  NOTE

@@ -3,6 +3,7 @@
 
 pub mod backend;
 pub mod mutation;
+pub mod name_server;
 pub mod picture;
 pub mod process;
 pub mod random;

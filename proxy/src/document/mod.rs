@@ -136,6 +136,13 @@ impl Document {
         }
     }
 
+    /// The folder of the file in which `path` was written.
+    pub fn folder(&self, _path: &[Step]) -> &std::path::Path {
+        std::path::Path::new(&self.file)
+            .parent()
+            .unwrap_or(std::path::Path::new(""))
+    }
+
     /// Whether something at or under `path` was found to be a mistake and taken out.
     pub fn lost(&self, path: &[Step]) -> bool {
         let path = self.as_written(path);

@@ -89,11 +89,13 @@ impl Places {
 }
 
 fn load(text: &str, refuse_duplicates: bool) -> Result<Node, LoadError> {
-    marked_yaml::parse_yaml_with_options(
-        0,
-        text,
-        LoaderOptions::default().error_on_duplicate_keys(refuse_duplicates),
-    )
+    let options = || LoaderOptions::default().error_on_duplicate_keys(refuse_duplicates);
+    match marked_yaml::parse_yaml_with_options(0, text, options()) {
+        Err(LoadError::TopLevelMustBeMapping(_)) => {
+            marked_yaml::parse_yaml_with_options(0, text, options().toplevel_sequence())
+        }
+        loaded => loaded,
+    }
 }
 
 /// Where a node begins. The parser lets a map without braces begin at its first colon.

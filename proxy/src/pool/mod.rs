@@ -34,6 +34,7 @@ use tokio::sync::{Notify, watch};
 
 pub use self::backend::{Backend, BackendConfig, Health, Standing};
 use self::clock::Moment;
+use self::discovery::{DiscoverConfig, Found, Source};
 use self::ejection::EjectionConfig;
 use self::health::{Check, HealthConfig};
 pub use self::key::Key;
@@ -47,13 +48,15 @@ use self::spawn::{SpawnConfig, Workers};
 pub use self::status::{BackendStatus, PoolStatus};
 use crate::units::Duration;
 
-/// `pools: { blur: {…} }`: `backends` that run elsewhere, workers to `spawn` here, or both.
+/// `pools: { blur: {…} }`: `backends` that run elsewhere, written here or to be discovered, and workers to `spawn` here.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct PoolConfig {
-    #[serde(with = "singleton_map_recursive")]
+    #[serde(deserialize_with = "singleton_map_recursive::deserialize")]
     pub select: SelectConfig,
     pub backends: Vec<BackendConfig>,
+    #[serde(deserialize_with = "singleton_map_recursive::deserialize")]
+    pub discover: Vec<DiscoverConfig>,
     pub spawn: Option<SpawnConfig>,
     pub health: Option<HealthConfig>,
     pub ejection: EjectionConfig,
@@ -93,6 +96,15 @@ pub struct Pool {
     name: String,
     config: PoolConfig,
     members: ArcSwap<Members>,
+    /// The backends that are written in the configuration, and the spawned workers.
+    fixed: Vec<Arc<Backend>>,
+    sources: Vec<Arc<Source>>,
+    /// Those of the pool before a reload; whoever is found again under its name takes over what is known of it.
+    inherited: Vec<Arc<Backend>>,
+    /// Contended by sources with news and by admins who change weights.
+    regrouping: Mutex<()>,
+    /// Told whenever the members have changed.
+    regrouped: watch::Sender<()>,
     check: Option<Arc<Check>>,
     workers: Option<Arc<Workers>>,
     queue: Queue,
@@ -115,7 +127,7 @@ impl Pool {
         };
         let mut backends = Vec::new();
         for written in &config.backends {
-            for (config, address) in members::resolved(written).map_err(failed)? {
+            for Found { config, address } in members::resolved(written).map_err(failed)? {
                 let before = previous.and_then(|previous| previous.backend(&config.name()));
                 backends.push(Arc::new(Backend::new(&config, address, before.as_deref())));
             }
@@ -127,10 +139,22 @@ impl Pool {
             (None, _) => None,
         };
         backends.extend(workers.iter().flat_map(|workers| workers.backends()));
-        members::refuse_twins(&backends).map_err(failed)?;
+        let names = backends
+            .iter()
+            .map(|backend| (backend.name().to_owned(), backend.address()));
+        members::refuse_twins(names).map_err(failed)?;
+        let source = |config| {
+            let before = previous.and_then(|previous| previous.source(config));
+            Arc::new(Source::new(config, before))
+        };
         let pool = Arc::new(Self {
             name: name.to_owned(),
-            members: ArcSwap::from_pointee(Members::new(&config.select, backends)),
+            members: ArcSwap::from_pointee(Members::new(&config.select, Vec::new())),
+            fixed: backends,
+            sources: config.discover.iter().map(source).collect(),
+            inherited: previous.map(Pool::backends).unwrap_or_default(),
+            regrouping: Mutex::new(()),
+            regrouped: watch::Sender::new(()),
             check: config.health.as_ref().map(|health| Arc::new(Check::new(health))),
             workers,
             queue: Queue::new(&config.queue),
@@ -140,6 +164,7 @@ impl Pool {
             changed: Notify::new(),
             config: config.clone(),
         });
+        pool.regroup();
         pool.trust_the_unchecked();
         Ok(pool)
     }
@@ -248,14 +273,12 @@ impl Pool {
             return false;
         };
         backend.set_weight(weight);
-        self.members
-            .store(Arc::new(Members::new(&self.config.select, self.backends())));
+        self.regroup();
         tracing::info!(pool = self.name, backend = name, weight, "weight changed");
-        self.released();
         true
     }
 
-    /// Runs the spawned workers and the active checks until told to stop; then stops the workers. So `stop` should
+    /// Runs the spawned workers, the discovery and the active checks until told to stop; then stops the workers. So `stop` should
     /// come after the last request has been answered.
     pub async fn run(self: Arc<Self>, stop: watch::Receiver<bool>) {
         let workers = self.workers.as_ref().map(|workers| workers.want(&self.name));
@@ -275,10 +298,10 @@ impl Pool {
                 workers.run(stop.clone(), changed).await;
             }
         };
-        tokio::join!(checks, workers);
+        tokio::join!(discovery::run(&self, stop.clone()), checks, workers);
     }
 
-    /// Returns when every backend has had its first check, and every spawned worker has passed one or had
+    /// Returns when every source of backends was asked, every backend has had its first check, and every spawned worker has passed one or had
     /// `start_timeout` for it. [`Pool::run`] must be running.
     pub async fn first_round(&self) {
         let patience = self.patience();
@@ -303,10 +326,12 @@ impl Pool {
 
     fn is_settled(&self) -> bool {
         let is_known = |backend: &Arc<Backend>| backend.is_running() && backend.health() != Health::Unknown;
-        self.begun.load(Ordering::Acquire) && self.members.load().iter().all(is_known)
+        self.begun.load(Ordering::Acquire)
+            && self.sources.iter().all(|source| source.was_asked())
+            && self.members.load().iter().all(is_known)
     }
 
-    /// How long the first round may take: a check that times out, and time for the machinery around it.
+    /// How long the first round may take: an answer and a check that time out, and time for the machinery around them.
     fn patience(&self) -> std::time::Duration {
         let check = self
             .config
@@ -320,7 +345,8 @@ impl Pool {
             .as_ref()
             .map(|spawn| spawn.start_timeout.get())
             .unwrap_or_default();
-        std::time::Duration::from_secs(1) + check + start
+        let discovery = self.config.discover.iter().map(DiscoverConfig::patience).max();
+        std::time::Duration::from_secs(1) + check + start + discovery.unwrap_or_default()
     }
 
     /// Without active checks nobody will ever ask the backends, so they have to be believed well.

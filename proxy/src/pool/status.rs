@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backend::{Backend, Health, Standing};
 use super::clock::Moment;
+use super::discovery::SourceStatus;
 use super::{Ordering, Pool};
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -18,6 +19,7 @@ pub struct PoolStatus {
     pub queue_timeouts: u64,
     /// Requests sent to a doubtful backend because nobody was eligible.
     pub panics: u64,
+    pub discovery: Vec<SourceStatus>,
     pub backends: Vec<BackendStatus>,
 }
 
@@ -55,6 +57,7 @@ impl Pool {
             queue_overflows: self.queue.overflows(),
             queue_timeouts: self.queue.timeouts(),
             panics: self.panics.load(Ordering::Relaxed),
+            discovery: self.sources.iter().map(|source| source.status()).collect(),
             backends,
         }
     }

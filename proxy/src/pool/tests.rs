@@ -240,3 +240,84 @@ async fn a_suspect_gets_a_backend_that_serves_nothing_else() {
     drop(alone.unwrap());
     assert!(pick(&pool, &[]).is_some());
 }
+
+fn found(yaml: &str) -> Vec<Found> {
+    let written: Vec<BackendConfig> = serde_yaml::from_str(yaml).unwrap();
+    written
+        .iter()
+        .flat_map(|written| members::resolved(written).unwrap())
+        .collect()
+}
+
+fn names(pool: &Pool) -> Vec<String> {
+    pool.backends()
+        .iter()
+        .map(|backend| backend.name().to_owned())
+        .collect()
+}
+
+const ONE_AND_A_FILE: &str = "{ backends: [{ address: 10.0.0.1:80, name: a }], discover: [{ file: more.yaml }] }";
+
+fn pool_with_a_file(previous: Option<&Pool>) -> Arc<Pool> {
+    #[derive(Deserialize)]
+    struct InYaml(#[serde(with = "singleton_map_recursive")] PoolConfig);
+    let InYaml(config) = serde_yaml::from_str(ONE_AND_A_FILE).unwrap();
+    Pool::new("images", &config, previous).unwrap()
+}
+
+#[test]
+fn whom_a_source_names_joins_and_leaves_and_stays_who_it_was() {
+    let pool = pool_with_a_file(None);
+    let source = &pool.sources[0];
+    source.said(
+        &pool,
+        found("[{ address: 10.0.0.2:80, name: b }, { address: 10.0.0.3:80, name: c }]"),
+    );
+    assert_eq!((names(&pool).join(" "), pool.eligible()), ("a b c".to_owned(), 3));
+    let b = pool.backend("b").unwrap();
+    assert!(pool.set_drained("b", true) && pool.set_drained("c", true));
+
+    source.said(
+        &pool,
+        found("[{ address: 10.0.0.2:80, name: b }, { address: 10.0.0.4:80, name: c }]"),
+    );
+    assert!(Arc::ptr_eq(&b, &pool.backend("b").unwrap()));
+    let now = Moment::now();
+    assert_eq!(pool.backend("c").unwrap().standing(now), Standing::Drained);
+    assert_eq!(pool.backend("c").unwrap().address().to_string(), "10.0.0.4:80");
+
+    source.said(&pool, found("[{ address: 10.0.0.4:80, name: c }]"));
+    assert_eq!(names(&pool), ["a", "c"]);
+}
+
+#[test]
+fn a_failing_source_keeps_its_last_answer_over_a_reload_too() {
+    let pool = pool_with_a_file(None);
+    pool.sources[0].said(&pool, found("[{ address: 10.0.0.2:80, name: b }]"));
+    pool.sources[0].failed(&pool, &discovery::DiscoveryError::Nobody);
+    assert_eq!(names(&pool), ["a", "b"]);
+    let status = pool.sources[0].status();
+    assert_eq!(
+        (status.backends, status.failures, status.trouble.as_deref()),
+        (1, 1, Some("names nobody"))
+    );
+
+    pool.set_drained("b", true);
+    let reloaded = pool_with_a_file(Some(&pool));
+    assert_eq!(names(&reloaded), ["a", "b"]);
+    assert!(!reloaded.sources[0].was_asked());
+    reloaded.sources[0].said(&reloaded, found("[{ address: 10.0.0.2:80, name: b, weight: 2 }]"));
+    assert_eq!(
+        reloaded.backend("b").unwrap().standing(Moment::now()),
+        Standing::Drained
+    );
+    assert_eq!(reloaded.backend("b").unwrap().weight(), 2);
+}
+
+#[test]
+fn a_source_cannot_name_anew_whom_the_pool_has() {
+    let pool = pool_with_a_file(None);
+    let twins = "[{ address: 10.0.0.1:80, name: b }, { address: 10.0.0.2:80, name: a }, { address: 10.0.0.3:80 }]";
+    pool.sources[0].said(&pool, found(twins));
+    assert_eq!(names(&pool), ["a", "10.0.0.3:80"]);
+}

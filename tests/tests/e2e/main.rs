@@ -7,6 +7,7 @@
 
 mod admin;
 mod blur;
+mod discovery;
 mod failover;
 mod framing;
 mod lifecycle;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 pub use self::check::{Check, Verdict};
@@ -72,14 +72,48 @@ impl Default for HealthConfig {
     }
 }
 
-/// Checks all of the pool's backends until told to stop.
+/// Checks all of the pool's backends, those that join later too, until told to stop.
 pub async fn run(pool: &Arc<Pool>, check: &Arc<Check>, stop: watch::Receiver<bool>) {
-    let mut checks = JoinSet::new();
-    for backend in pool.backends() {
-        checks.spawn(watch_over(Arc::clone(pool), Arc::clone(check), backend));
+    let mut regrouped = pool.regrouped.subscribe();
+    let mut checks = Checks::default();
+    let stopped = super::stopped(stop);
+    tokio::pin!(stopped);
+    loop {
+        checks.cover(pool, check);
+        tokio::select! {
+            Ok(()) = regrouped.changed() => {}
+            () = &mut stopped => break,
+        }
     }
-    super::stopped(stop).await;
-    checks.shutdown().await;
+    checks.tasks.shutdown().await;
+}
+
+/// One task a backend.
+#[derive(Default)]
+struct Checks {
+    tasks: JoinSet<()>,
+    watched: Vec<(Arc<Backend>, AbortHandle)>,
+}
+
+impl Checks {
+    /// Begins with those who joined the pool, and ends with those who left it.
+    fn cover(&mut self, pool: &Arc<Pool>, check: &Arc<Check>) {
+        let members = pool.backends();
+        self.watched.retain(|(backend, task)| {
+            let stays = members.iter().any(|member| Arc::ptr_eq(member, backend));
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for member in members {
+            if !self.watched.iter().any(|(backend, _)| Arc::ptr_eq(backend, &member)) {
+                let task = watch_over(Arc::clone(pool), Arc::clone(check), Arc::clone(&member));
+                self.watched.push((member, self.tasks.spawn(task)));
+            }
+        }
+        while self.tasks.try_join_next().is_some() {}
+    }
 }
 
 async fn watch_over(pool: Arc<Pool>, check: Arc<Check>, backend: Arc<Backend>) {

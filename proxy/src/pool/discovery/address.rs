@@ -1,4 +1,4 @@
-//! Where a pool's backends are: addresses as written, and host names resolved when the configuration is loaded.
+//! An address of a backend: an IP address or a host name, with a port.
 
 use std::fmt;
 use std::io;
