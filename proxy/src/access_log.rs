@@ -10,10 +10,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Condvar, Mutex};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 /// `access_log: { to: /var/log/veil/access.log, client_address: network }`
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccessLogConfig {
     pub to: Destination,
@@ -21,8 +22,9 @@ pub struct AccessLogConfig {
 }
 
 /// Where the lines go: `stderr`, `stdout`, `off`, or a file's path. USR1 opens the file anew.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(from = "PathBuf")]
+#[schemars(with = "PathBuf")]
 pub enum Destination {
     #[default]
     Stderr,
@@ -43,7 +45,7 @@ impl From<PathBuf> for Destination {
 }
 
 /// How much of a client's address the log keeps.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientAddress {
     #[default]

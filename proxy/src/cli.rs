@@ -10,6 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Source};
 use crate::operate::{self, OperateError, Target};
+use crate::schema;
 use crate::server::{self, ServerError};
 
 /// Load balancer for picture workers, in YAML
@@ -32,6 +33,8 @@ enum Command {
     Run(RunArgs),
     /// Say all that is wrong with a configuration file, and start nothing
     Check(CheckArgs),
+    /// Print the configuration's JSON Schema, for editors
+    Schema,
     /// Show the pools of a running Veil, or command their backends
     Pools(PoolsArgs),
     /// Run one blur worker
@@ -92,6 +95,7 @@ pub fn main() -> ExitCode {
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => run(args),
         Command::Check(args) => check(&source(args.config)),
+        Command::Schema => print_schema(),
         Command::Pools(args) => pools(args),
         #[cfg(feature = "worker")]
         Command::Worker(args) => worker(*args),
@@ -128,6 +132,11 @@ fn check(source: &Source) -> ExitCode {
             ExitCode::from(WRONG_USAGE)
         }
     }
+}
+
+fn print_schema() -> ExitCode {
+    println!("{:#}", schema::schema().as_value());
+    ExitCode::SUCCESS
 }
 
 fn pools(args: PoolsArgs) -> ExitCode {

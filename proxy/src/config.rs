@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::access_log::{AccessLogConfig, Destination};
@@ -24,7 +25,7 @@ use crate::route::RouteConfig;
 use crate::units::Duration;
 
 /// Everything `veil` is told.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub version: Version,
@@ -66,7 +67,7 @@ impl Config {
 }
 
 /// `shutdown: { delay: 5s, grace: 30s }`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShutdownConfig {
     /// How long connections are still accepted after TERM, INT or QUIT, while `/readyz` says 503: until whoever sends
@@ -86,8 +87,9 @@ impl Default for ShutdownConfig {
 }
 
 /// The version of the file's format. There is one.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(try_from = "u32")]
+#[schemars(with = "u32", extend("const" = 1))]
 pub struct Version;
 
 impl TryFrom<u32> for Version {

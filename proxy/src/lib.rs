@@ -45,6 +45,7 @@ pub mod retry;
 pub mod route;
 
 pub mod config;
+pub mod schema;
 
 pub mod metrics;
 
@@ -86,6 +87,7 @@ mod tests {
         &["filter", "pool", "retry"],
         &["route"],
         &["config"],
+        &["schema"],
         &["metrics"],
         &["state"],
         &["exchange"],

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use pingora::tls::TlsAcceptor;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -15,7 +16,7 @@ use crate::tls::{TlsConfig, TlsError};
 use crate::units::{ByteSize, Cidr, Duration};
 
 /// One entry of `listeners`: `public: { address: 0.0.0.0:80 }`.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct ListenerConfig {
     /// Port 0 takes a free one, which is printed at start.
@@ -37,7 +38,7 @@ pub struct ListenerConfig {
 }
 
 /// How long clients may take.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct ListenerTimeouts {
     /// For a TLS handshake, and for a whole request head from its first byte. Nginx: `client_header_timeout`.
@@ -67,7 +68,7 @@ fn thirty_two_kib() -> ByteSize {
 }
 
 /// `admin: { address: 127.0.0.1:8081 }`
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct AdminConfig {
     /// Whoever can connect here can drain and reload: a loopback or management address.

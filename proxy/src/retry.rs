@@ -5,12 +5,14 @@ use std::time::{self, Instant};
 
 use http::Method;
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de};
+use serde_json::{Value, json};
 
 use crate::units::{Rate, Ratio};
 
 /// `retry: { attempts: 3, retry_on: [timeout, 502, 503, 504] }`, Nginx's `proxy_next_upstream` and its `_tries`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryConfig {
     /// Backends that a request may be sent to, the first one included; 1 turns retries off. A backend that cannot be
@@ -60,7 +62,11 @@ impl RetryConfig {
 }
 
 /// One entry of `retry_on`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "Value", extend("anyOf" = [
+    json!({ "const": "timeout" }),
+    json!({ "type": "integer", "minimum": 400, "maximum": 599 }),
+]))]
 pub enum RetryOn {
     Timeout,
     Status(u16),
@@ -150,7 +156,7 @@ pub enum Ending {
 }
 
 /// `retry_budget: { share: 20%, floor: 10/s }`
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BudgetConfig {
     /// Retries beside requests, over the last ten seconds.

@@ -8,7 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::Method;
-use serde::{Deserialize, Deserializer, de};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_yaml::with::singleton_map_recursive;
 
 use crate::body::RouteBodyConfig;
@@ -18,7 +19,7 @@ use crate::request::host_name;
 use crate::retry::RetryConfig;
 
 /// One entry of `routes`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct RouteConfig {
     /// What logs and metrics call the route; its host and path unless given.
@@ -26,7 +27,7 @@ pub struct RouteConfig {
     pub r#match: MatchConfig,
     /// Who serves it; none where a filter always answers.
     pub pool: Option<String>,
-    #[serde(default, with = "singleton_map_recursive")]
+    #[serde(default, deserialize_with = "singleton_map_recursive::deserialize")]
     pub filters: Vec<FilterConfig>,
     /// Says that sending a request twice does no harm, so that POST may be retried too.
     #[serde(default)]
@@ -46,8 +47,9 @@ impl RouteConfig {
 }
 
 /// Which requests a route takes: all that is given has to hold.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "MatchFields")]
+#[schemars(with = "MatchFields")]
 pub struct MatchConfig {
     pub host: Option<HostPattern>,
     pub path: PathPattern,
@@ -63,8 +65,17 @@ impl MatchConfig {
         self.host == other.host && self.path == other.path && methods
     }
 
-    fn takes_place(&self, host: &str, path: &str) -> bool {
-        self.host.as_ref().is_none_or(|pattern| pattern.takes(host)) && self.path.takes(path)
+    /// Whether it takes such a request, or the first reason why not. `host` is without a port, `path` canonical.
+    pub fn fit(&self, host: &str, path: &str, method: &Method) -> Fit {
+        if !self.host.as_ref().is_none_or(|pattern| pattern.takes(host)) {
+            Fit::OtherHost
+        } else if !self.path.takes(path) {
+            Fit::OtherPath
+        } else if !self.methods.is_empty() && !self.methods.contains(method) {
+            Fit::OtherMethod
+        } else {
+            Fit::Takes
+        }
     }
 
     /// Sorts the more specific first.
@@ -72,6 +83,16 @@ impl MatchConfig {
         let host = self.host.as_ref().map(HostPattern::precedence);
         std::cmp::Reverse((host, self.path.precedence()))
     }
+}
+
+/// Whether a route takes a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fit {
+    Takes,
+    OtherHost,
+    OtherPath,
+    OtherMethod,
 }
 
 impl fmt::Display for MatchConfig {
@@ -87,7 +108,7 @@ impl fmt::Display for MatchConfig {
 }
 
 /// The keys of `match:` as they are written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct MatchFields {
     host: Option<HostPattern>,
@@ -118,7 +139,8 @@ impl TryFrom<MatchFields> for MatchConfig {
 }
 
 /// `example.com`, or `*.example.com` for everything below it. Kept in lower case.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String", extend("pattern" = r"^((\*\.)?[A-Za-z0-9_.-]+|\[[0-9a-fA-F:.]+\])$", "examples" = ["example.com", "*.example.com"]))]
 pub enum HostPattern {
     Exact(String),
     /// What the host ends in, its first dot included.
@@ -189,6 +211,8 @@ impl PathPattern {
 }
 
 /// A path in its canonical spelling: any other would never match.
+#[derive(JsonSchema)]
+#[schemars(with = "String", extend("pattern" = "^/[^?#]*$"))]
 struct PathText(String);
 
 impl<'de> Deserialize<'de> for PathText {
@@ -218,6 +242,8 @@ impl<'de> Deserialize<'de> for PathText {
     }
 }
 
+#[derive(JsonSchema)]
+#[schemars(with = "String", extend("pattern" = "^[A-Z-]+$", "examples" = ["GET", "POST"]))]
 struct MethodName(Method);
 
 impl<'de> Deserialize<'de> for MethodName {
@@ -264,9 +290,19 @@ pub struct Router {
 
 impl Router {
     pub fn new(configs: &[RouteConfig]) -> Self {
-        let mut routes: Vec<Arc<Route>> = configs.iter().map(|config| Arc::new(Route::new(config))).collect();
-        routes.sort_by_cached_key(|route| route.matches.precedence());
-        Self { routes }
+        let routes = Self::in_order(configs)
+            .into_iter()
+            .map(|config| Arc::new(Route::new(config)));
+        Self {
+            routes: routes.collect(),
+        }
+    }
+
+    /// The routes in the order in which they are asked, the most specific first.
+    pub fn in_order(configs: &[RouteConfig]) -> Vec<&RouteConfig> {
+        let mut routes: Vec<&RouteConfig> = configs.iter().collect();
+        routes.sort_by_cached_key(|route| route.r#match.precedence());
+        routes
     }
 
     /// The route for a request. `host` is what the client asked for, with or without a port; `path` is canonical, see
@@ -274,12 +310,12 @@ impl Router {
     pub fn find(&self, host: &str, path: &str, method: &Method) -> Result<&Arc<Route>, NoRoute> {
         let host = host_name(host);
         let mut allowed = Vec::new();
-        for route in self.routes.iter().filter(|route| route.matches.takes_place(host, path)) {
-            let methods = &route.matches.methods;
-            if methods.is_empty() || methods.contains(method) {
-                return Ok(route);
+        for route in &self.routes {
+            match route.matches.fit(host, path, method) {
+                Fit::Takes => return Ok(route),
+                Fit::OtherMethod => allowed.extend_from_slice(&route.matches.methods),
+                Fit::OtherHost | Fit::OtherPath => {}
             }
-            allowed.extend_from_slice(methods);
         }
         match allowed.as_slice() {
             [] => Err(NoRoute::NotFound),

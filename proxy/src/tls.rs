@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pingora::tls::{RusTlsError, ServerConfig, ServerTlsStream, TlsAcceptor};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 
@@ -12,7 +13,7 @@ pub type TlsStream = ServerTlsStream<TcpStream>;
 
 /// `tls: { certificate: /etc/veil/tls.crt, key: /etc/veil/tls.key }`, as Nginx's `ssl_certificate` and
 /// `ssl_certificate_key`.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct TlsConfig {
     /// PEM: the server's certificate first, then the intermediate ones.

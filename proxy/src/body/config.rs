@@ -2,12 +2,13 @@
 
 use std::time;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::units::{ByteSize, Duration};
 
 /// `body: { max_size: 32MiB, memory: 256MiB }`: what holds for all routes.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct BodyConfig {
     /// A longer body is refused with 413. Nginx: `client_max_body_size`.
@@ -44,7 +45,7 @@ impl Default for BodyConfig {
 }
 
 /// Whether a body is read as a whole before a backend is chosen, so that it can be sent again to another.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Buffering {
     On,
@@ -53,7 +54,7 @@ pub enum Buffering {
 }
 
 /// A route's own `body:`; what it leaves out is as for all routes.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct RouteBodyConfig {
     pub max_size: Option<ByteSize>,

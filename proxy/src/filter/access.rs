@@ -1,6 +1,7 @@
 //! Who may use a route, by the client's address. Nginx: `allow` and `deny`.
 
 use pingora::http::RequestHeader;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Filter, Verdict};
@@ -10,8 +11,9 @@ use crate::units::Cidr;
 
 /// `access: { allow: [10.0.0.0/8], deny: [10.6.6.6] }`. Who is denied stays out, whatever else holds; where `allow` is
 /// given, everyone whom it does not name stays out too.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(try_from = "AccessFields")]
+#[schemars(with = "AccessFields")]
 pub struct Access {
     allow: Option<Vec<Cidr>>,
     deny: Vec<Cidr>,
@@ -35,7 +37,7 @@ const FORBIDDEN: Problem = Problem {
     retry_after: None,
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct AccessFields {
     allow: Option<Vec<Cidr>>,

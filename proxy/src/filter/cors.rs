@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{Filter, Verdict};
@@ -11,8 +12,9 @@ use crate::units::Duration;
 
 /// `cors: { origins: ["https://app.example.com"], expose: [X-Faces] }`. Which methods are served is the route's own
 /// business; a route with `methods` has to list OPTIONS for preflights to get here.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(try_from = "CorsFields")]
+#[schemars(with = "CorsFields")]
 pub struct CorsConfig {
     origins: Origins,
     /// The values of `Access-Control-Allow-Headers` and `-Expose-Headers`; none where they would be empty.
@@ -91,14 +93,14 @@ impl Filter for CorsConfig {
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Origins {
     Any,
     These(Vec<HeaderValue>),
 }
 
 /// The keys of `cors:` as they are written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CorsFields {
     /// `"*"` alone, or scheme, host and port of each.
@@ -160,6 +162,8 @@ fn list(names: &[Name]) -> Option<HeaderValue> {
 }
 
 /// `*`, or an origin as browsers write it: without a path.
+#[derive(JsonSchema)]
+#[schemars(with = "String", extend("pattern" = "^(\\*|https?://[^/?#@*]+)$", "examples" = ["https://app.example.com"]))]
 struct Origin(HeaderValue);
 
 impl<'de> Deserialize<'de> for Origin {
@@ -182,6 +186,8 @@ impl<'de> Deserialize<'de> for Origin {
     }
 }
 
+#[derive(JsonSchema)]
+#[schemars(with = "String", extend("examples" = ["Content-Type"]))]
 struct Name(HeaderName);
 
 impl<'de> Deserialize<'de> for Name {

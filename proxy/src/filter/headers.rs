@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use http::{HeaderName, HeaderValue, header};
 use pingora::http::{RequestHeader, ResponseHeader};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::Filter;
@@ -13,7 +14,7 @@ use super::template::Template;
 use crate::request::RequestCtx;
 
 /// `request_headers: { set: { X-Tenant: acme }, remove: [Cookie] }`: what backends get.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(transparent)]
 pub struct RequestHeaders(Changes);
 
@@ -30,7 +31,7 @@ impl Filter for RequestHeaders {
 }
 
 /// `response_headers: { set: { X-Content-Type-Options: nosniff }, remove: [Server] }`: what clients get.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(transparent)]
 pub struct ResponseHeaders(Changes);
 
@@ -48,7 +49,7 @@ impl Filter for ResponseHeaders {
 const VALID: &str = "name and value were checked when they were parsed";
 
 /// What is done to a head. A field is set once, whatever it was before.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 struct Changes {
     set: BTreeMap<FieldName, Template>,
@@ -73,7 +74,8 @@ impl Changes {
 }
 
 /// The name of a field that may be changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String", extend("examples" = ["X-Tenant"]))]
 struct FieldName(HeaderName);
 
 impl PartialOrd for FieldName {

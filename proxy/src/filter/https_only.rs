@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use pingora::http::RequestHeader;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Filter, Verdict};
@@ -12,7 +13,7 @@ use crate::problem;
 use crate::request::{RequestCtx, Scheme, host_name};
 
 /// `https_only: {}`, or `https_only: { port: 8443 }` where clients reach HTTPS on another port than 443.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct HttpsOnly {
     #[serde(default = "https")]

@@ -14,6 +14,7 @@ mod template;
 
 use bytes::Bytes;
 use pingora::http::{RequestHeader, ResponseHeader};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use self::access::Access;
@@ -51,7 +52,7 @@ pub enum Verdict {
 }
 
 /// One entry of a route's `filters`, a map with the filter's name as its only key.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "snake_case")]
 pub enum FilterConfig {
     Access(Access),
@@ -75,6 +76,20 @@ impl FilterConfig {
             Self::RequestHeaders(headers) => Box::new(headers),
             Self::Respond(respond) => Box::new(respond),
             Self::ResponseHeaders(headers) => Box::new(headers),
+        }
+    }
+
+    /// What it is called in YAML.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Access(_) => "access",
+            Self::Cors(_) => "cors",
+            Self::HttpsOnly(_) => "https_only",
+            Self::RateLimit(_) => "rate_limit",
+            Self::Redirect(_) => "redirect",
+            Self::RequestHeaders(_) => "request_headers",
+            Self::Respond(_) => "respond",
+            Self::ResponseHeaders(_) => "response_headers",
         }
     }
 

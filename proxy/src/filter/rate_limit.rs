@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use parking_lot::Mutex;
 use pingora::http::RequestHeader;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Filter, Verdict};
@@ -19,8 +20,9 @@ use crate::request::RequestCtx;
 use crate::units::Rate;
 
 /// `rate_limit: { rate: 10/s, burst: 20 }`: more is answered with 429. An IPv6 client is its /64 network.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(try_from = "RateLimitFields")]
+#[schemars(with = "RateLimitFields")]
 pub struct RateLimitConfig {
     /// From one request to the next, at the allowed rate.
     interval: Duration,
@@ -42,7 +44,7 @@ impl RateLimitConfig {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RateLimitFields {
     rate: Rate,

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use pingora::http::RequestHeader;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::template::Template;
@@ -11,11 +12,12 @@ use crate::problem;
 use crate::request::RequestCtx;
 
 /// `redirect: { to: "https://$host$request_uri" }`, with 308 unless told otherwise: unlike 301 it keeps method and body.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Redirect {
     to: Template,
     #[serde(default = "permanent", deserialize_with = "redirecting_status")]
+    #[schemars(with = "u16", extend("enum" = [301, 302, 303, 307, 308]))]
     status: StatusCode,
 }
 

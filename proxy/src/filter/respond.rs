@@ -3,20 +3,23 @@
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use pingora::http::RequestHeader;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{Filter, Verdict};
 use crate::request::RequestCtx;
 
 /// `respond: { status: 404, body: "nothing here\n" }`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Respond {
     #[serde(deserialize_with = "final_status")]
+    #[schemars(with = "u16", range(min = 200, max = 599))]
     status: StatusCode,
     #[serde(default)]
     body: String,
     #[serde(default = "plain_text", deserialize_with = "header_value")]
+    #[schemars(with = "String")]
     content_type: HeaderValue,
 }
 

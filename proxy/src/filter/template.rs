@@ -1,13 +1,15 @@
 //! Text with a few variables in it, named as Nginx names them: `$host`, `$scheme`, `$request_id` …
 
 use pingora::http::RequestHeader;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::diagnostic::suggest;
 use crate::request::{RequestCtx, host_name};
 
 /// `https://$host$request_uri`, taken apart once. A dollar sign itself is `$$`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String", extend("examples" = ["https://$host$request_uri"]))]
 pub struct Template(Vec<Piece>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]

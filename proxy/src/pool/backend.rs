@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -16,7 +17,7 @@ use super::ejection::{Ejection, Tolerance};
 use crate::units;
 
 /// One backend, with the meaning and defaults of Nginx's `server` directive.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct BackendConfig {
     pub address: Address,
@@ -442,6 +443,20 @@ impl Backend {
 
     pub(super) fn set_degraded(&self, degraded: bool) {
         self.live.degraded.store(degraded, Ordering::Relaxed);
+    }
+
+    /// Takes on what another process knows of this backend.
+    pub(super) fn assume(&self, standing: Standing, health: Health, in_flight: u32) {
+        let live = &*self.live;
+        live.in_flight.store(in_flight, Ordering::Relaxed);
+        live.health.store(health as u8, Ordering::Release);
+        live.running.store(standing != Standing::Stopped, Ordering::Release);
+        live.drained.store(standing == Standing::Drained, Ordering::Release);
+        live.draining.store(standing == Standing::Draining, Ordering::Release);
+        live.secluded.store(standing == Standing::Full, Ordering::SeqCst);
+        if standing == Standing::Ejected {
+            self.eject(|| true);
+        }
     }
 
     /// Takes the backend out at once: its process does not run. `unbidden` counts it as a death.

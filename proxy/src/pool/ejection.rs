@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::clock::Moment;
@@ -13,7 +14,7 @@ use crate::units;
 
 /// `ejection: { consecutive_5xx: 5, slower_than: 10s }`: what else counts against a backend, besides attempts that fail.
 /// A backend with `max_fails: 0` is not ejected for these either.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct EjectionConfig {
     /// So many answers of 500 and above in a row eject.

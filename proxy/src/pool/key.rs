@@ -1,14 +1,16 @@
 //! What a request is told apart by: the key that a hash turns into a backend.
 
+use std::fmt;
 use std::io::Write;
 use std::net::IpAddr;
 
 use pingora::http::RequestHeader;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// `key: client_address`, `key: { header: X-User }`, … Where the request does not carry what is named, the client's
 /// address stands in for it, so that such requests still spread over all backends.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyConfig {
     #[default]
@@ -77,6 +79,13 @@ impl Key {
 
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = self.bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        f.write_str(parts.collect::<Vec<_>>().join(" ").trim_end())
     }
 }
 

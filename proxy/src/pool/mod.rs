@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use pingora::http::RequestHeader;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use serde_yaml::with::singleton_map_recursive;
@@ -49,7 +50,7 @@ pub use self::status::{BackendStatus, PoolStatus};
 use crate::units::Duration;
 
 /// `pools: { blur: {…} }`: `backends` that run elsewhere, written here or to be discovered, and workers to `spawn` here.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct PoolConfig {
     #[serde(deserialize_with = "singleton_map_recursive::deserialize")]
@@ -65,7 +66,7 @@ pub struct PoolConfig {
 }
 
 /// How long each step with a backend may take.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct TimeoutsConfig {
     pub connect: Duration,

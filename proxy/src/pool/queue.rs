@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
@@ -13,7 +14,7 @@ use super::{Backend, Key, Lease, Pool};
 use crate::units::Duration;
 
 /// `queue: { length: 100, timeout: 2s }`. Comes to bear only with `max_conns`.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueueConfig {
     /// Requests that may wait at a time; 0 turns all away that find no place.

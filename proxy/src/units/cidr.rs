@@ -5,11 +5,13 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 
 use super::UnitError;
 
 /// A network, `10.0.0.0/8` or `fd00::/8`; an address alone stands for itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema)]
+#[schemars(with = "String", extend("pattern" = "^[0-9a-fA-F:.]+(/[0-9]+)?$", "examples" = ["10.0.0.0/8", "fd00::/8"]))]
 pub struct Cidr(IpNet);
 
 impl Cidr {

@@ -4,10 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::time;
 
+use schemars::JsonSchema;
+
 use super::{UnitError, leading_digits};
 
 /// A length of time: `800ms`, `30s`, `1m30s`, `2h`. Parts may be strung together, largest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
+#[schemars(with = "String", extend("pattern" = r"^(?=\d)(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$", "examples" = ["800ms", "30s", "1m30s"]))]
 pub struct Duration(time::Duration);
 
 impl Duration {

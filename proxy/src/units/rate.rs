@@ -4,10 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::time;
 
+use schemars::JsonSchema;
+
 use super::{Duration, UnitError};
 
 /// So many in a time: `10/s`, `600/m`, `100/h`, `5/10s`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(with = "String", extend("pattern" = r"^\d+/(d|h|m|s|ms|(\d+(d|h|m|s|ms))+)$", "examples" = ["10/s", "600/m"]))]
 pub struct Rate {
     count: u32,

@@ -3,10 +3,17 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
+use serde_json::{Value, json};
+
 use super::UnitError;
 
 /// A share between nothing and all: `20%` or `0.2`.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, JsonSchema)]
+#[schemars(with = "Value", extend("examples" = ["20%", "0.2"], "anyOf" = [
+    json!({ "type": "number", "minimum": 0, "maximum": 1 }),
+    json!({ "type": "string", "pattern": "^[0-9.]+%?$" }),
+]))]
 pub struct Ratio(f64);
 
 impl Ratio {

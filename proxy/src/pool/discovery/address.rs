@@ -5,11 +5,13 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
 /// `192.168.1.10:5000`, `[fd00::1]:5000` or `worker.internal:5000`; always with a port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String", extend("pattern" = r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):[1-9][0-9]*$", "examples" = ["192.168.1.10:5000", "worker.internal:5000"]))]
 pub struct Address {
     host: Host,
     port: u16,

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_resolver::net::NetError;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -27,7 +28,7 @@ use super::{Pool, stopped};
 use crate::diagnostic::Diagnostic;
 
 /// One entry of `discover`: `{ dns: { name: worker.internal, port: 5000 } }`, `{ file: backends.yaml }`
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "snake_case")]
 pub enum DiscoverConfig {
     /// The records of a name.

@@ -5,12 +5,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use http::HeaderMap;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// `expect: { status: 200, headers: { content-type: application/json }, json: { status: healthy, queue_depth: "< 8" } }`
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExpectConfig {
     pub status: Statuses,
@@ -65,7 +66,11 @@ impl ExpectConfig {
 }
 
 /// `200` or `[200, 204]`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "Value", extend("anyOf" = [
+    json!({ "type": "integer", "minimum": 100, "maximum": 599 }),
+    json!({ "type": "array", "minItems": 1, "items": { "type": "integer", "minimum": 100, "maximum": 599 } }),
+]))]
 pub struct Statuses(Vec<u16>);
 
 impl Default for Statuses {
@@ -75,7 +80,8 @@ impl Default for Statuses {
 }
 
 /// `healthy`, `true`, `3`: exactly that; `"< 8"`, `"!= failed"`: compared.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, JsonSchema)]
+#[schemars(with = "Value", extend("type" = ["string", "number", "boolean", "null"]))]
 pub enum Condition {
     Is(Value),
     IsNot(Value),

@@ -3,13 +3,16 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
+use serde_json::{Value, json};
 
 use super::{Backend, Candidates};
 
 /// `load_factor: 1.25`, or `off` for strict stickiness.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, JsonSchema)]
+#[schemars(with = "Value", extend("anyOf" = [json!({ "type": "number", "exclusiveMinimum": 1 }), json!({ "const": "off" })]))]
 pub enum LoadFactor {
     Off,
     /// Above 1: at 1 there would be no room for any imbalance, and hardly any key would be at home.

@@ -12,6 +12,7 @@ mod round_robin;
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use self::bounded::LoadFactor;
@@ -27,7 +28,7 @@ pub trait Select: Send + Sync {
 }
 
 /// `select: { ketama: { key: client_address } }`, `select: { least_conn: {} }`
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "snake_case")]
 pub enum SelectConfig {
     /// Consistent hashing on Nginx's ring (`hash … consistent`).
@@ -63,6 +64,32 @@ impl SelectConfig {
         }
     }
 
+    /// What it is called in YAML.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Ketama(_) => "ketama",
+            Self::Rendezvous(_) => "rendezvous",
+            Self::NginxIpHash(_) => "nginx_ip_hash",
+            Self::RoundRobin(_) => "round_robin",
+            Self::LeastConn(_) => "least_conn",
+            Self::RandomTwo(_) => "random_two",
+        }
+    }
+
+    /// The same, but by the key alone, whatever the load; none where the key has no say.
+    pub fn strict(&self) -> Option<Self> {
+        let strict = |config: &HashConfig| HashConfig {
+            load_factor: LoadFactor::Off,
+            ..config.clone()
+        };
+        match self {
+            Self::Ketama(config) => Some(Self::Ketama(strict(config))),
+            Self::Rendezvous(config) => Some(Self::Rendezvous(strict(config))),
+            Self::NginxIpHash(_) => Some(self.clone()),
+            Self::RoundRobin(_) | Self::LeastConn(_) | Self::RandomTwo(_) => None,
+        }
+    }
+
     /// What requests are told apart by.
     pub fn key(&self) -> &KeyConfig {
         match self {
@@ -75,7 +102,7 @@ impl SelectConfig {
 }
 
 /// `{ key: client_address, load_factor: 1.25 }`
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct HashConfig {
     pub key: KeyConfig,
@@ -83,7 +110,7 @@ pub struct HashConfig {
 }
 
 /// `{}`
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct NoSettings {}
 

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use hickory_resolver::proto::rr::Name;
+use schemars::JsonSchema;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +17,9 @@ use crate::pool::some_time;
 use crate::units;
 
 /// `dns: { name: worker.internal, port: 5000 }`, `dns: { name: _blur._tcp.internal, type: srv }`
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(try_from = "DnsFields")]
+#[schemars(with = "DnsFields")]
 pub struct DnsConfig {
     /// Looked up in the search domains of the machine's resolver too unless it ends in a dot.
     pub name: HostName,
@@ -34,7 +36,7 @@ pub struct DnsConfig {
 }
 
 /// The keys of `dns:` as they are written.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct DnsFields {
     /// The name to look up. It is looked up in the search domains of /etc/resolv.conf too, unless it ends in a dot.
@@ -105,7 +107,7 @@ impl TryFrom<DnsFields> for DnsConfig {
 }
 
 /// Which records name the backends.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Type {
     /// IPv4 addresses.
@@ -129,7 +131,7 @@ impl fmt::Display for Type {
 }
 
 /// What holds for each backend that is found, as for one that is written.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct EachConfig {
     /// Times the weight of the record, where it has one.
@@ -179,7 +181,8 @@ impl EachConfig {
 }
 
 /// A name that DNS can hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String", extend("pattern" = "^[^:/ ]+$"))]
 pub struct HostName(pub(super) Name);
 
 impl<'de> Deserialize<'de> for HostName {
@@ -202,7 +205,8 @@ impl fmt::Display for HostName {
 }
 
 /// `10.0.0.53`, `10.0.0.53:5353` or `[fd00::53]:53`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String", extend("examples" = ["10.0.0.53", "10.0.0.53:5353", "[fd00::53]:53"]))]
 pub struct NameServer(pub(super) SocketAddr);
 
 impl FromStr for NameServer {
