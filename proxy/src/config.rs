@@ -29,6 +29,8 @@ use crate::units::Duration;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub version: Version,
+    /// Files whose parts become parts of this one; names, or patterns as a shell's, relative to the file that they are in.
+    pub include: Vec<String>,
     pub listeners: BTreeMap<String, ListenerConfig>,
     pub admin: Option<AdminConfig>,
     pub routes: Vec<RouteConfig>,
@@ -137,7 +139,8 @@ pub fn load(source: &Source) -> Result<Config, Vec<Diagnostic>> {
 /// A mistake that only showed when the configuration was put to work, with its place.
 pub fn mistake(source: &Source, path: &[Step], what: String) -> Diagnostic {
     let file = source.to_string();
-    let document = text(source).ok().and_then(|text| Document::parse(&file, &text).ok());
+    let parse = |text: String| whole(&file, &text).ok();
+    let document = text(source).ok().and_then(parse).map(|(document, _)| document);
     match document {
         Some(document) => document.mistake(path, what, None),
         None => Diagnostic {
@@ -158,9 +161,9 @@ fn text(source: &Source) -> io::Result<String> {
 
 /// Reads and checks the text of a configuration; `file` is what the mistakes are shown with.
 pub fn parse(file: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
-    let mut document = Document::parse(file, text).map_err(|mistake| vec![mistake])?;
+    let (mut document, mut mistakes) = whole(file, text).map_err(|mistake| vec![mistake])?;
     let pool_names = keys(&document, "pools");
-    let mut mistakes = document.interpolate(|name| env::var(name).ok());
+    mistakes.extend(document.interpolate(|name| env::var(name).ok()));
     let (mut config, more) = document.read::<Config>();
     mistakes.extend(more);
     for (at, name) in config.iter_mut().flat_map(Config::file_names) {
@@ -174,11 +177,19 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
     if let Some(config) = &config {
         check.all(config);
     }
-    check.mistakes.sort_by_key(|mistake| mistake.place);
+    let Check { document, mistakes, .. } = &mut check;
+    mistakes.sort_by_cached_key(|mistake| document.rank(mistake));
     match config {
         Some(config) if check.mistakes.is_empty() => Ok(config),
         _ => Err(check.mistakes),
     }
+}
+
+/// The file with those that it includes, and what is wrong with how they come together.
+fn whole(file: &str, text: &str) -> Result<(Document, Vec<Diagnostic>), Diagnostic> {
+    let mut document = Document::parse(file, text)?;
+    let mistakes = document.include(|name| env::var(name).ok());
+    Ok((document, mistakes))
 }
 
 /// The checks that need more than one part of the file.

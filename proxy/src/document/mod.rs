@@ -1,6 +1,7 @@
-//! A YAML file on its way to being configuration: reads it into a type, gathers every mistake on the way, and knows
-//! the line and column of each.
+//! A YAML file, and those that it includes, on the way to being configuration: reads them into a type, gathers every
+//! mistake on the way, and knows the file, line and column of each.
 
+mod include;
 mod interpolate;
 mod places;
 mod wording;
@@ -19,11 +20,25 @@ use crate::diagnostic::{Diagnostic, is_near};
 
 /// What was written, less the parts that were found to be mistakes.
 pub struct Document {
-    file: String,
+    /// The file itself, then those that it includes.
+    files: Vec<File>,
     value: Value,
-    places: Places,
-    /// Where something was taken out, in the order of the file as it was written.
+    /// What comes from the files that are included.
+    origins: Vec<Origin>,
+    /// Where something was taken out, in the order of the document as it was written.
     removed: Vec<Path>,
+}
+
+struct File {
+    name: String,
+    places: Places,
+}
+
+/// Says that what is at `at` was written in a file that is included, and where in that.
+struct Origin {
+    at: Path,
+    file: usize,
+    written_at: Path,
 }
 
 /// The way from the root to a node.
@@ -62,9 +77,12 @@ impl Document {
         let places = Places::new(text);
         match serde_yaml::from_str(text) {
             Ok(value) => Ok(Self {
-                file: file.to_owned(),
+                files: vec![File {
+                    name: file.to_owned(),
+                    places,
+                }],
                 value,
-                places,
+                origins: Vec::new(),
                 removed: Vec::new(),
             }),
             Err(error) => Err(places.not_yaml(file, &error)),
@@ -127,20 +145,25 @@ impl Document {
 
     /// A mistake in, or in the absence of, what is at `path`.
     pub fn mistake(&self, path: &[Step], what: String, help: Option<String>) -> Diagnostic {
-        let place = self.places.find(&self.as_written(path), At::Value);
+        let (file, path) = self.located(&self.as_written(path));
         Diagnostic {
-            file: self.file.clone(),
-            place,
+            file: file.name.clone(),
+            place: file.places.find(&path, At::Value),
             what,
             help,
         }
     }
 
+    /// Sorts mistakes as a reader finds them: file by file, each from its beginning.
+    pub fn rank(&self, mistake: &Diagnostic) -> impl Ord + use<> {
+        let file = self.files.iter().position(|file| file.name == mistake.file);
+        (file.unwrap_or(self.files.len()), mistake.place)
+    }
+
     /// The folder of the file in which `path` was written.
-    pub fn folder(&self, _path: &[Step]) -> &std::path::Path {
-        std::path::Path::new(&self.file)
-            .parent()
-            .unwrap_or(std::path::Path::new(""))
+    pub fn folder(&self, path: &[Step]) -> &std::path::Path {
+        let (file, _) = self.located(&self.as_written(path));
+        file.folder()
     }
 
     /// Whether something at or under `path` was found to be a mistake and taken out.
@@ -151,18 +174,24 @@ impl Document {
 
     fn explain(&self, path: &[Step], message: &str) -> Diagnostic {
         let node = path.iter().try_fold(&self.value, child);
-        let written = self.as_written(path);
+        let (file, written) = self.located(&self.as_written(path));
         let Mistake { owner, at, what, help } = wording::explain(&written, node, message);
         let what = match owner {
             [] => what,
             owner => format!("{}: {what}", Shown(owner)),
         };
         Diagnostic {
-            file: self.file.clone(),
-            place: self.places.find(&written, at),
+            file: file.name.clone(),
+            place: file.places.find(&written, at),
             what,
             help,
         }
+    }
+
+    /// The file in which a part of the document as it was written stands, and where in that.
+    fn located(&self, path: &[Step]) -> (&File, Path) {
+        let (file, path) = located(&self.origins, path);
+        (&self.files[file], path)
     }
 
     /// The steps of a failure's path that exist in the document: serde also names variants, which may have no node.
@@ -239,6 +268,22 @@ impl Document {
             Step::Key(key) => value.get_mut(key),
             Step::Index(index) => value.get_mut(*index),
         })
+    }
+}
+
+impl File {
+    fn folder(&self) -> &std::path::Path {
+        let path = std::path::Path::new(&self.name);
+        path.parent().unwrap_or(std::path::Path::new(""))
+    }
+}
+
+/// The number of the file in which `path` was written, and where in that.
+fn located(origins: &[Origin], path: &[Step]) -> (usize, Path) {
+    let origins = origins.iter().filter(|origin| path.starts_with(&origin.at));
+    match origins.max_by_key(|origin| origin.at.len()) {
+        Some(origin) => (origin.file, [&origin.written_at, &path[origin.at.len()..]].concat()),
+        None => (0, path.to_vec()),
     }
 }
 
