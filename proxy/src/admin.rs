@@ -35,6 +35,7 @@ impl Admin {
             .route("/pools/{pool}/{backend}/weight/{weight}", put(weight))
             .route_layer(middleware::from_fn(refuse_web_pages));
         Router::new()
+            .route("/", get(async || ENDPOINTS))
             .route("/livez", get(async || "ok\n"))
             .route("/readyz", get(readyz))
             .route("/nginx_status", get(nginx_status))
@@ -48,6 +49,17 @@ impl Admin {
         self.shared.state.load().pools.get(name).cloned()
     }
 }
+
+const ENDPOINTS: &str = "\
+GET  /livez         whether the process answers
+GET  /readyz        whether requests are welcome; 503 says why not
+GET  /metrics       numbers for Prometheus
+GET  /pools         backends with their load, health and ejections; `veil pools` shows them as a table
+GET  /nginx_status  as Nginx's stub_status
+POST /reload        take the configuration file anew
+POST /pools/POOL/BACKEND/drain, …/undrain
+PUT  /pools/POOL/BACKEND/weight/WEIGHT
+";
 
 /// Whether requests are welcome; 503 says why not.
 async fn readyz(Extract(admin): Extract<Admin>) -> Response {

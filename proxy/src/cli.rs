@@ -1,14 +1,19 @@
 //! The command line.
 
+use std::future::Future;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{self, Source};
+use crate::check::{self, Findings};
+use crate::config::{self, Config, Source};
+use crate::diff;
+use crate::explain::{self, Question};
 use crate::operate::{self, OperateError, Target};
 use crate::schema;
 use crate::server::{self, ServerError};
@@ -30,12 +35,34 @@ struct Cli {
 enum Command {
     /// Serve until told to stop: TERM, INT and QUIT drain, HUP reloads, USR1 opens the access log anew, and USR2 hands
     /// the listeners over to the program's file started anew
+    #[command(after_help = "Example: veil run -c /etc/veil/veil.yaml")]
     Run(RunArgs),
-    /// Say all that is wrong with a configuration file, and start nothing
+    /// Say all that is wrong with a configuration and with what it names on this machine, and start nothing
+    #[command(
+        after_help = "Examples:\n  veil check /etc/veil/veil.yaml\n  veil check --syntax conf/veil.yaml\n\n\
+                            Exit code: 0 if it is good, 2 if not; warnings change nothing."
+    )]
     Check(CheckArgs),
+    /// Say which backends a request would be sent to, in order, and why
+    #[command(after_help = "Examples:\n  veil explain -c veil.yaml --client 203.0.113.7\n  \
+                            veil explain -c veil.yaml --client 203.0.113.7 --method POST --path /v1/blur --down left\n  \
+                            veil explain -c veil.yaml --client 203.0.113.7 --admin 127.0.0.1:8081 --json")]
+    Explain(ExplainArgs),
+    /// Say what another configuration changes, and which share of clients it moves to other backends
+    #[command(after_help = "Example: veil diff /etc/veil/veil.yaml new.yaml\n\n\
+                            Exit code, as diff's: 0 if they say the same, 1 if not, 2 if one is wrong.")]
+    Diff(DiffArgs),
     /// Print the configuration's JSON Schema, for editors
+    #[command(
+        after_help = "Example: veil schema > veil.schema.json, and in the first line of a configuration:\n  \
+                            # yaml-language-server: $schema=veil.schema.json"
+    )]
     Schema,
     /// Show the pools of a running Veil, or command their backends
+    #[command(
+        after_help = "Examples:\n  veil pools\n  veil pools drain blur 192.168.1.10:5000\n  \
+                            veil pools weight blur left 3 --admin 127.0.0.1:8081"
+    )]
     Pools(PoolsArgs),
     /// Run one blur worker
     #[cfg(feature = "worker")]
@@ -52,11 +79,44 @@ struct RunArgs {
     take_over: bool,
 }
 
+/// The configuration that is spoken of; without it, the built-in one.
 #[derive(Args)]
-struct CheckArgs {
+struct ConfigArgs {
     /// Configuration file; without it, the built-in one
     #[arg(short, long, value_name = "FILE", env = "VEIL_CONFIG")]
     config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct CheckArgs {
+    /// Configuration file
+    #[arg(conflicts_with = "config")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Look at the text alone, and open nothing that it names
+    #[arg(long)]
+    syntax: bool,
+}
+
+#[derive(Args)]
+struct ExplainArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    question: Question,
+    /// Answer with JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct DiffArgs {
+    old: PathBuf,
+    new: PathBuf,
+    /// Answer with JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -88,13 +148,17 @@ enum PoolsCommand {
 const FAILED: u8 = 1;
 /// Called or configured wrongly; clap uses the same for arguments.
 const WRONG_USAGE: u8 = 2;
+/// What `veil diff` compares is not the same.
+const DIFFERENT: u8 = 1;
 
 /// Does what the command line says. Exit codes: 0 good, 1 failed, 2 wrong usage or configuration.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => run(args),
-        Command::Check(args) => check(&source(args.config)),
+        Command::Check(args) => check(args),
+        Command::Explain(args) => explain(&args),
+        Command::Diff(args) => diff(args),
         Command::Schema => print_schema(),
         Command::Pools(args) => pools(args),
         #[cfg(feature = "worker")]
@@ -121,16 +185,75 @@ fn run(args: RunArgs) -> ExitCode {
     }
 }
 
-fn check(source: &Source) -> ExitCode {
-    match config::load(source) {
-        Ok(_) => {
-            println!("{source}: good");
+fn check(args: CheckArgs) -> ExitCode {
+    let source = source(args.file.or(args.config.config));
+    let Findings { mistakes, warnings } = if args.syntax {
+        check::text(&source)
+    } else {
+        check::all(&source)
+    };
+    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    mistakes.iter().for_each(|mistake| eprintln!("{mistake}"));
+    if !mistakes.is_empty() {
+        return ExitCode::from(WRONG_USAGE);
+    }
+    println!("{source}: good");
+    ExitCode::SUCCESS
+}
+
+fn explain(args: &ExplainArgs) -> ExitCode {
+    let config = match loaded(&source(args.config.config.clone())) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    match wait_for(explain::explain(&config, &args.question)) {
+        Ok(explanation) => {
+            print(&explanation, args.json);
             ExitCode::SUCCESS
         }
-        Err(mistakes) => {
-            mistakes.iter().for_each(|mistake| eprintln!("{mistake}"));
+        Err(error) => {
+            eprintln!("veil explain: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn diff(args: DiffArgs) -> ExitCode {
+    let (old, new) = match (loaded(&Source::File(args.old)), loaded(&Source::File(args.new))) {
+        (Ok(old), Ok(new)) => (old, new),
+        (Err(code), _) | (_, Err(code)) => return code,
+    };
+    match wait_for(diff::diff(&old, &new)) {
+        Ok(difference) => {
+            print(&difference, args.json);
+            ExitCode::from(if difference.is_none() { 0 } else { DIFFERENT })
+        }
+        Err(error) => {
+            eprintln!("veil diff: {error}");
             ExitCode::from(WRONG_USAGE)
         }
+    }
+}
+
+/// The configuration; where it has mistakes, they are told.
+fn loaded(source: &Source) -> Result<Config, ExitCode> {
+    config::load(source).map_err(|mistakes| {
+        mistakes.iter().for_each(|mistake| eprintln!("{mistake}"));
+        ExitCode::from(WRONG_USAGE)
+    })
+}
+
+/// Runs what asks others than this process, on this thread.
+fn wait_for<T, E: From<io::Error>>(answer: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(answer)
+}
+
+fn print<T: Serialize + std::fmt::Display>(answer: &T, json: bool) {
+    if json {
+        println!("{:#}", serde_json::json!(answer));
+    } else {
+        print!("{answer}");
     }
 }
 

@@ -18,6 +18,7 @@
 //!
 //! Each knows only those above it; a test below holds them to it.
 
+pub mod columns;
 pub mod path;
 pub mod program;
 pub mod units;
@@ -44,6 +45,7 @@ pub mod retry;
 
 pub mod route;
 
+pub mod check;
 pub mod config;
 pub mod schema;
 
@@ -65,6 +67,9 @@ pub mod takeover;
 pub mod operate;
 pub mod server;
 
+pub mod diff;
+pub mod explain;
+
 pub mod cli;
 
 #[cfg(test)]
@@ -76,7 +81,7 @@ mod tests {
 
     /// Modules that stand side by side do not know each other.
     const ORDER: &[&[&str]] = &[
-        &["units", "path", "program"],
+        &["columns", "units", "path", "program"],
         &["diagnostic"],
         &["document"],
         &["request"],
@@ -87,7 +92,7 @@ mod tests {
         &["filter", "pool", "retry"],
         &["route"],
         &["config"],
-        &["schema"],
+        &["check", "schema"],
         &["metrics"],
         &["state"],
         &["exchange"],
@@ -96,6 +101,7 @@ mod tests {
         &["admin"],
         &["signals", "takeover"],
         &["server", "operate"],
+        &["diff", "explain"],
         &["cli"],
     ];
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::Method;
 use serde::de::DeserializeOwned;
 
+use crate::columns::columns;
 use crate::pool::{BackendStatus, PoolStatus};
 
 /// What is done to a backend.
@@ -51,21 +52,22 @@ pub fn command(admin: SocketAddr, target: &Target, command: Command) -> Result<P
     }
 }
 
-/// One line a backend, under a head.
+/// One line a backend, under a head; then what the sources of backends could not say.
 pub fn table(pools: &[PoolStatus]) -> String {
     let mut rows = vec![HEAD.map(str::to_owned)];
     for pool in pools {
         rows.extend(pool.backends.iter().map(|backend| row(pool, backend)));
     }
-    let widths: Vec<usize> = (0..HEAD.len())
-        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
-        .collect();
-    let mut table = String::new();
-    for row in rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        let line = cells.collect::<Vec<_>>().join("  ");
-        table.push_str(line.trim_end());
-        table.push('\n');
+    let mut table = columns(&rows);
+    for pool in pools {
+        for source in &pool.discovery {
+            if let Some(trouble) = &source.trouble {
+                table.push_str(&format!(
+                    "{}: {}: its last answer stays: {trouble}\n",
+                    pool.name, source.source
+                ));
+            }
+        }
     }
     table
 }
@@ -177,11 +179,13 @@ mod tests {
         });
         let pool = serde_json::json!({
             "name": "blur", "eligible": 0, "in_flight": 0, "queued": 0, "queue_overflows": 0, "queue_timeouts": 0,
-            "panics": 0, "discovery": [], "backends": [backend],
+            "panics": 0, "backends": [backend],
+            "discovery": [{ "source": "file b.yaml", "backends": 1, "failures": 3, "trouble": "names nobody" }],
         });
         let expected = "\
 POOL  BACKEND  ADDRESS         WEIGHT  STANDING  HEALTH  IN FLIGHT  REQUESTS  FAILURES  NOTE
 blur  left     192.0.2.1:5000  3       drained   up      0          12        1         ejected 2 times
+blur: file b.yaml: its last answer stays: names nobody
 ";
         assert_eq!(table(&[serde_json::from_value(pool).unwrap()]), expected);
     }

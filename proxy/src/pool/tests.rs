@@ -259,9 +259,7 @@ fn names(pool: &Pool) -> Vec<String> {
 const ONE_AND_A_FILE: &str = "{ backends: [{ address: 10.0.0.1:80, name: a }], discover: [{ file: more.yaml }] }";
 
 fn pool_with_a_file(previous: Option<&Pool>) -> Arc<Pool> {
-    #[derive(Deserialize)]
-    struct InYaml(#[serde(with = "singleton_map_recursive")] PoolConfig);
-    let InYaml(config) = serde_yaml::from_str(ONE_AND_A_FILE).unwrap();
+    let config: PoolConfig = serde_yaml::from_str(ONE_AND_A_FILE).unwrap();
     Pool::new("images", &config, previous).unwrap()
 }
 
@@ -320,4 +318,66 @@ fn a_source_cannot_name_anew_whom_the_pool_has() {
     let twins = "[{ address: 10.0.0.1:80, name: b }, { address: 10.0.0.2:80, name: a }, { address: 10.0.0.3:80 }]";
     pool.sources[0].said(&pool, found(twins));
     assert_eq!(names(&pool), ["a", "10.0.0.3:80"]);
+}
+
+#[test]
+fn a_prospect_is_what_requests_find() {
+    let pool = pool("{ backends: [{ address: 10.0.0.1:80, name: a }, { address: 10.0.0.2:80, name: b }] }");
+    let (home, other) = match pick(&pool, &[]).unwrap().as_str() {
+        "a" => ("a", "b"),
+        _ => ("b", "a"),
+    };
+    let seen = |pool: &Arc<Pool>| -> Vec<String> {
+        let prospects = pool.prospects(&client()).into_iter();
+        prospects
+            .map(|prospect| format!("{}: {}", prospect.backend, prospect.why))
+            .collect()
+    };
+    assert_eq!(
+        seen(&pool),
+        [
+            format!("{home}: the key's own"),
+            format!("{other}: next, if those before fail")
+        ]
+    );
+    pool.backend(home).unwrap().assume(Standing::Eligible, Health::Up, 3);
+    assert_eq!(pick(&pool, &[]).unwrap(), other);
+    assert_eq!(
+        seen(&pool),
+        [
+            format!("{other}: has room, where {home} has more than its share in flight"),
+            format!("{home}: 3 in flight are more than its share"),
+        ]
+    );
+    pool.set_drained(home, true);
+    assert_eq!(
+        seen(&pool),
+        [
+            format!("{other}: in place of {home}, which is drained"),
+            format!("{home}: drained")
+        ]
+    );
+}
+
+#[test]
+fn a_pool_as_it_runs_has_the_members_that_it_has_found() {
+    let running = pool_with_a_file(None);
+    running.sources[0].said(
+        &running,
+        found("[{ address: 10.0.0.2:80, name: b }, { address: 10.0.0.3:80, name: c }]"),
+    );
+    running.set_drained("b", true);
+    running.backend("c").unwrap().set_health(Health::Down);
+    let status = running.status();
+    let here = Pool::new("images", &running.config.as_running(&status), None).unwrap();
+    here.assume(&status);
+    let standings = |pool: &Pool| -> Vec<Standing> {
+        let now = Moment::now();
+        pool.backends().iter().map(|backend| backend.standing(now)).collect()
+    };
+    assert_eq!(names(&here), ["a", "b", "c"]);
+    assert_eq!(
+        standings(&here),
+        [Standing::Eligible, Standing::Drained, Standing::Down]
+    );
 }

@@ -6,6 +6,7 @@
 )]
 
 mod admin;
+mod asking;
 mod blur;
 mod discovery;
 mod failover;
