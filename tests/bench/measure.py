@@ -155,6 +155,19 @@ def build(binary):
     return pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release" / binary
 
 
+def baseline_environment():
+    """The Python of a virtual environment with the article's packages, made once."""
+    environment = CACHE / "article-venv"
+    python, done = environment / "bin" / "python", environment / "complete"
+    if not done.exists():
+        print("installing the article's packages", flush=True)
+        subprocess.run(["python3.11", "-m", "venv", "--clear", environment], check=True)
+        requirements = BENCH / "baseline" / "requirements.txt"
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", requirements], check=True)
+        done.touch()
+    return python
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
