@@ -14,6 +14,7 @@ use crate::check::{self, Findings};
 use crate::config::{self, Config, Source};
 use crate::diff;
 use crate::explain::{self, Question};
+use crate::keepalived::RenderError;
 use crate::operate::{self, OperateError, Target};
 use crate::schema;
 use crate::server::{self, ServerError};
@@ -64,6 +65,12 @@ enum Command {
                             veil pools weight blur left 3 --admin 127.0.0.1:8081"
     )]
     Pools(PoolsArgs),
+    /// Print Keepalived's files for the virtual addresses of a configuration
+    #[command(
+        subcommand,
+        after_help = "Example: veil keepalived render -c /etc/veil/veil.yaml --all --output /etc/keepalived"
+    )]
+    Keepalived(KeepalivedCommand),
     /// Run one blur worker
     #[cfg(feature = "worker")]
     Worker(Box<blur_service::Args>),
@@ -144,6 +151,35 @@ enum PoolsCommand {
     Weight { pool: String, backend: String, weight: u32 },
 }
 
+#[derive(Subcommand)]
+enum KeepalivedCommand {
+    /// Write Keepalived's file for a host, or for both, from the `keepalived` section of a configuration
+    Render(RenderArgs),
+}
+
+#[derive(Args)]
+struct RenderArgs {
+    /// Configuration file, the same on both hosts
+    #[arg(short, long, value_name = "FILE", env = "VEIL_CONFIG")]
+    config: PathBuf,
+    #[command(flatten)]
+    hosts: WhichHosts,
+    /// Folder that gets NAME.conf for each host; without it, the file is printed
+    #[arg(long, value_name = "DIR", required_unless_present = "host")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct WhichHosts {
+    /// The host whose file is wanted, by its name in the configuration
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+    /// Both hosts
+    #[arg(long)]
+    all: bool,
+}
+
 /// Nothing was wrong with how Veil was called or configured, and yet it failed.
 const FAILED: u8 = 1;
 /// Called or configured wrongly; clap uses the same for arguments.
@@ -161,6 +197,7 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => diff(args),
         Command::Schema => print_schema(),
         Command::Pools(args) => pools(args),
+        Command::Keepalived(KeepalivedCommand::Render(args)) => render_keepalived(args),
         #[cfg(feature = "worker")]
         Command::Worker(args) => worker(*args),
     }
@@ -271,6 +308,28 @@ fn pools(args: PoolsArgs) -> ExitCode {
         Err(error) => {
             eprintln!("veil pools: {error}");
             ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn render_keepalived(args: RenderArgs) -> ExitCode {
+    let source = Source::File(args.config);
+    let config = match loaded(&source) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let (Some(keepalived), Some(admin)) = (config.keepalived, config.admin) else {
+        eprintln!("{source}: there is no keepalived section; conf/veil.yaml shows one");
+        return ExitCode::from(WRONG_USAGE);
+    };
+    match keepalived.write(admin.address, args.hosts.host.as_deref(), args.output.as_deref()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("veil keepalived render: {error}");
+            ExitCode::from(match error {
+                RenderError::NoSuchHost { .. } => WRONG_USAGE,
+                RenderError::Write { .. } => FAILED,
+            })
         }
     }
 }

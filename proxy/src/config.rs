@@ -17,6 +17,7 @@ use crate::body::BodyConfig;
 use crate::diagnostic::{Diagnostic, suggest};
 use crate::document::{Document, Path, Step, steps};
 use crate::filter::FilterConfig;
+use crate::keepalived::KeepalivedConfig;
 use crate::listener::{AdminConfig, ListenerConfig};
 use crate::pool::PoolConfig;
 use crate::pool::discovery::DiscoverConfig;
@@ -39,6 +40,8 @@ pub struct Config {
     pub retry_budget: BudgetConfig,
     pub access_log: AccessLogConfig,
     pub shutdown: ShutdownConfig,
+    /// A virtual address that this host shares with another. Only `veil keepalived render` reads it.
+    pub keepalived: Option<KeepalivedConfig>,
     /// Threads that serve requests; as many as there are cores unless given. Nginx: `worker_processes`.
     pub threads: Option<NonZeroUsize>,
 }
@@ -210,6 +213,7 @@ impl Check {
         for (name, pool) in &config.pools {
             self.pool(name, pool);
         }
+        self.keepalived(config);
     }
 
     fn version(&mut self) {
@@ -305,6 +309,17 @@ impl Check {
             self.report(&at, &format!("pool {name:?} {what}"), Some(help.to_owned()));
         }
         self.backend_names(name, pool);
+    }
+
+    fn keepalived(&mut self, config: &Config) {
+        let Some(keepalived) = &config.keepalived else { return };
+        if self.document.lost(&steps!["keepalived"]) || self.document.lost(&steps!["admin"]) {
+            return;
+        }
+        let admin = config.admin.as_ref().map(|admin| admin.address);
+        for mistake in keepalived.mistakes(admin) {
+            self.report(&mistake.path, &mistake.what, mistake.help);
+        }
     }
 
     fn backend_names(&mut self, pool_name: &str, pool: &PoolConfig) {

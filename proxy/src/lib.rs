@@ -40,6 +40,7 @@ pub mod connection;
 pub mod forwarded;
 
 pub mod filter;
+pub mod keepalived;
 pub mod pool;
 pub mod retry;
 
@@ -89,7 +90,7 @@ mod tests {
         &["body", "tls"],
         &["listener"],
         &["access_log", "connection", "forwarded"],
-        &["filter", "pool", "retry"],
+        &["filter", "keepalived", "pool", "retry"],
         &["route"],
         &["config"],
         &["check", "schema"],

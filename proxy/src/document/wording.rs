@@ -97,6 +97,7 @@ fn in_plain_words(message: &str) -> (String, Option<String>) {
 fn in_yaml(expected: &str) -> &str {
     match expected {
         "u8" => "a whole number from 0 to 255",
+        "a nonzero u8" => "a whole number from 1 to 255",
         "u16" => "a whole number from 0 to 65535",
         "u32" | "u64" | "usize" => "a whole number, 0 or more",
         "a nonzero u16" | "a nonzero u32" | "a nonzero u64" | "a nonzero usize" => "a whole number, 1 or more",
