@@ -8,10 +8,17 @@ import sys
 from pathlib import Path
 
 import faults
+import rolling
 import workers
-from topology import REPOSITORY, STATE, Network, sh
+from topology import PREFIX, REPOSITORY, STATE, Network, sh
 
-CLAIMS = {"host death": "2.3 s", "proxy killed": "2.3 s", "proxy hangs": "not noticed", "a worker killed -9, back after 3 s": "5 s"}
+CLAIMS = {
+    "host death": "2.3 s",
+    "proxy killed": "2.3 s",
+    "proxy hangs": "not noticed",
+    "a worker killed -9, back after 3 s": "5 s",
+}
+ARTICLE_TOO = ["host death", "proxy killed", "proxy hangs", "Keepalived stopped"]
 
 
 def arguments() -> argparse.Namespace:
@@ -34,30 +41,32 @@ def check_stock_files() -> list[str]:
     home.mkdir()
     for script in faults.STOCK.glob("*.sh"):
         shutil.copy(script, home)
-    sh("ip link add veil-test0 type veth peer name veil-test1")
-    for file in [*faults.STOCK.glob("*.conf"), *faults.STOCK.glob("examples/*.conf")]:
-        copy = home / file.name
-        copy.write_text(file.read_text().replace("eth0", "veil-test0").replace("/etc/keepalived/", f"{home}/"))
+    interface = f"{PREFIX}-t"
+    sh(f"ip link add {interface} type veth peer name {interface}2")
+    for file in [*faults.STOCK.glob("*.conf"), *faults.STOCK.glob("examples/*/*.conf")]:
+        copy = home / "keepalived.conf"
+        copy.write_text(file.read_text().replace("eth0", interface).replace("/etc/keepalived/", f"{home}/"))
         said = subprocess.run(["keepalived", "-t", "-f", str(copy)], capture_output=True, text=True)
         if said.returncode or said.stderr or said.stdout:
-            broken.append(f"keepalived -t {file.name}: {said.returncode} {said.stdout}{said.stderr}")
-    sh("ip link del veil-test0")
+            broken.append(f"keepalived -t {file.relative_to(faults.STOCK)}: {said.returncode} {said.stdout}{said.stderr}")
+    sh(f"ip link del {interface}")
     return broken
 
 
 def failovers(network: Network, options: argparse.Namespace) -> list[str]:
     broken = []
-    row("fault", "outage, median (min–max)", "failed of sent", "takeovers", "with the article's files", "the article's claim")
+    row("fault", "first success, median (min–max)", "failed of sent", "takeovers", "with the article's files", "the article's claim")
     row(*["---"] * 6)
-    for name, (fault, seconds, limit) in chosen(faults.FAILOVERS, options):
+    for name, (fault, seconds, limit, moves) in chosen(faults.FAILOVERS, options):
         runs = [faults.failover(network, faults.STOCK, fault, seconds) for _ in range(1 if options.counts_only else options.runs)]
         theirs = "–"
-        if options.article and name in ("host death", "proxy killed", "proxy hangs", "Keepalived stopped"):
-            theirs = seconds_of([faults.failover(network, faults.ARTICLE, fault, 9.0) for _ in range(min(3, options.runs))])
+        if options.article and name in ARTICLE_TOO:
+            theirs = seconds_of([faults.failover(network, faults.ARTICLE, fault, 9.0) for _ in range(options.runs)])
         failed, sent = sum(run.failed for run in runs), sum(run.sent for run in runs)
-        row(name, seconds_of(runs), f"{failed} of {sent}", sum(run.takeovers for run in runs), theirs, CLAIMS.get(name, "–"))
-        if any(run.takeovers != 1 for run in runs):
-            broken.append(f"{name}: takeovers {[run.takeovers for run in runs]}, expected one each")
+        moved = [run.takeovers for run in runs]
+        row(name, seconds_of(runs), f"{failed} of {sent}", sum(moved), theirs, CLAIMS.get(name, "–"))
+        if moves is not None and any(count != moves for count in moved):
+            broken.append(f"{name}: takeovers {moved}, expected {moves} each")
         if any(run.outage == float("inf") for run in runs):
             broken.append(f"{name}: never served again")
         if limit and not options.counts_only and statistics.median(run.outage for run in runs) > limit:
@@ -68,13 +77,26 @@ def failovers(network: Network, options: argparse.Namespace) -> list[str]:
 def worker_faults(network: Network, options: argparse.Namespace) -> list[str]:
     broken = []
     print()
-    row("fault", "uploads", "failed", "the article's claim")
-    row(*["---"] * 4)
+    row("fault", "failed of uploads", "first success", "slowest upload", "the article's claim")
+    row(*["---"] * 5)
     for name, (fault, seconds) in chosen(workers.FAULTS, options):
         run = workers.uploads(network, fault, seconds)
-        row(name, run.sent, run.failed, CLAIMS.get(name, "–"))
-        if run.failed:
-            broken.append(f"{name}: {run.failed} uploads failed")
+        row(name, f"{run.failed} of {run.sent}", f"{run.first:.2f} s", f"{run.slowest:.2f} s", CLAIMS.get(name, "–"))
+        if run.failed or run.takeovers:
+            broken.append(f"{name}: {run.failed} uploads failed, {run.takeovers} takeovers")
+    return broken
+
+
+def rolling_work(network: Network, options: argparse.Namespace) -> list[str]:
+    broken = []
+    print()
+    row("work under load", "failed of requests", "takeovers", "slowest request")
+    row(*["---"] * 4)
+    for name, (work, seconds, without_loss, moves) in chosen(rolling.WORKS, options):
+        run = rolling.worked(network, work, seconds)
+        row(name, f"{run.failed} of {run.sent}", run.takeovers, f"{run.slowest:.2f} s")
+        if (without_loss and run.failed) or run.takeovers != moves or run.outage == float("inf"):
+            broken.append(f"{name}: {run.failed} requests failed, {run.takeovers} takeovers")
     return broken
 
 
@@ -93,7 +115,12 @@ def main() -> int:
     options = arguments()
     with Network(options.veil) as network:
         try:
-            broken = check_stock_files() + failovers(network, options) + worker_faults(network, options)
+            broken = (
+                check_stock_files()
+                + failovers(network, options)
+                + worker_faults(network, options)
+                + rolling_work(network, options)
+            )
         except (TimeoutError, RuntimeError) as error:
             logs = {path.name: path.read_text(errors="replace")[-1500:] for path in sorted(STATE.glob("*.log"))}
             print(f"{error}", *(f"--- {name}\n{text}" for name, text in logs.items()), sep="\n", file=sys.stderr)

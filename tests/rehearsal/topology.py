@@ -1,7 +1,8 @@
 """Hosts made of network namespaces: two proxies with real Keepalived, three workers and a client on one bridge.
 
 Addresses are the article's: proxies 192.168.1.2 and .3, workers .10 to .12, client .50, virtual address .100.
-Everything has the prefix `veil-`, and `Network.close` ends and removes all of it.
+Namespaces and programs are named after this process, so that rehearsals do not meet; `Network.close` ends and removes
+all of it.
 """
 
 import json
@@ -14,8 +15,10 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# Of namespaces and programs: the kernel tells programs apart by fifteen characters.
+PREFIX = f"veil{os.getpid()}"
 # Keepalived wants its scripts where only root can write.
-STATE = Path("/run/veil-rehearsal")
+STATE = Path(f"/run/{PREFIX}")
 VIRTUAL_ADDRESS = "192.168.1.100"
 HOSTS = {"p1": 2, "p2": 3, "w1": 10, "w2": 11, "w3": 12, "client": 50}
 WORKERS = ["w1", "w2", "w3"]
@@ -35,6 +38,19 @@ def until(what: str, condition, seconds: float = 20.0) -> None:
         if time.monotonic() > end:
             raise TimeoutError(f"waited {seconds} s for: {what}")
         time.sleep(0.02)
+
+
+def namespace(host: str) -> str:
+    return f"{PREFIX}-{host}"
+
+
+def program(host: str) -> Path:
+    """The host's own copy of `veil`: all hosts share one process table, and Keepalived watches by name."""
+    return STATE / f"{PREFIX}-{host}"
+
+
+def address(worker: str) -> str:
+    return f"192.168.1.{HOSTS[worker]}:5000"
 
 
 class Network:
@@ -58,33 +74,38 @@ class Network:
 
     def open(self) -> None:
         for name in ["switch", *HOSTS]:
-            sh(f"ip netns add veil-{name}")
-            sh(f"ip netns exec veil-{name} ip link set lo up")
-        sh("ip -n veil-switch link add bridge0 type bridge && ip -n veil-switch link set bridge0 up")
+            sh(f"ip netns add {namespace(name)}")
+            sh(f"ip netns exec {namespace(name)} ip link set lo up")
+        switch = namespace("switch")
+        sh(f"ip -n {switch} link add bridge0 type bridge && ip -n {switch} link set bridge0 up")
         for name, last in HOSTS.items():
-            sh(f"ip -n veil-{name} link add eth0 type veth peer name {name} netns veil-switch")
-            sh(f"ip -n veil-{name} addr add 192.168.1.{last}/24 dev eth0 && ip -n veil-{name} link set eth0 up")
-            sh(f"ip -n veil-switch link set {name} master bridge0 up")
-            shutil.copy(self.veil, STATE / f"veil-{name}")
+            host = namespace(name)
+            sh(f"ip -n {host} link add eth0 type veth peer name {name} netns {switch}")
+            sh(f"ip -n {host} addr add 192.168.1.{last}/24 dev eth0 && ip -n {host} link set eth0 up")
+            sh(f"ip -n {switch} link set {name} master bridge0 up")
+            shutil.copy(self.veil, program(name))
         for proxy in ("p1", "p2"):
-            sh(f"ip netns exec veil-{proxy} sysctl -q -w net.ipv4.neigh.eth0.retrans_time_ms=50")
+            sh(f"ip netns exec {namespace(proxy)} sysctl -q -w net.ipv4.neigh.eth0.retrans_time_ms=50")
 
     def close(self) -> None:
         for name in list(self.processes):
             self.kill(name)
         for name in ["switch", *HOSTS]:
-            sh(f"ip netns del veil-{name}", check=False)
+            sh(f"ip netns del {namespace(name)}", check=False)
         shutil.rmtree(STATE, ignore_errors=True)
 
     # Processes
 
     def start(self, name: str, host: str, command: list[str], inside: bool = True) -> None:
         """Starts `command` on `host`; `name` is how it is signalled. Its output goes to a log of its name."""
-        prefix = ["ip", "netns", "exec", f"veil-{host}"] if inside else []
+        prefix = ["ip", "netns", "exec", namespace(host)] if inside else []
         log = open(STATE / f"{name}.log", "ab")
         self.processes[name] = subprocess.Popen(
             prefix + command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
         )
+
+    def runs(self, name: str) -> bool:
+        return name in self.processes and self.processes[name].poll() is None
 
     def send(self, name: str, number: signal.Signals) -> None:
         os.killpg(self.processes[name].pid, number)
@@ -111,18 +132,31 @@ class Network:
     # Parts
 
     def start_worker(self, host: str) -> None:
-        listen = f"192.168.1.{HOSTS[host]}:5000"
-        self.start(host, host, [str(STATE / f"veil-{host}"), "worker", "--listen", listen, "--detail", "fast"])
+        self.start(host, host, [str(program(host)), "worker", "--listen", address(host), "--detail", "fast"])
 
     def start_proxy(self, host: str) -> None:
-        self.start(f"veil-{host}", host, [str(STATE / f"veil-{host}"), "run", "-c", str(STATE / "veil.yaml")])
+        self.start(f"veil-{host}", host, [str(program(host)), "run", "-c", str(STATE / "veil.yaml")])
 
     def proxy_is_ready(self, host: str) -> bool:
-        command = f"ip netns exec veil-{host} curl -sf -m 0.5 http://127.0.0.1:8081/readyz"
+        command = f"ip netns exec {namespace(host)} curl -sf -m 0.5 http://127.0.0.1:8081/readyz"
         return subprocess.run(command, shell=True, capture_output=True).returncode == 0
 
-    def pools(self, host: str) -> list:
-        return json.loads(sh(f"ip netns exec veil-{host} curl -sf -m 2 http://127.0.0.1:8081/pools"))
+    def upgrade_proxy(self, host: str) -> None:
+        """USR2: the program's file is started anew and gets the sockets; the one before it ends."""
+        self.send(f"veil-{host}", signal.SIGUSR2)
+        self.processes[f"veil-{host}"].wait(30)
+
+    def command(self, host: str, command: str, worker: str) -> None:
+        sh(f"ip netns exec {namespace(host)} {program(host)} pools {command} blur {address(worker)}")
+
+    def backend(self, host: str, worker: str) -> dict:
+        """A worker as the proxy on `host` sees it."""
+        pools = json.loads(sh(f"ip netns exec {namespace(host)} curl -sf -m 2 http://127.0.0.1:8081/pools"))
+        return next(each for each in pools[0]["backends"] if each["address"] == address(worker))
+
+    def served(self, worker: str) -> int:
+        """The requests that the first proxy has sent to a worker."""
+        return self.backend("p1", worker)["requests"]
 
     def start_keepalived(self, host: str, config: Path) -> None:
         """Runs Keepalived on `host` with a shipped file and the scripts beside it, changed only as an operator would:
@@ -132,21 +166,25 @@ class Network:
         home.mkdir(exist_ok=True)
         for script in config.parent.glob("*.sh"):
             target = home / script.name
-            target.write_text(script.read_text().replace("killall -0 veil", f"killall -0 veil-{host}"))
+            target.write_text(script.read_text().replace("killall -0 veil", f"killall -0 {program(host).name}"))
             target.chmod(0o755)
         text = config.read_text().replace("/etc/keepalived/", f"{home}/")
-        text = re.sub(r"^(\s*process) veil$", rf"\1 veil-{host}", text, flags=re.M)
+        text = re.sub(r"^(\s*process) veil$", rf"\1 {program(host).name}", text, flags=re.M)
         (home / "keepalived.conf").write_text(text)
         files = ["-f", f"{home}/keepalived.conf", f"--pid={home}/keepalived.pid", f"--vrrp_pid={home}/vrrp.pid"]
-        command = ["keepalived", "--vrrp", "--dont-fork", "--log-console", "--log-detail", "-s", f"veil-{host}", *files]
+        command = ["keepalived", "--vrrp", "--dont-fork", "--log-console", "--log-detail", "-s", namespace(host), *files]
         self.start(f"keepalived-{host}", host, command, inside=False)
 
     def cut(self, host: str) -> None:
-        sh(f"ip -n veil-switch link set {host} down")
+        sh(f"ip -n {namespace('switch')} link set {host} down")
 
     def mend(self, host: str) -> None:
-        sh(f"ip -n veil-switch link set {host} up")
+        sh(f"ip -n {namespace('switch')} link set {host} up")
+
+    def forward(self, host: str, does: bool) -> None:
+        """Whether the switch takes anything from, or gives anything to the host; its link stays up."""
+        sh(f"ip -n {namespace('switch')} link set {host} {'master bridge0' if does else 'nomaster'}")
 
     def holders(self) -> list[str]:
         """The proxies whose interface carries the virtual address, whether they can be reached or not."""
-        return [h for h in ("p1", "p2") if f" {VIRTUAL_ADDRESS}/" in sh(f"ip -n veil-{h} -o addr show dev eth0")]
+        return [h for h in ("p1", "p2") if f" {VIRTUAL_ADDRESS}/" in sh(f"ip -n {namespace(h)} -o addr show dev eth0")]

@@ -3,55 +3,99 @@
 import signal
 import time
 
-from faults import STOCK, Client, Outcome, restore, warm
-from topology import REPOSITORY, Network
+from faults import STOCK, Client, Outcome, restore, takeovers, warm
+from topology import REPOSITORY, Network, until
 
 PICTURE = REPOSITORY / "tests" / "pictures" / "astronaut.png"
-PRIMARIES = ["w1", "w2"]
+PRIMARIES, BACKUP = ["w1", "w2"], "w3"
 
 
 def uploads(network: Network, fault, seconds: float, rate: float = 6.0) -> Outcome:
     warm(network, STOCK)
-    client = Client(seconds, timeout=20.0, path="/v1/blur", rate=rate, upload=PICTURE)
+    before, client = takeovers(network), Client(seconds, timeout=20.0, path="/v1/blur", rate=rate, upload=PICTURE)
     time.sleep(1.0)
     begin = time.monotonic()
     fault(network)
-    outcome = client.outcome(begin, 0)
+    outcome = client.outcome(begin)
+    outcome.takeovers = takeovers(network) - before
     restore(network)
     return outcome
 
 
 def home(network: Network) -> str:
     """The worker that the client's uploads go to."""
-    backends = network.pools("p1")[0]["backends"]
-    busiest = max(backends, key=lambda backend: backend["requests"])
-    return {"192.168.1.10:5000": "w1", "192.168.1.11:5000": "w2"}[busiest["address"]]
+    return max(PRIMARIES, key=network.served)
 
 
-def worker_killed(network: Network) -> None:
+def killed(network: Network) -> None:
+    """While it is away, its host refuses connections."""
     worker = home(network)
     network.kill(worker)
     time.sleep(3.0)
     network.start_worker(worker)
 
 
-def worker_hangs(network: Network) -> None:
+def hangs(network: Network) -> None:
     worker = home(network)
     network.send(worker, signal.SIGSTOP)
     time.sleep(5.0)
     network.send(worker, signal.SIGCONT)
 
 
+def host_dies(network: Network) -> None:
+    """Nothing refuses a connection: nobody answers at all."""
+    worker = home(network)
+    network.cut(worker)
+    time.sleep(4.0)
+    network.mend(worker)
+
+
+def stops(network: Network) -> None:
+    worker = home(network)
+    network.kill(worker, signal.SIGTERM)
+    time.sleep(2.0)
+    network.start_worker(worker)
+
+
+def dies_again_and_again(network: Network) -> None:
+    worker = home(network)
+    for _ in range(6):
+        network.kill(worker)
+        time.sleep(0.2)
+        network.start_worker(worker)
+        time.sleep(0.5)
+
+
 def all_primaries_die_and_return(network: Network) -> None:
     for worker in PRIMARIES:
         network.kill(worker)
-    time.sleep(4.0)
+    away_and_back(network, network.start_worker)
+
+
+def all_primaries_hang(network: Network) -> None:
     for worker in PRIMARIES:
-        network.start_worker(worker)
+        network.send(worker, signal.SIGSTOP)
+    away_and_back(network, lambda worker: network.send(worker, signal.SIGCONT))
 
 
+def away_and_back(network: Network, bring_back) -> None:
+    """The backup takes over, and gives back."""
+    before = network.served(BACKUP)
+    until("the backup serves", lambda: network.served(BACKUP) > before)
+    time.sleep(2.0)
+    for worker in PRIMARIES:
+        bring_back(worker)
+    before = [network.served(worker) for worker in PRIMARIES]
+    until("a primary serves again", lambda: [network.served(worker) for worker in PRIMARIES] != before)
+
+
+# What is done, and for how many seconds uploads come.
 FAULTS = {
-    "a worker killed -9, back after 3 s": (worker_killed, 8.0),
-    "a worker hangs for 5 s": (worker_hangs, 10.0),
-    "all primaries killed, back after 4 s": (all_primaries_die_and_return, 10.0),
+    "a worker killed -9, back after 3 s": (killed, 8.0),
+    "a worker hangs for 5 s": (hangs, 10.0),
+    "a worker's host dies, back after 4 s": (host_dies, 10.0),
+    "a worker stopped (TERM), back after 2 s": (stops, 6.0),
+    "a worker dies six times in 4 s": (dies_again_and_again, 8.0),
+    "all primaries killed, back after 2 s of backup": (all_primaries_die_and_return, 12.0),
+    "all primaries hang, back after 2 s of backup": (all_primaries_hang, 14.0),
 }
