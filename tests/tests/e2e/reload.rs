@@ -1,6 +1,7 @@
 //! Change without loss: reloads, drain marks, weights.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::{fs, thread};
 
@@ -146,6 +147,34 @@ fn takes_no_command_from_a_web_page() {
         .unwrap();
     assert_eq!(answer.status(), 403);
     assert_eq!(veil.backend(backend.address)["standing"], "eligible");
+}
+
+/// A proxy that is not ready for a moment gives its virtual address away.
+#[test]
+fn stays_ready_while_reloads_change_all_backends() {
+    let backends = [Backend::named("first"), Backend::named("second")];
+    let checked = |backend: &Backend| format!("{{ backends: [{{ address: {} }}], health: {{}} }}", backend.address);
+    let veil = Veil::over(&checked(&backends[0]));
+    let (ready, over) = (veil.admin_url("/readyz"), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| {
+            let mut answers = Vec::new();
+            while !over.load(Ordering::Relaxed) {
+                answers.push(client().get(&ready).send().unwrap().status());
+            }
+            answers
+        });
+        for round in 1..=20 {
+            rewrite(&veil, &configuration(&checked(&backends[round % 2])));
+            assert!(command(&veil, "/reload").status().is_success());
+        }
+        over.store(true, Ordering::Relaxed);
+        let answers = asked.join().unwrap();
+        assert!(
+            !answers.is_empty() && answers.iter().all(|status| *status == 200),
+            "{answers:?}"
+        );
+    });
 }
 
 /// One that nobody else takes meanwhile, as the kernel hands ports out in turn.
