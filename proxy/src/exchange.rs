@@ -49,7 +49,7 @@ pub struct Exchange {
     given_up: bool,
     /// A kept connection was found closed.
     stale: bool,
-    /// Why there is a further attempt.
+    /// Why there is a further attempt; empty before the first.
     cause: &'static str,
 }
 
@@ -153,7 +153,7 @@ impl Exchange {
                     .map_err(|refused| self.refusal(refused))?
             }
         };
-        if !self.tried.is_empty() {
+        if !self.cause.is_empty() {
             self.shared.metrics.retry(pool.name(), self.cause);
         }
         self.attempt.sent += 1;
@@ -268,12 +268,17 @@ impl Exchange {
     }
 
     /// The kept connection was closed by the backend in the moment of its use. Once that is no failure, and the same
-    /// backend may be asked again.
+    /// backend may be asked again; but whether it has taken the request nobody knows, so that it is a retry.
     pub fn found_stale(&mut self, session: &Session) -> bool {
-        if self.stale || !self.attempt.idempotent {
+        let retries = self
+            .service
+            .as_ref()
+            .is_some_and(|service| service.route.retry.attempts > 1);
+        if self.stale || !retries || !self.attempt.idempotent {
             return self.failed(Failure::Died, session);
         }
         self.stale = true;
+        self.cause = "stale";
         self.attempt.sent = self.attempt.sent.saturating_sub(1);
         self.report(Outcome::Cancelled);
         true

@@ -1,5 +1,7 @@
 //! Uploads that a worker lost are sent again to another, in full, where that does no harm.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use e2e::backend::{Answer, Backend, digest};
 use e2e::client;
 use e2e::veil::Veil;
@@ -47,6 +49,52 @@ fn sends_no_upload_twice_unless_the_route_says_that_it_may() {
         .collect();
     assert!(statuses.contains(&502), "{statuses:?}");
     assert_eq!(bad.received().len() + good.received().len(), 2);
+}
+
+#[test]
+fn sends_no_upload_twice_over_a_kept_connection_when_retries_are_off() {
+    let asked = AtomicUsize::new(0);
+    let backend = Backend::start(move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+        0 => Answer::Digest,
+        _ => Answer::ResetAfterBody,
+    });
+    let address = format!("{{ address: {} }}", backend.address);
+    let veil = Veil::start(&configuration(&address, "idempotent: true, retry: { attempts: 1 }"));
+    let statuses = [(); 2].map(|()| {
+        client()
+            .post(veil.url("/"))
+            .body(upload())
+            .send()
+            .unwrap()
+            .status()
+            .as_u16()
+    });
+    assert_eq!(statuses, [200, 502]);
+    assert_eq!(backend.received().len(), 2);
+}
+
+#[test]
+fn counts_a_retry_after_a_kept_connection_was_closed() {
+    let asked = AtomicUsize::new(0);
+    let backend = Backend::start(move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+        1 => Answer::ResetAfterBody,
+        _ => Answer::Digest,
+    });
+    let veil = Veil::start(&configuration(
+        &format!("{{ address: {} }}", backend.address),
+        "idempotent: true",
+    ));
+    for _ in 0..2 {
+        assert_eq!(
+            client().post(veil.url("/")).body(upload()).send().unwrap().status(),
+            200
+        );
+    }
+    let metrics = veil.admin_get("/metrics").text().unwrap();
+    assert!(
+        metrics.contains(r#"veil_retries_total{cause="stale",pool="blur"} 1"#),
+        "{metrics}"
+    );
 }
 
 #[test]
