@@ -7,11 +7,12 @@ use rustix::process::{
     DumpableBehavior, Resource, Rlimit, Signal, getppid, set_dumpable_behavior, set_parent_process_death_signal,
     setrlimit,
 };
+use service_notify::{Manager, Notice};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{Notify, oneshot},
 };
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -61,6 +62,7 @@ fn load_models(args: &Args, service: Arc<Service>) -> anyhow::Result<oneshot::Re
             Ok(models) => {
                 service.models_are_warm(models);
                 info!("models are warm");
+                tell_the_manager(Notice::Ready);
             }
             // The receiver is gone only when the process ends anyway.
             Err(error) => drop(failed.send(anyhow::Error::new(error).context("cannot load the models"))),
@@ -77,6 +79,7 @@ async fn on_signal(service: &Service, stop: &Notify, args: &Args) -> anyhow::Res
     let mut next = async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
     next().await;
     info!(in_flight = service.in_flight(), "draining");
+    tell_the_manager(Notice::Stopping);
     service.drain();
     let drained = async {
         // Whatever is left after the time is cut off.
@@ -89,6 +92,13 @@ async fn on_signal(service: &Service, stop: &Notify, args: &Args) -> anyhow::Res
         () = drained => {}
     }
     Ok(())
+}
+
+/// systemd, if it has started this process.
+fn tell_the_manager(notice: Notice) {
+    if let Err(error) = Manager::of_this_process().tell(notice) {
+        warn!(%error, "cannot tell systemd {notice:?}");
+    }
 }
 
 /// The parent may have died before the kernel was asked to tell: then the answer to who it is has changed.

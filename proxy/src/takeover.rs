@@ -61,6 +61,8 @@ pub async fn hand_over(source: &Source, sockets: &BTreeMap<String, BorrowedFd<'_
         command.arg("-c").arg(file);
     }
     let child = command
+        // It is the process before it that this one names.
+        .env_remove(service_notify::WATCHDOG_PID)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .spawn()
         .map_err(UpgradeError::Start)?;

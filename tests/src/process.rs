@@ -23,14 +23,31 @@ pub struct Process {
 impl Process {
     /// Starts one of the workspace's binaries.
     pub fn start(name: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(binary(name))
-            .args(arguments)
+        Self::start_in(&[], name, arguments)
+    }
+
+    /// With further environment variables.
+    pub fn start_in(environment: &[(&str, &str)], name: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(binary(name));
+        command.args(arguments).envs(environment.iter().copied());
+        Self::run(command)
+    }
+
+    /// Starts a program of the system's.
+    pub fn start_program(name: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(name);
+        command.args(arguments);
+        Self::run(command)
+    }
+
+    fn run(mut command: Command) -> Self {
+        let mut child = command
             // Held until the end, so that a process of ours can notice that we are gone.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         let stdout = Lines::of(child.stdout.take().expect("stdout is piped"));
         let stderr = Lines::of(child.stderr.take().expect("stderr is piped"));
         Self { child, stdout, stderr }
@@ -143,10 +160,19 @@ pub fn lives(id: u32) -> bool {
     status_of(id).is_some_and(|(_, state)| state != 'Z')
 }
 
-/// The memory it holds now, in bytes (`VmRSS`).
+/// The memory it holds now, in bytes.
 pub fn resident_bytes(id: u32) -> u64 {
+    memory_bytes(id, "VmRSS:")
+}
+
+/// The most memory it has held at a time, in bytes.
+pub fn peak_resident_bytes(id: u32) -> u64 {
+    memory_bytes(id, "VmHWM:")
+}
+
+fn memory_bytes(id: u32, field: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
     let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }
@@ -170,7 +196,7 @@ fn status_of(id: u32) -> Option<(u32, char)> {
 }
 
 /// Where the workspace's binaries are: beside this one, or above the folder `deps` of a test.
-fn binary(name: &str) -> PathBuf {
+pub fn binary(name: &str) -> PathBuf {
     let here = std::env::current_exe().expect("a running program has a path");
     let folder = here
         .ancestors()

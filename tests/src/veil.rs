@@ -23,10 +23,15 @@ pub struct Veil {
 impl Veil {
     /// Starts `veil run` with this YAML, and waits until its listener is open.
     pub fn start(yaml: &str) -> Self {
+        Self::start_in(&[], yaml)
+    }
+
+    /// With further environment variables.
+    pub fn start_in(environment: &[(&str, &str)], yaml: &str) -> Self {
         let configuration = tempfile::tempdir().expect("a temporary directory can be made");
         let file = configuration.path().join("veil.yaml");
         fs::write(&file, yaml).expect("a temporary file can be written");
-        let process = run(&file);
+        let process = run_in(environment, &file);
         let public = announced(&process.stdout, "listening on http://");
         let admin = announced(&process.stdout, "admin on http://");
         Self {
@@ -129,10 +134,12 @@ impl Veil {
 
 /// Starts `veil run` with a file, which may be wrong.
 pub fn run(file: &Path) -> Process {
-    Process::start(
-        "veil",
-        &["run", "-c", file.to_str().expect("a temporary path is UTF-8")],
-    )
+    run_in(&[], file)
+}
+
+fn run_in(environment: &[(&str, &str)], file: &Path) -> Process {
+    let file = file.to_str().expect("a temporary path is UTF-8");
+    Process::start_in(environment, "veil", &["run", "-c", file])
 }
 
 /// A whole configuration around the YAML of one pool, written as a flow mapping.

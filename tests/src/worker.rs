@@ -12,7 +12,13 @@ pub struct Worker {
 impl Worker {
     /// Starts it on a free port with further flags, and waits for the address it prints.
     pub fn start(flags: &[&str]) -> Self {
-        let process = Process::start("blur-service", &[&["--listen", "127.0.0.1:0"], flags].concat());
+        Self::start_in(&[], flags)
+    }
+
+    /// With further environment variables.
+    pub fn start_in(environment: &[(&str, &str)], flags: &[&str]) -> Self {
+        let flags = [&["--listen", "127.0.0.1:0"], flags].concat();
+        let process = Process::start_in(environment, "blur-service", &flags);
         let address = process.stdout.wait_for("its address", |line| {
             line.split([' ', '/']).find_map(|word| word.parse().ok())
         });

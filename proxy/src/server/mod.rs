@@ -1,6 +1,7 @@
 //! The run loop: opens the listeners once the pools have been checked, obeys signals, reloads, and drains at the end.
 
 mod doors;
+mod manager;
 mod pools;
 
 use std::io;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use service_notify::Notice;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
@@ -61,10 +63,25 @@ pub fn run(source: &Source, takes_over: bool) -> Result<(), ServerError> {
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
         let mut server = Server::new(source, config, threads, sockets.unwrap_or_default())?;
-        let served = server.serve(predecessor, &mut signals).await;
+        let served = tokio::select! {
+            served = server.serve(predecessor, &mut signals) => served,
+            never = manager::beat() => match never {},
+        };
+        if !matches!(served, Ok(End::Relieved)) {
+            manager::tell(Notice::Stopping);
+            server.linger(&mut signals).await;
+        }
         server.drain(&mut signals).await;
-        served
+        served.map(|_| ())
     })
+}
+
+/// Why Veil does not serve any longer.
+enum End {
+    /// A signal says so.
+    Told,
+    /// Its successor serves.
+    Relieved,
 }
 
 /// As many as there are cores, unless the configuration says otherwise. Nginx: `worker_processes auto`.
@@ -102,13 +119,13 @@ impl Server {
     }
 
     /// Opens everything, then obeys signals and the admin until one says to stop or a successor serves.
-    async fn serve(&mut self, predecessor: Option<Predecessor>, signals: &mut Signals) -> Result<(), ServerError> {
+    async fn serve(&mut self, predecessor: Option<Predecessor>, signals: &mut Signals) -> Result<End, ServerError> {
         let connections = Arc::clone(&self.shared.connections);
         tokio::spawn(async move { connections.sweep().await });
         let state = self.shared.state.load_full();
         let opened = tokio::select! {
             opened = self.open(&state, predecessor) => opened,
-            () = signals.stop() => return Ok(()),
+            () = signals.stop() => return Ok(End::Told),
         };
         opened?;
         self.say_what_to_try(&state.config);
@@ -118,24 +135,21 @@ impl Server {
                 Some(request) = self.reloads.recv() => (Event::Reload, Some(request)),
             };
             match event {
-                Event::Stop => {
-                    self.linger(signals).await;
-                    return Ok(());
-                }
+                Event::Stop => return Ok(End::Told),
                 Event::Upgrade => {
                     let upgraded = tokio::select! {
                         upgraded = self.upgrade() => upgraded,
-                        () = signals.stop() => return Ok(()),
+                        () = signals.stop() => return Ok(End::Told),
                     };
                     if upgraded {
-                        return Ok(());
+                        return Ok(End::Relieved);
                     }
                 }
                 Event::ReopenLogs => self.shared.state.load().access_log.reopen(),
                 Event::Reload => {
                     let reloaded = tokio::select! {
                         reloaded = self.reload() => reloaded,
-                        () = signals.stop() => return Ok(()),
+                        () = signals.stop() => return Ok(End::Told),
                     };
                     if let Some(request) = request {
                         // The admin's client may have left.
@@ -157,6 +171,7 @@ impl Server {
             let ready = self.doors.listen(prepared)?;
             self.doors.open(ready).await;
             self.shared.set_listening();
+            manager::tell(Notice::Ready);
             return Ok(());
         };
         self.pools.start(state).await;
@@ -168,10 +183,10 @@ impl Server {
         predecessor.relieve().map_err(ServerError::TakeOver)
     }
 
-    /// Keeps serving for `shutdown.delay`, while `/readyz` says that it will not for long; no longer after another signal.
+    /// If it serves, keeps doing so for `shutdown.delay`, while `/readyz` says that it will not for long; no longer after another signal.
     async fn linger(&self, signals: &mut Signals) {
         let delay = self.shared.state.load().config.shutdown.delay.get();
-        if delay.is_zero() {
+        if delay.is_zero() || self.doors.url().is_none() {
             return;
         }
         self.shared.set_draining();
@@ -184,7 +199,10 @@ impl Server {
     /// Starts the program's file anew and hands the listeners over; says whether a successor serves now.
     async fn upgrade(&mut self) -> bool {
         match takeover::hand_over(&self.source, &self.doors.sockets()).await {
-            Ok(pid) => tracing::info!(pid, "the new program serves, this one ends"),
+            Ok(pid) => {
+                manager::tell(Notice::MainProcess(pid));
+                tracing::info!(pid, "the new program serves, this one ends");
+            }
             Err(error) => {
                 tracing::error!("upgrade failed, this program serves on: {error}");
                 return false;
@@ -196,7 +214,9 @@ impl Server {
 
     /// Reads the configuration anew, and puts it to work as a whole or not at all.
     async fn reload(&mut self) -> Result<(), ServerError> {
+        manager::tell(Notice::Reloading);
         let reloaded = self.try_reload().await;
+        manager::tell(Notice::Ready);
         self.shared.metrics.reload(reloaded.is_ok());
         match &reloaded {
             Ok(()) => tracing::info!(source = %self.source, "reloaded"),

@@ -16,4 +16,5 @@ mod malformed;
 mod reload;
 mod replay;
 mod soak;
+mod systemd;
 mod upgrade;

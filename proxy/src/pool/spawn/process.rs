@@ -29,6 +29,10 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        // systemd hears of this process, not of each worker.
+        for variable in service_notify::VARIABLES {
+            process.env_remove(variable);
+        }
         let mut child = on_the_lasting_thread(move || process.spawn()).await?;
         if let Some(output) = child.stdout.take() {
             tokio::spawn(output::forward(output, pool.to_owned(), name.to_owned()));
