@@ -245,6 +245,12 @@ impl Metrics {
             "Backends that may be sent requests.",
             &of_pool,
         )?;
+        let degraded_pool = gauges(
+            now,
+            "veil_pool_degraded",
+            "Whether a process of its own keeps dying.",
+            &of_pool,
+        )?;
         let queued = gauges(now, "veil_pool_queued", "Requests that wait for a place.", &of_pool)?;
         let panics = counter(
             now,
@@ -293,6 +299,7 @@ impl Metrics {
             let status = pool.status();
             let of_pool = [status.name.as_str()];
             eligible.with_label_values(&of_pool).set(status.eligible as i64);
+            degraded_pool.with_label_values(&of_pool).set(status.degraded.into());
             queued.with_label_values(&of_pool).set(status.queued as i64);
             panics.with_label_values(&of_pool).inc_by(status.panics);
             for source in &status.discovery {

@@ -178,7 +178,7 @@ mod tests {
             "degraded": false,
         });
         let pool = serde_json::json!({
-            "name": "blur", "eligible": 0, "in_flight": 0, "queued": 0, "queue_overflows": 0, "queue_timeouts": 0,
+            "name": "blur", "eligible": 0, "degraded": false, "in_flight": 0, "queued": 0, "queue_overflows": 0, "queue_timeouts": 0,
             "panics": 0, "backends": [backend],
             "discovery": [{ "source": "file b.yaml", "backends": 1, "failures": 3, "trouble": "names nobody" }],
         });

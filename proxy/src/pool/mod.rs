@@ -61,10 +61,21 @@ pub struct PoolConfig {
     #[serde(deserialize_with = "singleton_map_recursive::deserialize")]
     pub discover: Vec<DiscoverConfig>,
     pub spawn: Option<SpawnConfig>,
+    /// Unless given, a pool that spawns this program's own workers asks them whether they are healthy; another one's
+    /// backends are trusted until they fail.
     pub health: Option<HealthConfig>,
     pub ejection: EjectionConfig,
     pub queue: QueueConfig,
     pub timeouts: TimeoutsConfig,
+}
+
+impl PoolConfig {
+    fn checks(&self) -> Option<HealthConfig> {
+        let own = || self.spawn.as_ref().is_some_and(SpawnConfig::is_built_in);
+        self.health
+            .clone()
+            .or_else(|| own().then(HealthConfig::of_a_blur_worker))
+    }
 }
 
 /// How long each step with a backend may take.
@@ -158,7 +169,7 @@ impl Pool {
             inherited: previous.map(Pool::backends).unwrap_or_default(),
             regrouping: Mutex::new(()),
             regrouped: watch::Sender::new(()),
-            check: config.health.as_ref().map(|health| Arc::new(Check::new(health))),
+            check: config.checks().as_ref().map(|health| Arc::new(Check::new(health))),
             workers,
             queue: Queue::new(&config.queue),
             ejecting: Mutex::new(()),
@@ -337,10 +348,9 @@ impl Pool {
     /// How long the first round may take: an answer and a check that time out, and time for the machinery around them.
     fn patience(&self) -> std::time::Duration {
         let check = self
-            .config
-            .health
+            .check
             .as_ref()
-            .map(|health| health.timeout.get())
+            .map(|check| check.config().timeout.get())
             .unwrap_or_default();
         let start = self
             .config
@@ -352,10 +362,14 @@ impl Pool {
         std::time::Duration::from_secs(1) + check + start + discovery.unwrap_or_default()
     }
 
-    /// Without active checks nobody will ever ask the backends, so they have to be believed well.
+    /// Without active checks nobody will ever ask the backends, so they have to be believed well; one whose process keeps
+    /// dying, not before it has lasted.
     fn trust_the_unchecked(&self) {
-        if self.check.is_none() {
-            for backend in self.members.load().iter().filter(|backend| backend.is_running()) {
+        if self.check.is_some() {
+            return;
+        }
+        for backend in self.members.load().iter() {
+            if backend.is_running() && !backend.is_degraded() {
                 backend.set_health(Health::Up);
             }
         }

@@ -11,6 +11,8 @@ use super::{Ordering, Pool};
 pub struct PoolStatus {
     pub name: String,
     pub eligible: usize,
+    /// Whether a process of its own keeps dying.
+    pub degraded: bool,
     pub in_flight: u32,
     /// Requests waiting for a place.
     pub queued: usize,
@@ -52,6 +54,7 @@ impl Pool {
         PoolStatus {
             name: self.name().to_owned(),
             eligible: self.eligible(),
+            degraded: backends.iter().any(|backend| backend.degraded),
             in_flight: backends.iter().map(|backend| backend.in_flight).sum(),
             queued: self.queue.length(),
             queue_overflows: self.queue.overflows(),

@@ -16,5 +16,6 @@ mod malformed;
 mod reload;
 mod replay;
 mod soak;
+mod spawn;
 mod systemd;
 mod upgrade;

@@ -23,6 +23,17 @@ pub struct ExpectConfig {
 }
 
 impl ExpectConfig {
+    /// What a blur worker says once its models are loaded.
+    pub fn of_a_blur_worker() -> Self {
+        let json = [("status", "healthy".into()), ("model_loaded", true.into())];
+        Self {
+            json: json
+                .map(|(field, value)| (field.to_owned(), Condition::Is(value)))
+                .into(),
+            ..Self::default()
+        }
+    }
+
     pub fn wants_json(&self) -> bool {
         !self.json.is_empty()
     }

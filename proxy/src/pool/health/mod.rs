@@ -73,6 +73,16 @@ impl Default for HealthConfig {
     }
 }
 
+impl HealthConfig {
+    /// For workers of this program's own, where nothing else is said: without checks nobody would notice one that hangs.
+    pub fn of_a_blur_worker() -> Self {
+        Self {
+            expect: ExpectConfig::of_a_blur_worker(),
+            ..Self::default()
+        }
+    }
+}
+
 /// Checks all of the pool's backends, those that join later too, until told to stop.
 pub async fn run(pool: &Arc<Pool>, check: &Arc<Check>, stop: watch::Receiver<bool>) {
     let mut regrouped = pool.regrouped.subscribe();

@@ -69,6 +69,7 @@ impl Keeper {
     async fn lasts(&self) -> Infallible {
         tokio::time::sleep(self.config.longest_backoff.get()).await;
         self.worker.backend.set_degraded(false);
+        self.changed.send_replace(());
         pending().await
     }
 

@@ -71,6 +71,13 @@ impl Default for SpawnConfig {
     }
 }
 
+impl SpawnConfig {
+    /// Whether the workers are this program's own, and not another one's.
+    pub fn is_built_in(&self) -> bool {
+        self.command.is_empty()
+    }
+}
+
 /// A pool's own workers. They run while a pool does; a pool and its successor after a reload share them.
 pub struct Workers {
     config: SpawnConfig,

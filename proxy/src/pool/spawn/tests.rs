@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::super::{Pool, PoolConfig, Standing};
+use super::super::{HealthConfig, Pool, PoolConfig, Standing};
 use super::*;
 use crate::pool::clock::Moment;
 
@@ -188,6 +188,8 @@ async fn a_worker_that_keeps_dying_never_becomes_eligible() {
     let spawned = Spawned::start("die", "backoff: 1ms, longest_backoff: 50ms, start_timeout: 500ms,").await;
     spawned.until("in a crash loop", |backend| backend.deaths() >= 5).await;
     assert_eq!(spawned.pool.eligible(), 0);
+    spawned.until("degraded", Backend::is_degraded).await;
+    assert!(spawned.pool.status().degraded);
     let key = super::super::Key::of_client("192.0.2.7".parse().unwrap());
     let lease = spawned.pool.pick(&key, &[]);
     assert!(
@@ -195,6 +197,15 @@ async fn a_worker_that_keeps_dying_never_becomes_eligible() {
         "panic offers no worker that does not run"
     );
     spawned.end().await;
+}
+
+#[test]
+fn workers_of_our_own_are_checked_unless_told_how_and_others_only_if_told() {
+    let checks = |yaml| serde_yaml::from_str::<PoolConfig>(yaml).unwrap().checks();
+    assert_eq!(checks("{ spawn: {} }"), Some(HealthConfig::of_a_blur_worker()));
+    assert_eq!(checks("{ spawn: {}, health: {} }"), Some(HealthConfig::default()));
+    assert_eq!(checks("{ spawn: { command: [serve] } }"), None);
+    assert_eq!(checks("{ backends: [{ address: 192.0.2.1:80 }] }"), None);
 }
 
 #[tokio::test]
