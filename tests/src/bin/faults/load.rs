@@ -107,6 +107,11 @@ impl Progress<'_> {
         });
     }
 
+    /// Waits until all uploads have ended.
+    pub fn finish(&self) {
+        until("the uploads end", LONGEST, || self.done().then_some(()));
+    }
+
     /// Whether all uploads have ended.
     pub fn done(&self) -> bool {
         self.done.load(Ordering::Relaxed)
@@ -134,6 +139,9 @@ impl Report {
     fn finish(&mut self) {
         self.latencies.sort();
         self.reasons = self.failures.clone();
+        if self.cut > 0 {
+            self.reasons.push("begun, then cut".to_owned());
+        }
         self.reasons.sort();
         self.reasons.dedup();
     }

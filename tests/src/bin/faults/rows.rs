@@ -13,34 +13,29 @@ pub struct Row {
     pub fault: Option<&'static str>,
     /// What happens while uploads are sent.
     pub act: fn(&mut Stage, &Progress),
-    /// Whether `veil` has to retry or eject because of it.
-    pub shows: bool,
+    pub effect: Effect,
+}
+
+/// What a fault does to uploads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing, with retries or without.
+    None,
+    /// They have to go elsewhere; without retries too, as nothing of them was sent yet.
+    PassedOver,
+    /// Those under way are lost, unless they are sent again.
+    Lost,
 }
 
 pub const ROWS: &[Row] = &[
-    Row {
-        name: "none",
-        fault: None,
-        act: nothing,
-        shows: false,
-    },
-    Row {
-        name: "kill -9",
-        fault: None,
-        act: kill,
-        shows: true,
-    },
-    Row {
-        name: "SIGSTOP",
-        fault: None,
-        act: stop,
-        shows: true,
-    },
+    planned("none", nothing),
+    fatal("kill -9", kill),
+    fatal("SIGSTOP", stop),
     Row {
         name: "connection refused",
         fault: None,
         act: refuse,
-        shows: true,
+        effect: Effect::PassedOver,
     },
     faulty("reset before the body", "reset-before-body"),
     faulty("reset amid the body", "reset-amid-body"),
@@ -50,44 +45,38 @@ pub const ROWS: &[Row] = &[
     faulty("status 502", "answer502"),
     faulty("status 503", "answer503"),
     faulty("slow answer", "slow"),
-    Row {
-        name: "worker restart loop",
-        fault: None,
-        act: restart_loop,
-        shows: true,
-    },
-    Row {
-        name: "rolling drain of all",
-        fault: None,
-        act: rolling_drain,
-        shows: false,
-    },
-    Row {
-        name: "reload every 200 ms",
-        fault: None,
-        act: reload,
-        shows: false,
-    },
-    Row {
-        name: "binary upgrade",
-        fault: None,
-        act: upgrade,
-        shows: false,
-    },
-    Row {
-        name: "all primaries dead and back",
-        fault: None,
-        act: all_dead,
-        shows: true,
-    },
+    fatal("worker restart loop", restart_loop),
+    planned("rolling drain of all", rolling_drain),
+    planned("reload every 200 ms", reload),
+    planned("binary upgrade", upgrade),
+    planned("rolling upgrade of workers and proxy", rolling_upgrade),
+    fatal("all primaries dead and back", all_dead),
 ];
+
+const fn planned(name: &'static str, act: fn(&mut Stage, &Progress)) -> Row {
+    Row {
+        name,
+        fault: None,
+        act,
+        effect: Effect::None,
+    }
+}
+
+const fn fatal(name: &'static str, act: fn(&mut Stage, &Progress)) -> Row {
+    Row {
+        name,
+        fault: None,
+        act,
+        effect: Effect::Lost,
+    }
+}
 
 const fn faulty(name: &'static str, fault: &'static str) -> Row {
     Row {
         name,
         fault: Some(fault),
         act: nothing,
-        shows: true,
+        effect: Effect::Lost,
     }
 }
 
@@ -96,7 +85,7 @@ fn nothing(_: &mut Stage, _: &Progress) {}
 fn kill(stage: &mut Stage, progress: &Progress) {
     for (worker, share) in [(0, 0.2), (1, 0.5), (2, 0.8)] {
         progress.reach(share);
-        stage.kill(worker);
+        stage.kill_at_work(worker, progress);
         progress.reach(share + 0.1);
         stage.restart(worker);
     }
@@ -104,15 +93,19 @@ fn kill(stage: &mut Stage, progress: &Progress) {
 
 fn stop(stage: &mut Stage, progress: &Progress) {
     progress.reach(0.2);
+    stage.wait_until_at_work(0, progress);
     stage.signal(0, Signal::STOP);
-    progress.reach(0.8);
+    // For as long as somebody may wait for it.
+    progress.finish();
     stage.signal(0, Signal::CONT);
 }
 
-/// A worker that is not there for most of the time; checks take it out, and it comes back.
+/// A worker that is not there for most of the time, and had nothing to do when it went; checks take it out, and back.
 fn refuse(stage: &mut Stage, progress: &Progress) {
     progress.reach(0.1);
+    stage.drain(0);
     stage.kill(0);
+    stage.take_back(0);
     progress.reach(0.9);
     stage.restart(0);
 }
@@ -120,7 +113,7 @@ fn refuse(stage: &mut Stage, progress: &Progress) {
 fn restart_loop(stage: &mut Stage, progress: &Progress) {
     while !progress.done() {
         progress.pause(Duration::from_millis(300));
-        stage.kill(0);
+        stage.kill_at_work(0, progress);
         progress.pause(Duration::from_millis(150));
         stage.restart(0);
     }
@@ -129,10 +122,7 @@ fn restart_loop(stage: &mut Stage, progress: &Progress) {
 fn rolling_drain(stage: &mut Stage, progress: &Progress) {
     for (worker, share) in [(0, 0.1), (1, 0.4), (2, 0.7)] {
         progress.reach(share);
-        stage.drain(worker);
-        stage.kill(worker);
-        stage.restart(worker);
-        stage.undrain(worker);
+        stage.replace(worker);
     }
 }
 
@@ -148,12 +138,27 @@ fn upgrade(stage: &mut Stage, progress: &Progress) {
     stage.upgrade();
 }
 
+/// As the README has it: each worker in turn, then the proxy.
+fn rolling_upgrade(stage: &mut Stage, progress: &Progress) {
+    for (worker, share) in [(0, 0.1), (1, 0.3), (2, 0.5)] {
+        progress.reach(share);
+        stage.replace(worker);
+    }
+    progress.reach(0.7);
+    stage.upgrade();
+}
+
 fn all_dead(stage: &mut Stage, progress: &Progress) {
     progress.reach(0.3);
+    stage.wait_until_at_work(0, progress);
     for worker in 0..3 {
         stage.kill(worker);
     }
     progress.reach(0.7);
+    assert!(
+        stage.backup_has_served(),
+        "somebody has to, while all primaries are dead"
+    );
     for worker in 0..3 {
         stage.restart(worker);
     }

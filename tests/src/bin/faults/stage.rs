@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 
-use e2e::client;
 use e2e::process::{Process, Signal, Stranger};
 use e2e::until::{SOON, until};
 use e2e::veil::Veil;
 use serde_json::Value;
+
+use crate::load::Progress;
 
 pub struct Stage {
     pub veil: Veil,
@@ -42,6 +43,19 @@ impl Stage {
         }
     }
 
+    /// Kills it while it has an upload to lose.
+    pub fn kill_at_work(&mut self, worker: usize, progress: &Progress) {
+        self.wait_until_at_work(worker, progress);
+        self.kill(worker);
+    }
+
+    /// Until the worker has requests in flight, or the load ends.
+    pub fn wait_until_at_work(&self, worker: usize, progress: &Progress) {
+        until("the worker is at work", SOON, || {
+            (progress.done() || self.backend(worker)["in_flight"] != 0).then_some(())
+        });
+    }
+
     pub fn kill(&mut self, worker: usize) {
         self.workers[worker].process.signal(Signal::KILL);
         self.workers[worker].process.exit(SOON);
@@ -61,16 +75,29 @@ impl Stage {
         self.successor = Some(self.veil.upgrade());
     }
 
+    /// Drains a worker, starts another in its place, and takes that one back.
+    pub fn replace(&mut self, worker: usize) {
+        self.drain(worker);
+        self.kill(worker);
+        self.restart(worker);
+        self.take_back(worker);
+        self.wait_until_eligible(worker);
+    }
+
     pub fn drain(&self, worker: usize) {
-        self.command(&format!("/pools/blur/{}/drain", self.workers[worker].address));
+        self.operate("drain", worker);
         until("the drained worker is idle", SOON, || {
             (self.backend(worker)["in_flight"] == 0).then_some(())
         });
     }
 
-    pub fn undrain(&self, worker: usize) {
-        self.command(&format!("/pools/blur/{}/undrain", self.workers[worker].address));
-        self.wait_until_eligible(worker);
+    pub fn take_back(&self, worker: usize) {
+        self.operate("undrain", worker);
+    }
+
+    /// The backup is asked only when no primary can be.
+    pub fn backup_has_served(&self) -> bool {
+        self.backend(BACKUP)["requests"] != 0
     }
 
     pub fn wait_until_eligible(&self, worker: usize) {
@@ -91,12 +118,11 @@ impl Stage {
         self.veil.backend(self.workers[worker].address)
     }
 
-    fn command(&self, path: &str) {
-        let answer = client()
-            .post(self.veil.admin_url(path))
-            .send()
-            .expect("the admin listener answers");
-        assert!(answer.status().is_success(), "{path} answers {}", answer.status());
+    /// By the command line, as an operator does.
+    fn operate(&self, command: &str, worker: usize) {
+        let (address, admin) = (self.workers[worker].address.to_string(), self.veil.admin.to_string());
+        let mut veil = Process::start("veil", &["pools", command, "blur", &address, "--admin", &admin]);
+        assert!(veil.exit(SOON).success(), "{}", veil.stderr.text());
     }
 }
 
@@ -104,7 +130,7 @@ impl FakeWorker {
     fn start(address: &str, flags: &[&str]) -> Self {
         let process = Process::start(
             "fake-worker",
-            &[&["--listen", address, "--work-ms", "20"], flags].concat(),
+            &[&["--listen", address, "--work-ms", WORK_MS], flags].concat(),
         );
         let address = process
             .stdout
@@ -112,6 +138,12 @@ impl FakeWorker {
         Self { address, process }
     }
 }
+
+/// The place of the backup among the workers.
+const BACKUP: usize = 3;
+
+/// Long enough for a few uploads to be under way at any time.
+const WORK_MS: &str = "80";
 
 fn configuration(workers: &[FakeWorker], attempts: u32) -> String {
     let backends: String = workers
@@ -121,7 +153,7 @@ fn configuration(workers: &[FakeWorker], attempts: u32) -> String {
             format!(
                 "      - {{ address: {}, max_fails: 2, fail_timeout: 2s, backup: {} }}\n",
                 worker.address,
-                number == 3
+                number == BACKUP
             )
         })
         .collect();
