@@ -21,6 +21,11 @@ pub fn skip(test: &str, reason: &str) {
     let _ = writeln!(std::io::stderr(), "\nskipped: {test}: {reason}");
 }
 
+/// Prints what a test has measured, for whoever reads the log of a run.
+pub fn report(measured: &str) {
+    let _ = writeln!(std::io::stderr(), "\n{measured}");
+}
+
 /// A client for the tests: no proxies from the environment, no redirects followed.
 pub fn client() -> reqwest::blocking::Client {
     reqwest::blocking::Client::builder()

@@ -17,5 +17,6 @@ mod reload;
 mod replay;
 mod soak;
 mod spawn;
+mod supervisor;
 mod systemd;
 mod upgrade;
