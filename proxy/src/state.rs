@@ -1,7 +1,7 @@
 //! What a configuration has become: routes and pools, immutable, replaced as a whole by a reload. A request keeps the
 //! state that it began with. What outlives a reload lies beside it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use crate::body;
 use crate::config::Config;
 use crate::connection::Connections;
 use crate::metrics::Metrics;
-use crate::pool::{Pool, PoolError};
+use crate::pool::{Orders, Pool, PoolError};
 use crate::retry::Budget;
 use crate::route::Router;
 
@@ -69,6 +69,21 @@ impl State {
             body_budget,
             config,
         })
+    }
+
+    /// What operators have commanded, by pool.
+    pub fn orders(&self) -> BTreeMap<String, Orders> {
+        let orders = self.pools.iter().map(|(name, pool)| (name.clone(), pool.orders()));
+        orders.filter(|(_, orders)| !orders.is_empty()).collect()
+    }
+
+    /// Does as a predecessor was commanded.
+    pub fn obey(&self, orders: &BTreeMap<String, Orders>) {
+        for (name, orders) in orders {
+            if let Some(pool) = self.pools.get(name) {
+                pool.obey(orders);
+            }
+        }
     }
 
     /// Whether every pool has somebody to serve.

@@ -1,6 +1,7 @@
 //! Binary upgrade: a running Veil starts the program's file anew and hands it the listening sockets, over a Unix socket
-//! that the successor finds as its standard input. Over the same one the successor says that it serves. Connections
-//! that arrive meanwhile are accepted by whichever process comes first, and none is refused.
+//! that the successor finds as its standard input, with what operators have commanded of backends. Over the same one the
+//! successor says that it serves. Connections that arrive meanwhile are accepted by whichever process comes first, and
+//! none is refused.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -15,10 +16,12 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     recvmsg, sendmsg,
 };
+use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
 use crate::config::Source;
+use crate::pool::Orders;
 use crate::program;
 
 /// The flag by which a successor knows that its standard input is its predecessor.
@@ -26,6 +29,14 @@ pub const FLAG: &str = "--take-over";
 
 /// Listening sockets by what the run loop calls them.
 pub type Sockets = BTreeMap<String, TcpListener>;
+
+/// What follows the sockets, as JSON up to the end of the stream.
+#[derive(Deserialize, Serialize)]
+struct Letter {
+    /// The sockets' names, in their order.
+    sockets: Vec<String>,
+    orders: BTreeMap<String, Orders>,
+}
 
 /// Why this process goes on serving by itself.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +61,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Starts the successor, and returns its process id once it serves. A successor that comes too late, or whose
 /// predecessor was told to stop meanwhile, finds that nobody listens to it, and ends.
-pub async fn hand_over(source: &Source, sockets: &BTreeMap<String, BorrowedFd<'_>>) -> Result<u32, UpgradeError> {
+pub async fn hand_over(
+    source: &Source,
+    sockets: &BTreeMap<String, BorrowedFd<'_>>,
+    orders: BTreeMap<String, Orders>,
+) -> Result<u32, UpgradeError> {
     if sockets.len() > MOST_SOCKETS {
         return Err(UpgradeError::TooMany(sockets.len()));
     }
@@ -68,7 +83,7 @@ pub async fn hand_over(source: &Source, sockets: &BTreeMap<String, BorrowedFd<'_
         .map_err(UpgradeError::Start)?;
     // What remains of their end in this process would hide that the successor ended.
     drop(command);
-    send(&ours, sockets).map_err(UpgradeError::HandOver)?;
+    send(&ours, sockets, orders).map_err(UpgradeError::HandOver)?;
     ours.set_nonblocking(true).map_err(UpgradeError::HandOver)?;
     let mut answer = tokio::net::UnixStream::from_std(ours).map_err(UpgradeError::HandOver)?;
     match tokio::time::timeout(PATIENCE, answer.read_u8()).await {
@@ -78,27 +93,37 @@ pub async fn hand_over(source: &Source, sockets: &BTreeMap<String, BorrowedFd<'_
     }
 }
 
-/// The names follow the sockets, in the same order, as JSON up to the end of the stream.
-fn send(stream: &UnixStream, sockets: &BTreeMap<String, BorrowedFd<'_>>) -> io::Result<()> {
+fn send(
+    stream: &UnixStream,
+    sockets: &BTreeMap<String, BorrowedFd<'_>>,
+    orders: BTreeMap<String, Orders>,
+) -> io::Result<()> {
     let descriptors: Vec<BorrowedFd<'_>> = sockets.values().copied().collect();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_SOCKETS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(&descriptors));
     sendmsg(stream, &[IoSlice::new(b"!")], &mut control, SendFlags::NOSIGNAL)?;
-    let names: Vec<&String> = sockets.keys().collect();
-    (&*stream).write_all(&serde_json::to_vec(&names)?)?;
+    let letter = Letter {
+        sockets: sockets.keys().cloned().collect(),
+        orders,
+    };
+    (&*stream).write_all(&serde_json::to_vec(&letter)?)?;
     stream.shutdown(Shutdown::Write)
 }
 
 /// The process that this one is to replace.
-pub struct Predecessor(UnixStream);
+pub struct Predecessor {
+    stream: UnixStream,
+    /// What it was commanded, by pool.
+    pub orders: BTreeMap<String, Orders>,
+}
 
 impl Predecessor {
     /// Takes what the predecessor hands over through the standard input.
     pub fn on_stdin() -> io::Result<(Self, Sockets)> {
         let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-        let sockets = receive(&stream)?;
-        Ok((Self(stream), sockets))
+        let (sockets, orders) = receive(&stream)?;
+        Ok((Self { stream, orders }, sockets))
     }
 
     /// Tells it that this process serves.
@@ -106,11 +131,11 @@ impl Predecessor {
     /// # Errors
     /// It does not want to be replaced any more.
     pub fn relieve(mut self) -> io::Result<()> {
-        self.0.write_all(b"!")
+        self.stream.write_all(b"!")
     }
 }
 
-fn receive(stream: &UnixStream) -> io::Result<Sockets> {
+fn receive(stream: &UnixStream) -> io::Result<(Sockets, BTreeMap<String, Orders>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_SOCKETS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     recvmsg(
@@ -124,30 +149,31 @@ fn receive(stream: &UnixStream) -> io::Result<Sockets> {
         _ => Vec::new(),
     });
     let descriptors: Vec<OwnedFd> = descriptors.collect();
-    let mut names = Vec::new();
-    (&*stream).read_to_end(&mut names)?;
-    let names: Vec<String> = serde_json::from_slice(&names)?;
-    Ok(names
-        .into_iter()
-        .zip(descriptors.into_iter().map(TcpListener::from))
-        .collect())
+    let mut letter = Vec::new();
+    (&*stream).read_to_end(&mut letter)?;
+    let Letter { sockets: names, orders } = serde_json::from_slice(&letter)?;
+    let sockets = names.into_iter().zip(descriptors.into_iter().map(TcpListener::from));
+    Ok((sockets.collect(), orders))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::pool::Order;
 
     #[test]
-    fn sockets_arrive_under_their_names() {
+    fn sockets_arrive_under_their_names_and_orders_with_them() {
         let listeners = ["a", "b"].map(|name| (name, TcpListener::bind("127.0.0.1:0").unwrap()));
         let sockets = listeners
             .iter()
             .map(|(name, listener)| ((*name).to_owned(), listener.as_fd()))
             .collect();
         let (old, new) = UnixStream::pair().unwrap();
-        send(&old, &sockets).unwrap();
-        let received = receive(&new).unwrap();
+        let orders = BTreeMap::from([("blur".to_owned(), Orders::from([("left".to_owned(), Order::default())]))]);
+        send(&old, &sockets, orders.clone()).unwrap();
+        let (received, received_orders) = receive(&new).unwrap();
+        assert_eq!(received_orders, orders);
         for (name, listener) in &listeners {
             assert_eq!(
                 received[*name].local_addr().unwrap(),
@@ -161,6 +187,10 @@ mod tests {
     fn a_predecessor_that_has_changed_its_mind_is_noticed() {
         let (old, new) = UnixStream::pair().unwrap();
         drop(old);
-        assert!(Predecessor(new).relieve().is_err());
+        let predecessor = Predecessor {
+            stream: new,
+            orders: BTreeMap::new(),
+        };
+        assert!(predecessor.relieve().is_err());
     }
 }

@@ -245,6 +245,15 @@ impl Backend {
         self.live.weight.load(Ordering::Relaxed)
     }
 
+    pub fn configured_weight(&self) -> u32 {
+        self.configured_weight
+    }
+
+    /// Whether an operator has taken it out.
+    pub fn is_drained(&self) -> bool {
+        self.live.drained.load(Ordering::Acquire)
+    }
+
     /// The weight, reduced while the backend starts slowly; at least a hundredth of it, so that it is never nothing.
     pub fn share(&self, now: Moment) -> f64 {
         let weight = f64::from(self.weight());

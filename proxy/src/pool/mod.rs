@@ -14,6 +14,7 @@ pub mod health;
 pub mod key;
 pub mod lease;
 mod members;
+mod orders;
 mod prospect;
 mod queue;
 mod random;
@@ -43,6 +44,7 @@ pub use self::key::Key;
 pub use self::lease::{Lease, Outcome};
 use self::members::Members;
 pub use self::members::{PoolError, PoolProblem};
+pub use self::orders::{Order, Orders};
 pub use self::prospect::Prospect;
 use self::queue::Queue;
 pub use self::queue::{QueueConfig, Refused};
@@ -152,6 +154,10 @@ impl Pool {
             (Some(spawn), _) => Some(Arc::new(Workers::bind(spawn).map_err(|error| failed(error.into()))?)),
             (None, _) => None,
         };
+        if let (Some(workers), Some(previous)) = (&workers, previous) {
+            let orders = previous.orders();
+            workers.backends().for_each(|worker| orders::follow(&orders, &worker));
+        }
         backends.extend(workers.iter().flat_map(|workers| workers.backends()));
         let names = backends
             .iter()

@@ -175,6 +175,8 @@ impl Server {
             return Ok(());
         };
         self.pools.start(state).await;
+        // By now those are known, too, that had to be discovered.
+        state.obey(&predecessor.orders);
         let ready = self.doors.listen(prepared)?;
         self.doors.open(ready).await;
         self.shared.set_listening();
@@ -198,7 +200,8 @@ impl Server {
 
     /// Starts the program's file anew and hands the listeners over; says whether a successor serves now.
     async fn upgrade(&mut self) -> bool {
-        match takeover::hand_over(&self.source, &self.doors.sockets()).await {
+        let orders = self.shared.state.load().orders();
+        match takeover::hand_over(&self.source, &self.doors.sockets(), orders).await {
             Ok(pid) => {
                 manager::tell(Notice::MainProcess(pid));
                 tracing::info!(pid, "the new program serves, this one ends");

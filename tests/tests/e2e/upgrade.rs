@@ -40,6 +40,19 @@ fn clients_do_not_notice_an_upgrade() {
 }
 
 #[test]
+fn a_successor_obeys_what_its_predecessor_was_told() {
+    let (first, second) = (Backend::named("first"), Backend::named("second"));
+    let mut veil = Veil::over(&round_robin(&[&first, &second]));
+    let drain = veil.admin_url(&format!("/pools/blur/{}/drain", first.address));
+    assert!(client().post(drain).send().unwrap().status().is_success());
+    let weigh = veil.admin_url(&format!("/pools/blur/{}/weight/7", second.address));
+    assert!(client().put(weigh).send().unwrap().status().is_success());
+    let _successor = veil.upgrade();
+    assert_eq!(veil.backend(first.address)["standing"], "drained");
+    assert_eq!(veil.backend(second.address)["weight"], 7);
+}
+
+#[test]
 fn a_successor_brings_workers_of_its_own() {
     let mut veil = Veil::local();
     let before = veil.workers(2);

@@ -209,6 +209,19 @@ fn workers_of_our_own_are_checked_unless_told_how_and_others_only_if_told() {
 }
 
 #[tokio::test]
+async fn other_workers_after_a_reload_are_drained_where_those_of_their_names_were() {
+    let pool = |workers: u32, previous: Option<&Pool>| {
+        let config = format!("{{ spawn: {{ workers: {workers}, command: [serve] }} }}");
+        Pool::new("blur", &serde_yaml::from_str(&config).unwrap(), previous).unwrap()
+    };
+    let before = pool(2, None);
+    assert!(before.set_drained("worker-1", true) && before.set_weight("worker-2", 5));
+    let after = pool(3, Some(&before));
+    assert_eq!(after.orders(), before.orders());
+    assert!(after.backend("worker-1").unwrap().is_drained());
+}
+
+#[tokio::test]
 async fn a_program_that_is_not_there_is_reported_and_tried_again() {
     let config = "{ spawn: { workers: 1, command: [/does/not/exist], backoff: 1ms, start_timeout: 10ms } }";
     let pool = Pool::new("blur", &serde_yaml::from_str::<PoolConfig>(config).unwrap(), None).unwrap();
