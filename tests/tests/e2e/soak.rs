@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use e2e::backend::{Answer, Backend, digest, digest_line};
 use e2e::process::{peak_resident_bytes, resident_bytes};
+use e2e::until::until;
 use e2e::veil::{Veil, round_robin};
 use e2e::{client, report};
 
@@ -37,9 +38,11 @@ fn queues_or_refuses_a_flood_of_large_uploads_within_its_budget() {
     let veil = Veil::over(&round_robin(&backends.each_ref()));
     let upload: &'static [u8] = Vec::leak(vec![7; 20_000_000]);
     let (served, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let mut most_bodies = 0;
     thread::scope(|scope| {
+        let mut clients = Vec::new();
         for _ in 0..200 {
-            scope.spawn(|| {
+            let client = scope.spawn(|| {
                 let client = reqwest::blocking::Client::builder()
                     .no_proxy()
                     .timeout(PATIENCE)
@@ -53,15 +56,26 @@ fn queues_or_refuses_a_flood_of_large_uploads_within_its_budget() {
                     other => panic!("answered with {other}"),
                 };
             });
+            clients.push(client);
         }
+        until("all are answered", PATIENCE, || {
+            most_bodies = most_bodies.max(body_bytes(&veil));
+            clients.iter().all(|client| client.is_finished()).then_some(())
+        });
     });
     let peak = peak_resident_bytes(veil.process.id());
     let (served, refused) = (served.into_inner(), refused.into_inner());
     report(&format!(
-        "200 uploads of 20 MB at a time under 256 MiB: {served} served, {refused} refused, at most {} MiB resident",
+        "200 uploads of 20 MB at a time under 256 MiB: {served} served, {refused} refused; \
+         at most {} MiB of bodies, and {} MiB resident",
+        mebibytes(most_bodies),
         mebibytes(peak)
     ));
     assert!(served > 0, "nobody was served");
+    assert!(
+        most_bodies > 0 && most_bodies <= 256 << 20,
+        "bodies took {most_bodies} bytes"
+    );
     assert!(peak < 400 << 20, "it took {peak} bytes under a budget of 256 MiB");
     assert_eq!(veil.get("/").status(), 200, "it lives");
 }
@@ -92,6 +106,15 @@ fn play(veil: &Veil, requests: usize) {
         }
     });
 }
+
+/// The memory that bodies hold now, most of it in memory-backed files, which are not resident.
+fn body_bytes(veil: &Veil) -> u64 {
+    let metrics = veil.admin_get("/metrics").text().unwrap();
+    let sample = metrics.lines().find_map(|line| line.strip_prefix(BODIES_IN_USE));
+    sample.expect("the metric is there").trim().parse().unwrap()
+}
+
+const BODIES_IN_USE: &str = r#"veil_body_memory_bytes{of="in_use"}"#;
 
 fn mebibytes(bytes: u64) -> u64 {
     bytes >> 20
