@@ -138,7 +138,7 @@ fn upgrade(stage: &mut Stage, progress: &Progress) {
     stage.upgrade();
 }
 
-/// As the README has it: each worker in turn, then the proxy.
+/// As keepalived/README.md has it: each worker in turn, then the proxy.
 fn rolling_upgrade(stage: &mut Stage, progress: &Progress) {
     for (worker, share) in [(0, 0.1), (1, 0.3), (2, 0.5)] {
         progress.reach(share);
