@@ -1,0 +1,236 @@
+//! Whole pictures through both roads, seen by eyes that see what a test wants.
+#![allow(clippy::unwrap_used)]
+
+use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+
+use super::*;
+use crate::{
+    detect::{Detail, Sensitivity},
+    redact::Look,
+};
+
+#[test]
+fn pictures_whose_faces_have_equal_cell_means_become_the_same_bytes() {
+    for file_of in [
+        jpeg as fn(&RgbImage) -> Vec<u8>,
+        |p| file(p, ImageFormat::Png),
+        |p| file(p, ImageFormat::WebP),
+    ] {
+        for options in [Look::Smooth, Look::Mosaic, Look::Gaussian, Look::Solid]
+            .into_iter()
+            .flat_map(|effect| [Profile::Lossless, Profile::Reencode].map(|profile| options(effect, profile)))
+        {
+            let [one, other] = [file_of(&picture(false)), file_of(&picture(true))];
+            assert_ne!(one, other);
+            assert_eq!(hidden(&one, &options), hidden(&other, &options), "{options:?}");
+        }
+    }
+}
+
+#[test]
+fn work_that_is_no_longer_wanted_stops() {
+    let file = file(&picture(false), ImageFormat::Png);
+    let (header, options) = (Header::read(&file).unwrap(), options(Look::Smooth, Profile::Lossless));
+    let task = Task {
+        go_on: &|| false,
+        ..task(&file, &header, &options)
+    };
+    assert!(matches!(task.blur(&mut operating_system_noise), Err(Error::Stopped)));
+}
+
+#[test]
+fn a_picture_without_a_face_keeps_its_pixels() {
+    let file = file(&picture(false), ImageFormat::Png);
+    let (header, options) = (Header::read(&file).unwrap(), options(Look::Smooth, Profile::Lossless));
+    let task = Task {
+        eyes: &Sees(&[]),
+        ..task(&file, &header, &options)
+    };
+    let result = task.blur(&mut operating_system_noise);
+    assert_eq!(
+        image::load_from_memory(&result.unwrap().file).unwrap().to_rgb8(),
+        picture(false)
+    );
+}
+
+#[test]
+fn what_the_second_look_brings_to_light_is_hidden_on_every_road() {
+    for file in all_formats(&picture(false)) {
+        for profile in [Profile::Lossless, Profile::Reencode] {
+            let options = Options {
+                verify: Some(Verify::Whole),
+                ..options(Look::Solid, profile)
+            };
+            let header = Header::read(&file).unwrap();
+            let late = Task {
+                eyes: &SeesLate,
+                ..task(&file, &header, &options)
+            };
+            let late = late.blur(&mut operating_system_noise).unwrap();
+            let outcome = SecondLook {
+                looks: 2,
+                blanked: 0,
+                added: 1,
+            };
+            assert_eq!((late.second_look, late.faces.len()), (Some(outcome), 1));
+            assert_eq!(late.file, hidden(&file, &options), "{:?} {profile:?}", header.format);
+        }
+    }
+}
+
+#[test]
+fn a_ghost_in_a_hidden_region_makes_it_solid_on_every_road() {
+    for file in all_formats(&picture(false)) {
+        for profile in [Profile::Lossless, Profile::Reencode] {
+            let options = Options {
+                verify: Some(Verify::Whole),
+                ..options(Look::Smooth, profile)
+            };
+            let header = Header::read(&file).unwrap();
+            let ghostly = Task {
+                eyes: &SeesGhosts,
+                ..task(&file, &header, &options)
+            };
+            let ghostly = ghostly.blur(&mut operating_system_noise).unwrap();
+            assert_eq!(ghostly.second_look.unwrap().blanked, 1);
+            let solid = Options {
+                effect: Look::Solid,
+                ..options
+            };
+            assert_eq!(ghostly.file, hidden(&file, &solid), "{:?} {profile:?}", header.format);
+        }
+    }
+}
+
+fn all_formats(pixels: &RgbImage) -> [Vec<u8>; 3] {
+    [
+        jpeg(pixels),
+        file(pixels, ImageFormat::Png),
+        file(pixels, ImageFormat::WebP),
+    ]
+}
+
+/// Sees the face only when it looks again.
+struct SeesLate;
+
+impl Eyes for SeesLate {
+    fn enough_px(&self, size: Size) -> u32 {
+        ONE_FACE.enough_px(size)
+    }
+
+    fn find(&self, _: &RgbImage) -> Result<Vec<Face>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn find_again(&self, view: &RgbImage, regions: &[Rect]) -> Result<Vec<Face>, Error> {
+        if regions.is_empty() {
+            ONE_FACE.find(view)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// Goes on seeing the face that is hidden.
+struct SeesGhosts;
+
+impl Eyes for SeesGhosts {
+    fn enough_px(&self, size: Size) -> u32 {
+        ONE_FACE.enough_px(size)
+    }
+
+    fn find(&self, view: &RgbImage) -> Result<Vec<Face>, Error> {
+        ONE_FACE.find(view)
+    }
+
+    fn find_again(&self, view: &RgbImage, _: &[Rect]) -> Result<Vec<Face>, Error> {
+        ONE_FACE.find(view)
+    }
+}
+
+fn hidden(file: &[u8], options: &Options) -> Vec<u8> {
+    let header = Header::read(file).unwrap();
+    let mut state = 1u8;
+    let mut noise = |bytes: &mut [u8]| {
+        for byte in bytes {
+            state = state.wrapping_mul(109).wrapping_add(89);
+            *byte = state;
+        }
+        Ok(())
+    };
+    task(file, &header, options).blur(&mut noise).unwrap().file
+}
+
+fn task<'a>(file: &'a [u8], header: &'a Header, options: &'a Options) -> Task<'a> {
+    Task::new(file, header, options, &ONE_FACE, &|| true)
+}
+
+/// Cells of 16 × 16 pixels, each of four JPEG blocks with a pattern of its own; `turned` moves the blocks about
+/// inside their cell, which no mean can tell.
+fn picture(turned: bool) -> RgbImage {
+    RgbImage::from_fn(192, 192, |x, y| {
+        let inside = (32..160).contains(&x) && (32..160).contains(&y);
+        let (x, y) = if turned && inside { (x ^ 8, y ^ 8) } else { (x, y) };
+        let block = (x / 8 * 7 + y / 8 * 13) % 29;
+        let texture = x % 8 * (block % 5) * 4 + y % 8 * (block % 3) * 6;
+        Rgb([block * 5 + texture, 255 - block * 6 - texture % 80, texture].map(|level| level as u8))
+    })
+}
+
+/// Sees these boxes the first time, and nothing the second.
+struct Sees(&'static [Rect]);
+
+const ONE_FACE: Sees = Sees(&[Rect {
+    x: 32.0,
+    y: 32.0,
+    width: 128.0,
+    height: 128.0,
+}]);
+
+impl Eyes for Sees {
+    fn enough_px(&self, _: Size) -> u32 {
+        u32::MAX
+    }
+
+    fn find(&self, _: &RgbImage) -> Result<Vec<Face>, Error> {
+        Ok(self
+            .0
+            .iter()
+            .map(|rect| Face {
+                rect: *rect,
+                score: 1.0,
+            })
+            .collect())
+    }
+
+    fn find_again(&self, _: &RgbImage, _: &[Rect]) -> Result<Vec<Face>, Error> {
+        Ok(Vec::new())
+    }
+}
+
+fn options(effect: Look, profile: Profile) -> Options {
+    Options {
+        detail: Detail::Fast,
+        sensitivity: Sensitivity::Normal,
+        effect,
+        profile,
+        margin: 1.0,
+        verify: None,
+        report: false,
+    }
+}
+
+/// Without chroma subsampling every block decodes by itself.
+fn jpeg(pixels: &RgbImage) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut file, 90);
+    encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::F_1_1);
+    encoder.encode(pixels, 192, 192, jpeg_encoder::ColorType::Rgb).unwrap();
+    file
+}
+
+fn file(pixels: &RgbImage, format: ImageFormat) -> Vec<u8> {
+    let mut file = std::io::Cursor::new(Vec::new());
+    DynamicImage::from(pixels.clone()).write_to(&mut file, format).unwrap();
+    file.into_inner()
+}
