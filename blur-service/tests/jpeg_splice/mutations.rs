@@ -9,7 +9,7 @@ use blur_service::{
 
 use crate::{
     Random,
-    pictures::{encoded, recipes},
+    pictures::{encoded, progressive, recipes},
     redact,
 };
 
@@ -57,6 +57,31 @@ fn mutated_files_never_panic() {
         spliced > CASES / 50,
         "only {spliced} of {CASES} were readable: the mutations are too wild"
     );
+}
+
+#[test]
+fn mutated_files_in_several_scans_never_panic() {
+    let files: Vec<Vec<u8>> = recipes()
+        .into_iter()
+        .step_by(3)
+        .map(|recipe| progressive(recipe, 131, 75))
+        .collect();
+    let mut random = Random(77);
+    let mut whole = 0;
+    for case in 0..CASES {
+        let file = mutated(&files[case % files.len()], &mut random);
+        let work = || Jpeg::parse(&file, &Limits::default())?.in_one_scan(&|| true);
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(Ok(output)) => {
+                whole += 1;
+                assert!(redact(&output, &[], Look::Smooth, 1).is_ok(), "case {case}");
+            }
+            Ok(Err(JpegError::Unproven(what))) => panic!("case {case}: {what}"),
+            Ok(Err(_)) => {}
+            Err(_) => panic!("case {case} panicked"),
+        }
+    }
+    assert!(whole > CASES / 50, "only {whole} of {CASES} were readable");
 }
 
 fn mutated(file: &[u8], random: &mut Random) -> Vec<u8> {
