@@ -102,6 +102,7 @@ const fn basis() -> [[f32; 4]; 8] {
 }
 
 /// Four coefficients to four samples.
+#[inline(always)]
 pub fn inverse4([a, b, c, d]: [f32; 4]) -> [f32; 4] {
     const FIRST: f32 = 0.653_281_5;
     const THIRD: f32 = 0.270_598_05;
@@ -116,6 +117,7 @@ pub fn inverse4([a, b, c, d]: [f32; 4]) -> [f32; 4] {
 }
 
 /// Three coefficients to three samples.
+#[inline(always)]
 pub fn inverse3([a, b, c]: [f32; 3]) -> [f32; 3] {
     // √(1/3), √(1/2), √(1/6) and √(2/3).
     const EVEN: f32 = 0.577_350_3;
@@ -127,6 +129,7 @@ pub fn inverse3([a, b, c]: [f32; 3]) -> [f32; 3] {
 }
 
 /// Five coefficients to five samples.
+#[inline(always)]
 pub fn inverse5([a, b, c, d, e]: [f32; 5]) -> [f32; 5] {
     // √(2/5) times the cosine of 1 to 4 tenths of π, and √(1/5).
     const FIRST: f32 = 0.601_501;

@@ -232,20 +232,24 @@ fn natural(value: &impl Fn(usize) -> f32) -> dct::Square {
     square
 }
 
-/// The smaller transform, `N` samples for a side, of the lowest frequencies: along the rows, then along the columns.
+/// The smaller transform, `N` samples for a side, of the lowest frequencies.
 #[inline(always)]
 fn corner<const N: usize, const SIDE: usize>(
     samples: &mut [[u8; SIDE]; SIDE],
     value: &impl Fn(usize) -> f32,
-    inverse: fn([f32; N]) -> [f32; N],
+    inverse: impl Fn([f32; N]) -> [f32; N],
 ) {
-    let rows: [[f32; N]; N] = std::array::from_fn(|y| inverse(std::array::from_fn(|x| value(CORNER[y][x]))));
-    for x in 0..SIDE {
-        let column = inverse(std::array::from_fn(|y| rows[y][x]));
-        for y in 0..SIDE {
-            samples[y][x] = sample(column[y]);
-        }
+    let lowest: [[f32; N]; N] = std::array::from_fn(|y| std::array::from_fn(|x| value(CORNER[y][x])));
+    let rows = each_column(&each_column(&lowest, &inverse), &inverse);
+    for (row, values) in samples.iter_mut().zip(&rows) {
+        row.iter_mut().zip(values).for_each(|(to, from)| *to = sample(*from));
     }
+}
+
+/// Transforms each column and makes it a row: twice, and both directions are done.
+#[inline(always)]
+fn each_column<const N: usize>(rows: &[[f32; N]; N], inverse: &impl Fn([f32; N]) -> [f32; N]) -> [[f32; N]; N] {
+    std::array::from_fn(|lane| inverse(std::array::from_fn(|at| rows[at][lane])))
 }
 
 /// Zigzag indices of the lowest 5 × 5 frequencies, row by row.

@@ -215,40 +215,26 @@ pub fn signed(extra: u32, size: u32) -> i32 {
 }
 
 /// Reads one symbol at a time; its extra bits, up to 15, are there too.
-pub struct SymbolTable {
-    /// By the next [`QUICK_BITS`] bits: the symbol (upper 8 bits) and the bits of its code (lower 8), or zero.
-    quick: Box<[u16; 1 << QUICK_BITS]>,
-    codes: CodeTable,
-}
+pub struct SymbolTable(CodeTable);
 
 impl SymbolTable {
     pub fn new(spec: &Spec) -> Self {
-        let codes = CodeTable::new(spec);
-        let mut quick = Box::new([0; 1 << QUICK_BITS]);
-        for (bits, entry) in quick.iter_mut().enumerate() {
-            let found = codes.find((bits as u32) << (16 - QUICK_BITS));
-            if let Some((symbol, length)) = found.filter(|(_, length)| *length <= QUICK_BITS) {
-                *entry = u16::from(symbol) << 8 | length as u16;
-            }
-        }
-        Self { quick, codes }
+        Self(CodeTable::new(spec))
     }
 
     #[inline(always)]
     pub fn read(&self, bits: &mut BitReader) -> Result<u8, BadCode> {
         bits.refill();
-        let entry = self.quick[bits.peek(QUICK_BITS)];
-        let (symbol, length) = match entry {
-            0 => self.codes.find(bits.peek(16) as u32).ok_or(BadCode)?,
-            entry => ((entry >> 8) as u8, u32::from(entry & 0xff)),
-        };
+        let (symbol, length) = self.0.find(bits.peek(16) as u32).ok_or(BadCode)?;
         bits.consume(length);
         Ok(symbol)
     }
 }
 
-/// Finds codes by the length, one after the other.
+/// Finds codes: short ones by one look-up, others by the length, one after the other.
 struct CodeTable {
+    /// By the next [`SHORT_BITS`] bits: the symbol (upper 8 bits) and the length of its code (lower 8), or zero.
+    short: Box<[u16; 1 << SHORT_BITS]>,
     /// For 1 to 16 bits: the end of the codes of up to that length, as 16 bits from the left.
     ends: [u32; 16],
     /// What to add to a code to find its symbol.
@@ -256,9 +242,17 @@ struct CodeTable {
     symbols: Vec<u8>,
 }
 
+const SHORT_BITS: u32 = 12;
+
 impl CodeTable {
     fn new(spec: &Spec) -> Self {
+        let mut short = Box::new([0; 1 << SHORT_BITS]);
+        for (code, length, symbol) in spec.codes().take_while(|(_, length, _)| *length <= SHORT_BITS) {
+            let first = (code << (SHORT_BITS - length)) as usize;
+            short[first..first + (1 << (SHORT_BITS - length))].fill(u16::from(symbol) << 8 | length as u16);
+        }
         let mut table = Self {
+            short,
             ends: [0; 16],
             offsets: [0; 16],
             symbols: spec.symbols.clone(),
@@ -276,6 +270,14 @@ impl CodeTable {
     /// The symbol whose code the 16 bits begin with, and how long that is.
     #[inline(always)]
     fn find(&self, bits: u32) -> Option<(u8, u32)> {
+        match self.short[(bits >> (16 - SHORT_BITS)) as usize] {
+            0 => self.find_long(bits),
+            entry => Some(((entry >> 8) as u8, u32::from(entry & 0xff))),
+        }
+    }
+
+    #[cold]
+    fn find_long(&self, bits: u32) -> Option<(u8, u32)> {
         let index = self.ends.iter().position(|end| bits < *end)?;
         let code = (bits >> (15 - index)) as i32;
         let symbol = self.symbols.get(usize::try_from(code + self.offsets[index]).ok()?)?;
