@@ -96,8 +96,7 @@ struct ConfigArgs {
 
 #[derive(Args)]
 struct CheckArgs {
-    /// Configuration file
-    #[arg(conflicts_with = "config")]
+    /// Configuration file; goes before -c and VEIL_CONFIG
     file: Option<PathBuf>,
     #[command(flatten)]
     config: ConfigArgs,
