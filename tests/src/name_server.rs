@@ -1,7 +1,7 @@
 //! A real DNS server, dnsmasq, on a loopback port; it serves the records that it is told.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -18,7 +18,8 @@ pub struct NameServer {
 
 /// A record of the domain `test`, good for a second.
 pub enum Record<'a> {
-    A(&'a str, Ipv4Addr),
+    /// Of type A or AAAA.
+    Address(&'a str, IpAddr),
     Srv {
         name: &'a str,
         priority: u16,
@@ -97,14 +98,14 @@ impl Drop for NameServer {
 impl Record<'_> {
     fn host(&self) -> Option<String> {
         match self {
-            Self::A(name, address) => Some(format!("{address} {name}")),
+            Self::Address(name, address) => Some(format!("{address} {name}")),
             Self::Srv { .. } => None,
         }
     }
 
     fn setting(&self) -> Option<String> {
         match self {
-            Self::A(..) => None,
+            Self::Address(..) => None,
             Self::Srv {
                 name,
                 priority,

@@ -1,15 +1,15 @@
 //! Backends that come and go without a reload: by DNS, asked of a real server, and by a file.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use e2e::backend::{Answer, Backend};
-use e2e::client;
 use e2e::name_server::{NameServer, Record};
 use e2e::until::{SOON, until};
 use e2e::veil::Veil;
+use e2e::{client, skip};
 use serde_json::Value;
 
 #[test]
@@ -17,11 +17,7 @@ fn follows_the_addresses_of_a_name_while_requests_flow() {
     let first = Backend::named("first");
     let port = first.address.port();
     let second = Backend::at(SocketAddr::from(([127, 0, 0, 2], port)), |_| Answer::ok("second"));
-    let addresses = [first.address, second.address].map(|address| match address {
-        SocketAddr::V4(address) => *address.ip(),
-        SocketAddr::V6(_) => unreachable!("both are of IPv4"),
-    });
-    let records = addresses.map(|address| Record::A("workers.test", address));
+    let records = [&first, &second].map(|backend| Record::Address("workers.test", backend.address.ip()));
     let Some(mut dns) = NameServer::start("discovery by DNS", &records[..1]) else {
         return;
     };
@@ -54,7 +50,7 @@ fn follows_the_addresses_of_a_name_while_requests_flow() {
             "{metrics}"
         );
 
-        dns.serve(&[Record::A("elsewhere.test", Ipv4Addr::LOCALHOST)]);
+        dns.serve(&[Record::Address("elsewhere.test", Ipv4Addr::LOCALHOST.into())]);
         until("an answer without addresses counts as a failure", SOON, || {
             (source(&veil)["trouble"] == "names nobody").then_some(())
         });
@@ -79,7 +75,7 @@ fn takes_ports_weights_and_backups_from_srv_records() {
         target,
         port: backend.address.port(),
     };
-    let located = |target| Record::A(target, Ipv4Addr::LOCALHOST);
+    let located = |target| Record::Address(target, Ipv4Addr::LOCALHOST.into());
     let all = [
         srv("a.test", &a, 10, 60),
         srv("b.test", &b, 10, 20),
@@ -114,6 +110,29 @@ fn takes_ports_weights_and_backups_from_srv_records() {
         (veil.backends().len() == 3).then_some(())
     });
     assert_eq!(asked(8).matches('a').count(), 6);
+}
+
+#[test]
+fn finds_ipv6_addresses_where_they_are_asked_for() {
+    let test = "discovery by AAAA records";
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        return skip(test, "this machine has no IPv6");
+    }
+    let backend = Backend::at((Ipv6Addr::LOCALHOST, 0).into(), |_| Answer::ok("sixth"));
+    let records = [
+        Record::Address("workers.test", Ipv4Addr::LOCALHOST.into()),
+        Record::Address("workers.test", Ipv6Addr::LOCALHOST.into()),
+    ];
+    let Some(dns) = NameServer::start(test, &records) else {
+        return;
+    };
+    let veil = Veil::over(&format!(
+        "{{ discover: [{{ dns: {{ name: workers.test, type: aaaa, port: {}, resolver: ['{}'] }} }}] }}",
+        backend.address.port(),
+        dns.address
+    ));
+    assert_eq!(veil.get("/").text().unwrap(), "sixth");
+    assert_eq!(veil.backends().len(), 1);
 }
 
 #[test]

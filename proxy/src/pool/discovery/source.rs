@@ -107,10 +107,10 @@ impl Source {
         tracing::info!(
             pool = pool.name(),
             source = %self.config,
+            backends = news.members.len(),
             joined = missing(&news.members, &before),
             left = missing(&before, &news.members),
-            "names {} backends",
-            news.members.len(),
+            "names others than before",
         );
         drop(news);
         pool.regroup();
