@@ -360,13 +360,17 @@ fn worker(args: blur_service::Args) -> ExitCode {
 /// Pingora reports what clients do wrong as errors of its own; the access line says those things once.
 const LOG_FILTER: &str = "info,pingora_core=off,pingora_proxy=off,pingora_pool=off,pingora_load_balancing=off";
 
-/// `VEIL_LOG` overrides what is logged, in the form of tracing's filters.
+/// `VEIL_LOG` overrides what is logged, in the form of tracing's filters. For a person at a terminal it is text; anywhere
+/// else each line is a JSON object, as the access log's are, between which it may stand.
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("VEIL_LOG").unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+        .with_target(false);
+    if io::stderr().is_terminal() {
+        log.init();
+    } else {
+        log.json().flatten_event(true).with_current_span(false).init();
+    }
 }

@@ -2,15 +2,17 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 use pingora::http::RequestHeader;
 
 use crate::listener::Listener;
 use crate::request::{RequestCtx, Scheme};
+use crate::text::push_address;
 
-pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-pub const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+// Text, because Pingora makes a name's spelling on the wire of it without an allocation.
+pub const X_FORWARDED_FOR: &str = "X-Forwarded-For";
+pub const X_FORWARDED_PROTO: &str = "X-Forwarded-Proto";
+pub const X_REAL_IP: &str = "X-Real-IP";
 
 /// The client's address as seen through the proxies in front of us: the last entry of `X-Forwarded-For` that a trusted
 /// proxy has written. Nginx: `set_real_ip_from` with `real_ip_recursive on`.
@@ -20,7 +22,7 @@ pub fn client(peer: IpAddr, head: &RequestHeader, listener: &Listener) -> IpAddr
     }
     let lines: Vec<&str> = head
         .headers
-        .get_all(&X_FORWARDED_FOR)
+        .get_all(X_FORWARDED_FOR)
         .iter()
         .filter_map(|line| line.to_str().ok())
         .collect();
@@ -40,9 +42,12 @@ pub fn client(peer: IpAddr, head: &RequestHeader, listener: &Listener) -> IpAddr
 
 /// The scheme that the client used: ours, unless a trusted proxy has told another.
 pub fn scheme(peer: IpAddr, head: &RequestHeader, listener: &Listener) -> Scheme {
-    match head.headers.get(&X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
-        Some(b"https") if listener.trusts(peer) => Scheme::Https,
-        Some(b"http") if listener.trusts(peer) => Scheme::Http,
+    if !listener.trusts(peer) {
+        return listener.scheme();
+    }
+    match head.headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
+        Some(b"https") => Scheme::Https,
+        Some(b"http") => Scheme::Http,
         _ => listener.scheme(),
     }
 }
@@ -51,49 +56,27 @@ pub fn scheme(peer: IpAddr, head: &RequestHeader, listener: &Listener) -> Scheme
 /// $proxy_add_x_forwarded_for` and `X-Forwarded-Proto $scheme`. What an untrusted client says of itself stays in the
 /// list, before the address that it has in truth.
 pub fn tell_backend(head: &mut RequestHeader, ctx: &RequestCtx) -> pingora::Result<()> {
-    let peer = Address::new(ctx.peer.ip());
-    match forwarded_for(head, peer.as_str()) {
-        Some(list) => head.insert_header(X_FORWARDED_FOR, list)?,
-        None => head.insert_header(X_FORWARDED_FOR, peer.as_str())?,
-    }
-    let client = Address::new(ctx.client);
-    head.insert_header(X_REAL_IP, client.as_str())?;
+    let list = forwarded_for(head, ctx.peer.ip());
+    head.insert_header(X_FORWARDED_FOR, list)?;
+    let mut client = Vec::with_capacity(ADDRESS);
+    push_address(&mut client, ctx.client);
+    head.insert_header(X_REAL_IP, client)?;
     head.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static(ctx.scheme.as_str()))
 }
 
-/// The list so far with one more address; none where there is no list yet.
-fn forwarded_for(head: &RequestHeader, peer: &str) -> Option<Vec<u8>> {
-    let mut list = Vec::new();
-    for line in head.headers.get_all(&X_FORWARDED_FOR) {
+/// The list so far with one more address.
+fn forwarded_for(head: &RequestHeader, peer: IpAddr) -> Vec<u8> {
+    let mut list = Vec::with_capacity(ADDRESS);
+    for line in head.headers.get_all(X_FORWARDED_FOR) {
         list.extend_from_slice(line.as_bytes());
         list.extend_from_slice(b", ");
     }
-    (!list.is_empty()).then(|| {
-        list.extend_from_slice(peer.as_bytes());
-        list
-    })
+    push_address(&mut list, peer);
+    list
 }
 
-/// An address as text, in place.
-struct Address {
-    text: [u8; 45],
-    length: usize,
-}
-
-impl Address {
-    fn new(address: IpAddr) -> Self {
-        use std::io::Write;
-        let mut text = [0; 45];
-        let mut rest = &mut text[..];
-        write!(rest, "{address}").expect("no address is longer than 45 characters");
-        let length = 45 - rest.len();
-        Self { text, length }
-    }
-
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.text[..self.length]).expect("addresses are written in ASCII")
-    }
-}
+/// Bytes of the longest address.
+const ADDRESS: usize = 45;
 
 #[cfg(test)]
 mod tests {

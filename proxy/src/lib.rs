@@ -21,6 +21,7 @@
 pub mod columns;
 pub mod path;
 pub mod program;
+pub mod text;
 pub mod units;
 
 pub mod diagnostic;
@@ -82,7 +83,7 @@ mod tests {
 
     /// Modules that stand side by side do not know each other.
     const ORDER: &[&[&str]] = &[
-        &["columns", "units", "path", "program"],
+        &["columns", "path", "program", "text", "units"],
         &["diagnostic"],
         &["document"],
         &["request"],

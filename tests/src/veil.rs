@@ -112,12 +112,10 @@ impl Veil {
     pub fn upgrade(&mut self) -> Stranger {
         self.process.signal(Signal::USR2);
         let successor = self.process.stderr.wait_for("the successor's id", |line| {
-            line.split_once("this one ends pid=")?
-                .1
-                .trim()
-                .parse()
-                .ok()
-                .map(Stranger)
+            let said: Value = serde_json::from_str(line).ok()?;
+            let ends = said["message"].as_str()?.ends_with("this one ends");
+            let id = ends.then(|| said["pid"].as_u64()).flatten()?;
+            id.try_into().ok().map(Stranger)
         });
         assert!(self.process.exit(SOON).success());
         successor

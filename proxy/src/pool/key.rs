@@ -1,12 +1,13 @@
 //! What a request is told apart by: the key that a hash turns into a backend.
 
 use std::fmt;
-use std::io::Write;
 use std::net::IpAddr;
 
 use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::text::push_address;
 
 /// `key: client_address`, `key: { header: X-User }`, … Where the request does not carry what is named, the client's
 /// address stands in for it, so that such requests still spread over all backends.
@@ -44,7 +45,7 @@ impl KeyConfig {
         };
         match part {
             Some(bytes) => key.extend_from_slice(bytes),
-            None => write!(key, "{client}").expect("a Vec takes what is written to it"),
+            None => push_address(key, client),
         }
     }
 }

@@ -108,6 +108,28 @@ fn writes_one_json_line_a_request() {
 }
 
 #[test]
+fn every_line_of_its_log_is_json() {
+    let gone = Backend::named("gone");
+    let backend = Backend::named("backend");
+    let veil = Veil::over(&round_robin(&[&gone, &backend]));
+    drop(gone);
+    for _ in 0..4 {
+        veil.get("/");
+    }
+    let ejected = veil.process.stderr.wait_for("the ejection", |line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["message"].as_str()?.starts_with("ejected").then_some(line)
+    });
+    assert_eq!((&ejected["level"], &ejected["pool"]), (&"WARN".into(), &"blur".into()));
+    veil.process
+        .stderr
+        .wait_for("an access line", |line| line.contains("\"status\":200").then_some(()));
+    for line in veil.process.stderr.text().lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+}
+
+#[test]
 fn still_accepts_for_a_while_when_told_to_so_that_others_can_notice() {
     let backend = Backend::named("backend");
     let pool = round_robin(&[&backend]);
