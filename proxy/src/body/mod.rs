@@ -6,15 +6,18 @@ mod budget;
 mod buffer;
 mod config;
 mod framing;
+mod pace;
 mod read;
 mod replay;
+mod stand_in;
+mod stream;
 
 pub use authority::settle as settle_authority;
 pub use budget::Budget;
 pub use config::{BodyConfig, Buffering, Limits, RouteBodyConfig};
 pub use framing::{HeadLimits, Violation, Watch};
 pub use read::{ReadError, take};
-pub use replay::Held;
+pub use stand_in::Taken;
 
 #[cfg(test)]
 mod tests;

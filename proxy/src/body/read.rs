@@ -2,7 +2,6 @@
 //! that can send it again and again.
 
 use std::io;
-use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use pingora::http::RequestHeader;
@@ -14,15 +13,19 @@ use super::budget::{Budget, BudgetError};
 use super::buffer::Buffer;
 use super::config::{Buffering, Limits};
 use super::framing::Violation;
-use super::replay::{self, Held};
+use super::pace::Pace;
+use super::replay::Replay;
+use super::stand_in::{self, Source, Taken};
+use super::stream::Upload;
 use crate::problem::{self, Problem};
 
 /// Reads the body of the request at hand and puts a session in the place of `downstream` that gives it to each backend
-/// from its first byte. `None` if there is nothing to hold: no body, or `buffering: off`.
+/// from its first byte; with `buffering: off`, one that gives it on while it arrives, under the same limits. `None` if
+/// there is no body.
 ///
-/// The length becomes known, so the head that goes to backends has a Content-Length, and neither Transfer-Encoding nor
-/// Expect; an offer to change the protocol (Upgrade), which some clients make with every request, is not taken. What has
-/// to be set on a session (keep-alive, abort on close, least send rate) is set before.
+/// Of a body that was read the length is known, so the head that goes to backends has a Content-Length, and neither
+/// Transfer-Encoding nor Expect. An offer to change the protocol (Upgrade), which some clients make with every request,
+/// is not taken. What has to be set on a session (keep-alive, abort on close, least send rate) is set before.
 ///
 /// # Errors
 ///
@@ -31,7 +34,7 @@ pub async fn take(
     downstream: &mut Box<ServerSession>,
     limits: &Limits,
     budget: &Budget,
-) -> Result<Option<Held>, ReadError> {
+) -> Result<Option<Taken>, ReadError> {
     if downstream.is_body_empty() {
         return Ok(None);
     }
@@ -39,9 +42,21 @@ pub async fn take(
     if promised.is_some_and(|length| length > limits.max_size) {
         return Err(ReadError::TooLarge { limit: limits.max_size });
     }
-    if limits.buffering == Buffering::Off {
-        return Ok(None);
-    }
+    downstream.req_header_mut().remove_header(&UPGRADE);
+    let source = match limits.buffering {
+        Buffering::On => Source::Replay(read(downstream, promised, limits, budget).await?),
+        Buffering::Off => Source::Upload(Upload::new(limits)),
+    };
+    Ok(Some(stand_in::swap(downstream, source)))
+}
+
+/// Reads the whole body.
+async fn read(
+    downstream: &mut ServerSession,
+    promised: Option<u64>,
+    limits: &Limits,
+    budget: &Budget,
+) -> Result<Replay, ReadError> {
     let mut share = budget.share(promised.unwrap_or(STEP)).await?;
     if expects_continue(downstream.req_header()) {
         // Pingora gives the connection up on any answer before the body's end, on this one too.
@@ -69,7 +84,7 @@ pub async fn take(
         if length > share.bytes() {
             let asked = Instant::now();
             share.add(budget.share(STEP.max(chunk.len() as u64)).await?);
-            pace.begun += asked.elapsed();
+            pace.forgive(asked.elapsed());
         }
         buffer.push(chunk, exact)?;
         timer.as_mut().reset(pace.due(length));
@@ -79,44 +94,9 @@ pub async fn take(
     let head = downstream.req_header_mut();
     head.remove_header(&TRANSFER_ENCODING);
     head.remove_header(&EXPECT);
-    head.remove_header(&UPGRADE);
     head.insert_header(CONTENT_LENGTH, body.length())
         .map_err(ReadError::Gone)?;
-    Ok(Some(replay::swap(downstream, body, share)))
-}
-
-/// When the next byte has to be here: a client may fall behind the least rate by so much, and never pass the deadline.
-struct Pace {
-    begun: Instant,
-    least_rate: f64,
-    patience: Duration,
-    deadline: Instant,
-}
-
-impl Pace {
-    fn new(limits: &Limits) -> Self {
-        let begun = Instant::now();
-        Self {
-            begun,
-            least_rate: limits.least_rate as f64,
-            patience: limits.patience,
-            deadline: begun + limits.deadline,
-        }
-    }
-
-    fn due(&self, received: u64) -> Instant {
-        let earned = Duration::from_secs_f64(received as f64 / self.least_rate);
-        self.deadline.min(self.begun + self.patience + earned)
-    }
-
-    /// Why time is up.
-    fn verdict(&self) -> ReadError {
-        if Instant::now() >= self.deadline {
-            ReadError::Late
-        } else {
-            ReadError::TooSlow
-        }
-    }
+    Ok(Replay::new(body, share))
 }
 
 fn promised_length(head: &RequestHeader) -> Option<u64> {
@@ -159,6 +139,14 @@ impl ReadError {
             Self::Keep(_) => problem::INTERNAL,
             Self::Gone(_) => return None,
         })
+    }
+
+    /// The problem of a body's reading at the bottom of what Pingora made of it.
+    pub fn problem_in(error: &Error) -> Option<Problem> {
+        match error.cause.as_ref().and_then(|cause| cause.downcast_ref::<Self>()) {
+            Some(failure) => failure.problem(),
+            None => Violation::in_error(error).map(Violation::problem),
+        }
     }
 
     fn of_downstream(error: Box<Error>) -> Self {

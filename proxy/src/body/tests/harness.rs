@@ -11,7 +11,7 @@ use pingora::apps::{HttpServerApp, HttpServerOptions, ServerApp};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::Stream as L4Stream;
-use pingora::proxy::{ProxyHttp, Session, http_proxy};
+use pingora::proxy::{FailToProxy, ProxyHttp, Session, http_proxy};
 use pingora::server::configuration::ServerConf;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, Result};
@@ -20,8 +20,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::body::{self, BodyConfig, Budget, HeadLimits, Held, Limits, RouteBodyConfig, Watch};
+use crate::body::{self, BodyConfig, Budget, HeadLimits, Limits, ReadError, RouteBodyConfig, Taken, Watch};
+use crate::problem::Problem;
 use crate::request::RequestId;
+
+/// Bytes.
+pub const HEAD_LIMIT: usize = 8 << 10;
 
 pub struct Proxy {
     pub address: SocketAddr,
@@ -44,7 +48,7 @@ impl Proxy {
         app.server_options = Some(options);
 
         let limits = HeadLimits {
-            max_size: 8 << 10,
+            max_size: HEAD_LIMIT,
             deadline: Duration::from_millis(300),
         };
         let (app, watch) = (Arc::new(app), Watch::new(limits, Arc::default()));
@@ -96,7 +100,7 @@ struct App {
 
 #[derive(Default)]
 struct Ctx {
-    held: Option<Held>,
+    taken: Option<Taken>,
     tried: usize,
 }
 
@@ -110,17 +114,14 @@ impl ProxyHttp for App {
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
         let error = match body::take(&mut session.downstream_session, &self.limits, &self.budget).await {
-            Ok(held) => {
-                ctx.held = held;
+            Ok(taken) => {
+                ctx.taken = taken;
                 return Ok(false);
             }
             Err(error) => error,
         };
         if let Some(problem) = error.problem() {
-            let (head, text) = problem.response(&RequestId::random())?;
-            session.set_keepalive(None);
-            session.write_response_header(Box::new(head), false).await?;
-            session.write_response_body(Some(text), true).await?;
+            refuse(session, problem).await?;
         }
         Ok(true)
     }
@@ -173,11 +174,36 @@ impl ProxyHttp for App {
         }
     }
 
-    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
-        if let Some(held) = ctx.held.take() {
-            held.release(&mut session.downstream_session);
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Ctx) -> FailToProxy {
+        if let Some(problem) = ReadError::problem_in(error) {
+            ctx.release(session);
+            // The client may have left.
+            let _ = refuse(session, problem).await;
+        }
+        FailToProxy {
+            error_code: 0,
+            can_reuse_downstream: false,
         }
     }
+
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut Ctx) {
+        ctx.release(session);
+    }
+}
+
+impl Ctx {
+    fn release(&mut self, session: &mut Session) {
+        if let Some(taken) = self.taken.take() {
+            taken.release(&mut session.downstream_session);
+        }
+    }
+}
+
+async fn refuse(session: &mut Session, problem: Problem) -> Result<()> {
+    let (head, text) = problem.response(&RequestId::random())?;
+    session.set_keepalive(None);
+    session.write_response_header(Box::new(head), false).await?;
+    session.write_response_body(Some(text), true).await
 }
 
 /// What a backend does with each request.
@@ -297,6 +323,11 @@ impl Client {
             }
         })
         .await
+    }
+
+    /// Whether an answer begins within this time.
+    pub async fn has_answer_within(&mut self, time: Duration) -> bool {
+        timeout(time, self.0.fill_buf()).await.is_ok()
     }
 
     /// Whether the proxy closes the connection and sends nothing more.

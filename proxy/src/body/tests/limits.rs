@@ -1,8 +1,10 @@
 //! What a body has to keep to.
 
+use std::time::Duration;
+
 use tokio::task::JoinSet;
 
-use super::harness::{Backend, Proxy, Script, until};
+use super::harness::{Backend, Proxy, Script, until, within};
 use crate::body::BodyConfig;
 
 fn config(yaml: &str) -> BodyConfig {
@@ -79,6 +81,56 @@ async fn refuses_a_client_that_is_too_slow() {
         until(|| proxy.budget.in_use() == 0).await;
     }
     assert!(backend.heads().is_empty());
+}
+
+#[tokio::test]
+async fn a_streamed_body_keeps_to_the_same_limits() {
+    let counted = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc";
+    let chunked = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n6\r\nabcdef\r\n";
+    for (limits, request, status) in [
+        ("{ buffering: off, patience: 50ms, least_rate: 1MiB }", counted, 408),
+        ("{ buffering: off, deadline: 50ms }", counted, 408),
+        ("{ buffering: off, max_size: 10B }", chunked, 413),
+    ] {
+        let backend = Backend::start(Script::Hang).await;
+        let proxy = Proxy::start(config(limits), &[&backend]).await;
+        let mut client = proxy.connect().await;
+        assert_eq!(client.send(request).await.answer().await.status, status, "{limits}");
+        assert!(client.is_closed().await);
+        until(|| !backend.heads().is_empty()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_streamed_body_that_drips_is_too_slow() {
+    let backend = Backend::start(Script::Hang).await;
+    let proxy = Proxy::start(
+        config("{ buffering: off, patience: 50ms, least_rate: 1KiB }"),
+        &[&backend],
+    )
+    .await;
+    let mut client = proxy.connect().await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n")
+        .await;
+    // Each byte comes long before any timeout between two reads.
+    while !client.has_answer_within(Duration::from_millis(5)).await {
+        client.send("x").await;
+    }
+    assert_eq!(client.answer().await.status, 408);
+}
+
+#[tokio::test]
+async fn a_streamed_body_over_http2_keeps_to_them_too() {
+    let backend = Backend::start(Script::Hang).await;
+    let proxy = Proxy::start(config("{ buffering: off, patience: 50ms }"), &[&backend]).await;
+    let stream = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::post("http://h/").body(()).unwrap();
+    let (answer, mut send) = client.send_request(request, false).unwrap();
+    send.send_data("abc".into(), false).unwrap();
+    assert_eq!(within(answer).await.unwrap().status(), 408);
 }
 
 #[tokio::test]

@@ -1,0 +1,301 @@
+//! A session that stands in for the client's while its body goes to backends. Pingora asks it for the body as it would ask
+//! the client, and before each attempt calls [`Session::enable_retry_buffering`]: there a kept body begins anew. All else
+//! goes on to the client's own session, which is put back at the end, so that its connection can carry the next request.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_core::Stream;
+use http::HeaderMap;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::Digest;
+use pingora::protocols::http::custom::CustomMessageWrite;
+use pingora::protocols::http::custom::server::Session;
+use pingora::protocols::http::{HttpTask, ServerSession};
+use pingora::protocols::l4::socket::SocketAddr;
+use pingora::{Error, ErrorType, Result};
+use tokio::sync::oneshot;
+
+use super::replay::Replay;
+use super::stream::Upload;
+
+/// The way back to the client's own session.
+pub struct Taken {
+    home: oneshot::Receiver<Box<ServerSession>>,
+    /// Whether it can be given to a further backend from its first byte.
+    pub replayable: bool,
+}
+
+impl Taken {
+    /// Lets the body go and puts the client's own session back. To be called once no backend will be asked any more:
+    /// before an answer of the proxy's own is written, and in `logging` at the latest.
+    pub fn release(mut self, downstream: &mut Box<ServerSession>) {
+        drop(std::mem::replace(downstream, nobody()));
+        *downstream = self
+            .home
+            .try_recv()
+            .expect("a stand-in sends its session home when it is dropped");
+    }
+}
+
+/// Puts a stand-in with this body in the place of `downstream`.
+pub(super) fn swap(downstream: &mut Box<ServerSession>, source: Source) -> Taken {
+    let (home, receiver) = oneshot::channel();
+    let taken = Taken {
+        home: receiver,
+        replayable: matches!(source, Source::Replay(_)),
+    };
+    let client = std::mem::replace(downstream, nobody());
+    let stand_in = StandIn {
+        client: Some(client),
+        source,
+        home: Some(home),
+    };
+    **downstream = ServerSession::new_custom(Box::new(stand_in));
+    taken
+}
+
+/// A session that must not be touched, only replaced.
+fn nobody() -> Box<ServerSession> {
+    Box::new(ServerSession::new_custom(Box::new(())))
+}
+
+/// Where the body comes from.
+pub(super) enum Source {
+    /// Out of memory, as often as needed.
+    Replay(Replay),
+    /// From the client, once, while it sends.
+    Upload(Upload),
+}
+
+struct StandIn {
+    /// There until the drop.
+    client: Option<Box<ServerSession>>,
+    source: Source,
+    home: Option<oneshot::Sender<Box<ServerSession>>>,
+}
+
+impl StandIn {
+    fn client(&self) -> &ServerSession {
+        self.client
+            .as_ref()
+            .expect("the client's session is there until the drop")
+    }
+
+    fn client_mut(&mut self) -> &mut ServerSession {
+        self.client
+            .as_mut()
+            .expect("the client's session is there until the drop")
+    }
+
+    async fn next_piece(&mut self) -> Result<Option<Bytes>> {
+        let client = self
+            .client
+            .as_mut()
+            .expect("the client's session is there until the drop");
+        match &mut self.source {
+            Source::Replay(replay) => replay.next_piece(),
+            Source::Upload(upload) => upload.next_piece(client).await,
+        }
+    }
+
+    /// Frees a kept body when the client's answer has begun: from then on there is no other attempt.
+    fn answered(&mut self, response: &ResponseHeader) {
+        if let Source::Replay(replay) = &mut self.source
+            && !response.status.is_informational()
+        {
+            replay.answered();
+        }
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        if let (Some(client), Some(home)) = (self.client.take(), self.home.take()) {
+            // Nobody waits for it when the request itself was given up; then the connection ends with it.
+            let _ = home.send(client);
+        }
+    }
+}
+
+#[async_trait]
+impl Session for StandIn {
+    async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
+        self.next_piece().await
+    }
+
+    async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
+        // Whoever polls this among other things never loses a piece: one out of memory is ready at once, and one from
+        // the client stays with it until it is.
+        if !no_body_expected && !self.is_body_done() {
+            return self.next_piece().await;
+        }
+        self.client_mut().read_body_or_idle(true).await
+    }
+
+    async fn drain_request_body(&mut self) -> Result<()> {
+        match &mut self.source {
+            Source::Replay(replay) => replay.free(),
+            Source::Upload(_) => self.client_mut().drain_request_body().await?,
+        }
+        Ok(())
+    }
+
+    fn is_body_done(&mut self) -> bool {
+        match &self.source {
+            Source::Replay(replay) => replay.is_sent(),
+            Source::Upload(_) => self.client_mut().is_body_done(),
+        }
+    }
+
+    fn is_body_empty(&mut self) -> bool {
+        false
+    }
+
+    fn enable_retry_buffering(&mut self) {
+        if let Source::Replay(replay) = &mut self.source {
+            replay.rewind();
+        }
+    }
+
+    fn retry_buffer_truncated(&self) -> bool {
+        matches!(self.source, Source::Upload(_)) && self.client().body_bytes_read() > 0
+    }
+
+    /// The body is read anew instead: it need not be one contiguous buffer.
+    fn get_retry_buffer(&self) -> Option<Bytes> {
+        None
+    }
+
+    async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
+        for task in &tasks {
+            if let HttpTask::Header(response, _) = task {
+                self.answered(response);
+            }
+        }
+        self.client_mut().response_duplex_vec(tasks).await
+    }
+
+    async fn write_response_header(&mut self, response: Box<ResponseHeader>, end: bool) -> Result<()> {
+        self.answered(&response);
+        self.client_mut().write_response_header(response).await?;
+        if end {
+            self.client_mut().finish_body().await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn write_response_header_ref(&mut self, response: &ResponseHeader, end: bool) -> Result<()> {
+        self.write_response_header(Box::new(response.clone()), end).await
+    }
+
+    async fn write_body(&mut self, data: Bytes, end: bool) -> Result<()> {
+        self.client_mut().write_response_body(data, end).await
+    }
+
+    async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
+        self.client_mut().write_response_trailers(trailers).await
+    }
+
+    async fn finish(&mut self) -> Result<()> {
+        self.client_mut().finish_body().await
+    }
+
+    async fn shutdown(&mut self, _code: u32, _ctx: &str) {
+        self.client_mut().shutdown().await;
+    }
+
+    fn req_header(&self) -> &RequestHeader {
+        self.client().req_header()
+    }
+
+    fn req_header_mut(&mut self) -> &mut RequestHeader {
+        self.client_mut().req_header_mut()
+    }
+
+    fn request_summary(&self) -> String {
+        self.client().request_summary()
+    }
+
+    fn pseudo_raw_h1_request_header(&self) -> Bytes {
+        self.client().to_h1_raw()
+    }
+
+    fn response_written(&self) -> Option<&ResponseHeader> {
+        self.client().response_written()
+    }
+
+    fn body_bytes_sent(&self) -> usize {
+        self.client().body_bytes_sent()
+    }
+
+    fn body_bytes_read(&self) -> usize {
+        self.client().body_bytes_read()
+    }
+
+    fn digest(&self) -> Option<&Digest> {
+        self.client().digest()
+    }
+
+    fn digest_mut(&mut self) -> Option<&mut Digest> {
+        self.client_mut().digest_mut()
+    }
+
+    fn client_addr(&self) -> Option<&SocketAddr> {
+        self.client().client_addr()
+    }
+
+    fn server_addr(&self) -> Option<&SocketAddr> {
+        self.client().server_addr()
+    }
+
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) {
+        self.client_mut().set_read_timeout(timeout);
+    }
+
+    fn get_read_timeout(&self) -> Option<Duration> {
+        self.client().get_read_timeout()
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) {
+        self.client_mut().set_write_timeout(timeout);
+    }
+
+    fn get_write_timeout(&self) -> Option<Duration> {
+        self.client().get_write_timeout()
+    }
+
+    fn set_total_drain_timeout(&mut self, timeout: Option<Duration>) {
+        self.client_mut().set_total_drain_timeout(timeout);
+    }
+
+    fn get_total_drain_timeout(&self) -> Option<Duration> {
+        self.client().get_total_drain_timeout()
+    }
+
+    // What follows belongs to protocols other than HTTP.
+
+    async fn finish_custom(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn take_custom_message_reader(&mut self) -> Option<CustomReader> {
+        None
+    }
+
+    fn restore_custom_message_reader(&mut self, _reader: CustomReader) -> Result<()> {
+        Error::e_explain(ErrorType::InternalError, "HTTP has no custom messages")
+    }
+
+    fn take_custom_message_writer(&mut self) -> Option<Box<dyn CustomMessageWrite>> {
+        None
+    }
+
+    fn restore_custom_message_writer(&mut self, _writer: Box<dyn CustomMessageWrite>) -> Result<()> {
+        Error::e_explain(ErrorType::InternalError, "HTTP has no custom messages")
+    }
+}
+
+type CustomReader = Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
