@@ -2,18 +2,18 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::Version;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
-use crate::access_log::{Line, Timestamp};
-use crate::body::{Held, Limits, RouteBodyConfig};
+use crate::access_log::Line;
+use crate::body::{Limits, RouteBodyConfig, Taken};
 use crate::connection::Connection;
 use crate::filter::Filter;
 use crate::metrics::{Finished, NO_ROUTE};
-use crate::pool::{Backend, Lease, Outcome, Pool, Refused, TimeoutsConfig};
+use crate::pool::{Backend, Death, Lease, Outcome, Pool, Refused, TimeoutsConfig};
 use crate::problem::{self, Problem};
 use crate::request::RequestCtx;
 use crate::retry::{Attempt, Decision, Ending, Failure, Suspicion, is_idempotent};
@@ -27,18 +27,20 @@ pub struct Exchange {
     pub connection: Option<Arc<Connection>>,
     pub request: Option<RequestCtx>,
     pub service: Option<Service>,
-    /// The body, where it is kept for further attempts, and the way back to the client's own session.
-    pub held: Option<Held>,
+    /// The way back to the client's own session, where the body has been taken from it.
+    pub taken: Option<Taken>,
     /// What the body has to keep to.
     pub body_limits: Limits,
     /// The answer that Veil gives itself.
     pub problem: Option<Problem>,
+    /// When the client ceases to wait for the head of its answer, if it says so.
+    pub client_deadline: Option<Instant>,
     /// When the request had come in, as far as it is waited for.
     complete: Instant,
     attempt: Attempt,
     tried: Vec<Arc<Backend>>,
     /// Those that died on it, unbidden.
-    deaths: Vec<Arc<Backend>>,
+    deaths: Vec<Death>,
     /// Whose connection was lost, with its deaths before; whether it has died is yet to be found out.
     lost: Option<(Arc<Backend>, u64)>,
     /// The attempt under way, or the last one.
@@ -75,13 +77,14 @@ impl Exchange {
         let state = shared.state.load_full();
         Self {
             shared: Arc::clone(shared),
-            held: None,
+            taken: None,
             body_limits: Limits::new(&state.config.body, &RouteBodyConfig::default()),
             state,
             connection: None,
             request: None,
             service: None,
             problem: None,
+            client_deadline: None,
             complete: Instant::now(),
             attempt: Attempt::default(),
             tried: Vec::new(),
@@ -120,7 +123,15 @@ impl Exchange {
     /// Until the answer has to begin, over all attempts.
     pub fn time_left(&self) -> Duration {
         let total = self.timeouts().map(|timeouts| timeouts.total.get());
-        total.unwrap_or(Duration::MAX).saturating_sub(self.complete.elapsed())
+        let ours = total.unwrap_or(Duration::MAX).saturating_sub(self.complete.elapsed());
+        let clients = self
+            .client_deadline
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        clients.map_or(ours, |clients| clients.min(ours))
+    }
+
+    fn client_has_given_up(&self) -> bool {
+        self.client_deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
 
     /// A place at a backend that has not been tried; the problem to answer with if there is none.
@@ -139,10 +150,9 @@ impl Exchange {
             Some(lease) => lease,
             None if suspect => {
                 let key = pool.key(head, self.request().client);
-                let tried = self.tried_and_alive();
                 // The place at the one that died would keep its successor from being idle.
                 self.trial = None;
-                pool.acquire_alone(&key, &tried, time_left.min(ALONE_PATIENCE))
+                pool.acquire_alone(&key, &self.tried, &self.deaths, time_left.min(ALONE_PATIENCE))
                     .await
                     .ok_or_else(|| self.refusal(Refused::Nobody))?
             }
@@ -168,19 +178,12 @@ impl Exchange {
         Ok(&self.trial.insert(trial).lease)
     }
 
-    /// A process of ours that was started again after it died is another one.
-    fn tried_and_alive(&self) -> Vec<Arc<Backend>> {
-        let died = |tried: &Arc<Backend>| self.deaths.iter().any(|dead| dead.is(tried));
-        let alive = self.tried.iter().filter(|tried| !(tried.is_spawned() && died(tried)));
-        alive.cloned().collect()
-    }
-
     /// Finds out whether the backend whose connection was lost has died, and what that makes of the request.
     pub async fn learn_of_death(&mut self) -> Suspicion {
         if let Some((backend, before)) = self.lost.take()
             && backend.died_unbidden(before).await
         {
-            self.deaths.push(backend);
+            self.deaths.push(Death::now(backend));
         }
         Suspicion::after(self.deaths.len() as u32)
     }
@@ -235,6 +238,8 @@ impl Exchange {
         }
         self.report(match failure {
             Failure::Connect => Outcome::ConnectFailed,
+            // Or clients in a hurry could eject every backend.
+            Failure::TimedOut if self.client_has_given_up() => Outcome::Cancelled,
             Failure::TimedOut => Outcome::TimedOut,
             Failure::Busy => Outcome::Busy,
             Failure::Died | Failure::Status(_) => Outcome::Reset,
@@ -259,7 +264,8 @@ impl Exchange {
             self.tried.push(Arc::clone(trial.lease.backend()));
         }
         self.cause = cause_label(failure);
-        self.attempt.replayable = self.held.is_some() || session.body_bytes_read() == 0;
+        let kept = self.taken.as_ref().is_some_and(|taken| taken.replayable);
+        self.attempt.replayable = kept || session.body_bytes_read() == 0;
         self.attempt.answering = has_begun_to_answer(session);
         service
             .route
@@ -308,8 +314,8 @@ impl Exchange {
 
     /// Gives the client its own session back, once no backend will be asked any more.
     pub fn let_body_go(&mut self, session: &mut Session) {
-        if let Some(held) = self.held.take() {
-            held.release(&mut session.downstream_session);
+        if let Some(taken) = self.taken.take() {
+            taken.release(&mut session.downstream_session);
         }
     }
 
@@ -335,7 +341,7 @@ impl Exchange {
         if self.state.access_log.is_on() {
             let head = session.req_header();
             self.state.access_log.write(&Line {
-                time: Timestamp::now(),
+                time: SystemTime::now(),
                 id: request.id.as_str(),
                 client: self.logged_client(request.client),
                 method: head.method.as_str(),
@@ -346,7 +352,7 @@ impl Exchange {
                 code: self.problem.as_ref().map(|problem| problem.code),
                 request_bytes,
                 response_bytes,
-                duration_ms: milliseconds(duration),
+                duration,
                 route,
                 pool: self
                     .service
@@ -355,7 +361,7 @@ impl Exchange {
                     .map(|pool| pool.name()),
                 backend: self.trial.as_ref().map(|trial| trial.lease.backend().name()),
                 attempts: self.attempt.sent,
-                upstream_ms: self.trial.as_ref().and_then(|trial| trial.answered).map(milliseconds),
+                upstream: self.trial.as_ref().and_then(|trial| trial.answered),
                 error: error.map(|error| error.etype().as_str()),
             });
         }
@@ -438,9 +444,4 @@ fn protocol(version: Version) -> &'static str {
         Version::HTTP_2 => "HTTP/2.0",
         _ => "HTTP",
     }
-}
-
-/// To the microsecond.
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_micros() as f64 / 1000.0
 }

@@ -9,6 +9,26 @@ use super::backend::Backend;
 use super::clock::Moment;
 use super::{Key, Lease, Pool, Standing, untried};
 
+/// The end of a backend that a request was sent to, as far as that request knows of it.
+pub struct Death {
+    pub backend: Arc<Backend>,
+    noticed: Moment,
+}
+
+impl Death {
+    pub fn now(backend: Arc<Backend>) -> Self {
+        Self {
+            backend,
+            noticed: Moment::now(),
+        }
+    }
+
+    /// Whether another process has taken the dead one's place: of ours we know, of others a check that passed tells.
+    fn is_over(&self) -> bool {
+        self.backend.is_spawned() || self.backend.was_well_since(self.noticed)
+    }
+}
+
 /// Keeps other requests away from a backend while it lives.
 pub(super) struct Seclusion {
     pool: Arc<Pool>,
@@ -35,16 +55,18 @@ impl Pool {
     /// How often it is looked whether a backend has become idle.
     const LOOK: Duration = Duration::from_millis(10);
 
-    /// A place at a backend that serves nothing else while the request has it. Waits until one has become fit and idle.
+    /// A place at a backend that serves nothing else while the request has it: one not yet tried, or one that has come
+    /// back from its death. Waits until it has become fit and idle.
     pub async fn acquire_alone(
         self: &Arc<Self>,
         key: &Key,
         tried: &[Arc<Backend>],
+        deaths: &[Death],
         patience: Duration,
     ) -> Option<Lease> {
         let began = Instant::now();
-        while began.elapsed() < patience && self.has_hope(tried) {
-            if let Some(seclusion) = self.seclude(key, tried) {
+        while began.elapsed() < patience && self.has_hope(tried, deaths) {
+            if let Some(seclusion) = self.seclude(key, tried, deaths) {
                 while began.elapsed() < patience && seclusion.backend.standing(Moment::now()).is_fit() {
                     if seclusion.backend.claim_secluded() {
                         let backend = Arc::clone(&seclusion.backend);
@@ -58,18 +80,23 @@ impl Pool {
         None
     }
 
-    /// Whether a backend not yet tried serves, or is a process of ours that soon may.
-    fn has_hope(&self, tried: &[Arc<Backend>]) -> bool {
+    /// Whether a backend not yet tried serves, or one may come back in time.
+    fn has_hope(&self, tried: &[Arc<Backend>], deaths: &[Death]) -> bool {
         let now = Moment::now();
-        let hopeful = |backend: &Backend| backend.is_spawned() || backend.standing(now).is_fit();
-        self.members
-            .load()
-            .any(|backend| untried(backend, tried) && hopeful(backend))
+        let may_come_back = |death: &Death| death.backend.is_spawned() || self.check.is_some();
+        let serves = |backend: &Backend| backend.is_spawned() || backend.standing(now).is_fit();
+        deaths.iter().any(may_come_back)
+            || self
+                .members
+                .load()
+                .any(|backend| untried(backend, tried) && serves(backend))
     }
 
-    fn seclude(self: &Arc<Self>, key: &Key, tried: &[Arc<Backend>]) -> Option<Seclusion> {
+    fn seclude(self: &Arc<Self>, key: &Key, tried: &[Arc<Backend>], deaths: &[Death]) -> Option<Seclusion> {
         let now = Moment::now();
-        let offers = |backend: &Backend| untried(backend, tried) && backend.standing(now) == Standing::Eligible;
+        let is_back = |backend: &Backend| deaths.iter().any(|death| death.backend.is(backend) && death.is_over());
+        let offered = |backend: &Backend| untried(backend, tried) || is_back(backend);
+        let offers = |backend: &Backend| backend.standing(now) == Standing::Eligible && offered(backend);
         let members = self.members.load();
         let backend = members.claim(key, now, offers, Backend::seclude)?;
         Some(Seclusion::of(self, backend))

@@ -99,6 +99,8 @@ struct Live {
     requests: AtomicU64,
     failures: AtomicU64,
     health: AtomicU8,
+    /// When the last check began that it passed.
+    well_at: AtomicU64,
     /// When it last became fit to serve after a failed check or a death; `slow_start` counts from here.
     recovered_at: AtomicU64,
     /// By the admin's command.
@@ -123,6 +125,7 @@ impl Default for Live {
             requests: AtomicU64::default(),
             failures: AtomicU64::default(),
             health: AtomicU8::default(),
+            well_at: AtomicU64::default(),
             recovered_at: AtomicU64::default(),
             drained: AtomicBool::default(),
             draining: AtomicBool::default(),
@@ -429,6 +432,16 @@ impl Backend {
         }
         self.live.health.store(health as u8, Ordering::Release);
         before
+    }
+
+    /// It has passed a check that began at this moment.
+    pub(super) fn set_well(&self, began: Moment) {
+        self.live.well_at.store(began.raw(), Ordering::Relaxed);
+    }
+
+    /// Whether it has passed a check that began after this moment.
+    pub(super) fn was_well_since(&self, moment: Moment) -> bool {
+        Moment::from_raw(self.live.well_at.load(Ordering::Relaxed)) > moment
     }
 
     pub(super) fn set_drained(&self, drained: bool) {

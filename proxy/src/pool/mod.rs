@@ -35,6 +35,7 @@ use serde::de::{Deserializer, Error as _};
 use serde_yaml::with::singleton_map_recursive;
 use tokio::sync::{Notify, watch};
 
+pub use self::alone::Death;
 pub use self::backend::{Backend, BackendConfig, Health, Standing};
 use self::clock::Moment;
 use self::discovery::{DiscoverConfig, Found, Source};

@@ -230,10 +230,10 @@ fn errors_in_a_row_and_slow_answers_eject_where_told_so() {
 async fn a_suspect_gets_a_backend_that_serves_nothing_else() {
     let pool = pool("backends: [{ address: 10.0.0.1:80 }]");
     let other = pool.pick(&client(), &[]).unwrap();
-    let none = pool.acquire_alone(&client(), &[], Duration::from_millis(30)).await;
+    let none = pool.acquire_alone(&client(), &[], &[], Duration::from_millis(30)).await;
     assert!(none.is_none(), "the only backend is busy");
     let key = client();
-    let (alone, ()) = tokio::join!(pool.acquire_alone(&key, &[], Duration::from_secs(10)), async {
+    let (alone, ()) = tokio::join!(pool.acquire_alone(&key, &[], &[], Duration::from_secs(10)), async {
         drop(other)
     });
     assert_eq!(pick(&pool, &[]), None);

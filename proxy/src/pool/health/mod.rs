@@ -21,6 +21,7 @@ pub use self::check::{Check, Verdict};
 use self::expect::ExpectConfig;
 use super::Pool;
 use super::backend::{Backend, Health};
+use super::clock::Moment;
 use super::random::Random;
 use crate::units::{ByteSize, Duration, Ratio};
 
@@ -134,10 +135,13 @@ async fn watch_over(pool: Arc<Pool>, check: Arc<Check>, backend: Arc<Backend>) {
     loop {
         let began = Instant::now();
         if backend.is_running() {
-            let deaths = backend.deaths();
+            let (deaths, asked) = (backend.deaths(), Moment::now());
             let verdict = check.run(backend.address()).await;
             // What a process said that has died since is no news of its successor.
             if backend.is_running() && backend.deaths() == deaths {
+                if let Verdict::Well = verdict {
+                    backend.set_well(asked);
+                }
                 streak.count(&verdict);
                 apply(&pool, &backend, &verdict, &streak, config);
             }
