@@ -5,19 +5,19 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderValue, Method, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, RetryType};
 
-use crate::body;
+use crate::body::{self, Violation};
 use crate::connection::Connection;
 use crate::exchange::{Exchange, has_begun_to_answer, host};
 use crate::filter::Verdict;
 use crate::forwarded;
-use crate::path;
+use crate::path::{self, PathError};
 use crate::problem::{self, Problem, X_REQUEST_ID};
 use crate::request::{RequestCtx, RequestId};
 use crate::retry::{Failure, Suspicion};
@@ -26,7 +26,8 @@ use crate::state::Shared;
 use crate::units::Duration;
 
 /// Milliseconds after which nobody waits for the head of this attempt's answer any more; workers drop what is past it.
-pub const VEIL_DEADLINE_MS: HeaderName = HeaderName::from_static("veil-deadline-ms");
+/// A client may send it too, and is not waited for longer than it says.
+pub const VEIL_DEADLINE_MS: &str = "Veil-Deadline-Ms";
 
 /// Our phases.
 pub struct Edge {
@@ -62,6 +63,7 @@ impl ProxyHttp for Edge {
             scheme: forwarded::scheme(peer.ip(), head, &connection.listener),
             received: Instant::now(),
         };
+        exchange.client_deadline = client_deadline(head, request.received);
         exchange.connection = Some(Arc::clone(connection));
         exchange.request = Some(request);
         Ok(())
@@ -86,8 +88,8 @@ impl ProxyHttp for Edge {
             &exchange.state.body_budget,
         );
         match read.await {
-            Ok(held) => {
-                exchange.held = held;
+            Ok(taken) => {
+                exchange.taken = taken;
                 exchange.starts_to_be_served();
                 Ok(false)
             }
@@ -99,19 +101,6 @@ impl ProxyHttp for Edge {
                     None => Ok(true),
                 }
             }
-        }
-    }
-
-    async fn request_body_filter(
-        &self,
-        session: &mut Session,
-        _: &mut Option<Bytes>,
-        _: bool,
-        exchange: &mut Exchange,
-    ) -> pingora::Result<()> {
-        match session.body_bytes_read() as u64 > exchange.body_limits.max_size {
-            true => Err(refusal(exchange, problem::BODY_TOO_LARGE)),
-            false => Ok(()),
         }
     }
 
@@ -156,7 +145,7 @@ impl ProxyHttp for Edge {
         for filter in exchange.filters() {
             filter.on_upstream_request(head, request);
         }
-        body::settle_authority(head).map_err(|_| refusal(exchange, problem::BAD_REQUEST))
+        body::settle_authority(head).map_err(|_| refusal(exchange, Violation::Authority.problem()))
     }
 
     async fn upstream_response_filter(
@@ -259,9 +248,14 @@ impl ProxyHttp for Edge {
 fn request_id(head: &RequestHeader) -> RequestId {
     let given = head
         .headers
-        .get(&X_REQUEST_ID)
+        .get(X_REQUEST_ID)
         .and_then(|value| RequestId::parse(value.as_bytes()));
     given.unwrap_or_else(RequestId::random)
+}
+
+fn client_deadline(head: &RequestHeader, received: Instant) -> Option<Instant> {
+    let milliseconds: u32 = head.headers.get(VEIL_DEADLINE_MS)?.to_str().ok()?.parse().ok()?;
+    Some(received + std::time::Duration::from_millis(milliseconds.into()))
 }
 
 /// The route, or the problem and what its `Allow` says. Leaves the path in its one spelling.
@@ -270,7 +264,7 @@ fn find_route(session: &mut Session, exchange: &Exchange) -> Result<Arc<Route>, 
     if head.method == Method::CONNECT {
         return Err((problem::METHOD_NOT_ALLOWED, None));
     }
-    let path = path::canonical(head.uri.path()).map_err(|_| (problem::BAD_PATH, None))?;
+    let path = path::canonical(head.uri.path()).map_err(|error| (bad_path(error), None))?;
     let found = exchange.state.router.find(host(head), &path, &head.method);
     let route = match found {
         Ok(route) => Arc::clone(route),
@@ -281,16 +275,15 @@ fn find_route(session: &mut Session, exchange: &Exchange) -> Result<Arc<Route>, 
         }
     };
     if let std::borrow::Cow::Owned(path) = path {
-        respell(session.req_header_mut(), &path).map_err(|_| (problem::BAD_PATH, None))?;
+        path::respell(session.req_header_mut(), &path).map_err(|_| (problem::BAD_PATH, None))?;
     }
     Ok(route)
 }
 
-/// Puts the path's one spelling in the place of the client's.
-fn respell(head: &mut RequestHeader, path: &str) -> pingora::Result<()> {
-    match head.uri.query() {
-        Some(query) => head.set_raw_path(format!("{path}?{query}").as_bytes()),
-        None => head.set_raw_path(path.as_bytes()),
+fn bad_path(error: PathError) -> Problem {
+    Problem {
+        reason: Some(error.reason()),
+        ..problem::BAD_PATH
     }
 }
 
@@ -357,11 +350,13 @@ fn refusal(exchange: &mut Exchange, problem: Problem) -> Box<Error> {
 
 /// What to tell the client of an error that nobody has put into words yet; nothing where it has left.
 fn problem_in(error: &Error) -> Option<Problem> {
-    if let Some(violation) = body::Violation::in_error(error) {
-        return Some(violation.problem());
+    if let Some(problem) = body::ReadError::problem_in(error) {
+        return Some(problem);
     }
     match (error.esource(), error.etype()) {
         (ErrorSource::Downstream, ErrorType::ReadTimedout) => Some(problem::REQUEST_TIMEOUT),
+        // Pingora has looked through Connection for what not to pass on.
+        (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader) => Some(Violation::Connection.problem()),
         (ErrorSource::Downstream, _) => None,
         _ => Some(problem::INTERNAL),
     }

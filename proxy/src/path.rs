@@ -3,26 +3,17 @@
 
 use std::borrow::Cow;
 
-use http::Uri;
-use http::uri::PathAndQuery;
 use pingora::http::RequestHeader;
 
-/// Gives a request's target the canonical path, in origin form, and keeps its query.
-pub fn canonicalise(request: &mut RequestHeader) -> Result<(), PathError> {
-    if !request.raw_path_is_utf8() {
-        return Err(PathError::OddCharacter);
+/// Puts a canonical path in the place of the client's, in origin form, and keeps the query.
+///
+/// # Errors
+/// The path or the query cannot be part of a target.
+pub fn respell(request: &mut RequestHeader, canonical: &str) -> pingora::Result<()> {
+    match request.uri.query() {
+        Some(query) => request.set_raw_path(format!("{canonical}?{query}").as_bytes()),
+        None => request.set_raw_path(canonical.as_bytes()),
     }
-    let canonical = canonical(request.uri.path())?;
-    if request.raw_path().starts_with(b"/") && matches!(canonical, Cow::Borrowed(_)) {
-        return Ok(());
-    }
-    let target = match request.uri.query() {
-        Some(query) => format!("{canonical}?{query}"),
-        None => canonical.into_owned(),
-    };
-    let target = PathAndQuery::try_from(target).map_err(|_| PathError::OddCharacter)?;
-    request.set_uri(Uri::from(target));
-    Ok(())
 }
 
 /// The path in its only spelling, after RFC 3986 section 6.2.2 and Nginx's `merge_slashes`: letters, digits and `-._~`
@@ -67,6 +58,19 @@ pub enum PathError {
     EscapedSeparator,
     #[error("the path has a . or .. segment")]
     DotSegment,
+}
+
+impl PathError {
+    /// A name that never changes, for programs.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::NotAbsolute => "not_absolute",
+            Self::OddCharacter => "odd_character",
+            Self::BrokenEscape => "broken_escape",
+            Self::EscapedSeparator => "escaped_separator",
+            Self::DotSegment => "dot_segment",
+        }
+    }
 }
 
 fn decode_unreserved(path: &str) -> Result<String, PathError> {
@@ -166,11 +170,10 @@ mod tests {
             ("/café", "/caf%C3%A9"),
         ] {
             let mut request = RequestHeader::build("GET", target.as_bytes(), None).unwrap();
-            canonicalise(&mut request).unwrap();
+            let path = canonical(request.uri.path()).unwrap().into_owned();
+            respell(&mut request, &path).unwrap();
             assert_eq!(request.raw_path(), seen.as_bytes(), "{target}");
         }
-        let mut latin = RequestHeader::build("GET", b"/caf\xe9", None).unwrap();
-        assert_eq!(canonicalise(&mut latin), Err(PathError::OddCharacter));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Answers that say what went wrong: RFC 9457 problem documents with a stable `code` and the request's id.
 
 use bytes::Bytes;
-use http::{HeaderName, StatusCode, header};
+use http::{StatusCode, header};
 use pingora::http::ResponseHeader;
 use serde_json::json;
 
@@ -14,87 +14,90 @@ pub struct Problem {
     pub status: StatusCode,
     pub code: &'static str,
     pub detail: &'static str,
+    /// For programs too: which of the rules behind `code` was broken.
+    pub reason: Option<&'static str>,
     /// Seconds after which asking again makes sense.
     pub retry_after: Option<u32>,
 }
 
 /// The header that carries the request's id, both ways.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const X_REQUEST_ID: &str = "X-Request-Id";
 
-pub const BAD_REQUEST: Problem = problem(StatusCode::BAD_REQUEST, "bad_request", "the request is malformed");
-pub const BAD_PATH: Problem = problem(
+pub const BAD_REQUEST: Problem = Problem::new(StatusCode::BAD_REQUEST, "bad_request", "the request is malformed");
+pub const BAD_PATH: Problem = Problem::new(
     StatusCode::BAD_REQUEST,
     "bad_path",
     "the request's path can be read in more than one way",
 );
-pub const NO_ROUTE: Problem = problem(StatusCode::NOT_FOUND, "no_route", "nothing is served here");
-pub const METHOD_NOT_ALLOWED: Problem = problem(
+pub const NO_ROUTE: Problem = Problem::new(StatusCode::NOT_FOUND, "no_route", "nothing is served here");
+pub const METHOD_NOT_ALLOWED: Problem = Problem::new(
     StatusCode::METHOD_NOT_ALLOWED,
     "method_not_allowed",
     "this method is not served here",
 );
-pub const REQUEST_TIMEOUT: Problem = problem(
+pub const REQUEST_TIMEOUT: Problem = Problem::new(
     StatusCode::REQUEST_TIMEOUT,
     "request_timeout",
     "the request did not arrive in time",
 );
-pub const BODY_TOO_LARGE: Problem = problem(
+pub const BODY_TOO_LARGE: Problem = Problem::new(
     StatusCode::PAYLOAD_TOO_LARGE,
     "body_too_large",
     "the request's body is larger than allowed here",
 );
 pub const BODY_MEMORY_FULL: Problem = Problem {
     retry_after: Some(1),
-    ..problem(
+    ..Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "busy",
         "too many request bodies are held at this moment",
     )
 };
-pub const HEAD_TOO_LARGE: Problem = problem(
+pub const HEAD_TOO_LARGE: Problem = Problem::new(
     StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     "head_too_large",
     "the request's header fields are larger than allowed here",
 );
-pub const INTERNAL: Problem = problem(
+pub const INTERNAL: Problem = Problem::new(
     StatusCode::INTERNAL_SERVER_ERROR,
     "internal",
     "something went wrong inside the proxy",
 );
-pub const UPSTREAM_FAILED: Problem = problem(
+pub const UPSTREAM_FAILED: Problem = Problem::new(
     StatusCode::BAD_GATEWAY,
     "upstream_failed",
     "no backend gave a usable answer",
 );
 pub const NO_BACKEND: Problem = Problem {
     retry_after: Some(1),
-    ..problem(StatusCode::SERVICE_UNAVAILABLE, "no_backend", "no backend is available")
+    ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no_backend", "no backend is available")
 };
 pub const BUSY: Problem = Problem {
     retry_after: Some(1),
-    ..problem(StatusCode::SERVICE_UNAVAILABLE, "busy", "all backends are busy")
+    ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "all backends are busy")
 };
-pub const POISON_BODY: Problem = problem(
+pub const POISON_BODY: Problem = Problem::new(
     StatusCode::UNPROCESSABLE_ENTITY,
     "poison_body",
     "every backend that was given this body died while it worked on it",
 );
-pub const UPSTREAM_TIMEOUT: Problem = problem(
+pub const UPSTREAM_TIMEOUT: Problem = Problem::new(
     StatusCode::GATEWAY_TIMEOUT,
     "upstream_timeout",
     "the backend did not answer in time",
 );
 
-const fn problem(status: StatusCode, code: &'static str, detail: &'static str) -> Problem {
-    Problem {
-        status,
-        code,
-        detail,
-        retry_after: None,
-    }
-}
-
 impl Problem {
+    pub const fn new(status: StatusCode, code: &'static str, detail: &'static str) -> Self {
+        Self {
+            status,
+            code,
+            detail,
+            reason: None,
+            retry_after: None,
+        }
+    }
+
     /// The document's media type.
     pub const MEDIA_TYPE: &'static str = "application/problem+json";
 
@@ -134,6 +137,9 @@ impl Problem {
             "code": self.code,
             "detail": self.detail,
         });
+        if let Some(reason) = self.reason {
+            document["reason"] = reason.into();
+        }
         if let Some(id) = id {
             document["request_id"] = id.as_str().into();
         }
@@ -166,9 +172,18 @@ mod tests {
 
     #[test]
     fn last_words_are_a_whole_response() {
-        let words = String::from_utf8(BAD_REQUEST.last_words()).unwrap();
+        let problem = Problem {
+            reason: Some("line_end"),
+            ..BAD_REQUEST
+        };
+        let words = String::from_utf8(problem.last_words()).unwrap();
         let (head, body) = words.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head}");
         assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");
+        let document: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(
+            (&document["code"], &document["reason"]),
+            (&json!("bad_request"), &json!("line_end"))
+        );
     }
 }

@@ -25,6 +25,8 @@ pub enum Answer {
         status: u16,
         body: Vec<u8>,
     },
+    /// 503 with `Retry-After`, as a worker without room says.
+    Busy,
     /// 200 and 1 KiB that begins with the digest of the request's body, see [`digest_line`].
     Digest,
     /// The answer that follows, but not before this time.
@@ -207,6 +209,10 @@ impl Shared {
             Answer::Whole { status, body } => {
                 let head = format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\n\r\n", body.len());
                 stream.write_all(&[head.into_bytes(), body].concat())?;
+                return Ok(true);
+            }
+            Answer::Busy => {
+                stream.write_all(b"HTTP/1.1 503 Said\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n")?;
                 return Ok(true);
             }
             Answer::Digest => {

@@ -30,12 +30,11 @@ impl Filter for Access {
     }
 }
 
-const FORBIDDEN: Problem = Problem {
-    status: http::StatusCode::FORBIDDEN,
-    code: "forbidden",
-    detail: "this is not served to your address",
-    retry_after: None,
-};
+const FORBIDDEN: Problem = Problem::new(
+    http::StatusCode::FORBIDDEN,
+    "forbidden",
+    "this is not served to your address",
+);
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

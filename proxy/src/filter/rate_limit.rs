@@ -137,10 +137,12 @@ impl Filter for RateLimit {
 fn rate_limited(wait: Duration) -> Problem {
     let seconds = wait.as_secs_f64().ceil() as u32;
     Problem {
-        status: StatusCode::TOO_MANY_REQUESTS,
-        code: "rate_limited",
-        detail: "your address asks more often than is allowed here",
         retry_after: Some(seconds.max(1)),
+        ..Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limited",
+            "your address asks more often than is allowed here",
+        )
     }
 }
 

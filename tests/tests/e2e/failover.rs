@@ -75,6 +75,65 @@ fn takes_out_a_backend_whose_health_says_no_in_json() {
 }
 
 #[test]
+fn takes_out_a_backend_whose_queue_is_long() {
+    let (long, short) = (Backend::named("long"), Backend::named("short"));
+    let veil = Veil::over(&format!(
+        "{{ select: {{ round_robin: {{}} }}, backends: [{{ address: {} }}, {{ address: {} }}], \
+         health: {{ interval: 100ms, expect: {{ json: {{ queue_depth: \"< 8\" }} }} }} }}",
+        long.address, short.address
+    ));
+    for (depth, standing) in [(8, "down"), (7, "eligible")] {
+        long.answer_health(Answer::ok(&format!("{{\"queue_depth\": {depth}}}")));
+        until(standing, SOON, || {
+            (veil.backend(long.address)["standing"] == standing).then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_worker_that_drains_is_not_failed() {
+    let (worker, other) = (Backend::named("worker"), Backend::named("other"));
+    let veil = Veil::over(&format!(
+        "{{ select: {{ round_robin: {{}} }}, backends: [{{ address: {} }}, {{ address: {} }}], {HEALTH} }}",
+        worker.address, other.address
+    ));
+    let stands = |standing: &str| {
+        until(standing, SOON, || {
+            (veil.backend(worker.address)["standing"] == standing).then_some(())
+        });
+    };
+    worker.answer_health(Answer::health(503, "draining"));
+    stands("draining");
+    assert_eq!(veil.backend(worker.address)["health"], "up");
+    for _ in 0..4 {
+        assert_eq!(answer(&veil), "other");
+    }
+    worker.answer_health(Answer::healthy());
+    stands("eligible");
+    assert_eq!(veil.backend(worker.address)["failures"], 0);
+}
+
+#[test]
+fn sends_elsewhere_what_a_busy_worker_has_no_room_for() {
+    let (busy, free) = (Backend::start(|_| Answer::Busy), Backend::named("free"));
+    let veil = Veil::over(&format!(
+        "{{ select: {{ round_robin: {{}} }}, backends: [{{ address: {} }}, {{ address: {} }}] }}",
+        busy.address, free.address
+    ));
+    for _ in 0..4 {
+        // A POST that may not be sent twice, too: the busy one did nothing with it.
+        let answer = client().post(veil.url("/")).body("upload").send().unwrap();
+        assert_eq!(answer.text().unwrap(), "free");
+    }
+    let status = veil.backend(busy.address);
+    assert_eq!(
+        (&status["failures"], &status["standing"]),
+        (&0.into(), &"eligible".into())
+    );
+    assert_eq!(busy.received().len(), 2);
+}
+
+#[test]
 fn sends_nothing_to_a_backend_that_was_ill_from_the_start() {
     let ill = Backend::named("ill");
     ill.answer_health(Answer::health(503, "loading"));
@@ -171,6 +230,28 @@ fn tells_each_backend_how_long_its_answer_is_waited_for() {
     assert!(
         told[1] <= 5000 && told[1] > 4000 && told[0] + 300 <= told[1],
         "{told:?}"
+    );
+}
+
+#[test]
+fn waits_no_longer_than_the_client_does() {
+    let hung = Backend::start(|_| Answer::Hang);
+    let veil = Veil::over(&format!("{{ backends: [{{ address: {} }}] }}", hung.address));
+    for told in ["200", "100000000000", "never"] {
+        let asks = client().get(veil.url("/")).header("veil-deadline-ms", told);
+        let answer = asks.timeout(Duration::from_millis(1500)).send();
+        match told {
+            "200" => assert_eq!(answer.unwrap().status(), 504),
+            _ => assert!(answer.unwrap_err().is_timeout(), "{told} is no deadline below ours"),
+        }
+    }
+    let received = hung.received();
+    let told: u64 = received[0].header("veil-deadline-ms").unwrap().parse().unwrap();
+    assert!(told <= 200, "{told}");
+    assert_eq!(
+        veil.backend(hung.address)["failures"],
+        0,
+        "a client in a hurry is no failure"
     );
 }
 

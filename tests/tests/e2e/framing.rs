@@ -55,6 +55,11 @@ const REFUSED: &[(&str, &str)] = &[
     ("a space before the colon", "Content-Length : 6\r\n\r\nupload"),
     ("a folded header", "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n"),
     (
+        "a Host that Connection says not to pass on",
+        "Connection: host\r\nContent-Length: 6\r\n\r\nupload",
+    ),
+    ("a malformed Connection", "Connection: \"\r\n\r\n"),
+    (
         "a chunk size that is no number",
         "Transfer-Encoding: chunked\r\n\r\nxyz\r\nupload\r\n0\r\n\r\n",
     ),
@@ -102,6 +107,8 @@ fn refuses_framing_that_can_be_read_in_two_ways() {
             .send(format!("POST /v1/blur HTTP/1.1\r\nHost: test\r\n{rest}"))
             .response();
         assert_eq!(response.status(), 400, "{what}: {}", response.head);
+        let document: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+        assert!(document["reason"].is_string(), "{what}: {document}");
         assert!(client.rest().is_empty(), "{what}: something follows the refusal");
     }
     assert_eq!(heads.load(Ordering::Relaxed), 0, "a worker saw one of them");

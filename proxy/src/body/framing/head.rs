@@ -72,7 +72,7 @@ impl<'a> RequestLine<'a> {
             b"HTTP/1.0" => false,
             _ => return Err(Violation::Version),
         };
-        if !is_token(method) || target.is_empty() || target.iter().any(|byte| byte.is_ascii_control()) {
+        if !is_token(method) || !is_target(target) {
             return Err(Violation::RequestLine);
         }
         let connect = method == b"CONNECT";
@@ -88,6 +88,16 @@ impl<'a> RequestLine<'a> {
             http_1_1,
         })
     }
+}
+
+/// What a URI can be made of, which the routes need: most targets show it by their letters. A fragment is no part of one.
+fn is_target(target: &[u8]) -> bool {
+    let plain = |byte: &u8| matches!(byte, b'!' | b'$'..=b';' | b'=' | b'?'..=b'_' | b'a'..=b'z' | b'|' | b'~');
+    let is_uri = || {
+        let text = std::str::from_utf8(target).ok();
+        !target.contains(&b'#') && text.is_some_and(|text| text.parse::<http::Uri>().is_ok())
+    };
+    !target.is_empty() && (target.iter().all(plain) || is_uri())
 }
 
 fn authority_of_absolute(target: &[u8]) -> Option<&[u8]> {
@@ -400,6 +410,10 @@ mod tests {
             "G(T / HTTP/1.1",
             "GET a HTTP/1.1",
             "GET /\0 HTTP/1.1",
+            "GET /<a> HTTP/1.1",
+            "GET /` HTTP/1.1",
+            "GET /?a=\"b\" HTTP/1.1",
+            "GET /a#b HTTP/1.1",
             "GET * HTTP/1.1",
             "GET /",
             "GET",
@@ -419,6 +433,17 @@ mod tests {
         ] {
             assert_eq!(line(bad), Err(Violation::Version), "{bad:?}");
         }
-        assert!(line("OPTIONS * HTTP/1.1").is_ok());
+        for good in [
+            "OPTIONS * HTTP/1.1",
+            "GET /{a}|\"b\" HTTP/1.1",
+            "GET /\u{e4}?\u{e4} HTTP/1.1",
+            "CONNECT a:80 HTTP/1.1",
+        ] {
+            assert!(line(good).is_ok(), "{good:?}");
+        }
+        assert_eq!(
+            check(b"GET /\xe9 HTTP/1.1\r\nHost: a\r\n\r\n"),
+            Err(Violation::RequestLine)
+        );
     }
 }

@@ -1,51 +1,74 @@
 //! What is wrong with a request's framing.
 
-use std::io;
+use std::{error, fmt, io};
 
 use pingora::Error;
 
 use crate::problem::{self, Problem};
 
 /// A rule of RFC 9112 or RFC 9110 that a request breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Violation {
-    #[error("a line does not end with CRLF, or has a CR within it")]
     LineEnd,
-    #[error("the request line is malformed")]
     RequestLine,
-    #[error("the HTTP version is neither 1.0 nor 1.1")]
     Version,
-    #[error("a header field is folded over two lines")]
     Folding,
-    #[error("a header field's name is malformed")]
     FieldName,
-    #[error("a header field's value has control characters")]
     FieldValue,
-    #[error("there are too many header fields")]
     TooManyFields,
-    #[error("there is not exactly one Host, or it is malformed")]
     Host,
-    #[error("Host differs from the request's target")]
     Authority,
-    #[error("Content-Length and Transfer-Encoding are both given")]
+    Connection,
     TwoFramings,
-    #[error("Content-Length is given twice or is not a plain number")]
     ContentLength,
-    #[error("Transfer-Encoding is given twice or is not \"chunked\"")]
     TransferEncoding,
-    #[error("a chunk is malformed")]
     Chunk,
-    #[error("chunk extensions are too long")]
     ChunkExtension,
-    #[error("a trailer field is malformed, or there is too much of them")]
     Trailer,
 }
 
 impl Violation {
-    pub fn problem(self) -> Problem {
+    /// A name that never changes, for programs, and words for people.
+    const fn told(self) -> (&'static str, &'static str) {
         match self {
+            Self::LineEnd => ("line_end", "a line does not end with CRLF, or has a CR within it"),
+            Self::RequestLine => ("request_line", "the request line is malformed"),
+            Self::Version => ("version", "the HTTP version is neither 1.0 nor 1.1"),
+            Self::Folding => ("folding", "a header field is folded over two lines"),
+            Self::FieldName => ("field_name", "a header field's name is malformed"),
+            Self::FieldValue => ("field_value", "a header field's value has control characters"),
+            Self::TooManyFields => ("too_many_fields", "there are too many header fields"),
+            Self::Host => ("host", "there is not exactly one Host, or it is malformed"),
+            Self::Authority => ("authority", "Host differs from the request's target"),
+            Self::Connection => (
+                "connection",
+                "Connection is malformed, or names a field that has to be passed on",
+            ),
+            Self::TwoFramings => ("two_framings", "Content-Length and Transfer-Encoding are both given"),
+            Self::ContentLength => (
+                "content_length",
+                "Content-Length is given twice or is not a plain number",
+            ),
+            Self::TransferEncoding => (
+                "transfer_encoding",
+                "Transfer-Encoding is given twice or is not \"chunked\"",
+            ),
+            Self::Chunk => ("chunk", "a chunk is malformed"),
+            Self::ChunkExtension => ("chunk_extension", "chunk extensions are too long"),
+            Self::Trailer => ("trailer", "a trailer field is malformed, or there is too much of them"),
+        }
+    }
+
+    pub fn problem(self) -> Problem {
+        let (reason, detail) = self.told();
+        let general = match self {
             Self::TooManyFields => problem::HEAD_TOO_LARGE,
             _ => problem::BAD_REQUEST,
+        };
+        Problem {
+            reason: Some(reason),
+            detail,
+            ..general
         }
     }
 
@@ -60,6 +83,14 @@ impl Violation {
             .copied()
     }
 }
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.told().1)
+    }
+}
+
+impl error::Error for Violation {}
 
 impl From<Violation> for io::Error {
     fn from(violation: Violation) -> Self {

@@ -2,6 +2,8 @@
 //! framing is. Bytes of the next request stay here until Pingora comes to read them, so that pipelined requests are
 //! answered in order and none is read as part of another.
 
+mod stream;
+
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -11,15 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::{Buf, Bytes, BytesMut};
-use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::tls::SslDigest;
-use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, Stream, TimingDigest,
-    UniqueID, UniqueIDType,
-};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use pingora::protocols::Stream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::Violation;
@@ -168,11 +164,9 @@ impl Wire {
                 (seen, skipped_line) = (0, true);
             }
             match head_end(&self.pending, seen) {
-                Ok(Some(end)) => return Poll::Ready(Ok(self.pass_head(end))),
-                Ok(None) if self.pending.len() > self.watch.limits.max_size => {
-                    return Poll::Ready(Ok(self.refuse(problem::HEAD_TOO_LARGE, "its head is too long")));
-                }
-                Ok(None) => seen = self.pending.len(),
+                Ok(Some(end)) if end <= self.watch.limits.max_size => return Poll::Ready(Ok(self.pass_head(end))),
+                Ok(None) if self.pending.len() < self.watch.limits.max_size => seen = self.pending.len(),
+                Ok(_) => return Poll::Ready(Ok(self.refuse(problem::HEAD_TOO_LARGE, "its head is too long"))),
                 Err(violation) => return Poll::Ready(Ok(self.refuse(violation.problem(), violation))),
             }
             self.state = State::Head { seen, skipped_line };
@@ -398,51 +392,6 @@ impl AsyncWrite for Wire {
         self.inner.is_write_vectored()
     }
 }
-
-#[async_trait]
-impl Shutdown for Wire {
-    async fn shutdown(&mut self) {
-        // The connection ends either way.
-        let _ = AsyncWriteExt::shutdown(self).await;
-    }
-}
-
-impl UniqueID for Wire {
-    fn id(&self) -> UniqueIDType {
-        self.inner.id()
-    }
-}
-
-impl Ssl for Wire {
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.inner.get_ssl_digest()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.inner.selected_alpn_proto()
-    }
-}
-
-impl GetTimingDigest for Wire {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        self.inner.get_timing_digest()
-    }
-}
-
-impl GetProxyDigest for Wire {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.inner.get_proxy_digest()
-    }
-}
-
-impl GetSocketDigest for Wire {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        self.inner.get_socket_digest()
-    }
-}
-
-/// Whether the client speaks HTTP/2 is found out before there is a watch.
-impl Peek for Wire {}
 
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
