@@ -149,10 +149,11 @@ def need(*commands):
         sys.exit(f"missing: {', '.join(missing)} (Debian: apt-get install {' '.join(missing)})")
 
 
-def build(binary):
-    """The path of a workspace binary, built first, as tests/run builds it: one resolution of features for all."""
-    subprocess.run(["cargo", "build", "--locked", "--release", "--workspace", "--all-targets"], cwd=ROOT, check=True)
-    return pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release" / binary
+def build(binary, profile="release"):
+    """The path of a workspace binary, built first: as tests/run builds it, or with the profile that ships."""
+    what = ["--all-targets"] if profile == "release" else ["--bin", binary]
+    subprocess.run(["cargo", "build", "--locked", "--profile", profile, "--workspace", *what], cwd=ROOT, check=True)
+    return pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / profile / binary
 
 
 def baseline_environment():
