@@ -127,10 +127,12 @@ impl Question {
         }
         head.insert_header(header::HOST, self.host.as_str())
             .map_err(|_| target())?;
-        path::canonicalise(&mut head).map_err(|error| ExplainError::Path {
+        let path = path::canonical(head.uri.path()).map_err(|error| ExplainError::Path {
             path: self.path.clone(),
             error,
         })?;
+        let path = path.into_owned();
+        path::respell(&mut head, &path).map_err(|_| target())?;
         Ok(head)
     }
 
