@@ -100,7 +100,7 @@ impl Frame {
 
     /// Pixels, their turned copy or the file that is written, and what the detector sees: up to three views.
     fn work_bytes(&self) -> u64 {
-        self.size.pixels() * (2 * self.bytes_per_pixel + 9)
+        self.size.pixels().saturating_mul(2 * self.bytes_per_pixel + 9)
     }
 }
 
@@ -167,8 +167,11 @@ mod tests {
             profile: None,
         })
         .unwrap();
-        file[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
-        let header = read_header(&file).unwrap();
-        assert!(matches!(header.check_pixels(1 << 26), Err(Error::TooManyPixels { .. })));
+        for side in [0x7f, 0xff] {
+            file[16..24].copy_from_slice(&[side, 0xff, 0xff, 0xff, side, 0xff, 0xff, 0xff]);
+            let header = read_header(&file).unwrap();
+            assert!(matches!(header.check_pixels(1 << 26), Err(Error::TooManyPixels { .. })));
+            assert!(header.work_bytes > header.size.pixels());
+        }
     }
 }
