@@ -1,0 +1,41 @@
+//! Any text as the options of a request: what a client chooses never hides less than the operator's choice.
+
+use blur_service::{
+    detect::{Detail, Sensitivity},
+    options::{Options, Profile},
+    redact::Look,
+};
+
+pub fn check(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut lines = text.lines();
+    let Ok(operators) = DEFAULT.with_query(&query(lines.next().unwrap_or_default()), true) else {
+        return;
+    };
+    let Ok(chosen) = operators.with_query(&query(lines.next().unwrap_or_default()), false) else {
+        return;
+    };
+    assert!(chosen.detail as u8 >= operators.detail as u8);
+    assert!(chosen.sensitivity as u8 >= operators.sensitivity as u8);
+    assert!(chosen.effect == Look::Solid || operators.effect != Look::Solid);
+    assert!(chosen.profile == Profile::Reencode || operators.profile != Profile::Reencode);
+    assert!(chosen.verify() as u8 >= operators.verify() as u8);
+    assert!((operators.margin..=4.0).contains(&chosen.margin));
+}
+
+const DEFAULT: Options = Options {
+    detail: Detail::Thorough,
+    sensitivity: Sensitivity::Normal,
+    effect: Look::Smooth,
+    profile: Profile::Lossless,
+    margin: 1.3,
+    verify: None,
+    report: false,
+};
+
+fn query(line: &str) -> Vec<(String, String)> {
+    line.split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}

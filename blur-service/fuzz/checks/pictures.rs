@@ -1,0 +1,48 @@
+//! Any bytes as a picture of any format, through all that is done to pixels. What can be decoded can be hidden in,
+//! written, and proven.
+
+use blur_service::{
+    codec::Header,
+    redact::{Look, Region},
+};
+
+const MOST_PIXELS: u64 = 1 << 18;
+
+pub fn check(data: &[u8]) {
+    let Ok(header) = Header::read(data) else { return };
+    if header.check_pixels(MOST_PIXELS).is_err() {
+        return;
+    }
+    let Ok(mut picture) = header.format.decode(data, &header) else {
+        return;
+    };
+    let size = header.upright_size();
+    assert_eq!(picture.size(), size);
+    assert!(
+        picture
+            .views()
+            .iter()
+            .all(|view| view.dimensions() == (size.width, size.height))
+    );
+    picture.clear_hidden_colour();
+    let middle = Region {
+        x: size.width / 4,
+        y: size.height / 4,
+        width: size.width.div_ceil(2),
+        height: size.height.div_ceil(2),
+    };
+    let mut no_noise = |bytes: &mut [u8]| {
+        bytes.fill(0);
+        Ok(())
+    };
+    let hidden = picture.hide(middle, Look::Smooth.effect(), &mut no_noise);
+    hidden.expect("every picture can be hidden in");
+    picture.clear_hidden_colour();
+    let written = header
+        .format
+        .encode(&picture, &header)
+        .expect("every picture can be written");
+    header.format.prove(&written).expect("what is written is proven");
+    let again = Header::read(&written).expect("what is written can be read");
+    assert_eq!(again.size, size);
+}

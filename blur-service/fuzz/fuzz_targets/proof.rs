@@ -1,0 +1,6 @@
+#![no_main]
+
+#[path = "../checks/proof.rs"]
+mod proof;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| proof::check(data));
