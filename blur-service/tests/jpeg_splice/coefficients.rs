@@ -101,6 +101,37 @@ fn a_table_without_room_for_a_symbol_makes_the_scan_anew() {
     compare(&file, &output, &[region], Look::Smooth, "few symbols");
 }
 
+#[test]
+fn a_region_may_begin_end_or_lie_across_where_an_interval_does() {
+    // Ten units of 16 pixels a row, and intervals of five. A pixel beside a unit's edge would take in its neighbour.
+    let recipe = pictures::Recipe {
+        restart_interval: 5,
+        ..pictures::PLAIN
+    };
+    let file = encoded(recipe, 160, 96);
+    for (first, last) in [(0, 5), (5, 10), (4, 6), (4, 5), (5, 6), (0, 10)] {
+        for rows in [1, 2] {
+            let region = Region {
+                x: first * 16 + 4,
+                y: 36,
+                width: (last - first) * 16 - 8,
+                height: rows * 16 - 8,
+            };
+            for look in [Look::Solid, Look::Smooth] {
+                let output = redact(&file, &[region], look, 7).unwrap();
+                compare(
+                    &file,
+                    &output,
+                    &[region],
+                    look,
+                    &format!("units {first} to {last}, {look}"),
+                );
+                assert!(decodes(&output));
+            }
+        }
+    }
+}
+
 fn random_region(random: &mut Random, width: u16, height: u16) -> Region {
     let (x, y) = (
         random.below(usize::from(width)) as u32,

@@ -43,6 +43,16 @@ fn other_processes_are_told_by_name() {
 }
 
 #[test]
+fn real_files_of_twelve_bits_and_with_arithmetic_coding_are_told_by_name() {
+    let samples = vec![2000i16; 64 * 64 * 3];
+    let deep = libjpeg_turbo_rs::compress_12bit(&samples, 64, 64, 3, 90, libjpeg_turbo_rs::Subsampling::S420).unwrap();
+    assert_eq!(refusal(&deep), Unsupported::Precision(12));
+    let encoder = |samples| Encoder::new(samples, 64, 64, PixelFormat::Rgb);
+    let arithmetic = encoder(&[90; 64 * 64 * 3]).arithmetic(true).encode().unwrap();
+    assert_eq!(refusal(&arithmetic), Unsupported::Arithmetic);
+}
+
+#[test]
 fn extended_files_are_spliced_and_stay_extended() {
     let mut file = encoded(PLAIN, 64, 64);
     let frame = position_of(&file, 0xc0);
