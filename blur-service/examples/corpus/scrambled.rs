@@ -1,0 +1,58 @@
+//! A picture twice, with what lies under the cells of a hidden area in two orders: no cell's mean tells them apart.
+
+use blur_service::{
+    geometry::Size,
+    redact::{Region, grid},
+};
+use libjpeg_turbo_rs::{JpegCoefficients, write_coefficients};
+
+use crate::blocks::Blocks;
+
+/// Two files that differ only inside of the area; nothing if the picture is too small or too even for that.
+pub fn pair(blocks: &Blocks) -> Option<(Vec<u8>, Vec<u8>, Region)> {
+    let unit = blocks.unit_px();
+    let size = [blocks.read.width, blocks.read.height].map(u32::from);
+    let is_large_enough = (0..2).all(|side| (FIRST + SIDE) * unit[side] <= size[side]);
+    let cells = grid(Size::new(SIDE * unit[0], SIDE * unit[1]));
+    let cell = [cells.0, cells.1].map(|count| SIDE / count as u32);
+    if !is_large_enough || cell[0] * cells.0 as u32 != SIDE || cell[1] * cells.1 as u32 != SIDE {
+        return None;
+    }
+    let (one, other) = (
+        write_coefficients(&blocks.read).ok()?,
+        write_coefficients(&turned(blocks, cell)).ok()?,
+    );
+    // So far inside of the area that this is still what is hidden when the chroma beside it is taken in.
+    let area = Region {
+        x: FIRST * unit[0] + INSET_PX,
+        y: FIRST * unit[1] + INSET_PX,
+        width: SIDE * unit[0] - 2 * INSET_PX,
+        height: SIDE * unit[1] - 2 * INSET_PX,
+    };
+    (one != other).then_some((one, other, area))
+}
+
+/// The units of every cell in reverse order.
+fn turned(blocks: &Blocks, cell: [u32; 2]) -> JpegCoefficients {
+    let mut turned = blocks.read.clone();
+    for (new, old) in turned.components.iter_mut().zip(&blocks.read.components) {
+        let [across, down] = blocks.factors(old);
+        for row in 0..SIDE * down {
+            for column in 0..SIDE * across {
+                let from = [(column, across, cell[0]), (row, down, cell[1])].map(|(at, blocks, units)| {
+                    let (unit, rest) = (at / blocks, at % blocks);
+                    (FIRST + unit / units * units + units - 1 - unit % units) * blocks + rest
+                });
+                let to = [FIRST * across + column, FIRST * down + row];
+                let place = |[x, y]: [u32; 2]| y as usize * old.blocks_x + x as usize;
+                new.blocks[place(to)] = old.blocks[place(from)];
+            }
+        }
+    }
+    turned
+}
+
+/// The area's first unit and its number of units, across and down alike.
+const FIRST: u32 = 1;
+const SIDE: u32 = 16;
+const INSET_PX: u32 = 4;
