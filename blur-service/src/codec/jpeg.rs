@@ -17,7 +17,7 @@ pub struct JpegFacts {
     /// How many times wider and higher the first component is sampled than the others.
     pub sampling: (u8, u8),
     components: u8,
-    progressive: bool,
+    in_several_scans: bool,
 }
 
 impl JpegFacts {
@@ -53,7 +53,13 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
                 ));
             }
             (0xc9 | 0xca, _) => return Err(Error::UnsupportedFormat("JPEG with arithmetic coding is not supported")),
-            (SOS, _) => break,
+            (SOS, data) => {
+                if let Some(frame) = &mut frame {
+                    let components = data.first().copied().map_or(0, usize::from);
+                    frame.in_several_scans |= components < frame.components.len();
+                }
+                break;
+            }
             _ => {}
         }
     }
@@ -133,7 +139,11 @@ impl JpegFacts {
     fn work_bytes(&self, size: Size) -> u64 {
         let pixels = size.pixels();
         let components = u64::from(self.components);
-        let coefficients = if self.progressive { 2 * components * pixels } else { 0 };
+        let coefficients = if self.in_several_scans {
+            2 * components * pixels
+        } else {
+            0
+        };
         pixels * 6 + coefficients + pixels
     }
 
@@ -151,7 +161,7 @@ impl JpegFacts {
 
 struct Frame {
     size: Size,
-    progressive: bool,
+    in_several_scans: bool,
     /// Sampling and table of each component.
     components: Vec<(u8, u8, u8)>,
 }
@@ -183,7 +193,7 @@ impl Frame {
         match components.len() {
             1 | 3 | 4 => Ok(Self {
                 size,
-                progressive,
+                in_several_scans: progressive,
                 components,
             }),
             _ => Err(Error::UnsupportedFormat(
@@ -202,7 +212,7 @@ impl Frame {
             quality: tables[usize::from(table)].map_or(DEFAULT_QUALITY, quality_of),
             sampling,
             components: self.components.len() as u8,
-            progressive: self.progressive,
+            in_several_scans: self.in_several_scans,
         }
     }
 }
@@ -335,6 +345,15 @@ mod tests {
         let mut written = sample(90, SamplingFactor::F_1_1);
         written.splice(2..2, [0xff, 0xfe, 0, 4, b'h', b'i']);
         assert!(prove(&written).is_none());
+    }
+
+    #[test]
+    fn a_file_of_several_scans_is_counted_with_its_coefficients() {
+        let mut file = sample(90, SamplingFactor::F_1_1);
+        let whole = read_header(&file).unwrap().work_bytes;
+        let scan = file.windows(2).position(|pair| pair == [0xff, SOS]).unwrap();
+        file[scan + 4] = 1;
+        assert_eq!(read_header(&file).unwrap().work_bytes, whole + 40 * 24 * 3 * 2);
     }
 
     #[test]
