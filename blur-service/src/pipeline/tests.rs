@@ -80,7 +80,12 @@ fn what_the_second_look_brings_to_light_is_hidden_on_every_road() {
                 added: 1,
             };
             assert_eq!((late.second_look, late.faces.len()), (Some(outcome), 1));
-            assert_eq!(late.file, hidden(&file, &options).file, "{:?} {profile:?}", header.format);
+            assert_eq!(
+                late.file,
+                hidden(&file, &options).file,
+                "{:?} {profile:?}",
+                header.format
+            );
         }
     }
 }
@@ -104,7 +109,12 @@ fn a_ghost_in_a_hidden_region_makes_it_solid_on_every_road() {
                 effect: Look::Solid,
                 ..options
             };
-            assert_eq!(ghostly.file, hidden(&file, &solid).file, "{:?} {profile:?}", header.format);
+            assert_eq!(
+                ghostly.file,
+                hidden(&file, &solid).file,
+                "{:?} {profile:?}",
+                header.format
+            );
         }
     }
 }

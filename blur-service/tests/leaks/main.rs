@@ -21,7 +21,10 @@ use std::{
 
 use common::Server;
 
-const LIST: [(&str, fn(&Server)); 20] = [
+/// A leak, and what searches for it.
+type Leak = (&'static str, fn(&Server));
+
+const LIST: [Leak; 20] = [
     ("EXIF: thumbnail, place, artist, serial numbers", jpeg::exif_tags),
     ("JFXX thumbnail", jpeg::jfxx_thumbnail),
     ("Photoshop thumbnail", jpeg::photoshop_thumbnail),
@@ -47,7 +50,7 @@ const LIST: [(&str, fn(&Server)); 20] = [
 #[test]
 fn every_leak_of_the_list_is_closed() {
     let server = Server::start(&["--detail", "fast"]);
-    let is_closed = |(number, (leak, check)): (usize, (&str, fn(&Server)))| {
+    let is_closed = |(number, (leak, check)): (usize, Leak)| {
         let is_closed = catch_unwind(AssertUnwindSafe(|| check(&server))).is_ok();
         println!("{number:2} {leak}: {}", if is_closed { "closed" } else { "OPEN" });
         is_closed
