@@ -11,7 +11,9 @@ use crate::{
 
 #[test]
 fn pictures_whose_faces_have_equal_cell_means_become_the_same_bytes() {
-    let cases: [(fn(&RgbImage) -> Vec<u8>, &str); 5] = [
+    /// Makes a file of pixels.
+    type Encode = fn(&RgbImage) -> Vec<u8>;
+    let cases: [(Encode, &str); 5] = [
         (|p| jpeg(p, false), "splice"),
         (|p| jpeg(p, true), "coefficients"),
         (|p| file(&p.clone().into(), ImageFormat::Png), "pixels"),
