@@ -69,6 +69,8 @@ pub fn run(source: &Source, takes_over: bool) -> Result<(), ServerError> {
         };
         if !matches!(served, Ok(End::Relieved)) {
             manager::tell(Notice::Stopping);
+            // Not where a successor serves: who asks meanwhile is not to hear otherwise.
+            server.shared.set_draining();
             server.linger(&mut signals).await;
         }
         server.drain(&mut signals).await;
@@ -169,8 +171,8 @@ impl Server {
             self.doors.change_admin(admin);
             self.pools.start(state).await;
             let ready = self.doors.listen(prepared)?;
-            self.doors.open(ready).await;
             self.shared.set_listening();
+            self.doors.open(ready).await;
             manager::tell(Notice::Ready);
             return Ok(());
         };
@@ -178,8 +180,8 @@ impl Server {
         // By now those are known, too, that had to be discovered.
         state.obey(&predecessor.orders);
         let ready = self.doors.listen(prepared)?;
-        self.doors.open(ready).await;
         self.shared.set_listening();
+        self.doors.open(ready).await;
         self.doors.change_admin(admin);
         self.doors.forget_inherited();
         predecessor.relieve().map_err(ServerError::TakeOver)
@@ -191,7 +193,6 @@ impl Server {
         if delay.is_zero() || self.doors.url().is_none() {
             return;
         }
-        self.shared.set_draining();
         tokio::select! {
             () = sleep(delay) => {}
             () = signals.stop() => {}
@@ -255,7 +256,6 @@ impl Server {
     /// Takes no more connections, lets the requests in flight end, and stops the pools: at once when nothing is left to
     /// wait for, after `shutdown.grace` at the latest, and immediately on a second signal.
     async fn drain(&mut self, signals: &mut Signals) {
-        self.shared.set_draining();
         self.doors.close_all().await;
         let grace = self.shared.state.load().config.shutdown.grace.get();
         let drained = async {
