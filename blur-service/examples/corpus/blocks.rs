@@ -104,10 +104,13 @@ impl Blocks {
     }
 }
 
-/// Whether a block, in zigzag order, has nothing in the sixteen highest frequencies, across and down.
+/// Whether a block, in zigzag order, has no more in the sixteen highest frequencies, across and down, than the rounding
+/// of what is painted to whole levels leaves under the finest tables.
 fn is_soft(block: &[i16; 64]) -> bool {
-    HIGHEST.iter().all(|index| block[*index] == 0)
+    HIGHEST.iter().all(|index| block[*index].abs() <= ROUNDING)
 }
 
 /// Zigzag indices of the lower right quarter of a block.
 const HIGHEST: [usize; 16] = [39, 45, 46, 50, 51, 52, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63];
+
+const ROUNDING: i16 = 2;
