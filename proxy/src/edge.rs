@@ -1,6 +1,7 @@
 //! The request's phases as Pingora calls them: who is asked at which point. What is decided lies elsewhere.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -28,6 +29,9 @@ use crate::units::Duration;
 /// Milliseconds after which nobody waits for the head of this attempt's answer any more; workers drop what is past it.
 /// A client may send it too, and is not waited for longer than it says.
 pub const VEIL_DEADLINE_MS: &str = "Veil-Deadline-Ms";
+
+/// Tells the connections of one race from those of others, and from those that are kept.
+static NEXT_RACE: AtomicU64 = AtomicU64::new(1);
 
 /// Our phases.
 pub struct Edge {
@@ -82,12 +86,18 @@ impl ProxyHttp for Edge {
                 Verdict::Refuse(problem) => return refuse(session, exchange, problem, None).await,
             }
         }
+        let admission = match exchange.admit() {
+            Ok(admission) => admission,
+            Err(problem) => return refuse(session, exchange, problem, None).await,
+        };
         let read = body::take(
             &mut session.downstream_session,
             &exchange.body_limits,
             &exchange.state.body_budget,
         );
-        match read.await {
+        let read = read.await;
+        drop(admission);
+        match read {
             Ok(taken) => {
                 exchange.taken = taken;
                 exchange.starts_to_be_served();
@@ -122,6 +132,12 @@ impl ProxyHttp for Edge {
             peer.options.read_timeout = within(timeouts.read);
             peer.options.idle_timeout = Some(timeouts.idle.get());
         }
+        if let Some(race) = exchange.enter_race(session) {
+            // A kept connection could not be raced with, and two that raced are not kept.
+            peer.group_key = NEXT_RACE.fetch_add(1, Ordering::Relaxed);
+            peer.options.custom_l4 = Some(Arc::new(race));
+            peer.options.idle_timeout = Some(std::time::Duration::ZERO);
+        }
         Ok(peer)
     }
 
@@ -141,6 +157,9 @@ impl ProxyHttp for Edge {
         if let (None, Some(connection)) = (head.headers.get(header::HOST), &exchange.connection) {
             // HTTP/1.0 may do without; HTTP/1.1, which we speak to backends, may not.
             head.insert_header(header::HOST, connection.listener.address.to_string())?;
+        }
+        if exchange.is_in_race() {
+            head.insert_header(header::CONNECTION, "close")?;
         }
         for filter in exchange.filters() {
             filter.on_upstream_request(head, request);
@@ -171,7 +190,11 @@ impl ProxyHttp for Edge {
         head: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
-        dress(head, session.req_header(), exchange)
+        dress(head, session.req_header(), exchange)?;
+        match exchange.cookie(session.req_header()) {
+            Some(cookie) => head.append_header(header::SET_COOKIE, cookie).map(|_| ()),
+            None => Ok(()),
+        }
     }
 
     fn fail_to_connect(
@@ -319,17 +342,20 @@ async fn send(
     session: &mut Session,
     exchange: &mut Exchange,
     mut head: ResponseHeader,
-    body: Bytes,
+    content: Bytes,
 ) -> pingora::Result<bool> {
     exchange.let_body_go(session);
     dress(&mut head, session.req_header(), exchange)?;
-    let body = if session.req_header().method == Method::HEAD {
+    let content = if session.req_header().method == Method::HEAD {
         Bytes::new()
     } else {
-        body
+        content
     };
-    session.write_response_header(Box::new(head), body.is_empty()).await?;
-    session.write_response_body(Some(body), true).await?;
+    session
+        .write_response_header(Box::new(head), content.is_empty())
+        .await?;
+    session.write_response_body(Some(content), true).await?;
+    body::linger(&mut session.downstream_session).await;
     Ok(true)
 }
 

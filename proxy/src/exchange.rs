@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::Version;
+use http::{HeaderValue, Version, header};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
@@ -13,9 +13,10 @@ use crate::body::{Limits, RouteBodyConfig, Taken};
 use crate::connection::Connection;
 use crate::filter::Filter;
 use crate::metrics::{Finished, NO_ROUTE};
-use crate::pool::{Backend, Death, Lease, Outcome, Pool, Refused, TimeoutsConfig};
+use crate::pool::{Admission, Backend, Death, Lease, Outcome, Pool, Refused, TimeoutsConfig};
 use crate::problem::{self, Problem};
-use crate::request::RequestCtx;
+use crate::race::{Plan, Race, Verdict};
+use crate::request::{RequestCtx, Scheme};
 use crate::retry::{Attempt, Decision, Ending, Failure, Suspicion, is_idempotent};
 use crate::route::Route;
 use crate::state::{Shared, State};
@@ -45,6 +46,8 @@ pub struct Exchange {
     lost: Option<(Arc<Backend>, u64)>,
     /// The attempt under way, or the last one.
     trial: Option<Trial>,
+    /// In which the trial's backend is, if the pool hedges.
+    race: Option<Race>,
     /// The place for the next attempt, where it had to be sure before the last answer was given up.
     next: Option<Lease>,
     /// An answer is about to be dropped, because `next` may give a better one.
@@ -71,6 +74,18 @@ struct Trial {
     reported: bool,
 }
 
+impl Trial {
+    fn new(lease: Lease, began: Instant) -> Self {
+        Self {
+            deaths_before: lease.backend().deaths(),
+            lease,
+            began,
+            answered: None,
+            reported: false,
+        }
+    }
+}
+
 impl Exchange {
     pub fn new(shared: &Arc<Shared>) -> Self {
         shared.metrics.request_began();
@@ -91,6 +106,7 @@ impl Exchange {
             deaths: Vec::new(),
             lost: None,
             trial: None,
+            race: None,
             next: None,
             given_up: false,
             stale: false,
@@ -113,6 +129,14 @@ impl Exchange {
         self.attempt.idempotent = is_idempotent(&head.method, route.idempotent);
         self.state.retry_budget.deposit(self.request().received);
         self.service = Some(Service { route, pool });
+    }
+
+    /// Whether the request's body is worth reading; the problem to answer with if its pool has no room for it.
+    pub fn admit(&self) -> Result<Option<Admission>, Problem> {
+        let pool = self.service.as_ref().and_then(|service| service.pool.as_ref());
+        pool.map(|pool| pool.admit())
+            .transpose()
+            .map_err(|refused| self.refusal(refused))
     }
 
     /// The request has come in; the time that its answer may take runs from here.
@@ -167,15 +191,68 @@ impl Exchange {
             self.shared.metrics.retry(pool.name(), self.cause);
         }
         self.attempt.sent += 1;
-        let deaths_before = lease.backend().deaths();
-        let trial = Trial {
-            lease,
-            began: Instant::now(),
-            answered: None,
-            deaths_before,
-            reported: false,
+        Ok(&self.trial.insert(Trial::new(lease, Instant::now())).lease)
+    }
+
+    /// Enters the attempt at hand into a race with a second backend, where the pool hedges and the request may be sent
+    /// twice.
+    pub fn enter_race(&mut self, session: &mut Session) -> Option<Race> {
+        let service = self.service.as_ref()?;
+        let pool = service.pool.as_ref()?;
+        let after = pool.hedge_after()?;
+        let body = self.taken.as_ref().and_then(Taken::whole);
+        let whole =
+            body.is_some() || session.is_body_empty() && !session.req_header().headers.contains_key(header::UPGRADE);
+        let may_be_sent_twice = self.attempt.idempotent && self.attempt.sent < service.route.retry.attempts;
+        if !whole || !may_be_sent_twice || !self.deaths.is_empty() {
+            return None;
+        }
+        let incumbent = Arc::clone(self.trial.as_ref()?.lease.backend());
+        let race = Race::new(Plan {
+            pool: Arc::clone(pool),
+            key: pool.key(session.req_header(), self.request().client),
+            tried: self.tried.iter().cloned().chain([incumbent]).collect(),
+            budget: Arc::clone(&self.state.retry_budget),
+            after,
+            connect: pool.timeouts().connect.get(),
+            body,
+        });
+        Some(self.race.insert(race).clone())
+    }
+
+    pub fn is_in_race(&self) -> bool {
+        self.race.is_some()
+    }
+
+    /// An answer has begun, or nobody waits for one any more: the trial becomes that of the race's winner.
+    fn end_race(&mut self) {
+        let (Some(race), Some(trial)) = (self.race.take(), &self.trial) else {
+            return;
         };
-        Ok(&self.trial.insert(trial).lease)
+        let (incumbent, waited) = (Arc::clone(trial.lease.backend()), trial.began.elapsed());
+        let pool = self.service.as_ref().and_then(|service| service.pool.as_ref());
+        let pool = pool.map_or("", |pool| pool.name()).to_owned();
+        match race.verdict() {
+            Verdict::Alone => {}
+            Verdict::Kept { challenger, outcome } => {
+                self.shared.metrics.hedge(&pool, false);
+                self.shared
+                    .metrics
+                    .attempt(&pool, challenger.name(), outcome_label(outcome));
+                self.attempt.sent += 1;
+                self.tried.push(challenger);
+            }
+            Verdict::Overtaken { lease, began, failed } => {
+                self.shared.metrics.hedge(&pool, true);
+                if !failed {
+                    trial.lease.was_outrun(waited);
+                }
+                self.report(if failed { Outcome::Reset } else { Outcome::Cancelled });
+                self.attempt.sent += 1;
+                self.tried.push(incumbent);
+                self.trial = Some(Trial::new(lease, began));
+            }
+        }
     }
 
     /// Finds out whether the backend whose connection was lost has died, and what that makes of the request.
@@ -198,6 +275,7 @@ impl Exchange {
 
     /// The backend's answer has begun with this status. Says whether the answer is given up for another backend's.
     pub fn answered(&mut self, session: &Session, status: u16, busy: bool) -> bool {
+        self.end_race();
         let Some(trial) = &mut self.trial else { return false };
         let latency = trial.began.elapsed();
         trial.answered = Some(latency);
@@ -233,6 +311,7 @@ impl Exchange {
 
     /// Whether a failed attempt is followed by another.
     pub fn failed(&mut self, failure: Failure, session: &Session) -> bool {
+        self.end_race();
         if matches!(failure, Failure::Connect) {
             self.attempt.sent = self.attempt.sent.saturating_sub(1);
         }
@@ -264,7 +343,7 @@ impl Exchange {
             self.tried.push(Arc::clone(trial.lease.backend()));
         }
         self.cause = cause_label(failure);
-        let kept = self.taken.as_ref().is_some_and(|taken| taken.replayable);
+        let kept = self.taken.as_ref().is_some_and(|taken| taken.whole().is_some());
         self.attempt.replayable = kept || session.body_bytes_read() == 0;
         self.attempt.answering = has_begun_to_answer(session);
         service
@@ -288,6 +367,15 @@ impl Exchange {
         self.attempt.sent = self.attempt.sent.saturating_sub(1);
         self.report(Outcome::Cancelled);
         true
+    }
+
+    /// The sticky cookie that goes out with a backend's answer, where the client needs one.
+    pub fn cookie(&self, head: &RequestHeader) -> Option<HeaderValue> {
+        let pool = self.service.as_ref()?.pool.as_ref()?;
+        let trial = self.trial.as_ref().filter(|trial| trial.answered.is_some())?;
+        let request = self.request();
+        let key = pool.key(head, request.client);
+        pool.cookie(&key, trial.lease.backend(), request.scheme == Scheme::Https)
     }
 
     /// The route's; none before it is found.
@@ -321,6 +409,7 @@ impl Exchange {
 
     /// Ends the request: its line, its numbers, its backend's place.
     pub fn finish(&mut self, session: &Session, error: Option<&pingora::Error>) {
+        self.end_race();
         self.report(Outcome::Cancelled);
         let Some(request) = &self.request else { return };
         let status = match session.response_written() {

@@ -9,7 +9,8 @@
 //! 3. [`forwarded`] tells who the client is, and the request gets its id.
 //! 4. [`route`] finds who serves it; the route's [`filter`]s may change the head or answer.
 //! 5. [`body`] has watched the framing since the first byte, and now holds the request's body, read under limits.
-//! 6. The route's [`pool`] picks a backend that the request has not tried.
+//! 6. The route's [`pool`] picks a backend that the request has not tried; where it takes unusually long, a second one
+//!    enters a [`race`] with it.
 //! 7. Where that fails, [`retry`] decides: another backend, or a [`problem`] document.
 //! 8. The answer passes the filters in reverse and goes out.
 //! 9. One line goes to the [`access_log`], the [`metrics`] count, and the backend's place is free again.
@@ -55,6 +56,8 @@ pub mod metrics;
 
 pub mod state;
 
+pub mod race;
+
 pub mod exchange;
 
 pub mod edge;
@@ -97,6 +100,7 @@ mod tests {
         &["check", "schema"],
         &["metrics"],
         &["state"],
+        &["race"],
         &["exchange"],
         &["edge"],
         &["accept"],

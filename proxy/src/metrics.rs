@@ -28,6 +28,8 @@ pub struct Metrics {
     attempts: IntCounterVec,
     /// `veil_retries_total{pool, cause}`: attempts after the first.
     retries: IntCounterVec,
+    /// `veil_hedges_total{pool, result}`: second copies sent, by which answer was taken.
+    hedges: IntCounterVec,
     /// `veil_poison_bodies_total`: requests refused because three workers died on them.
     poison_bodies: IntCounter,
     /// `veil_reloads_total{result}`
@@ -96,6 +98,12 @@ impl Metrics {
                 "Attempts on a further backend, by what made the one before fail.",
                 &["pool", "cause"],
             )?,
+            hedges: counter(
+                &registry,
+                "veil_hedges_total",
+                "Second copies sent while the first went unanswered, by whether theirs was the answer.",
+                &["pool", "result"],
+            )?,
             poison_bodies: registered(
                 &registry,
                 IntCounter::new(
@@ -150,6 +158,11 @@ impl Metrics {
 
     pub fn retry(&self, pool: &str, cause: &str) {
         self.retries.with_label_values(&[pool, cause]).inc();
+    }
+
+    pub fn hedge(&self, pool: &str, won: bool) {
+        let result = if won { "won" } else { "lost" };
+        self.hedges.with_label_values(&[pool, result]).inc();
     }
 
     pub fn poison_body(&self) {
@@ -252,6 +265,12 @@ impl Metrics {
             &of_pool,
         )?;
         let queued = gauges(now, "veil_pool_queued", "Requests that wait for a place.", &of_pool)?;
+        let refused = counter(
+            now,
+            "veil_pool_refused_total",
+            "Requests turned away: the queue was full, or they waited in vain.",
+            &["pool", "reason"],
+        )?;
         let panics = counter(
             now,
             "veil_pool_panics_total",
@@ -279,6 +298,12 @@ impl Metrics {
         )?;
         let up = gauges(now, "veil_backend_up", "Whether it may be sent requests.", &of_backend)?;
         let in_flight = gauges(now, "veil_backend_in_flight", "Requests that it works on.", &of_backend)?;
+        let bytes = gauges(
+            now,
+            "veil_backend_in_flight_bytes",
+            "Bytes of the uploads that it works on.",
+            &of_backend,
+        )?;
         let weight = gauges(now, "veil_backend_weight", "Its share beside the others'.", &of_backend)?;
         let requests = counter(now, "veil_backend_requests_total", "Requests sent to it.", &of_backend)?;
         let failures = counter(now, "veil_backend_failures_total", "Attempts that failed.", &of_backend)?;
@@ -301,6 +326,9 @@ impl Metrics {
             eligible.with_label_values(&of_pool).set(status.eligible as i64);
             degraded_pool.with_label_values(&of_pool).set(status.degraded.into());
             queued.with_label_values(&of_pool).set(status.queued as i64);
+            for (reason, count) in [("full", status.queue_overflows), ("timeout", status.queue_timeouts)] {
+                refused.with_label_values(&[status.name.as_str(), reason]).inc_by(count);
+            }
             panics.with_label_values(&of_pool).inc_by(status.panics);
             for source in &status.discovery {
                 let labels = [status.name.as_str(), source.source.as_str()];
@@ -313,6 +341,7 @@ impl Metrics {
                 let fit = matches!(backend.standing, Standing::Eligible | Standing::Full);
                 up.with_label_values(&labels).set(fit.into());
                 in_flight.with_label_values(&labels).set(backend.in_flight.into());
+                bytes.with_label_values(&labels).set(backend.in_flight_bytes as i64);
                 weight.with_label_values(&labels).set(backend.weight.into());
                 requests.with_label_values(&labels).inc_by(backend.requests);
                 failures.with_label_values(&labels).inc_by(backend.failures);

@@ -52,11 +52,13 @@ pub fn command(admin: SocketAddr, target: &Target, command: Command) -> Result<P
     }
 }
 
-/// One line a backend, under a head; then what the sources of backends could not say.
+/// One line a backend, under a head, and one for a queue where there is anything to say of it; then what the sources of
+/// backends could not say.
 pub fn table(pools: &[PoolStatus]) -> String {
     let mut rows = vec![HEAD.map(str::to_owned)];
     for pool in pools {
         rows.extend(pool.backends.iter().map(|backend| row(pool, backend)));
+        rows.extend(queue(pool));
     }
     let mut table = columns(&rows);
     for pool in pools {
@@ -93,11 +95,28 @@ fn row(pool: &PoolStatus, backend: &BackendStatus) -> [String; 10] {
         backend.weight.to_string(),
         word(&backend.standing),
         word(&backend.health),
-        backend.in_flight.to_string(),
+        match backend.max_conns {
+            Some(most) => format!("{}/{most}", backend.in_flight),
+            None => backend.in_flight.to_string(),
+        },
         backend.requests.to_string(),
         backend.failures.to_string(),
         note(backend),
     ]
+}
+
+/// Who waits for a place, or was turned away.
+fn queue(pool: &PoolStatus) -> Option<[String; 10]> {
+    let turned_away = pool.queue_overflows + pool.queue_timeouts;
+    if pool.queued == 0 && turned_away == 0 {
+        return None;
+    }
+    let mut row: [String; 10] = Default::default();
+    row[0] = pool.name.clone();
+    row[1] = "(queue)".to_owned();
+    row[6] = pool.queued.to_string();
+    row[9] = format!("{turned_away} turned away");
+    Some(row)
 }
 
 /// What is not so for every backend.
@@ -174,17 +193,19 @@ mod tests {
     fn the_table_has_a_line_a_backend_and_straight_columns() {
         let backend = serde_json::json!({
             "name": "left", "address": "192.0.2.1:5000", "backup": false, "weight": 3, "standing": "drained",
-            "health": "up", "in_flight": 0, "requests": 12, "failures": 1, "ejections": 2, "deaths": 0,
+            "health": "up", "in_flight": 1, "in_flight_bytes": 300, "max_conns": 4, "requests": 12, "failures": 1, "ejections": 2, "deaths": 0,
             "degraded": false,
         });
         let pool = serde_json::json!({
-            "name": "blur", "eligible": 0, "degraded": false, "in_flight": 0, "queued": 0, "queue_overflows": 0, "queue_timeouts": 0,
+            "name": "blur", "eligible": 0, "degraded": false, "in_flight": 1, "in_flight_bytes": 300, "queued": 2,
+            "queue_overflows": 5, "queue_timeouts": 1,
             "panics": 0, "backends": [backend],
             "discovery": [{ "source": "file b.yaml", "backends": 1, "failures": 3, "trouble": "names nobody" }],
         });
         let expected = "\
 POOL  BACKEND  ADDRESS         WEIGHT  STANDING  HEALTH  IN FLIGHT  REQUESTS  FAILURES  NOTE
-blur  left     192.0.2.1:5000  3       drained   up      0          12        1         ejected 2 times
+blur  left     192.0.2.1:5000  3       drained   up      1/4        12        1         ejected 2 times
+blur  (queue)                                            2                              6 turned away
 blur: file b.yaml: its last answer stays: names nobody
 ";
         assert_eq!(table(&[serde_json::from_value(pool).unwrap()]), expected);

@@ -16,7 +16,8 @@ pub use authority::settle as settle_authority;
 pub use budget::Budget;
 pub use config::{BodyConfig, Buffering, Limits, RouteBodyConfig};
 pub use framing::{HeadLimits, Violation, Watch};
-pub use read::{ReadError, take};
+pub use read::{ReadError, linger, take};
+pub use replay::Whole;
 pub use stand_in::Taken;
 
 #[cfg(test)]

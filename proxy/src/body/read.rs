@@ -2,12 +2,13 @@
 //! that can send it again and again.
 
 use std::io;
+use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::{Error, ErrorType};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::budget::{Budget, BudgetError};
 use super::buffer::Buffer;
@@ -98,6 +99,18 @@ async fn read(
         .map_err(ReadError::Gone)?;
     Ok(Replay::new(body, share))
 }
+
+/// Reads on for a moment what a client still sends although it has been answered: a connection that is closed over
+/// unread bytes is reset, which may take the answer with it. Nginx: `lingering_close`.
+pub async fn linger(downstream: &mut ServerSession) {
+    if downstream.is_http2() || downstream.is_body_done() || expects_continue(downstream.req_header()) {
+        return;
+    }
+    // It may have left, or never end; either way it had its chance.
+    let _ = timeout(LINGERING, downstream.drain_request_body()).await;
+}
+
+const LINGERING: Duration = Duration::from_secs(2);
 
 fn promised_length(head: &RequestHeader) -> Option<u64> {
     head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()

@@ -1,14 +1,30 @@
 //! A kept body on its way to one backend after another.
 
+use std::io;
+use std::sync::{Arc, Weak};
+
 use bytes::Bytes;
 use pingora::{ErrorType, OrErr, Result};
 
 use super::budget::Share;
 use super::buffer::Body;
 
+/// A body that is kept, and its share of the memory for all of them.
+pub struct Whole {
+    body: Body,
+    _share: Share,
+}
+
+impl Whole {
+    /// Its pieces in order, those of a large body as they are read.
+    pub fn pieces(&self) -> impl Iterator<Item = io::Result<Bytes>> {
+        (0..self.body.pieces()).map(|index| self.body.piece(index))
+    }
+}
+
 pub(super) struct Replay {
     /// There until nobody can ask for it again.
-    body: Option<(Body, Share)>,
+    whole: Option<Arc<Whole>>,
     /// Index of the piece to send next.
     next: usize,
 }
@@ -16,21 +32,27 @@ pub(super) struct Replay {
 impl Replay {
     pub fn new(body: Body, share: Share) -> Self {
         Self {
-            body: Some((body, share)),
+            whole: Some(Arc::new(Whole { body, _share: share })),
             next: 0,
         }
     }
 
+    /// The body itself, for as long as it may be sent again.
+    pub fn whole(&self) -> Weak<Whole> {
+        self.whole.as_ref().map(Arc::downgrade).unwrap_or_default()
+    }
+
     pub fn is_sent(&self) -> bool {
-        self.body.as_ref().is_none_or(|(body, _)| self.next >= body.pieces())
+        self.whole.as_ref().is_none_or(|whole| self.next >= whole.body.pieces())
     }
 
     pub fn next_piece(&mut self) -> Result<Option<Bytes>> {
         if self.is_sent() {
             return Ok(None);
         }
-        let Some((body, _)) = &self.body else { return Ok(None) };
-        let piece = body
+        let Some(whole) = &self.whole else { return Ok(None) };
+        let piece = whole
+            .body
             .piece(self.next)
             .or_err(ErrorType::InternalError, "reading a held body")?;
         self.next += 1;
@@ -50,6 +72,6 @@ impl Replay {
     }
 
     pub fn free(&mut self) {
-        self.body = None;
+        self.whole = None;
     }
 }

@@ -2,6 +2,7 @@
 //! the client, and before each attempt calls [`Session::enable_retry_buffering`]: there a kept body begins anew. All else
 //! goes on to the client's own session, which is put back at the end, so that its connection can carry the next request.
 
+use std::sync::Weak;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,17 +18,22 @@ use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType, Result};
 use tokio::sync::oneshot;
 
-use super::replay::Replay;
+use super::replay::{Replay, Whole};
 use super::stream::Upload;
 
 /// The way back to the client's own session.
 pub struct Taken {
     home: oneshot::Receiver<Box<ServerSession>>,
-    /// Whether it can be given to a further backend from its first byte.
-    pub replayable: bool,
+    /// The body itself, where it is kept: then it can be given to a further backend from its first byte.
+    whole: Option<Weak<Whole>>,
 }
 
 impl Taken {
+    /// The body itself, for as long as it may be sent again; none of a body that is given on while it arrives.
+    pub fn whole(&self) -> Option<Weak<Whole>> {
+        self.whole.clone()
+    }
+
     /// Lets the body go and puts the client's own session back. To be called once no backend will be asked any more:
     /// before an answer of the proxy's own is written, and in `logging` at the latest.
     pub fn release(mut self, downstream: &mut Box<ServerSession>) {
@@ -44,7 +50,10 @@ pub(super) fn swap(downstream: &mut Box<ServerSession>, source: Source) -> Taken
     let (home, receiver) = oneshot::channel();
     let taken = Taken {
         home: receiver,
-        replayable: matches!(source, Source::Replay(_)),
+        whole: match &source {
+            Source::Replay(replay) => Some(replay.whole()),
+            Source::Upload(_) => None,
+        },
     };
     let client = std::mem::replace(downstream, nobody());
     let stand_in = StandIn {

@@ -68,9 +68,9 @@ impl Pool {
         while began.elapsed() < patience && self.has_hope(tried, deaths) {
             if let Some(seclusion) = self.seclude(key, tried, deaths) {
                 while began.elapsed() < patience && seclusion.backend.standing(Moment::now()).is_fit() {
-                    if seclusion.backend.claim_secluded() {
+                    if seclusion.backend.claim_secluded(key.upload_bytes()) {
                         let backend = Arc::clone(&seclusion.backend);
-                        return Some(Lease::alone(self, &backend, seclusion));
+                        return Some(Lease::alone(self, &backend, key, seclusion));
                     }
                     sleep(Self::LOOK).await;
                 }

@@ -1,12 +1,14 @@
-//! What a request is told apart by: the key that a hash turns into a backend.
+//! What a request is told apart by: the key that a hash turns into a backend, and what else a choice depends on.
 
 use std::fmt;
 use std::net::IpAddr;
 
+use http::header::CONTENT_LENGTH;
 use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::template::Template;
 use crate::text::push_address;
 
 /// `key: client_address`, `key: { header: X-User }`, … Where the request does not carry what is named, the client's
@@ -22,26 +24,19 @@ pub enum KeyConfig {
     Path,
     /// The value of one argument of the query, as written (not percent-decoded).
     Query(String),
-    /// Several of these together.
-    AllOf(Vec<KeyConfig>),
+    /// Several of these together: `"$client_address/$header_x_user"`.
+    Template(Template),
 }
 
 impl KeyConfig {
-    fn append(&self, head: &RequestHeader, client: IpAddr, key: &mut Vec<u8>) {
+    pub(super) fn append(&self, head: &RequestHeader, client: IpAddr, key: &mut Vec<u8>) {
         let part = match self {
             Self::ClientAddress => None,
             Self::Header(name) => head.headers.get(name).map(|value| value.as_bytes()),
             Self::Cookie(name) => cookie(head, name),
             Self::Path => Some(head.uri.path().as_bytes()),
             Self::Query(name) => argument(head.uri.query(), name),
-            Self::AllOf(parts) => {
-                for part in parts {
-                    part.append(head, client, key);
-                    // No part can hold it, so that ab + c is not a + bc.
-                    key.push(0);
-                }
-                return;
-            }
+            Self::Template(template) => return template.append(head, client, key),
         };
         match part {
             Some(bytes) => key.extend_from_slice(bytes),
@@ -50,11 +45,15 @@ impl KeyConfig {
     }
 }
 
-/// The key of one request. The client's address comes along for `nginx_ip_hash`, which hashes its octets.
+/// What a pool has to know of one request. The client's address comes along for `nginx_ip_hash`, which hashes its
+/// octets, the length of the body for those that count load in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     client: IpAddr,
     bytes: Vec<u8>,
+    upload_bytes: u64,
+    /// The value of the pool's sticky cookie.
+    home: Option<Box<[u8]>>,
 }
 
 impl Key {
@@ -64,6 +63,8 @@ impl Key {
         Self {
             client,
             bytes: client.to_string().into_bytes(),
+            upload_bytes: 0,
+            home: None,
         }
     }
 
@@ -71,7 +72,20 @@ impl Key {
         let client = client.to_canonical();
         let mut bytes = Vec::with_capacity(USUAL_LENGTH);
         config.append(head, client, &mut bytes);
-        Self { client, bytes }
+        Self {
+            client,
+            bytes,
+            upload_bytes: promised_length(head),
+            home: None,
+        }
+    }
+
+    /// With the backend that the client's cookie of this name asks for.
+    pub(super) fn with_home(self, head: &RequestHeader, name: &str) -> Self {
+        Self {
+            home: cookie(head, name).map(Into::into),
+            ..self
+        }
     }
 
     pub fn client(&self) -> IpAddr {
@@ -80,6 +94,15 @@ impl Key {
 
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Bytes of the request's body; 0 where it does not say.
+    pub fn upload_bytes(&self) -> u64 {
+        self.upload_bytes
+    }
+
+    pub(super) fn home(&self) -> Option<&[u8]> {
+        self.home.as_deref()
     }
 }
 
@@ -92,6 +115,11 @@ impl fmt::Display for Key {
 
 /// Enough for any address and most of what else there is.
 const USUAL_LENGTH: usize = 48;
+
+fn promised_length(head: &RequestHeader) -> u64 {
+    let written = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    written.and_then(|length| length.parse().ok()).unwrap_or(0)
+}
 
 fn cookie<'a>(head: &'a RequestHeader, name: &str) -> Option<&'a [u8]> {
     head.headers
@@ -129,26 +157,45 @@ mod tests {
         String::from_utf8(key.bytes().to_vec()).unwrap()
     }
 
+    fn written(key: &str) -> KeyConfig {
+        serde_yaml::from_str::<KeyInYaml>(&format!("key: {key}")).unwrap().key
+    }
+
     #[test]
     fn takes_the_part_that_is_named() {
-        assert_eq!(key(KeyConfig::Path, &[]), "/v1/blur");
-        assert_eq!(key(KeyConfig::Query("tenant".into()), &[]), "blue");
-        assert_eq!(key(KeyConfig::Header("x-user".into()), &[("X-User", "ada")]), "ada");
+        assert_eq!(key(written("path"), &[]), "/v1/blur");
+        assert_eq!(key(written("{ query: tenant }"), &[]), "blue");
+        assert_eq!(key(written("{ header: x-user }"), &[("X-User", "ada")]), "ada");
         let cookies = [("Cookie", "a=1; sid=two"), ("Cookie", "sidecar=3")];
-        assert_eq!(key(KeyConfig::Cookie("sid".into()), &cookies), "two");
-        let both = serde_yaml::from_str::<KeyInYaml>("{ key: { all_of: [client_address, { query: user }] } }").unwrap();
-        assert_eq!(key(both.key, &[]), "192.0.2.7\0seven\0");
+        assert_eq!(key(written("{ cookie: sid }"), &cookies), "two");
+        let several = written("{ template: $client_address/$header_x_user/$query_user/$cookie_sid }");
+        let headers = [("X-User", "ada"), ("Cookie", "sid=two")];
+        assert_eq!(key(several, &headers), "192.0.2.7/ada/seven/two");
     }
 
     #[test]
     fn falls_back_to_the_client_where_the_part_is_absent() {
         for config in [
-            KeyConfig::ClientAddress,
-            KeyConfig::Header("x-user".into()),
-            KeyConfig::Cookie("sid".into()),
-            KeyConfig::Query("use".into()),
+            "client_address",
+            "{ header: x-user }",
+            "{ cookie: sid }",
+            "{ query: use }",
+            "{ template: $header_x_user }",
         ] {
-            assert_eq!(key(config, &[("Cookie", "sidecar=3")]), "192.0.2.7");
+            assert_eq!(
+                key(written(config), &[("Cookie", "sidecar=3")]),
+                "192.0.2.7",
+                "{config}"
+            );
         }
+    }
+
+    #[test]
+    fn knows_how_much_is_uploaded() {
+        let mut head = RequestHeader::build("POST", b"/", None).unwrap();
+        let client = "192.0.2.7".parse().unwrap();
+        assert_eq!(Key::of_request(&KeyConfig::Path, &head, client).upload_bytes(), 0);
+        head.insert_header("Content-Length", "300000").unwrap();
+        assert_eq!(Key::of_request(&KeyConfig::Path, &head, client).upload_bytes(), 300_000);
     }
 }

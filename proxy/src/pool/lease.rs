@@ -8,11 +8,13 @@ use super::Pool;
 use super::alone::Seclusion;
 use super::backend::Backend;
 use super::clock::Moment;
+use super::key::Key;
 
 /// Held by a request while a backend works on it; dropping it frees the place.
 pub struct Lease {
     pool: Arc<Pool>,
     backend: Arc<Backend>,
+    upload_bytes: u64,
     /// Keeps other requests away.
     seclusion: Option<Seclusion>,
 }
@@ -36,17 +38,18 @@ pub enum Outcome {
 
 impl Lease {
     /// The place must have been claimed.
-    pub(super) fn new(pool: &Arc<Pool>, backend: &Arc<Backend>) -> Self {
+    pub(super) fn new(pool: &Arc<Pool>, backend: &Arc<Backend>, key: &Key) -> Self {
         Self {
             pool: Arc::clone(pool),
             backend: Arc::clone(backend),
+            upload_bytes: key.upload_bytes(),
             seclusion: None,
         }
     }
 
     /// The only place that there is while it lives.
-    pub(super) fn alone(pool: &Arc<Pool>, backend: &Arc<Backend>, seclusion: Seclusion) -> Self {
-        let mut lease = Self::new(pool, backend);
+    pub(super) fn alone(pool: &Arc<Pool>, backend: &Arc<Backend>, key: &Key, seclusion: Seclusion) -> Self {
+        let mut lease = Self::new(pool, backend, key);
         lease.seclusion = Some(seclusion);
         lease
     }
@@ -63,11 +66,22 @@ impl Lease {
             Outcome::Busy | Outcome::Cancelled => {}
         }
     }
+
+    /// Tells the pool that another backend was faster: this one would have taken longer than `waited`, which is no
+    /// failure, but has to be known for what is usual.
+    pub fn was_outrun(&self, waited: Duration) {
+        if let Some(hedge) = &self.pool.hedge {
+            hedge.record(waited);
+        }
+    }
 }
 
 impl Pool {
     /// `latency` is until the answer began.
     pub(super) fn answered(&self, backend: &Backend, status: u16, latency: Duration) {
+        if let Some(hedge) = &self.hedge {
+            hedge.record(latency);
+        }
         let rules = &self.config.ejection;
         let server_errors = backend.answered(status);
         if rules.slower_than.is_some_and(|limit| latency > limit.get()) {
@@ -113,7 +127,7 @@ impl Pool {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.backend.release();
+        self.backend.release(self.upload_bytes);
         self.seclusion = None;
         self.pool.released();
     }

@@ -11,6 +11,7 @@ mod clock;
 pub mod discovery;
 pub mod ejection;
 pub mod health;
+pub mod hedge;
 pub mod key;
 pub mod lease;
 mod members;
@@ -21,18 +22,21 @@ mod random;
 pub mod select;
 pub mod spawn;
 pub mod status;
+pub mod sticky;
+mod template;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time;
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use parking_lot::Mutex;
 use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
-use serde_yaml::with::singleton_map_recursive;
 use tokio::sync::{Notify, watch};
 
 pub use self::alone::Death;
@@ -41,6 +45,7 @@ use self::clock::Moment;
 use self::discovery::{DiscoverConfig, Found, Source};
 use self::ejection::EjectionConfig;
 use self::health::{Check, HealthConfig};
+use self::hedge::{Hedge, HedgeConfig};
 pub use self::key::Key;
 pub use self::lease::{Lease, Outcome};
 use self::members::Members;
@@ -48,20 +53,22 @@ pub use self::members::{PoolError, PoolProblem};
 pub use self::orders::{Order, Orders};
 pub use self::prospect::Prospect;
 use self::queue::Queue;
-pub use self::queue::{QueueConfig, Refused};
+pub use self::queue::{Admission, QueueConfig, Refused};
 use self::select::SelectConfig;
 use self::spawn::{SpawnConfig, Workers};
 pub use self::status::{BackendStatus, PoolStatus};
+use self::sticky::{Sticky, StickyConfig};
 use crate::units::Duration;
 
 /// `pools: { blur: {…} }`: `backends` that run elsewhere, written here or to be discovered, and workers to `spawn` here.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct PoolConfig {
-    #[serde(deserialize_with = "singleton_map_recursive::deserialize")]
+    #[serde(deserialize_with = "select::bare_or_with_settings")]
     pub select: SelectConfig,
+    pub sticky: Option<StickyConfig>,
     pub backends: Vec<BackendConfig>,
-    #[serde(deserialize_with = "singleton_map_recursive::deserialize")]
+    #[serde(deserialize_with = "serde_yaml::with::singleton_map_recursive::deserialize")]
     pub discover: Vec<DiscoverConfig>,
     pub spawn: Option<SpawnConfig>,
     /// Unless given, a pool that spawns this program's own workers asks them whether they are healthy; another one's
@@ -69,6 +76,7 @@ pub struct PoolConfig {
     pub health: Option<HealthConfig>,
     pub ejection: EjectionConfig,
     pub queue: QueueConfig,
+    pub hedge: Option<HedgeConfig>,
     pub timeouts: TimeoutsConfig,
 }
 
@@ -125,6 +133,8 @@ pub struct Pool {
     check: Option<Arc<Check>>,
     workers: Option<Arc<Workers>>,
     queue: Queue,
+    sticky: Option<Sticky>,
+    hedge: Option<Hedge>,
     /// Contended only by failures that might eject: one at a time, or two backends could each count on the other.
     ejecting: Mutex<()>,
     panics: AtomicU64,
@@ -168,6 +178,7 @@ impl Pool {
             let before = previous.and_then(|previous| previous.source(config));
             Arc::new(Source::new(config, before))
         };
+        let before = previous.and_then(|previous| previous.sticky.as_ref());
         let pool = Arc::new(Self {
             name: name.to_owned(),
             members: ArcSwap::from_pointee(Members::new(&config.select, Vec::new())),
@@ -179,6 +190,8 @@ impl Pool {
             check: config.checks().as_ref().map(|health| Arc::new(Check::new(health))),
             workers,
             queue: Queue::new(&config.queue),
+            sticky: config.sticky.as_ref().map(|sticky| Sticky::new(sticky, before)),
+            hedge: config.hedge.as_ref().map(Hedge::new),
             ejecting: Mutex::new(()),
             panics: AtomicU64::new(0),
             begun: AtomicBool::new(false),
@@ -206,7 +219,11 @@ impl Pool {
 
     /// What the pool tells this request apart by.
     pub fn key(&self, head: &RequestHeader, client: IpAddr) -> Key {
-        Key::of_request(self.config.select.key(), head, client)
+        let key = Key::of_request(self.config.select.key(), head, client);
+        match &self.sticky {
+            Some(sticky) => key.with_home(head, sticky.cookie()),
+            None => key,
+        }
     }
 
     /// A place at a backend for this key that is none of those already tried; none if there is none right now.
@@ -219,9 +236,36 @@ impl Pool {
     pub fn pick_eligible(self: &Arc<Self>, key: &Key, tried: &[Arc<Backend>]) -> Option<Lease> {
         let now = Moment::now();
         let offers = |backend: &Backend| untried(backend, tried) && backend.standing(now) == Standing::Eligible;
+        let claim = |backend: &Backend| backend.claim(now, key.upload_bytes());
         let members = self.members.load();
-        let backend = members.claim(key, now, offers, |backend| backend.claim(now))?;
-        Some(Lease::new(self, backend))
+        let backend = self
+            .named_by_cookie(&members, key)
+            .filter(|home| offers(home) && claim(home))
+            .or_else(|| members.claim(key, now, offers, claim))?;
+        Some(Lease::new(self, backend, key))
+    }
+
+    /// The backend that the client's sticky cookie names, if it is still there.
+    fn named_by_cookie<'a>(&self, members: &'a Members, key: &Key) -> Option<&'a Arc<Backend>> {
+        let (sticky, named) = (self.sticky.as_ref()?, key.home()?);
+        members.iter().find(|backend| sticky.names(named, backend))
+    }
+
+    /// The `Set-Cookie` for a client that this backend has served, where its cookie does not lead to one that is fit: to
+    /// this one, or to one that was merely full.
+    pub fn cookie(&self, key: &Key, served: &Backend, under_tls: bool) -> Option<HeaderValue> {
+        let sticky = self.sticky.as_ref()?;
+        let now = Moment::now();
+        let members = self.members.load();
+        let leads = self
+            .named_by_cookie(&members, key)
+            .is_some_and(|home| home.is(served) || home.standing(now).is_fit());
+        (!leads).then(|| sticky.set(served, under_tls))
+    }
+
+    /// How long an attempt may go without an answer before another backend is asked too; none where that is not wanted.
+    pub fn hedge_after(&self) -> Option<time::Duration> {
+        self.hedge.as_ref()?.after()
     }
 
     fn pick_in_panic(self: &Arc<Self>, key: &Key, tried: &[Arc<Backend>]) -> Option<Lease> {
@@ -232,9 +276,9 @@ impl Pool {
         let now = Moment::now();
         let offers = |backend: &Backend| untried(backend, tried) && backend.standing(now).is_doubtful();
         let members = self.members.load();
-        let backend = members.claim(key, now, offers, Backend::claim_in_panic)?;
+        let backend = members.claim(key, now, offers, |backend| backend.claim_in_panic(key.upload_bytes()))?;
         self.panics.fetch_add(1, Ordering::Relaxed);
-        Some(Lease::new(self, backend))
+        Some(Lease::new(self, backend, key))
     }
 
     /// Whether a backend not yet tried is fit to serve, be it full at the moment.
@@ -243,6 +287,21 @@ impl Pool {
         self.members
             .load()
             .any(|backend| untried(backend, tried) && backend.standing(now).is_fit())
+    }
+
+    /// Lets a request in whose body has not been read yet, or turns it away while that still spares it the upload: all
+    /// that could serve it are full, and so many others wait that it would find no place in the queue.
+    pub fn admit(self: &Arc<Self>) -> Result<Admission, Refused> {
+        let members = self.members.load();
+        let saturated = || {
+            let now = Moment::now();
+            let standing = |wanted| move |backend: &Backend| backend.standing(now) == wanted;
+            members.any(standing(Standing::Full)) && !members.any(standing(Standing::Eligible))
+        };
+        self.queue.admit(
+            self,
+            members.any(|backend| backend.max_conns().is_some()) && saturated(),
+        )
     }
 
     /// As [`Pool::pick`], but waits in the pool's queue while all that could serve are full.
@@ -353,7 +412,7 @@ impl Pool {
     }
 
     /// How long the first round may take: an answer and a check that time out, and time for the machinery around them.
-    fn patience(&self) -> std::time::Duration {
+    fn patience(&self) -> time::Duration {
         let check = self
             .check
             .as_ref()
@@ -366,7 +425,7 @@ impl Pool {
             .map(|spawn| spawn.start_timeout.get())
             .unwrap_or_default();
         let discovery = self.config.discover.iter().map(DiscoverConfig::patience).max();
-        std::time::Duration::from_secs(1) + check + start + discovery.unwrap_or_default()
+        time::Duration::from_secs(1) + check + start + discovery.unwrap_or_default()
     }
 
     /// Without active checks nobody will ever ask the backends, so they have to be believed well; one whose process keeps

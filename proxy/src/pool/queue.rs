@@ -47,10 +47,23 @@ pub struct Queue {
     config: QueueConfig,
     /// Contended only while the pool is saturated; see `length`.
     waiting: Mutex<VecDeque<Waiter>>,
+    /// Let in while the pool was saturated, and busy with their bodies: they may come to wait.
+    expected: AtomicUsize,
     /// How many wait: read on every release, so that the lock is taken only when somebody does.
     length: AtomicUsize,
     overflows: AtomicU64,
     timeouts: AtomicU64,
+}
+
+/// A request that may read its body. Dropped once that is done.
+pub struct Admission(Option<Arc<Pool>>);
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        if let Some(pool) = &self.0 {
+            pool.queue.expected.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
 }
 
 struct Waiter {
@@ -64,10 +77,27 @@ impl Queue {
         Self {
             config: config.clone(),
             waiting: Mutex::default(),
+            expected: AtomicUsize::new(0),
             length: AtomicUsize::new(0),
             overflows: AtomicU64::new(0),
             timeouts: AtomicU64::new(0),
         }
+    }
+
+    /// Lets a request in to read its body, if there may be a place in the queue for it by then.
+    pub fn admit(&self, pool: &Arc<Pool>, saturated: bool) -> Result<Admission, Refused> {
+        if !saturated {
+            return Ok(Admission(None));
+        }
+        let one_more = |expected| (self.length() + expected < self.config.length).then_some(expected + 1);
+        let admitted = self
+            .expected
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
+        if admitted.is_err() {
+            self.overflows.fetch_add(1, Ordering::Relaxed);
+            return Err(Refused::QueueFull);
+        }
+        Ok(Admission(Some(Arc::clone(pool))))
     }
 
     pub async fn acquire(&self, pool: &Arc<Pool>, key: &Key, tried: &[Arc<Backend>]) -> Result<Lease, Refused> {

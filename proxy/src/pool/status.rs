@@ -14,6 +14,8 @@ pub struct PoolStatus {
     /// Whether a process of its own keeps dying.
     pub degraded: bool,
     pub in_flight: u32,
+    /// Bytes of the uploads in flight.
+    pub in_flight_bytes: u64,
     /// Requests waiting for a place.
     pub queued: usize,
     /// Requests turned away because the queue was full, or that waited in vain.
@@ -34,6 +36,9 @@ pub struct BackendStatus {
     pub standing: Standing,
     pub health: Health,
     pub in_flight: u32,
+    pub in_flight_bytes: u64,
+    /// Requests that it takes at a time; none where it takes any number.
+    pub max_conns: Option<u32>,
     pub requests: u64,
     pub failures: u64,
     pub ejections: u64,
@@ -56,6 +61,7 @@ impl Pool {
             eligible: self.eligible(),
             degraded: backends.iter().any(|backend| backend.degraded),
             in_flight: backends.iter().map(|backend| backend.in_flight).sum(),
+            in_flight_bytes: backends.iter().map(|backend| backend.in_flight_bytes).sum(),
             queued: self.queue.length(),
             queue_overflows: self.queue.overflows(),
             queue_timeouts: self.queue.timeouts(),
@@ -76,6 +82,8 @@ impl BackendStatus {
             standing: backend.standing(now),
             health: backend.health(),
             in_flight: backend.in_flight(),
+            in_flight_bytes: backend.in_flight_bytes(),
+            max_conns: backend.max_conns(),
             requests: backend.requests(),
             failures: backend.failures(),
             ejections: backend.ejections(),

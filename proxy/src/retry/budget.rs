@@ -52,7 +52,7 @@ impl Budget {
     }
 
     /// Counts a retry, if there is room for it.
-    pub(super) fn withdraw(&self, now: Instant) -> bool {
+    pub fn withdraw(&self, now: Instant) -> bool {
         let mut window = self.window.lock();
         window.at(self.second(now));
         let (requests, retries) = window.sums();

@@ -1,5 +1,5 @@
 //! Consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam, 2016): a key goes to its backend unless
-//! that one already has more than `load_factor` times its fair share of the requests in flight; then to its next one.
+//! that one already has `load_factor` times its fair share of what is in flight; then to its next one.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 use serde_json::{Value, json};
 
-use super::{Backend, Candidates};
+use super::{Backend, Candidates, Key, Load};
 
 /// `load_factor: 1.25`, or `off` for strict stickiness.
 #[derive(Clone, Copy, Debug, PartialEq, JsonSchema)]
@@ -25,36 +25,49 @@ impl Default for LoadFactor {
     }
 }
 
-impl LoadFactor {
+/// A bound on how much a backend may be given.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounded {
+    pub factor: LoadFactor,
+    pub load: Load,
+}
+
+impl Bounded {
     /// The bound that holds for these candidates with one more request in flight.
-    pub fn bound(self, candidates: &Candidates<'_>) -> Bound {
-        let Self::Times(factor) = self else {
+    pub fn with(self, key: &Key, candidates: &Candidates<'_>) -> Bound {
+        let LoadFactor::Times(factor) = self.factor else {
             return Bound {
                 per_share: f64::INFINITY,
+                load: self.load,
             };
         };
-        let (in_flight, shares) = candidates.iter().fold((1.0, 0.0), |(in_flight, shares), (_, backend)| {
-            (
-                in_flight + f64::from(backend.in_flight()),
-                shares + backend.share(candidates.now),
-            )
-        });
+        let (in_flight, shares) =
+            candidates
+                .iter()
+                .fold((self.load.of(key), 0.0), |(in_flight, shares), (_, backend)| {
+                    (
+                        in_flight + self.load.on(backend),
+                        shares + backend.share(candidates.now),
+                    )
+                });
         Bound {
             per_share: factor * in_flight / shares,
+            load: self.load,
         }
     }
 }
 
-/// How many requests in flight a backend may have for each unit of its share.
+/// How much load a backend may have for each unit of its share.
 pub struct Bound {
     per_share: f64,
+    load: Load,
 }
 
 impl Bound {
-    /// Whether the backend has room for one more. Rounded up: every backend may have one request.
+    /// Whether the backend has room for one more: it has not reached the bound yet. The last request may go beyond it,
+    /// so that every backend may have one, and the least busy is always admitted.
     pub fn admits(&self, backend: &Backend, candidates: &Candidates<'_>) -> bool {
-        let most = (self.per_share * backend.share(candidates.now)).ceil();
-        f64::from(backend.in_flight()) + 1.0 <= most
+        self.load.on(backend) < self.per_share * backend.share(candidates.now)
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::super::backend::{Backend, BackendConfig};
 use super::super::clock::Moment;
 use super::super::key::Key;
-use super::{Candidates, Select, mix};
+use super::bounded::Bounded;
+use super::{Candidates, HashConfig, LoadFactor, Select, mix};
 
 pub const KEYS: u64 = 500;
 
@@ -29,6 +30,19 @@ pub fn tier(weights: &[u32]) -> Vec<Arc<Backend>> {
 /// Some client; the same for the same number.
 pub fn client(number: u64) -> Key {
     Key::of_client(IpAddr::V4(Ipv4Addr::from(mix(number) as u32)))
+}
+
+/// Strict stickiness.
+pub fn strict() -> Bounded {
+    let config = HashConfig {
+        load_factor: LoadFactor::Off,
+        ..HashConfig::default()
+    };
+    config.bounded()
+}
+
+pub fn bounded() -> Bounded {
+    HashConfig::default().bounded()
 }
 
 pub fn pick(select: &dyn Select, tier: &[Arc<Backend>], key: &Key, offered: impl Fn(usize) -> bool) -> Option<usize> {
@@ -103,20 +117,34 @@ pub fn assert_bounded(select: &dyn Select, tier: &[Arc<Backend>], factor: f64, s
 
 /// Keeps so many requests in flight on a backend.
 pub fn hold(backend: &Arc<Backend>, requests: u32) -> Vec<Held> {
-    (0..requests).map(|_| Held::new(backend)).collect()
+    (0..requests).map(|_| Held::new(backend, 0)).collect()
 }
 
-pub struct Held(Arc<Backend>);
+/// Keeps an upload of so many bytes in flight on a backend.
+pub fn hold_bytes(backend: &Arc<Backend>, bytes: u64) -> Held {
+    Held::new(backend, bytes)
+}
+
+pub struct Held {
+    backend: Arc<Backend>,
+    bytes: u64,
+}
 
 impl Held {
-    fn new(backend: &Arc<Backend>) -> Self {
-        assert!(backend.claim(Moment::now()), "the fixture's backends take any number");
-        Self(Arc::clone(backend))
+    fn new(backend: &Arc<Backend>, bytes: u64) -> Self {
+        assert!(
+            backend.claim(Moment::now(), bytes),
+            "the fixture's backends take any number"
+        );
+        Self {
+            backend: Arc::clone(backend),
+            bytes,
+        }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.release();
+        self.backend.release(self.bytes);
     }
 }

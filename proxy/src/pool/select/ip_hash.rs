@@ -66,8 +66,21 @@ fn rehash(hash: u64, client: IpAddr) -> u64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::super::fixture::{letter, pick, tier};
+    use proptest::prelude::*;
+
+    use super::super::fixture::{assert_only_keys_of, letter, pick, pick_all, tier};
     use super::*;
+
+    proptest! {
+        /// All that it promises: when a server joins or changes its weight, anybody may move.
+        #[test]
+        fn keys_of_living_backends_do_not_move_when_another_dies(dead in 0_usize..5, seed: u64) {
+            let tier = tier(&[1, 3, 1, 2, 1]);
+            let before = pick_all(&NginxIpHash::new(&tier), &tier, seed, |_| true);
+            let after = pick_all(&NginxIpHash::new(&tier), &tier, seed, |place| place != dead);
+            assert_only_keys_of(dead, &before, &after);
+        }
+    }
 
     /// What Nginx 1.22 chose for these clients with weights 3, 3 and 1; then with the second server `down`.
     const NGINX: [(&str, char, char); 10] = [

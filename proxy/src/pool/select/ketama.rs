@@ -7,14 +7,15 @@ use std::sync::Arc;
 use pingora_load_balancing::selection::consistent::{KetamaHashing, OwnedNodeIterator};
 use pingora_load_balancing::selection::{BackendIter, BackendSelection};
 
-use super::{Backend, Candidates, Key, LoadFactor, Select};
+use super::bounded::Bounded;
+use super::{Backend, Candidates, Key, Select};
 
 pub struct Ketama {
     ring: Arc<KetamaHashing>,
     /// Backends of the tier, and those of them that are on the ring.
     places: usize,
     nodes: usize,
-    load_factor: LoadFactor,
+    bounded: Bounded,
 }
 
 /// A backend's place in its tier, carried through Pingora's ring.
@@ -22,7 +23,7 @@ pub struct Ketama {
 struct Place(usize);
 
 impl Ketama {
-    pub fn new(load_factor: LoadFactor, tier: &[Arc<Backend>]) -> Self {
+    pub fn new(bounded: Bounded, tier: &[Arc<Backend>]) -> Self {
         // Pingora's ring refuses weight 0 by panicking. For us it means drained: no place on the ring.
         let nodes: BTreeSet<_> = tier
             .iter()
@@ -34,7 +35,7 @@ impl Ketama {
             ring: Arc::new(KetamaHashing::build(&nodes)),
             places: tier.len(),
             nodes: nodes.len(),
-            load_factor,
+            bounded,
         }
     }
 
@@ -50,7 +51,7 @@ impl Ketama {
 
 impl Select for Ketama {
     fn pick(&self, key: &Key, candidates: &Candidates<'_>) -> Option<usize> {
-        let bound = self.load_factor.bound(candidates);
+        let bound = self.bounded.with(key, candidates);
         self.order(key)
             .find(|place| candidates.offers(*place) && bound.admits(&candidates.backends[*place], candidates))
     }
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
 
     fn strict(tier: &[Arc<Backend>]) -> Ketama {
-        Ketama::new(LoadFactor::Off, tier)
+        Ketama::new(fixture::strict(), tier)
     }
 
     proptest! {
@@ -127,7 +128,7 @@ mod tests {
         #[test]
         fn load_never_exceeds_its_bound(weights in prop::collection::vec(1_u32..4, 2..6), seed: u64) {
             let tier = tier(&weights);
-            fixture::assert_bounded(&Ketama::new(LoadFactor::default(), &tier), &tier, 1.25, seed);
+            fixture::assert_bounded(&Ketama::new(fixture::bounded(), &tier), &tier, 1.25, seed);
         }
     }
 

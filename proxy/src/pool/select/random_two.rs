@@ -2,16 +2,16 @@
 //! proxies in front of the same backends do not fall into step with it, as they may with `least_conn`.
 
 use super::super::random::Random;
-use super::least_conn::load;
-use super::{Candidates, Key, Select};
+use super::{Candidates, Key, Load, Select};
 
 pub struct RandomTwo {
+    load: Load,
     random: Random,
 }
 
 impl RandomTwo {
-    pub fn new(random: Random) -> Self {
-        Self { random }
+    pub fn new(load: Load, random: Random) -> Self {
+        Self { load, random }
     }
 
     /// Draws one of the candidates by weight, `except` left out.
@@ -41,8 +41,8 @@ impl Select for RandomTwo {
         let Some(second) = self.draw(candidates, Some(first)) else {
             return Some(first);
         };
-        let busier = |place: usize| load(&candidates.backends[place], candidates);
-        Some(if busier(second) < busier(first) { second } else { first })
+        let busy = |place: usize| self.load.per_share(&candidates.backends[place], candidates);
+        Some(if busy(second) < busy(first) { second } else { first })
     }
 }
 
@@ -55,15 +55,17 @@ mod tests {
     fn never_takes_the_busiest_of_three() {
         let tier = tier(&[1, 1, 1]);
         let _held = hold(&tier[1], 5);
-        assert!(!sequence(&RandomTwo::new(Random::seeded(1)), &tier, 200, |_| true).contains('b'));
+        assert!(!sequence(&RandomTwo::new(Load::Requests, Random::seeded(1)), &tier, 200, |_| true).contains('b'));
     }
 
     #[test]
     fn draws_by_weight() {
         let tier = tier(&[1, 1, 8]);
-        let heavy = sequence(&RandomTwo::new(Random::seeded(2)), &tier, 1000, |_| true)
-            .matches('c')
-            .count();
+        let heavy = sequence(&RandomTwo::new(Load::Requests, Random::seeded(2)), &tier, 1000, |_| {
+            true
+        })
+        .matches('c')
+        .count();
         assert!((750..1000).contains(&heavy), "{heavy}");
     }
 
@@ -71,7 +73,12 @@ mod tests {
     fn takes_the_only_one() {
         let tier = tier(&[1, 1]);
         assert_eq!(
-            sequence(&RandomTwo::new(Random::seeded(3)), &tier, 3, |place| place == 1),
+            sequence(
+                &RandomTwo::new(Load::Requests, Random::seeded(3)),
+                &tier,
+                3,
+                |place| place == 1
+            ),
             "bbb"
         );
     }

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use super::{Backend, Candidates, Key, LoadFactor, Select, hash64, mix};
+use super::bounded::Bounded;
+use super::{Backend, Candidates, Key, Select, hash64, mix};
 
 pub struct Rendezvous {
     nodes: Vec<Node>,
-    load_factor: LoadFactor,
+    bounded: Bounded,
 }
 
 struct Node {
@@ -16,21 +17,21 @@ struct Node {
 }
 
 impl Rendezvous {
-    pub fn new(load_factor: LoadFactor, tier: &[Arc<Backend>]) -> Self {
+    pub fn new(bounded: Bounded, tier: &[Arc<Backend>]) -> Self {
         let node = |backend: &Arc<Backend>| Node {
             seed: hash64(backend.name().as_bytes(), 0),
             weight: f64::from(backend.weight()),
         };
         Self {
             nodes: tier.iter().map(node).collect(),
-            load_factor,
+            bounded,
         }
     }
 }
 
 impl Select for Rendezvous {
     fn pick(&self, key: &Key, candidates: &Candidates<'_>) -> Option<usize> {
-        let bound = self.load_factor.bound(candidates);
+        let bound = self.bounded.with(key, candidates);
         let hash = hash64(key.bytes(), 0);
         candidates
             .iter()
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     fn strict(tier: &[Arc<Backend>]) -> Rendezvous {
-        Rendezvous::new(LoadFactor::Off, tier)
+        Rendezvous::new(fixture::strict(), tier)
     }
 
     proptest! {
@@ -81,7 +82,7 @@ mod tests {
         #[test]
         fn load_never_exceeds_its_bound(weights in prop::collection::vec(1_u32..4, 2..6), seed: u64) {
             let tier = tier(&weights);
-            fixture::assert_bounded(&Rendezvous::new(LoadFactor::default(), &tier), &tier, 1.25, seed);
+            fixture::assert_bounded(&Rendezvous::new(fixture::bounded(), &tier), &tier, 1.25, seed);
         }
     }
 

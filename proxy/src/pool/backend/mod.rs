@@ -1,81 +1,22 @@
 //! A backend: one address that serves a pool's requests. What the configuration says of it is fixed; what happens to it
 //! is kept in atomics, so that nothing on a request's way waits, and outlives a reload under the backend's name.
 
+mod config;
+mod places;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+pub use self::config::BackendConfig;
+use self::places::Places;
 use super::clock::Moment;
-use super::discovery::Address;
 use super::ejection::{Ejection, Tolerance};
-use crate::units;
-
-/// One backend, with the meaning and defaults of Nginx's `server` directive.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct BackendConfig {
-    pub address: Address,
-    /// What the backend is known by; its address unless given.
-    pub name: Option<String>,
-    /// Its share of the requests beside the others'; 0 means drained.
-    #[serde(default = "one")]
-    pub weight: u32,
-    /// So many failures within `fail_timeout` take the backend out for `fail_timeout`; 0 never does.
-    #[serde(default = "one")]
-    pub max_fails: u32,
-    #[serde(default = "ten_seconds")]
-    pub fail_timeout: units::Duration,
-    /// Serves only when no other backend can.
-    #[serde(default)]
-    pub backup: bool,
-    /// Requests in flight at a time; unlimited unless given.
-    pub max_conns: Option<u32>,
-    /// After it was down, its share grows from nothing to `weight` over this time.
-    #[serde(default = "no_time")]
-    pub slow_start: units::Duration,
-}
-
-impl BackendConfig {
-    /// A backend of which nothing but the address is said.
-    pub fn at(address: SocketAddr) -> Self {
-        Self {
-            address: address.into(),
-            name: None,
-            weight: one(),
-            max_fails: one(),
-            fail_timeout: ten_seconds(),
-            backup: false,
-            max_conns: None,
-            slow_start: no_time(),
-        }
-    }
-
-    /// What the backend is known by, in logs, metrics and the admin's commands.
-    pub fn name(&self) -> String {
-        self.name.clone().unwrap_or_else(|| self.address.to_string())
-    }
-}
-
-/// How long after a lost connection the end of a process is waited for.
-const NOTICE: Duration = Duration::from_millis(100);
-
-fn one() -> u32 {
-    1
-}
-
-fn ten_seconds() -> units::Duration {
-    units::Duration::from_secs(10)
-}
-
-fn no_time() -> units::Duration {
-    units::Duration::from_secs(0)
-}
 
 /// A member of a pool.
 #[derive(Debug)]
@@ -95,7 +36,7 @@ pub struct Backend {
 #[derive(Debug)]
 struct Live {
     weight: AtomicU32,
-    in_flight: AtomicU32,
+    places: Places,
     requests: AtomicU64,
     failures: AtomicU64,
     health: AtomicU8,
@@ -111,8 +52,6 @@ struct Live {
     running: AtomicBool,
     /// Whether its process keeps dying.
     degraded: AtomicBool,
-    /// Kept for one request alone.
-    secluded: AtomicBool,
     deaths: watch::Sender<u64>,
     ejection: Ejection,
 }
@@ -121,7 +60,7 @@ impl Default for Live {
     fn default() -> Self {
         Self {
             weight: AtomicU32::new(1),
-            in_flight: AtomicU32::default(),
+            places: Places::default(),
             requests: AtomicU64::default(),
             failures: AtomicU64::default(),
             health: AtomicU8::default(),
@@ -131,7 +70,6 @@ impl Default for Live {
             draining: AtomicBool::default(),
             running: AtomicBool::new(true),
             degraded: AtomicBool::default(),
-            secluded: AtomicBool::default(),
             deaths: watch::Sender::new(0),
             ejection: Ejection::default(),
         }
@@ -237,7 +175,7 @@ impl Backend {
             }
         } else if live.ejection.excludes(self.tolerance, now) {
             Standing::Ejected
-        } else if self.in_flight() >= self.max_conns || self.live.secluded.load(Ordering::SeqCst) {
+        } else if self.live.places.are_taken(self.max_conns) {
             Standing::Full
         } else {
             Standing::Eligible
@@ -290,7 +228,17 @@ impl Backend {
     }
 
     pub fn in_flight(&self) -> u32 {
-        self.live.in_flight.load(Ordering::Relaxed)
+        self.live.places.in_flight()
+    }
+
+    /// Bytes of the uploads in flight, as far as their heads told.
+    pub fn in_flight_bytes(&self) -> u64 {
+        self.live.places.bytes()
+    }
+
+    /// How many requests it takes at a time; none where it takes any number.
+    pub fn max_conns(&self) -> Option<u32> {
+        (self.max_conns < u32::MAX).then_some(self.max_conns)
     }
 
     pub fn requests(&self) -> u64 {
@@ -343,19 +291,14 @@ impl Backend {
         matches!(noticed, Ok(Ok(_)))
     }
 
-    /// Takes a place among the requests in flight, unless `max_conns` are taken or another request is the trial.
-    pub(super) fn claim(&self, now: Moment) -> bool {
-        let take = |in_flight: u32| (in_flight < self.max_conns).then_some(in_flight + 1);
-        if self
-            .live
-            .in_flight
-            .fetch_update(Ordering::SeqCst, Ordering::Relaxed, take)
-            .is_err()
-        {
+    /// Takes a place among the requests in flight, for an upload of so many bytes, unless `max_conns` are taken or
+    /// another request is the trial.
+    pub(super) fn claim(&self, now: Moment, bytes: u64) -> bool {
+        if !self.live.places.take(self.max_conns, bytes) {
             return false;
         }
-        if self.live.secluded.load(Ordering::SeqCst) || !self.live.ejection.admit(self.tolerance, now) {
-            self.release();
+        if self.live.places.are_secluded() || !self.live.ejection.admit(self.tolerance, now) {
+            self.release(bytes);
             return false;
         }
         self.live.requests.fetch_add(1, Ordering::Relaxed);
@@ -363,39 +306,31 @@ impl Backend {
     }
 
     /// Takes a place although the backend is not fit to serve: the last resort.
-    pub(super) fn claim_in_panic(&self) -> bool {
-        let take = |in_flight: u32| (in_flight < self.max_conns).then_some(in_flight + 1);
-        let claimed = self
-            .live
-            .in_flight
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, take)
-            .is_ok();
+    pub(super) fn claim_in_panic(&self, bytes: u64) -> bool {
+        let claimed = self.live.places.take(self.max_conns, bytes);
         self.live.requests.fetch_add(u64::from(claimed), Ordering::Relaxed);
         claimed
     }
 
     /// Keeps further requests away; says whether nobody else does already. Those that it has go on.
     pub(super) fn seclude(&self) -> bool {
-        !self.live.secluded.swap(true, Ordering::SeqCst)
+        self.live.places.seclude()
     }
 
     pub(super) fn end_seclusion(&self) {
-        self.live.secluded.store(false, Ordering::SeqCst);
+        self.live.places.end_seclusion();
     }
 
     /// Takes the only place, once no other request is left.
-    pub(super) fn claim_secluded(&self) -> bool {
-        let claimed = self
-            .live
-            .in_flight
-            .compare_exchange(0, 1, Ordering::SeqCst, Ordering::Relaxed)
-            .is_ok();
+    pub(super) fn claim_secluded(&self, bytes: u64) -> bool {
+        let claimed = self.live.places.take_alone(bytes);
         self.live.requests.fetch_add(u64::from(claimed), Ordering::Relaxed);
         claimed
     }
 
-    pub(super) fn release(&self) {
-        self.live.in_flight.fetch_sub(1, Ordering::AcqRel);
+    /// Gives back the place of an upload of so many bytes.
+    pub(super) fn release(&self, bytes: u64) {
+        self.live.places.give_back(bytes);
     }
 
     pub(super) fn succeeded(&self) {
@@ -470,12 +405,11 @@ impl Backend {
     /// Takes on what another process knows of this backend.
     pub(super) fn assume(&self, standing: Standing, health: Health, in_flight: u32) {
         let live = &*self.live;
-        live.in_flight.store(in_flight, Ordering::Relaxed);
+        live.places.assume(in_flight, standing == Standing::Full);
         live.health.store(health as u8, Ordering::Release);
         live.running.store(standing != Standing::Stopped, Ordering::Release);
         live.drained.store(standing == Standing::Drained, Ordering::Release);
         live.draining.store(standing == Standing::Draining, Ordering::Release);
-        live.secluded.store(standing == Standing::Full, Ordering::SeqCst);
         if standing == Standing::Ejected {
             self.eject(|| true);
         }
@@ -487,3 +421,6 @@ impl Backend {
         self.live.deaths.send_modify(|deaths| *deaths += u64::from(unbidden));
     }
 }
+
+/// How long after a lost connection the end of a process is waited for.
+const NOTICE: Duration = Duration::from_millis(100);

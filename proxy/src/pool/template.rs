@@ -1,0 +1,116 @@
+//! A key made of several parts of a request: `"$client_address/$header_x_user"`.
+
+use std::net::IpAddr;
+
+use pingora::http::RequestHeader;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, de};
+
+use super::key::KeyConfig;
+use crate::diagnostic::suggest;
+
+/// Text with variables in it, taken apart once. `$header_x_user` is the header `X-User` (as Nginx's `$http_x_user`),
+/// `$cookie_name` a cookie, `$query_name` an argument; a dollar sign itself is `$$`.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String", extend("examples" = ["$client_address/$header_x_user"]))]
+pub struct Template(Vec<Piece>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Part(Box<KeyConfig>),
+}
+
+impl Template {
+    pub fn append(&self, head: &RequestHeader, client: IpAddr, key: &mut Vec<u8>) {
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => key.extend_from_slice(text.as_bytes()),
+                Piece::Part(part) => part.append(head, client, key),
+            }
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('$') {
+            pieces.push(Piece::Text(before.to_owned()));
+            if let Some(after) = after.strip_prefix('$') {
+                pieces.push(Piece::Text("$".to_owned()));
+                rest = after;
+                continue;
+            }
+            let end = after
+                .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .unwrap_or(after.len());
+            let (name, after) = after.split_at(end);
+            pieces.push(Piece::Part(Box::new(part(name)?)));
+            rest = after;
+        }
+        pieces.push(Piece::Text(rest.to_owned()));
+        pieces.retain(|piece| !matches!(piece, Piece::Text(text) if text.is_empty()));
+        if !pieces.iter().any(|piece| matches!(piece, Piece::Part(_))) {
+            return Err(format!(
+                "{text:?} is the same for every request; write what tells them apart, such as \"$client_address\""
+            ));
+        }
+        Ok(Self(pieces))
+    }
+}
+
+/// What a variable stands for.
+fn part(name: &str) -> Result<KeyConfig, String> {
+    let named = |prefix| name.strip_prefix(prefix).filter(|name: &&str| !name.is_empty());
+    match name {
+        "client_address" => return Ok(KeyConfig::ClientAddress),
+        "path" => return Ok(KeyConfig::Path),
+        _ => {}
+    }
+    if let Some(header) = named("header_") {
+        return Ok(KeyConfig::Header(header.replace('_', "-")));
+    }
+    if let Some(cookie) = named("cookie_") {
+        return Ok(KeyConfig::Cookie(cookie.to_owned()));
+    }
+    if let Some(argument) = named("query_") {
+        return Ok(KeyConfig::Query(argument.to_owned()));
+    }
+    let help = suggest("variables", name, VARIABLES).unwrap_or_default();
+    Err(format!(
+        "there is no variable \"${name}\"; write $$ for a dollar sign; {help}"
+    ))
+}
+
+const VARIABLES: [&str; 5] = ["client_address", "path", "header_NAME", "cookie_NAME", "query_NAME"];
+
+impl<'de> Deserialize<'de> for Template {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn puts_parts_and_text_together() {
+        let head = RequestHeader::build("GET", b"/v1/blur?user=seven", None).unwrap();
+        let mut key = Vec::new();
+        let template = Template::parse("5$$ $path?$query_user").unwrap();
+        template.append(&head, "192.0.2.7".parse().unwrap(), &mut key);
+        assert_eq!(key, b"5$ /v1/blur?seven");
+    }
+
+    #[test]
+    fn refuses_what_does_not_tell_requests_apart() {
+        for text in ["", "everybody", "$$", "$", "$header_", "$client_adress"] {
+            assert!(Template::parse(text).is_err(), "{text:?}");
+        }
+        let error = Template::parse("$client_adress").unwrap_err();
+        assert!(error.ends_with("did you mean \"client_address\"?"), "{error}");
+    }
+}

@@ -1,0 +1,72 @@
+//! The sticky cookie: clients come back to the backend that served them, for as long as it is there.
+
+use e2e::backend::Backend;
+use e2e::client;
+use e2e::until::{SOON, until};
+use e2e::veil::Veil;
+use reqwest::blocking::Response;
+
+#[test]
+fn brings_a_client_back_until_its_backend_drains() {
+    let (first, second) = (Backend::named("first"), Backend::named("second"));
+    let veil = Veil::over(&format!(
+        "{{ select: round_robin, sticky: {{ max_age: 1h }}, backends: [{{ address: {}, name: first }}, \
+         {{ address: {}, name: second }}] }}",
+        first.address, second.address
+    ));
+    let (home, cookie) = served(veil.get("/"));
+    let cookie = cookie.expect("a new client gets a cookie");
+    let (pair, attributes) = cookie.split_once("; ").unwrap();
+    assert_eq!(attributes, "Path=/; SameSite=Lax; Max-Age=3600; HttpOnly");
+    for told in ["first", "second", "127.0.0.1", &first.address.port().to_string()] {
+        assert!(!pair.contains(told), "{pair} tells {told}");
+    }
+
+    let again = || {
+        let request = client().get(veil.url("/")).header("cookie", format!("other=1; {pair}"));
+        served(request.send().unwrap())
+    };
+    for _ in 0..6 {
+        assert_eq!(
+            again(),
+            (home.clone(), None),
+            "the client stays, and its cookie is good"
+        );
+    }
+
+    let drain = client().post(veil.admin_url(&format!("/pools/blur/{home}/drain")));
+    assert_eq!(drain.send().unwrap().status(), 200);
+    let (elsewhere, renewed) = again();
+    assert_ne!(elsewhere, home);
+    let renewed = renewed.expect("a cookie that leads nowhere is renewed");
+    assert!(!renewed.contains(pair));
+}
+
+#[test]
+fn a_cookie_that_names_nobody_is_renewed() {
+    let backend = Backend::named("only");
+    let veil = Veil::over(&format!(
+        "{{ sticky: {{}}, backends: [{{ address: {} }}] }}",
+        backend.address
+    ));
+    let forged = client()
+        .get(veil.url("/"))
+        .header("cookie", "veil_backend=0123456789abcdef");
+    let (_, renewed) = served(forged.send().unwrap());
+    assert!(renewed.is_some());
+    drop(backend);
+    let refused = until("the backend is gone", SOON, || {
+        let answer = veil.get("/");
+        (answer.status() != 200).then_some(answer)
+    });
+    assert!(refused.headers().get("set-cookie").is_none(), "nobody has served this");
+}
+
+/// Who answered, and the cookie that came along.
+fn served(answer: Response) -> (String, Option<String>) {
+    let cookie = answer
+        .headers()
+        .get("set-cookie")
+        .map(|cookie| cookie.to_str().unwrap().to_owned());
+    (answer.text().unwrap(), cookie)
+}
