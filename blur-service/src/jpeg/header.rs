@@ -43,6 +43,8 @@ pub struct Jpeg<'a> {
     pub(super) restart_interval: u16,
     pub(super) scan: ScanHeader,
     pub(super) colour: ColourMarkers,
+    /// Whether the Huffman tables were made for these very blocks, so that they tell of those to be hidden.
+    pub(super) tells_by_tables: bool,
     orientation: u8,
     icc: Vec<icc::Chunk<'a>>,
 }
@@ -175,8 +177,18 @@ impl<'a> Jpeg<'a> {
             restart_interval: 0,
             scan,
             colour: self.colour,
+            tells_by_tables: self.tells_by_tables,
             orientation: self.orientation,
             icc: self.icc.clone(),
+        }
+    }
+
+    /// Of a file that [`Jpeg::in_one_scan`] wrote, whose tables count every block: where anything is hidden, the tables
+    /// are made anew for what is shown, and the whole scan is coded with them.
+    pub fn with_fresh_tables(self) -> Self {
+        Self {
+            tells_by_tables: true,
+            ..self
         }
     }
 
@@ -283,6 +295,7 @@ impl<'a> Headers<'a> {
             restart_interval: self.restart_interval,
             scan,
             colour: self.colour,
+            tells_by_tables: false,
             orientation: self.orientation.unwrap_or(1),
             icc: self.icc,
         })

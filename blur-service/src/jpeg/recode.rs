@@ -1,5 +1,5 @@
 //! Codes the whole scan anew, block by block, with tables made for it: for the rare file whose tables have no room for
-//! a symbol, or that hides bytes between its intervals.
+//! a symbol or tell of what is hidden, or that hides bytes between its intervals.
 
 use super::{JpegError, coding::Cursor, header::HuffmanTables, marker, paint::Painter, plan::Task, splice::Written};
 

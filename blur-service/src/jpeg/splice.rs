@@ -14,9 +14,11 @@ use super::{
 };
 
 impl Task<'_> {
-    /// The new file. Where a table lacks a symbol, it is extended; where it has no room, the scan is coded anew.
+    /// The new file. Where a table lacks a symbol, it is extended; where it has no room or would tell of what is hidden,
+    /// the scan is coded anew.
     pub fn write(&self, painter: &mut Painter) -> Result<Vec<u8>, JpegError> {
-        if !self.scan.is_tidy {
+        let tells_by_tables = self.jpeg.tells_by_tables && !self.plan.runs.is_empty();
+        if !self.scan.is_tidy || tells_by_tables {
             return self.recode(painter);
         }
         match self.splice(&self.jpeg.huffman, painter)? {

@@ -47,7 +47,7 @@ pub fn blur(task: &Task, noise: &mut Noise) -> Result<Blurred, Leave> {
         orientation: header.orientation.to_exif(),
         icc: icc.as_deref(),
     };
-    let jpeg = Jpeg::parse(&source.file, &limits(task))?;
+    let jpeg = source.jpeg(task)?;
     let (scan, view) = View::open(task, &jpeg)?;
     let decode = clock.lap()?;
     let mut faces = view.faces(task, |upright| task.eyes.find(upright))?;
@@ -93,7 +93,7 @@ pub fn blur(task: &Task, noise: &mut Noise) -> Result<Blurred, Leave> {
 pub fn detect(task: &Task) -> Result<Found, Leave> {
     let mut clock = Clock::start(task.go_on);
     let source = Source::open(task)?;
-    let (_, view) = View::open(task, &Jpeg::parse(&source.file, &limits(task))?)?;
+    let (_, view) = View::open(task, &source.jpeg(task)?)?;
     let decode = clock.lap()?;
     let faces = view.faces(task, |upright| task.eyes.find(upright))?;
     let detect = clock.lap()?;
@@ -137,6 +137,14 @@ impl<'a> Source<'a> {
                 why,
                 turns_upright: false,
             },
+        })
+    }
+
+    fn jpeg(&self, task: &Task) -> Result<Jpeg<'_>, JpegError> {
+        let jpeg = Jpeg::parse(&self.file, &limits(task))?;
+        Ok(match self.file {
+            Cow::Borrowed(_) => jpeg,
+            Cow::Owned(_) => jpeg.with_fresh_tables(),
         })
     }
 }
