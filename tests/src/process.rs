@@ -131,7 +131,11 @@ impl Lines {
                 return found;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "no line with {what} in:\n{}", seen.lines.join("\n"));
+            if left.is_zero() {
+                // A panic that holds the lock would make the reading thread panic too.
+                drop(seen);
+                panic!("no line with {what} in:\n{}", self.text());
+            }
             seen = changed.wait_timeout(seen, left).expect("no holder panics").0;
         }
     }

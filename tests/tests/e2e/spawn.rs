@@ -23,8 +23,9 @@ fn a_crash_loop_is_told_and_what_the_worker_said_stands_in_the_log() {
     assert!(metrics.contains(r#"veil_pool_degraded{pool="blur"} 1"#), "{metrics}");
     for said in ["no model", "exit status: 3", "it keeps dying"] {
         veil.process.stderr.wait_for(said, |line| {
-            (line.contains(said) && line.contains(r#"pool="blur""#) && line.contains(r#"worker="worker-1""#))
-                .then_some(())
+            let line: Value = serde_json::from_str(line).ok()?;
+            let is_named = (&line["pool"], &line["worker"]) == (&"blur".into(), &"worker-1".into());
+            (is_named && line["message"].as_str()?.contains(said)).then_some(())
         });
     }
     assert_eq!(veil.admin_get("/readyz").status(), 503);
