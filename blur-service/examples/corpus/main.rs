@@ -142,7 +142,10 @@ fn places(jpeg: &Jpeg) -> [Region; 3] {
 fn spliced(file: &[u8], places: &[Region], look: Look) -> Result<Vec<u8>, JpegError> {
     let jpeg = Jpeg::parse(file, &Limits::default())?;
     let (orientation, whole) = (jpeg.orientation(), in_one_scan(&jpeg)?);
-    let jpeg = Jpeg::parse(whole.as_deref().unwrap_or(file), &Limits::default())?;
+    let jpeg = match &whole {
+        Some(whole) => Jpeg::parse(whole, &Limits::default())?.with_fresh_tables(),
+        None => jpeg,
+    };
     let scan = jpeg.scan(None, &|| true)?;
     let metadata = Metadata { orientation, icc: None };
     let mut seed = 1u8;

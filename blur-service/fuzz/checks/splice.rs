@@ -42,7 +42,7 @@ fn spliced(file: &[u8], scale: Option<Scale>, look: Look, regions: &[Region]) ->
     let jpeg = match jpeg.supported() {
         Err(kind) if kind.is_in_several_scans() => {
             whole = jpeg.in_one_scan(&|| true)?;
-            Jpeg::parse(&whole, &limits)?
+            Jpeg::parse(&whole, &limits)?.with_fresh_tables()
         }
         _ => jpeg,
     };

@@ -17,7 +17,8 @@ use super::{
 
 impl Jpeg<'_> {
     /// The same picture as a file of one baseline scan, every coefficient as it was, without any metadata. Takes the
-    /// memory of all coefficients: two bytes a sample. `go_on` is asked once a row of units.
+    /// memory of all coefficients: two bytes a sample. `go_on` is asked once a row of units. Its tables count every block:
+    /// whoever hides anything in it reads it [`Jpeg::with_fresh_tables`].
     ///
     /// # Errors
     /// [`JpegError::Unsupported`] for what has no baseline form, [`JpegError::TooLarge`] for too many scans,
