@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::future::Future;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -233,7 +233,7 @@ fn check(args: CheckArgs) -> ExitCode {
     if !mistakes.is_empty() {
         return ExitCode::from(WRONG_USAGE);
     }
-    println!("{source}: good");
+    say(format_args!("{source}: good\n"));
     ExitCode::SUCCESS
 }
 
@@ -287,21 +287,30 @@ fn wait_for<T, E: From<io::Error>>(answer: impl Future<Output = Result<T, E>>) -
 
 fn print<T: Serialize + std::fmt::Display>(answer: &T, json: bool) {
     if json {
-        println!("{:#}", serde_json::json!(answer));
+        say(format_args!("{:#}\n", serde_json::json!(answer)));
     } else {
-        print!("{answer}");
+        say(format_args!("{answer}"));
+    }
+}
+
+/// Writes to stdout. Whoever reads may have seen enough: `veil schema | head` is no failure.
+fn say(text: std::fmt::Arguments<'_>) {
+    let mut out = io::stdout().lock();
+    match out.write_fmt(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => panic!("cannot write to stdout: {error}"),
+        _ => {}
     }
 }
 
 fn print_schema() -> ExitCode {
-    println!("{:#}", schema::schema().as_value());
+    say(format_args!("{:#}\n", schema::schema().as_value()));
     ExitCode::SUCCESS
 }
 
 fn pools(args: PoolsArgs) -> ExitCode {
     match ask_for_pools(args) {
         Ok(table) => {
-            print!("{table}");
+            say(format_args!("{table}"));
             ExitCode::SUCCESS
         }
         Err(error) => {
