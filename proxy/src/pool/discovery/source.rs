@@ -116,12 +116,14 @@ impl Source {
         pool.regroup();
     }
 
-    /// Keeps the last answer; says so once.
+    /// Keeps the last answer; says so once for each reason.
     pub fn failed(&self, pool: &Arc<Pool>, error: &DiscoveryError) {
         let mut news = self.news.lock();
         let was_asked = std::mem::replace(&mut news.was_asked, true);
         news.failures += 1;
-        if news.trouble.replace(error.to_string()).is_none() {
+        let trouble = error.to_string();
+        if news.trouble.as_ref() != Some(&trouble) {
+            news.trouble = Some(trouble);
             let kept = news.members.len();
             tracing::warn!(pool = pool.name(), source = %self.config, kept, "its last answer stays: {error}");
         }
