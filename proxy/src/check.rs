@@ -14,6 +14,7 @@ use crate::diagnostic::Diagnostic;
 use crate::document::{Path, steps};
 use crate::pool::PoolConfig;
 use crate::pool::discovery::{self, DiscoverConfig};
+use crate::pool::sticky::{SameSite, Secure};
 
 /// What a check has found.
 #[derive(Debug, Default)]
@@ -66,8 +67,24 @@ fn located(source: &Source, remarks: Vec<Remark>) -> Vec<Diagnostic> {
     remarks.map(|(at, what)| config::mistake(source, &at, what)).collect()
 }
 
-/// A body that may be longer than the memory for all of them waits for memory that there will never be.
 fn doubts(config: &Config) -> Vec<Remark> {
+    [bodies(config), cookies(config)].concat()
+}
+
+/// Browsers drop a cookie of `SameSite=None` that is not `Secure`.
+fn cookies(config: &Config) -> Vec<Remark> {
+    let pools = config.pools.iter().filter_map(|(name, pool)| {
+        let sticky = pool.sticky.as_ref()?;
+        let is_dropped = (sticky.same_site, sticky.secure) == (SameSite::None, Secure::Never);
+        let at = || steps!["pools", name.as_str(), "sticky", "secure"].to_vec();
+        let what = || format!("pool {name:?}: browsers drop cookies of same_site none that are never secure");
+        is_dropped.then(|| (at(), what()))
+    });
+    pools.collect()
+}
+
+/// A body that may be longer than the memory for all of them waits for memory that there will never be.
+fn bodies(config: &Config) -> Vec<Remark> {
     let memory = config.body.memory;
     let mut doubts = Vec::new();
     if config.body.buffering == Buffering::On && config.body.max_size > memory {
@@ -233,6 +250,22 @@ mod tests {
                 "{found:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_cookie_that_browsers_drop_is_doubtful() {
+        let cookie = |secure: &str| {
+            let parts = format!(
+                "listeners: {{ public: {{ address: 127.0.0.1:0 }} }}\n\
+                 routes: [{{ match: {{ path_prefix: / }}, pool: blur }}]\n\
+                 pools: {{ blur: {{ backends: [{{ address: 10.0.0.1:80 }}], sticky: {{ same_site: none, secure: {secure} }} }} }}\n"
+            );
+            found(&parts, "")
+        };
+        assert_eq!(cookie("always"), Vec::<String>::new());
+        let found = cookie("never");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("browsers drop"), "{found:?}");
     }
 
     #[test]
