@@ -27,6 +27,7 @@ pub mod units;
 
 pub mod diagnostic;
 pub mod document;
+pub mod template;
 
 pub mod request;
 
@@ -88,7 +89,7 @@ mod tests {
     const ORDER: &[&[&str]] = &[
         &["columns", "path", "program", "text", "units"],
         &["diagnostic"],
-        &["document"],
+        &["document", "template"],
         &["request"],
         &["problem"],
         &["body", "tls"],

@@ -4,19 +4,13 @@ use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use crate::diagnostic::suggest;
 use crate::request::{RequestCtx, host_name};
+use crate::template::{Piece, pieces};
 
 /// `https://$host$request_uri`, taken apart once. A dollar sign itself is `$$`.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(with = "String", extend("examples" = ["https://$host$request_uri"]))]
-pub struct Template(Vec<Piece>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Text(String),
-    Variable(Variable),
-}
+pub struct Template(Vec<Piece<Variable>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Variable {
@@ -48,31 +42,14 @@ impl Template {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let mut pieces = Vec::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('$') {
-            pieces.push(Piece::Text(before.to_owned()));
-            if let Some(after) = after.strip_prefix('$') {
-                pieces.push(Piece::Text("$".to_owned()));
-                rest = after;
-                continue;
-            }
-            let end = after
-                .find(|c: char| !c.is_ascii_lowercase() && c != '_')
-                .unwrap_or(after.len());
-            let (name, after) = after.split_at(end);
-            let Some((_, variable)) = VARIABLES.iter().find(|(known, _)| *known == name) else {
-                let help = suggest("variables", name, VARIABLES.map(|(known, _)| known)).unwrap_or_default();
-                return Err(format!(
-                    "there is no variable \"${name}\"; write $$ for a dollar sign; {help}"
-                ));
-            };
-            pieces.push(Piece::Variable(*variable));
-            rest = after;
-        }
-        pieces.push(Piece::Text(rest.to_owned()));
-        pieces.retain(|piece| !matches!(piece, Piece::Text(text) if text.is_empty()));
-        Ok(Self(pieces))
+        let is_in_name = |c: char| c.is_ascii_lowercase() || c == '_';
+        let variable = |name: &str| {
+            VARIABLES
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, variable)| *variable)
+        };
+        pieces(text, is_in_name, variable, VARIABLES.map(|(known, _)| known)).map(Self)
     }
 }
 

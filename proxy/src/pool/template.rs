@@ -7,50 +7,28 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::key::KeyConfig;
-use crate::diagnostic::suggest;
+use crate::template::{Piece, pieces};
 
 /// Text with variables in it, taken apart once. `$header_x_user` is the header `X-User` (as Nginx's `$http_x_user`),
 /// `$cookie_name` a cookie, `$query_name` an argument; a dollar sign itself is `$$`.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(with = "String", extend("examples" = ["$client_address/$header_x_user"]))]
-pub struct Template(Vec<Piece>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Text(String),
-    Part(Box<KeyConfig>),
-}
+pub struct Template(Vec<Piece<Box<KeyConfig>>>);
 
 impl Template {
     pub fn append(&self, head: &RequestHeader, client: IpAddr, key: &mut Vec<u8>) {
         for piece in &self.0 {
             match piece {
                 Piece::Text(text) => key.extend_from_slice(text.as_bytes()),
-                Piece::Part(part) => part.append(head, client, key),
+                Piece::Variable(part) => part.append(head, client, key),
             }
         }
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let mut pieces = Vec::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once('$') {
-            pieces.push(Piece::Text(before.to_owned()));
-            if let Some(after) = after.strip_prefix('$') {
-                pieces.push(Piece::Text("$".to_owned()));
-                rest = after;
-                continue;
-            }
-            let end = after
-                .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                .unwrap_or(after.len());
-            let (name, after) = after.split_at(end);
-            pieces.push(Piece::Part(Box::new(part(name)?)));
-            rest = after;
-        }
-        pieces.push(Piece::Text(rest.to_owned()));
-        pieces.retain(|piece| !matches!(piece, Piece::Text(text) if text.is_empty()));
-        if !pieces.iter().any(|piece| matches!(piece, Piece::Part(_))) {
+        let is_in_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let pieces = pieces(text, is_in_name, |name| part(name).map(Box::new), VARIABLES)?;
+        if !pieces.iter().any(|piece| matches!(piece, Piece::Variable(_))) {
             return Err(format!(
                 "{text:?} is the same for every request; write what tells them apart, such as \"$client_address\""
             ));
@@ -60,26 +38,20 @@ impl Template {
 }
 
 /// What a variable stands for.
-fn part(name: &str) -> Result<KeyConfig, String> {
+fn part(name: &str) -> Option<KeyConfig> {
     let named = |prefix| name.strip_prefix(prefix).filter(|name: &&str| !name.is_empty());
     match name {
-        "client_address" => return Ok(KeyConfig::ClientAddress),
-        "path" => return Ok(KeyConfig::Path),
+        "client_address" => return Some(KeyConfig::ClientAddress),
+        "path" => return Some(KeyConfig::Path),
         _ => {}
     }
     if let Some(header) = named("header_") {
-        return Ok(KeyConfig::Header(header.replace('_', "-")));
+        return Some(KeyConfig::Header(header.replace('_', "-")));
     }
     if let Some(cookie) = named("cookie_") {
-        return Ok(KeyConfig::Cookie(cookie.to_owned()));
+        return Some(KeyConfig::Cookie(cookie.to_owned()));
     }
-    if let Some(argument) = named("query_") {
-        return Ok(KeyConfig::Query(argument.to_owned()));
-    }
-    let help = suggest("variables", name, VARIABLES).unwrap_or_default();
-    Err(format!(
-        "there is no variable \"${name}\"; write $$ for a dollar sign; {help}"
-    ))
+    named("query_").map(|argument| KeyConfig::Query(argument.to_owned()))
 }
 
 const VARIABLES: [&str; 5] = ["client_address", "path", "header_NAME", "cookie_NAME", "query_NAME"];
