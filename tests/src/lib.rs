@@ -2,6 +2,8 @@
 //! purpose, and waits for conditions with a deadline, never for time to pass.
 
 pub mod backend;
+mod client;
+pub mod http2;
 pub mod mutation;
 pub mod name_server;
 pub mod picture;
@@ -15,6 +17,8 @@ pub mod worker;
 
 use std::io::Write;
 
+pub use client::{Client, Response, client};
+
 /// Says that a test cannot run on this machine. `tests/run` counts these lines, and fails on one it does not expect.
 pub fn skip(test: &str, reason: &str) {
     // Past the capture of libtest, which hides what a passing test prints.
@@ -24,13 +28,4 @@ pub fn skip(test: &str, reason: &str) {
 /// Prints what a test has measured, for whoever reads the log of a run.
 pub fn report(measured: &str) {
     let _ = writeln!(std::io::stderr(), "\n{measured}");
-}
-
-/// A client for the tests: no proxies from the environment, no redirects followed.
-pub fn client() -> reqwest::blocking::Client {
-    reqwest::blocking::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .expect("the builder is given nothing that can fail")
 }

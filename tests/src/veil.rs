@@ -4,14 +4,13 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use reqwest::blocking::Response;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::backend::Backend;
-use crate::client;
 use crate::process::{Lines, Process, Signal, Stranger};
 use crate::until::{SOON, until};
+use crate::{Response, client};
 
 pub struct Veil {
     pub process: Process,

@@ -6,10 +6,10 @@ use std::sync::{Mutex, mpsc};
 use std::{fs, thread};
 
 use e2e::backend::{Answer, Backend};
-use e2e::client;
 use e2e::process::Signal;
 use e2e::until::{SOON, until};
 use e2e::veil::{Veil, configuration, round_robin};
+use e2e::{Response, client};
 
 #[test]
 fn serves_by_the_new_file_after_sighup() {
@@ -188,6 +188,6 @@ fn rewrite(veil: &Veil, yaml: &str) {
     fs::write(veil.file(), yaml).unwrap();
 }
 
-fn command(veil: &Veil, path: &str) -> reqwest::blocking::Response {
+fn command(veil: &Veil, path: &str) -> Response {
     client().post(veil.admin_url(path)).send().unwrap()
 }

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use e2e::backend::{Answer, Backend, digest};
-use e2e::client;
 use e2e::raw::Raw;
 use e2e::until::{SOON, until};
 use e2e::veil::Veil;
+use e2e::{client, http2};
 
 #[test]
 fn sends_a_lost_upload_again_in_full() {
@@ -156,18 +156,9 @@ fn a_client_that_leaves_takes_its_request_along() {
 fn replays_an_upload_that_came_over_http2() {
     let upload = upload();
     let (_bad, good, veil) = stage(Answer::ResetAfterBody, "idempotent: true");
-    let client = reqwest::blocking::Client::builder()
-        .no_proxy()
-        .http2_prior_knowledge()
-        .build()
-        .unwrap();
     for _ in 0..2 {
-        let answer = client.post(veil.url("/v1/blur")).body(upload.clone()).send().unwrap();
-        assert_eq!(
-            (answer.status().as_u16(), answer.version()),
-            (200, reqwest::Version::HTTP_2)
-        );
-        assert_eq!(answer.text().unwrap(), "good");
+        let answer = http2::post(veil.public, "/v1/blur", upload.clone().into());
+        assert_eq!(answer, (200, b"good".to_vec()));
     }
     assert!(
         good.received()

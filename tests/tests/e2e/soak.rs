@@ -43,13 +43,9 @@ fn queues_or_refuses_a_flood_of_large_uploads_within_its_budget() {
         let mut clients = Vec::new();
         for _ in 0..200 {
             let client = scope.spawn(|| {
-                let client = reqwest::blocking::Client::builder()
-                    .no_proxy()
-                    .timeout(PATIENCE)
-                    .build()
-                    .unwrap();
                 // One that is refused before its body has been read may see its connection close.
-                let answer = client.post(veil.url("/v1/blur")).body(upload).send();
+                let request = client().post(veil.url("/v1/blur")).timeout(PATIENCE);
+                let answer = request.body(upload).send();
                 match answer.map_or(503, |answer| answer.status().as_u16()) {
                     200 => served.fetch_add(1, Ordering::Relaxed),
                     503 => refused.fetch_add(1, Ordering::Relaxed),

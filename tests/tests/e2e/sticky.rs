@@ -1,10 +1,9 @@
 //! The sticky cookie: clients come back to the backend that served them, for as long as it is there.
 
 use e2e::backend::Backend;
-use e2e::client;
 use e2e::until::{SOON, until};
 use e2e::veil::Veil;
-use reqwest::blocking::Response;
+use e2e::{Response, client};
 
 #[test]
 fn brings_a_client_back_until_its_backend_drains() {
