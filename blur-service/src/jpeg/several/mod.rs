@@ -1,8 +1,10 @@
 //! JPEGs in several scans, progressive or with a scan for each component: read into memory, coefficient by coefficient,
 //! and written as one baseline scan of the same coefficients, which the splice then works upon (`jpegtran`'s idea).
 
-mod progressive;
+mod huffman;
+mod pass;
 mod read;
+mod scan;
 mod store;
 
 use self::{read::Scans, store::Store};
