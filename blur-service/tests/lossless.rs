@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use common::{Answer, Server, contains, exif, jpeg, portrait, segment};
 use image::{Rgb, RgbImage, imageops};
 use jpeg_encoder::{ColorType, Encoder};
+use libjpeg_turbo_rs::{TransformOptions, transform_jpeg_with_options};
 use moxcms::ColorProfile;
 use serde_json::Value;
 
@@ -86,6 +87,8 @@ fn what_cannot_be_spliced_goes_through_pixels_and_says_so() {
     in_odd_colours.splice(2..2, segment(0xe2, &profile));
     for (file, query, path) in [
         (progressive(&pixels), "?effect=solid", "coefficients"),
+        (arithmetic(&pixels), "?effect=solid", "coefficients"),
+        (arithmetic(&pixels), "?effect=solid&profile=reencode", "pixels"),
         (in_odd_colours, "?effect=solid", "pixels"),
         (jpeg(&pixels), "?effect=solid&profile=reencode", "pixels"),
     ] {
@@ -93,6 +96,7 @@ fn what_cannot_be_spliced_goes_through_pixels_and_says_so() {
         assert_eq!(answer.status, 200);
         assert_eq!(answer.headers["x-veil-path"], path);
         assert_eq!(answer.headers["x-faces"], "1");
+        assert_eq!(server.detect("", &file)["faces"].as_array().unwrap().len(), 1);
         assert_eq!(server.detect("", &answer.body)["faces"], Value::Array(Vec::new()));
     }
 }
@@ -130,6 +134,8 @@ fn a_cut_off_picture_is_refused_on_every_road() {
         (jpeg(&pixels), ""),
         (jpeg(&pixels), "?profile=reencode"),
         (progressive(&pixels), ""),
+        (arithmetic(&pixels), ""),
+        (arithmetic(&pixels), "?profile=reencode"),
     ] {
         for share in [2, 3, 9] {
             let cut = &file[..file.len() * (share - 1) / share];
@@ -169,6 +175,14 @@ fn progressive(pixels: &RgbImage) -> Vec<u8> {
     let (width, height) = (pixels.width() as u16, pixels.height() as u16);
     encoder.encode(pixels, width, height, ColorType::Rgb).unwrap();
     file
+}
+
+fn arithmetic(pixels: &RgbImage) -> Vec<u8> {
+    let options = TransformOptions {
+        arithmetic: true,
+        ..TransformOptions::default()
+    };
+    transform_jpeg_with_options(&jpeg(pixels), &options).unwrap()
 }
 
 fn spliced(server: &Server, file: &[u8]) -> Answer {

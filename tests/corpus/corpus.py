@@ -70,8 +70,9 @@ def post(url, body):
 
 
 def wrongly_refused(pictures, answers):
-    """Pictures that the service calls broken and libjpeg-turbo does not."""
-    refused = [picture for picture, answer in zip(pictures, answers) if answer["lossless"]["road"].startswith("422")]
+    """Pictures that the service calls broken or of a kind it does not take, and libjpeg-turbo reads."""
+    refusals = ("415", "422")
+    refused = [picture for picture, answer in zip(pictures, answers) if answer["lossless"]["road"].startswith(refusals)]
     return [f"{picture}: refused, and sound" for picture in refused if not openers.djpeg_complaint(picture)]
 
 

@@ -65,8 +65,10 @@ fn judged(task: &Task, file: &[u8]) -> anyhow::Result<Verdict> {
             return Ok(verdict);
         }
     };
-    if jpeg.supported().is_err_and(|kind| kind.is_in_several_scans()) {
-        verdict.outcome = "spliced, from several scans".into();
+    if let Err(kind) = jpeg.supported()
+        && kind.may_be_recoded()
+    {
+        verdict.outcome = format!("spliced, once {kind}");
     }
     let before = Blocks::read(file);
     verdict.sampling = jpeg.sampling();
@@ -162,7 +164,7 @@ fn spliced(file: &[u8], places: &[Region], look: Look) -> Result<Vec<u8>, JpegEr
 /// A file of several scans is brought into one before it is spliced, as in the service.
 fn in_one_scan(jpeg: &Jpeg) -> Result<Option<Vec<u8>>, JpegError> {
     match jpeg.supported() {
-        Err(kind) if kind.is_in_several_scans() => jpeg.in_one_scan(&|| true).map(Some),
+        Err(kind) if kind.may_be_recoded() => jpeg.in_one_scan(&|| true).map(Some),
         _ => Ok(None),
     }
 }

@@ -1,5 +1,5 @@
-//! Any bytes as a JPEG file, brought into one scan if it has several, and spliced with regions that its last bytes
-//! choose. What passes is proven, readable, and stays the same bytes when nothing more is hidden.
+//! Any bytes as a JPEG file, brought into one Huffman scan if it is of another kind, and spliced with regions that its
+//! last bytes choose. What passes is proven, readable, and stays the same bytes when nothing more is hidden.
 
 use blur_service::{
     jpeg::{Jpeg, JpegError, Limits, Metadata, Scale},
@@ -40,7 +40,7 @@ fn spliced(file: &[u8], scale: Option<Scale>, look: Look, regions: &[Region]) ->
     let jpeg = Jpeg::parse(file, &limits)?;
     let whole;
     let jpeg = match jpeg.supported() {
-        Err(kind) if kind.is_in_several_scans() => {
+        Err(kind) if kind.may_be_recoded() => {
             whole = jpeg.in_one_scan(&|| true)?;
             Jpeg::parse(&whole, &limits)?.with_fresh_tables()
         }

@@ -1,5 +1,5 @@
 //! JPEG through pixels: decoded by zune-jpeg, written anew by jpeg-encoder with fresh tables of like quality and the
-//! same chroma sampling. The lossless road is `crate::jpeg`.
+//! same chroma sampling. The lossless road is `crate::jpeg`, which also decodes what zune-jpeg does not.
 
 use image::{DynamicImage, GrayImage, RgbImage, metadata::Orientation};
 use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
@@ -16,11 +16,18 @@ pub struct JpegFacts {
     pub quality: u8,
     /// How many times wider and higher the first component is sampled than the others.
     pub sampling: (u8, u8),
+    /// Whether only `crate::jpeg` decodes it.
+    pub is_arithmetic: bool,
     components: u8,
-    in_several_scans: bool,
+    /// Whether its coefficients are in memory all at once.
+    keeps_coefficients: bool,
 }
 
 impl JpegFacts {
+    pub fn is_grey(&self) -> bool {
+        self.components == 1
+    }
+
     /// The pixels that are coded together: what is hidden covers whole ones.
     pub fn block(&self) -> Size {
         Size {
@@ -43,20 +50,19 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
                 }
             }
             (DQT, data) => read_tables(data, &mut tables),
-            (SOF0..=SOF2, data) if frame.is_some() => {
+            (SOF0..=SOF2 | SOF9 | SOF10, data) if frame.is_some() => {
                 return Err(broken(format!("a second frame of {} bytes", data.len())));
             }
-            (marker @ SOF0..=SOF2, data) => frame = Some(Frame::read(data, marker == SOF2)?),
+            (marker @ (SOF0..=SOF2 | SOF9 | SOF10), data) => frame = Some(Frame::read(marker, data)?),
             (0xc3 | 0xc5..=0xc7 | 0xcb | 0xcd..=0xcf, _) => {
                 return Err(Error::UnsupportedFormat(
                     "lossless and hierarchical JPEG are not supported",
                 ));
             }
-            (0xc9 | 0xca, _) => return Err(Error::UnsupportedFormat("JPEG with arithmetic coding is not supported")),
             (SOS, data) => {
                 if let Some(frame) = &mut frame {
                     let components = data.first().copied().map_or(0, usize::from);
-                    frame.in_several_scans |= components < frame.components.len();
+                    frame.keeps_coefficients |= components < frame.components.len();
                 }
                 break;
             }
@@ -139,7 +145,7 @@ impl JpegFacts {
     fn work_bytes(&self, size: Size) -> u64 {
         let pixels = size.pixels();
         let components = u64::from(self.components);
-        let coefficients = if self.in_several_scans {
+        let coefficients = if self.keeps_coefficients {
             2 * components * pixels
         } else {
             0
@@ -161,13 +167,14 @@ impl JpegFacts {
 
 struct Frame {
     size: Size,
-    in_several_scans: bool,
+    is_arithmetic: bool,
+    keeps_coefficients: bool,
     /// Sampling and table of each component.
     components: Vec<(u8, u8, u8)>,
 }
 
 impl Frame {
-    fn read(data: &[u8], progressive: bool) -> Result<Self, Error> {
+    fn read(marker: u8, data: &[u8]) -> Result<Self, Error> {
         let [precision, h1, h0, w1, w0, count, components @ ..] = data else {
             return Err(broken("its frame is too short"));
         };
@@ -193,7 +200,8 @@ impl Frame {
         match components.len() {
             1 | 3 | 4 => Ok(Self {
                 size,
-                in_several_scans: progressive,
+                is_arithmetic: matches!(marker, SOF9 | SOF10),
+                keeps_coefficients: matches!(marker, SOF2 | SOF9 | SOF10),
                 components,
             }),
             _ => Err(Error::UnsupportedFormat(
@@ -211,8 +219,9 @@ impl Frame {
         JpegFacts {
             quality: tables[usize::from(table)].map_or(DEFAULT_QUALITY, quality_of),
             sampling,
+            is_arithmetic: self.is_arithmetic,
             components: self.components.len() as u8,
-            in_several_scans: self.in_several_scans,
+            keeps_coefficients: self.keeps_coefficients,
         }
     }
 }
@@ -297,6 +306,8 @@ const RST0: u8 = 0xd0;
 const RST7: u8 = 0xd7;
 const SOF0: u8 = 0xc0;
 const SOF2: u8 = 0xc2;
+const SOF9: u8 = 0xc9;
+const SOF10: u8 = 0xca;
 const SOS: u8 = 0xda;
 
 /// Version, density and a thumbnail of 0 × 0 pixels.
@@ -363,13 +374,26 @@ mod tests {
     }
 
     #[test]
-    fn twelve_bits_and_arithmetic_coding_are_refused_by_name() {
+    fn twelve_bits_and_lossless_coding_are_refused_by_name() {
         let mut file = sample(90, SamplingFactor::F_1_1);
         let frame = file.windows(2).position(|pair| pair == [0xff, SOF0]).unwrap();
         file[frame + 4] = 12;
         assert!(matches!(read_header(&file), Err(Error::UnsupportedFormat(_))));
-        file[frame + 1] = 0xc9;
-        assert!(matches!(read_header(&file), Err(Error::UnsupportedFormat(_))));
+        for lossless in [0xc3, 0xcb] {
+            file[frame + 1] = lossless;
+            assert!(matches!(read_header(&file), Err(Error::UnsupportedFormat(_))));
+        }
+    }
+
+    #[test]
+    fn an_arithmetic_file_is_counted_with_its_coefficients() {
+        let mut file = sample(90, SamplingFactor::F_1_1);
+        let whole = read_header(&file).unwrap().work_bytes;
+        let frame = file.windows(2).position(|pair| pair == [0xff, SOF0]).unwrap();
+        file[frame + 1] = SOF9;
+        let header = read_header(&file).unwrap();
+        assert!(header.jpeg.unwrap().is_arithmetic);
+        assert_eq!(header.work_bytes, whole + 40 * 24 * 3 * 2);
     }
 
     fn sample(quality: u8, sampling: SamplingFactor) -> Vec<u8> {

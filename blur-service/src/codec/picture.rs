@@ -19,7 +19,7 @@ pub struct Picture {
 
 impl Picture {
     /// Pixels as decoded and the profile that came with them.
-    pub(super) fn new(mut pixels: DynamicImage, icc: Option<&[u8]>) -> Self {
+    pub fn new(mut pixels: DynamicImage, icc: Option<&[u8]>) -> Self {
         let profile = icc.and_then(|icc| Profile::settle(&mut pixels, icc));
         Self { pixels, profile }
     }

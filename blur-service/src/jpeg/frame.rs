@@ -9,9 +9,20 @@ pub enum Process {
     Baseline,
     ExtendedHuffman,
     Progressive,
+    Arithmetic,
+    ArithmeticProgressive,
     Lossless,
     Hierarchical,
-    Arithmetic,
+}
+
+impl Process {
+    pub fn is_progressive(self) -> bool {
+        matches!(self, Self::Progressive | Self::ArithmeticProgressive)
+    }
+
+    pub fn is_arithmetic(self) -> bool {
+        matches!(self, Self::Arithmetic | Self::ArithmeticProgressive)
+    }
 }
 
 /// One component of the picture, such as its luminance.
@@ -78,9 +89,9 @@ impl Frame {
         match self.process {
             Process::Baseline | Process::ExtendedHuffman => {}
             Process::Progressive => return Err(Unsupported::Progressive),
+            Process::Arithmetic | Process::ArithmeticProgressive => return Err(Unsupported::Arithmetic),
             Process::Lossless => return Err(Unsupported::Lossless),
             Process::Hierarchical => return Err(Unsupported::Hierarchical),
-            Process::Arithmetic => return Err(Unsupported::Arithmetic),
         }
         match (self.precision, self.components.len()) {
             (8, 1 | 3 | 4) if self.size.height == 0 => Err(Unsupported::LateHeight),
@@ -148,8 +159,9 @@ fn process(marker: u8) -> Process {
         0xc0 => Process::Baseline,
         0xc1 => Process::ExtendedHuffman,
         0xc2 => Process::Progressive,
-        0xc3 => Process::Lossless,
-        0xc5..=0xc7 => Process::Hierarchical,
-        _ => Process::Arithmetic,
+        0xc9 => Process::Arithmetic,
+        0xca => Process::ArithmeticProgressive,
+        0xc3 | 0xcb => Process::Lossless,
+        _ => Process::Hierarchical,
     }
 }

@@ -7,6 +7,7 @@ use super::{
     icc,
     marker::{self, Segment, Segments},
     quality,
+    several::Conditioning,
 };
 use crate::geometry::Size;
 
@@ -40,6 +41,7 @@ pub struct Jpeg<'a> {
     pub(super) frame: Frame,
     pub(super) quantisation: [Option<Quantisation>; 4],
     pub(super) huffman: HuffmanTables,
+    pub(super) conditioning: Conditioning,
     pub(super) restart_interval: u16,
     pub(super) scan: ScanHeader,
     pub(super) colour: ColourMarkers,
@@ -174,6 +176,7 @@ impl<'a> Jpeg<'a> {
             frame,
             quantisation: self.quantisation.clone(),
             huffman: HuffmanTables::default(),
+            conditioning: Conditioning::default(),
             restart_interval: 0,
             scan,
             colour: self.colour,
@@ -213,6 +216,7 @@ struct Headers<'a> {
     frame: Option<Frame>,
     quantisation: [Option<Quantisation>; 4],
     huffman: HuffmanTables,
+    conditioning: Conditioning,
     restart_interval: u16,
     colour: ColourMarkers,
     orientation: Option<u8>,
@@ -228,6 +232,10 @@ impl<'a> Headers<'a> {
                 .huffman
                 .read(segment.body)
                 .ok_or(corrupt("a Huffman table cannot be")),
+            marker::CONDITIONING => self
+                .conditioning
+                .read(segment.body)
+                .ok_or(corrupt("the conditioning of arithmetic codes cannot be")),
             marker::QUANTISATION_TABLES => {
                 read_quantisation(segment.body, &mut self.quantisation).ok_or(corrupt("a quantisation table cannot be"))
             }
@@ -292,6 +300,7 @@ impl<'a> Headers<'a> {
             frame,
             quantisation: self.quantisation,
             huffman: self.huffman,
+            conditioning: self.conditioning,
             restart_interval: self.restart_interval,
             scan,
             colour: self.colour,

@@ -7,6 +7,7 @@ pub const END_OF_IMAGE: u8 = 0xd9;
 pub const START_OF_SCAN: u8 = 0xda;
 pub const QUANTISATION_TABLES: u8 = 0xdb;
 pub const HUFFMAN_TABLES: u8 = 0xc4;
+pub const CONDITIONING: u8 = 0xcc;
 pub const LINE_COUNT: u8 = 0xdc;
 pub const RESTART_INTERVAL: u8 = 0xdd;
 pub const HIERARCHICAL: u8 = 0xde;

@@ -102,7 +102,7 @@ pub enum Unsupported {
 
 impl Unsupported {
     /// Whether [`Jpeg::in_one_scan`] may make a file of it that the splice handles.
-    pub fn is_in_several_scans(self) -> bool {
-        matches!(self, Self::Progressive | Self::MultipleScans)
+    pub fn may_be_recoded(self) -> bool {
+        matches!(self, Self::Progressive | Self::Arithmetic | Self::MultipleScans)
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! `pixels`: decode → upright → detect → pad, round outward, merge → redact → look again → encode → prove.
 //! `splice`, for most JPEGs: read through → detect on a small upright view → pad, merge → cells → look again → splice →
-//! prove; those in several scans are written as one scan before, and their road is called `coefficients`.
+//! prove; those in several scans or arithmetic codes are written as one Huffman scan before, and their road is called
+//! `coefficients`.
 
 mod pixels;
 mod second_look;
@@ -40,7 +41,7 @@ pub struct Blurred {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Road {
     /// `splice` for a JPEG whose other blocks are untouched, `coefficients` for one that was also brought from several
-    /// scans into one, `pixels` for what was decoded and written anew.
+    /// scans or arithmetic codes into one Huffman scan, `pixels` for what was decoded and written anew.
     pub name: &'static str,
     /// For people.
     pub why: String,

@@ -3,6 +3,7 @@
 use super::{
     Blurred, Clock, Found, Road, Task, Timings,
     second_look::{Draft, look_again},
+    splice,
 };
 use crate::{
     codec::Picture,
@@ -16,7 +17,7 @@ use crate::{
 pub fn blur(task: &Task, why: String, noise: &mut Noise) -> Result<Blurred, Error> {
     let Task { header, options, .. } = *task;
     let mut clock = Clock::start(task.go_on);
-    let picture = header.format.decode(task.file, header)?;
+    let picture = decode(task)?;
     let decode = clock.lap()?;
     let mut faces = faces_in(&picture, |view| task.eyes.find(view))?;
     let detect = clock.lap()?;
@@ -60,7 +61,7 @@ pub fn blur(task: &Task, why: String, noise: &mut Noise) -> Result<Blurred, Erro
 
 pub fn detect(task: &Task) -> Result<Found, Error> {
     let mut clock = Clock::start(task.go_on);
-    let picture = task.header.format.decode(task.file, task.header)?;
+    let picture = decode(task)?;
     let decode = clock.lap()?;
     let faces = faces_in(&picture, |view| task.eyes.find(view))?;
     let detect = clock.lap()?;
@@ -73,6 +74,14 @@ pub fn detect(task: &Task) -> Result<Found, Error> {
             ..Timings::default()
         },
     })
+}
+
+/// The whole picture, upright.
+fn decode(task: &Task) -> Result<Picture, Error> {
+    match task.header.jpeg {
+        Some(facts) if facts.is_arithmetic => splice::decode(task),
+        _ => task.header.format.decode(task.file, task.header),
+    }
 }
 
 /// A decoded picture and what is hidden of it.

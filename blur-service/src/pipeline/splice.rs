@@ -10,7 +10,7 @@ use super::{
     second_look::{Draft, look_again},
 };
 use crate::{
-    codec::{Space, to_stored, to_upright},
+    codec::{Picture, Space, to_stored, to_upright},
     detect::Face,
     error::Error,
     geometry::{Rect, Size},
@@ -108,7 +108,30 @@ pub fn detect(task: &Task) -> Result<Found, Leave> {
     })
 }
 
-/// A file of one baseline scan: the one that came in, or one of the same coefficients.
+/// The whole picture, upright, of a JPEG that the ordinary decoder does not read.
+pub fn decode(task: &Task) -> Result<Picture, Error> {
+    let not_supported = |leave| match leave {
+        Leave::ForPixels(_) => {
+            Error::UnsupportedFormat("JPEG with arithmetic coding is supported for common files only")
+        }
+        Leave::Failed(error) => error,
+    };
+    let source = Source::open(task).map_err(not_supported)?;
+    let scan = source
+        .jpeg(task)
+        .and_then(|jpeg| jpeg.scan(Some(Scale::Full), task.go_on));
+    let pixels = DynamicImage::from(scan.map_err(failed)?.preview.unwrap_or_default());
+    let is_grey = task.header.jpeg.is_some_and(|facts| facts.is_grey());
+    let pixels = if is_grey { pixels.into_luma8().into() } else { pixels };
+    let mut picture = Picture::new(
+        pixels,
+        Some(&source.icc).filter(|icc| !icc.is_empty()).map(Vec::as_slice),
+    );
+    picture.pixels.apply_orientation(task.header.orientation);
+    Ok(picture)
+}
+
+/// A file of one Huffman scan: the one that came in, or one of the same coefficients.
 struct Source<'a> {
     file: Cow<'a, [u8]>,
     /// The colour profile that came in; empty if there was none.
@@ -122,7 +145,7 @@ impl<'a> Source<'a> {
         let icc = jpeg.icc().unwrap_or_default();
         let (file, name, why) = match jpeg.supported() {
             Ok(()) => (Cow::Borrowed(task.file), "splice", "a JPEG of one scan".to_owned()),
-            Err(kind) if kind.is_in_several_scans() => (
+            Err(kind) if kind.may_be_recoded() => (
                 Cow::Owned(jpeg.in_one_scan(task.go_on)?),
                 "coefficients",
                 kind.to_string(),

@@ -13,9 +13,11 @@ use crate::{
 fn pictures_whose_faces_have_equal_cell_means_become_the_same_bytes() {
     /// Makes a file of pixels.
     type Encode = fn(&RgbImage) -> Vec<u8>;
-    let cases: [(Encode, &str); 5] = [
+    let cases: [(Encode, &str); 7] = [
         (|p| jpeg(p, false), "splice"),
         (|p| jpeg(p, true), "coefficients"),
+        (|p| arithmetic(p, false), "coefficients"),
+        (|p| arithmetic(p, true), "coefficients"),
         (|p| file(&p.clone().into(), ImageFormat::Png), "pixels"),
         (|p| file(&deep_with_alpha(p), ImageFormat::Png), "pixels"),
         (|p| file(&p.clone().into(), ImageFormat::WebP), "pixels"),
@@ -247,6 +249,15 @@ fn jpeg(pixels: &RgbImage, is_progressive: bool) -> Vec<u8> {
     encoder.set_progressive(is_progressive);
     encoder.encode(pixels, 192, 192, jpeg_encoder::ColorType::Rgb).unwrap();
     file
+}
+
+fn arithmetic(pixels: &RgbImage, is_progressive: bool) -> Vec<u8> {
+    let options = libjpeg_turbo_rs::TransformOptions {
+        arithmetic: true,
+        progressive: is_progressive,
+        ..Default::default()
+    };
+    libjpeg_turbo_rs::transform_jpeg_with_options(&jpeg(pixels, false), &options).unwrap()
 }
 
 /// Sixteen bits, and an alpha that is a channel like the others.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod arithmetic;
 mod coefficients;
 mod irreversibility;
 mod leaks;

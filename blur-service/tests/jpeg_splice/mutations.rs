@@ -9,7 +9,7 @@ use blur_service::{
 
 use crate::{
     Random,
-    pictures::{encoded, progressive, recipes},
+    pictures::{Recipe, arithmetic, encoded, progressive, recipes},
     redact,
 };
 
@@ -66,6 +66,20 @@ fn mutated_files_in_several_scans_never_panic() {
         .step_by(3)
         .map(|recipe| progressive(recipe, 131, 75))
         .collect();
+    never_panic_in_one_scan(&files);
+}
+
+#[test]
+fn mutated_files_in_arithmetic_codes_never_panic() {
+    let file = |recipe: Recipe| {
+        let huffman = encoded(recipe, 131, 75);
+        [false, true].map(|is_progressive| arithmetic(&huffman, is_progressive, recipe.restart_interval))
+    };
+    let files: Vec<Vec<u8>> = recipes().into_iter().step_by(3).flat_map(file).collect();
+    never_panic_in_one_scan(&files);
+}
+
+fn never_panic_in_one_scan(files: &[Vec<u8>]) {
     let mut random = Random(77);
     let mut whole = 0;
     for case in 0..CASES {

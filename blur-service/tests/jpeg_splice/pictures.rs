@@ -1,6 +1,6 @@
 //! Small JPEG files in every sampling and restart setting, made when the tests run.
 
-use libjpeg_turbo_rs::{ColorSpace, Encoder, PixelFormat};
+use libjpeg_turbo_rs::{ColorSpace, Encoder, PixelFormat, TransformOptions, transform_jpeg_with_options};
 
 use crate::Random;
 
@@ -105,6 +105,17 @@ pub fn progressive(recipe: Recipe, width: u16, height: u16) -> Vec<u8> {
     let samples = samples(recipe, width, height);
     let encoder = encoder(recipe, &samples, width, height).progressive(true);
     encoder.encode().unwrap_or_else(|error| panic!("{recipe:?}: {error}"))
+}
+
+/// The coefficients of a file in arithmetic codes.
+pub fn arithmetic(file: &[u8], is_progressive: bool, restart_interval: u16) -> Vec<u8> {
+    let options = TransformOptions {
+        arithmetic: true,
+        progressive: is_progressive,
+        restart_interval,
+        ..TransformOptions::default()
+    };
+    transform_jpeg_with_options(file, &options).unwrap()
 }
 
 fn samples(recipe: Recipe, width: u16, height: u16) -> Vec<u8> {

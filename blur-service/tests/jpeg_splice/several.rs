@@ -149,7 +149,7 @@ fn one_scan_each(planes: &[Vec<u8>]) -> Vec<u8> {
     file
 }
 
-fn assert_same(one: &[u8], other: &[u8], what: &str) {
+pub fn assert_same(one: &[u8], other: &[u8], what: &str) {
     let (one, other) = (
         dct_io::read_coefficients(one).unwrap(),
         dct_io::read_coefficients(other).unwrap(),

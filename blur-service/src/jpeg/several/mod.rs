@@ -1,12 +1,14 @@
-//! JPEGs in several scans, progressive or with a scan for each component: read into memory, coefficient by coefficient,
-//! and written as one baseline scan of the same coefficients, which the splice then works upon (`jpegtran`'s idea).
+//! JPEGs in several scans or arithmetic codes: read into memory, coefficient by coefficient, and written as one scan of
+//! the same coefficients in Huffman codes, which the splice then works upon (`jpegtran`'s idea).
 
+mod arithmetic;
 mod huffman;
 mod pass;
 mod read;
 mod scan;
 mod store;
 
+pub(super) use self::arithmetic::Conditioning;
 use self::{read::Scans, store::Store};
 use super::{
     JpegError, Metadata, Unsupported,
@@ -18,12 +20,12 @@ use super::{
 };
 
 impl Jpeg<'_> {
-    /// The same picture as a file of one baseline scan, every coefficient as it was, without any metadata. Takes the
+    /// The same picture as a file of one Huffman scan, every coefficient as it was, without any metadata. Takes the
     /// memory of all coefficients: two bytes a sample. `go_on` is asked once a row of units. Its tables count every block:
     /// whoever hides anything in it reads it [`Jpeg::with_fresh_tables`].
     ///
     /// # Errors
-    /// [`JpegError::Unsupported`] for what has no baseline form, [`JpegError::TooLarge`] for too many scans,
+    /// [`JpegError::Unsupported`] for what has no such form, [`JpegError::TooLarge`] for too many scans,
     /// [`JpegError::Truncated`], [`JpegError::Corrupt`], [`JpegError::Stopped`]; [`JpegError::Unproven`].
     pub fn in_one_scan(&self, go_on: &dyn Fn() -> bool) -> Result<Vec<u8>, JpegError> {
         let target = self.with_one_scan()?;

@@ -59,6 +59,12 @@ pub struct Band {
 }
 
 impl Band {
+    pub const ALL: Self = Self {
+        first: 1,
+        last: 63,
+        low: 0,
+    };
+
     /// Puts the first bits of a coefficient in their place.
     pub fn put(self, block: &mut Coefficients, at: usize, value: i32) -> Result<(), BadCode> {
         let coefficient = block[..=self.last].get_mut(at).ok_or(BadCode)?;

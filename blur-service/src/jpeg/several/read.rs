@@ -1,10 +1,15 @@
 //! Reads one scan after the other into the store; tables may change in between.
 
-use super::{huffman::Huffman, pass::Pass, scan::Scan, store::Store};
+use super::{
+    arithmetic::{Arithmetic, Conditioning},
+    huffman::Huffman,
+    pass::Pass,
+    scan::Scan,
+    store::Store,
+};
 use crate::jpeg::{
     JpegError, Unsupported,
     bits::{BitReader, Place},
-    frame::Process,
     header::{HuffmanTables, Jpeg, ScanHeader},
     marker::{self, Segments},
 };
@@ -14,6 +19,7 @@ pub struct Scans<'a> {
     jpeg: &'a Jpeg<'a>,
     go_on: &'a dyn Fn() -> bool,
     tables: HuffmanTables,
+    conditioning: Conditioning,
     restart_interval: u32,
     /// Which components have their lowest frequency.
     begun: [bool; 4],
@@ -25,6 +31,7 @@ impl<'a> Scans<'a> {
             jpeg,
             go_on,
             tables: jpeg.huffman.clone(),
+            conditioning: jpeg.conditioning,
             restart_interval: u32::from(jpeg.restart_interval),
             begun: [false; 4],
         }
@@ -65,29 +72,40 @@ impl<'a> Scans<'a> {
         };
         let pass = self.pass(header).ok_or_else(corrupt)?;
         let bits = BitReader::new(self.jpeg.data, Place::byte(header.start));
-        let entropy = Huffman::new(bits, pass, &header.components, &self.tables).ok_or_else(corrupt)?;
-        let scan = Scan {
+        if self.jpeg.frame.process.is_arithmetic() {
+            let entropy = Arithmetic::new(bits, pass, &header.components, self.conditioning);
+            self.scan(header, entropy).read(store)
+        } else {
+            let entropy = Huffman::new(bits, pass, &header.components, &self.tables).ok_or_else(corrupt)?;
+            self.scan(header, entropy).read(store)
+        }
+    }
+
+    fn scan<E>(&self, header: &'a ScanHeader, entropy: E) -> Scan<'a, E> {
+        Scan {
             jpeg: self.jpeg,
             go_on: self.go_on,
             header,
             entropy,
             interval: self.restart_interval,
-        };
-        scan.read(store)
+        }
     }
 
     fn pass(&self, header: &ScanHeader) -> Option<Pass> {
         let mut begun = header.components.iter().map(|part| self.begun[part.component]);
         let has_begun = begun.next()?;
-        let is_progressive = self.jpeg.frame.process == Process::Progressive;
+        let is_progressive = self.jpeg.frame.process.is_progressive();
         begun
             .all(|other| other == has_begun)
             .then(|| Pass::new(header, is_progressive, has_begun))
             .flatten()
     }
 
-    /// A picture takes a bit for every block of its first component at the very least.
+    /// A picture in Huffman codes takes a bit for every block of its first component at the very least.
     fn check_length(&self) -> Result<(), JpegError> {
+        if self.jpeg.frame.process.is_arithmetic() {
+            return Ok(());
+        }
         let blocks = self.jpeg.frame.samples(0).pixels() / 64;
         if blocks > (self.jpeg.data.len() - self.jpeg.scan.start) as u64 * 8 {
             return Err(JpegError::Truncated {
@@ -120,6 +138,10 @@ impl<'a> Scans<'a> {
                     .tables
                     .read(segment.body)
                     .ok_or(corrupt("a Huffman table cannot be"))?,
+                marker::CONDITIONING => self
+                    .conditioning
+                    .read(segment.body)
+                    .ok_or(corrupt("the conditioning of arithmetic codes cannot be"))?,
                 marker::RESTART_INTERVAL => {
                     let interval = segment.body.try_into().map(u16::from_be_bytes);
                     self.restart_interval = u32::from(interval.or(Err(corrupt("the restart interval is no number")))?);

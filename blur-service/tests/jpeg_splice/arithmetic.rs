@@ -1,0 +1,96 @@
+//! Files in arithmetic codes become one Huffman scan of the same coefficients: `libjpeg-turbo-rs` writes them with the
+//! coefficients of a Huffman file, which `dct-io` reads.
+
+use blur_service::{
+    jpeg::{Jpeg, JpegError, Limits, Process},
+    redact::{Look, Region},
+};
+
+use crate::{
+    coefficients::compare,
+    pictures::{PLAIN, SIZES, arithmetic, encoded, position_of, recipes},
+    redact,
+    several::assert_same,
+};
+
+#[test]
+fn an_arithmetic_file_has_the_coefficients_of_the_huffman_one() {
+    for recipe in recipes() {
+        for (width, height) in SIZES {
+            let huffman = encoded(recipe, width, height);
+            for (is_progressive, process) in [(false, Process::Arithmetic), (true, Process::ArithmeticProgressive)] {
+                let what = format!("{recipe:?} {width} × {height}, progressive: {is_progressive}");
+                let file = arithmetic(&huffman, is_progressive, recipe.restart_interval);
+                assert_eq!(process_of(&file), process, "{what}");
+                match in_one_scan(&file) {
+                    Ok(whole) => assert_same(&whole, &huffman, &what),
+                    Err(error) => panic!("{what}: {error}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_may_set_its_conditioning() {
+    let huffman = include_bytes!("made/conditioning-huffman.jpg");
+    for file in [
+        &include_bytes!("made/conditioning-sequential.jpg")[..],
+        include_bytes!("made/conditioning-progressive.jpg"),
+    ] {
+        assert_same(&in_one_scan(file).unwrap(), huffman, "other conditioning");
+        let mut by_default = file.to_vec();
+        let segment = position_of(file, 0xcc);
+        by_default.drain(segment..segment + 2 + usize::from(file[segment + 3]));
+        let by_default = in_one_scan(&by_default);
+        assert!(by_default.is_err() || by_default.unwrap() != in_one_scan(file).unwrap());
+    }
+}
+
+#[test]
+fn what_was_arithmetic_is_spliced_like_any_other_file() {
+    let region = Region {
+        x: 40,
+        y: 20,
+        width: 50,
+        height: 40,
+    };
+    let huffman = encoded(PLAIN, 160, 96);
+    for is_progressive in [false, true] {
+        let whole = in_one_scan(&arithmetic(&huffman, is_progressive, 0)).unwrap();
+        for look in [Look::Solid, Look::Smooth, Look::Mosaic] {
+            let output = redact(&whole, &[region], look, 3).unwrap();
+            compare(&huffman, &output, &[region], look, "arithmetic");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_breaks_off_is_an_error_wherever_it_does() {
+    let huffman = encoded(PLAIN, 160, 96);
+    for is_progressive in [false, true] {
+        let file = arithmetic(&huffman, is_progressive, 0);
+        for end in (position_of(&file, 0xda)..file.len() - 1).step_by(7) {
+            let error = in_one_scan(&file[..end]);
+            assert!(
+                matches!(error, Err(JpegError::Truncated { .. } | JpegError::Corrupt { .. })),
+                "{end}: {error:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_work_can_be_stopped() {
+    let file = arithmetic(&encoded(PLAIN, 160, 96), false, 0);
+    let jpeg = Jpeg::parse(&file, &Limits::default()).unwrap();
+    assert!(matches!(jpeg.in_one_scan(&|| false), Err(JpegError::Stopped)));
+}
+
+fn in_one_scan(file: &[u8]) -> Result<Vec<u8>, JpegError> {
+    Jpeg::parse(file, &Limits::default())?.in_one_scan(&|| true)
+}
+
+fn process_of(file: &[u8]) -> Process {
+    Jpeg::parse(file, &Limits::default()).unwrap().frame().process
+}
