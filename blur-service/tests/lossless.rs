@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use common::{Answer, Server, contains, exif, jpeg, portrait, segment};
 use image::{Rgb, RgbImage, imageops};
 use jpeg_encoder::{ColorType, Encoder};
-use libjpeg_turbo_rs::{TransformOptions, transform_jpeg_with_options};
+use libjpeg_turbo_rs::{Subsampling, TransformOptions, compress_12bit, transform_jpeg_with_options};
 use moxcms::ColorProfile;
 use serde_json::Value;
 
@@ -77,7 +77,7 @@ fn the_orientation_is_kept_as_the_only_tag_and_the_right_blocks_are_hidden() {
 }
 
 #[test]
-fn what_cannot_be_spliced_goes_through_pixels_and_says_so() {
+fn each_file_takes_its_road_and_says_so() {
     let server = Server::start(&["--detail", "fast"]);
     let pixels = scene(640, 480);
     let mut odd_profile = ColorProfile::new_srgb();
@@ -89,6 +89,8 @@ fn what_cannot_be_spliced_goes_through_pixels_and_says_so() {
         (progressive(&pixels), "?effect=solid", "coefficients"),
         (arithmetic(&pixels), "?effect=solid", "coefficients"),
         (arithmetic(&pixels), "?effect=solid&profile=reencode", "pixels"),
+        (twelve_bits(&pixels), "?effect=solid", "splice"),
+        (twelve_bits(&pixels), "?effect=solid&profile=reencode", "pixels"),
         (in_odd_colours, "?effect=solid", "pixels"),
         (jpeg(&pixels), "?effect=solid&profile=reencode", "pixels"),
     ] {
@@ -183,6 +185,12 @@ fn arithmetic(pixels: &RgbImage) -> Vec<u8> {
         ..TransformOptions::default()
     };
     transform_jpeg_with_options(&jpeg(pixels), &options).unwrap()
+}
+
+fn twelve_bits(pixels: &RgbImage) -> Vec<u8> {
+    let samples: Vec<i16> = pixels.iter().map(|sample| i16::from(*sample) * 16 + 8).collect();
+    let (width, height) = (pixels.width() as usize, pixels.height() as usize);
+    compress_12bit(&samples, width, height, 3, 90, Subsampling::S420).unwrap()
 }
 
 fn spliced(server: &Server, file: &[u8]) -> Answer {

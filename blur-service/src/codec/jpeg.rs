@@ -16,8 +16,8 @@ pub struct JpegFacts {
     pub quality: u8,
     /// How many times wider and higher the first component is sampled than the others.
     pub sampling: (u8, u8),
-    /// Whether only `crate::jpeg` decodes it.
-    pub is_arithmetic: bool,
+    /// Whether only `crate::jpeg` decodes it: it has arithmetic codes, or 12 bits a sample.
+    pub is_uncommon: bool,
     components: u8,
     /// Whether its coefficients are in memory all at once.
     keeps_coefficients: bool,
@@ -167,7 +167,7 @@ impl JpegFacts {
 
 struct Frame {
     size: Size,
-    is_arithmetic: bool,
+    is_uncommon: bool,
     keeps_coefficients: bool,
     /// Sampling and table of each component.
     components: Vec<(u8, u8, u8)>,
@@ -178,9 +178,9 @@ impl Frame {
         let [precision, h1, h0, w1, w0, count, components @ ..] = data else {
             return Err(broken("its frame is too short"));
         };
-        if *precision != 8 {
+        if *precision != 8 && (*precision != 12 || marker == SOF0) {
             return Err(Error::UnsupportedFormat(
-                "JPEG with more than 8 bits a sample is not supported",
+                "JPEG with other than 8 or 12 bits a sample is not supported",
             ));
         }
         let size = Size {
@@ -200,7 +200,7 @@ impl Frame {
         match components.len() {
             1 | 3 | 4 => Ok(Self {
                 size,
-                is_arithmetic: matches!(marker, SOF9 | SOF10),
+                is_uncommon: matches!(marker, SOF9 | SOF10) || *precision != 8,
                 keeps_coefficients: matches!(marker, SOF2 | SOF9 | SOF10),
                 components,
             }),
@@ -219,7 +219,7 @@ impl Frame {
         JpegFacts {
             quality: tables[usize::from(table)].map_or(DEFAULT_QUALITY, quality_of),
             sampling,
-            is_arithmetic: self.is_arithmetic,
+            is_uncommon: self.is_uncommon,
             components: self.components.len() as u8,
             keeps_coefficients: self.keeps_coefficients,
         }
@@ -374,14 +374,22 @@ mod tests {
     }
 
     #[test]
-    fn twelve_bits_and_lossless_coding_are_refused_by_name() {
-        let mut file = sample(90, SamplingFactor::F_1_1);
+    fn what_has_no_such_coefficients_is_refused_by_name() {
+        let file = sample(90, SamplingFactor::F_1_1);
         let frame = file.windows(2).position(|pair| pair == [0xff, SOF0]).unwrap();
-        file[frame + 4] = 12;
-        assert!(matches!(read_header(&file), Err(Error::UnsupportedFormat(_))));
-        for lossless in [0xc3, 0xcb] {
-            file[frame + 1] = lossless;
-            assert!(matches!(read_header(&file), Err(Error::UnsupportedFormat(_))));
+        let with = |marker: u8, precision: u8| {
+            let mut file = file.clone();
+            (file[frame + 1], file[frame + 4]) = (marker, precision);
+            read_header(&file)
+        };
+        for (marker, precision) in [(SOF0, 12), (0xc1, 10), (0xc3, 8), (0xcb, 8), (0xc5, 8), (0xcd, 8)] {
+            assert!(
+                matches!(with(marker, precision), Err(Error::UnsupportedFormat(_))),
+                "{marker:#x} {precision}"
+            );
+        }
+        for marker in [0xc1, SOF2, SOF9, SOF10] {
+            assert!(with(marker, 12).is_ok());
         }
     }
 
@@ -392,7 +400,7 @@ mod tests {
         let frame = file.windows(2).position(|pair| pair == [0xff, SOF0]).unwrap();
         file[frame + 1] = SOF9;
         let header = read_header(&file).unwrap();
-        assert!(header.jpeg.unwrap().is_arithmetic);
+        assert!(header.jpeg.unwrap().is_uncommon);
         assert_eq!(header.work_bytes, whole + 40 * 24 * 3 * 2);
     }
 

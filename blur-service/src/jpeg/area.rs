@@ -185,7 +185,7 @@ impl Means {
             rows,
             column_of: cell_of_each(samples.width, columns),
             row_of: cell_of_each(samples.height, rows),
-            steps: jpeg.steps(component).map(f32::from),
+            steps: jpeg.steps(component),
             sums: vec![0.0; columns * rows],
             counts: vec![0; columns * rows],
         }

@@ -93,12 +93,20 @@ impl Frame {
             Process::Lossless => return Err(Unsupported::Lossless),
             Process::Hierarchical => return Err(Unsupported::Hierarchical),
         }
-        match (self.precision, self.components.len()) {
-            (8, 1 | 3 | 4) if self.size.height == 0 => Err(Unsupported::LateHeight),
-            (8, 1 | 3 | 4) => Ok(()),
-            (8, count) => Err(Unsupported::Components(count as u8)),
-            (precision, _) => Err(Unsupported::Precision(precision)),
+        match (self.precision, self.process) {
+            (8, _) | (12, Process::ExtendedHuffman) => {}
+            (precision, _) => return Err(Unsupported::Precision(precision)),
         }
+        match self.components.len() {
+            1 | 3 | 4 if self.size.height == 0 => Err(Unsupported::LateHeight),
+            1 | 3 | 4 => Ok(()),
+            count => Err(Unsupported::Components(count as u8)),
+        }
+    }
+
+    /// The smallest difference between two samples, were they stretched to 0 to 255.
+    pub fn least_difference(&self) -> f32 {
+        2f32.powi(8 - i32::from(self.precision))
     }
 
     /// The sampling factors that count. A lone component is coded block by block, whatever its own factors are (A.2.2).

@@ -156,8 +156,9 @@ impl<'a> Jpeg<'a> {
             .map(|table| quality::estimate(&table.steps))
     }
 
-    /// The quantisation steps of a component, in zigzag order; ones if the file has no such table.
-    pub(super) fn steps(&self, component: usize) -> [u16; 64] {
+    /// The quantisation steps of a component, in zigzag order, for samples of 8 bits: one of 12 bits is a sixteenth of
+    /// what the file says. Ones if the file has no such table.
+    pub(super) fn steps(&self, component: usize) -> [f32; 64] {
         let table = self
             .frame
             .components
@@ -165,7 +166,9 @@ impl<'a> Jpeg<'a> {
             .map(|component| usize::from(component.quantisation));
         table
             .and_then(|table| self.quantisation[table].as_ref())
-            .map_or([1; 64], |table| table.steps)
+            .map_or([1.0; 64], |table| {
+                table.steps.map(|step| f32::from(step) * self.frame.least_difference())
+            })
     }
 
     /// These headers with another frame and scan, without restart markers.
@@ -297,6 +300,8 @@ impl<'a> Headers<'a> {
         Ok(Jpeg {
             data,
             limits: *limits,
+            // For 12 bits there are no usual tables (K.3 is for 8): they are made for each picture.
+            tells_by_tables: frame.precision > 8,
             frame,
             quantisation: self.quantisation,
             huffman: self.huffman,
@@ -304,7 +309,6 @@ impl<'a> Headers<'a> {
             restart_interval: self.restart_interval,
             scan,
             colour: self.colour,
-            tells_by_tables: false,
             orientation: self.orientation.unwrap_or(1),
             icc: self.icc,
         })

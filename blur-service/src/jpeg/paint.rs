@@ -96,10 +96,10 @@ fn samples_of(patches: &[Patch]) -> usize {
 }
 
 /// One over each step, from zigzag order to row by row.
-fn factors(steps: &[u16; 64]) -> [f32; 64] {
+fn factors(steps: &[f32; 64]) -> [f32; 64] {
     let mut factors = [0.0; 64];
     for (step, natural) in steps.iter().zip(dct::ZIGZAG) {
-        factors[usize::from(natural)] = 1.0 / f32::from(*step);
+        factors[usize::from(natural)] = 1.0 / *step;
     }
     factors
 }

@@ -111,7 +111,7 @@ impl<const SIDE: usize> Preview<SIDE> {
                 stride,
                 samples_in_unit,
                 pixels_in_unit: unit,
-                steps: jpeg.steps(component).map(|step| f32::from(step) * scale_of(SIDE)),
+                steps: jpeg.steps(component).map(|step| step * scale_of(SIDE)),
                 row: vec![0; columns * unit.0],
             }
         };

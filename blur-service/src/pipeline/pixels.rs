@@ -79,7 +79,7 @@ pub fn detect(task: &Task) -> Result<Found, Error> {
 /// The whole picture, upright.
 fn decode(task: &Task) -> Result<Picture, Error> {
     match task.header.jpeg {
-        Some(facts) if facts.is_arithmetic => splice::decode(task),
+        Some(facts) if facts.is_uncommon => splice::decode(task),
         _ => task.header.format.decode(task.file, task.header),
     }
 }

@@ -111,9 +111,9 @@ pub fn detect(task: &Task) -> Result<Found, Leave> {
 /// The whole picture, upright, of a JPEG that the ordinary decoder does not read.
 pub fn decode(task: &Task) -> Result<Picture, Error> {
     let not_supported = |leave| match leave {
-        Leave::ForPixels(_) => {
-            Error::UnsupportedFormat("JPEG with arithmetic coding is supported for common files only")
-        }
+        Leave::ForPixels(_) => Error::UnsupportedFormat(
+            "JPEG with arithmetic codes or 12 bits a sample is supported in its common forms only",
+        ),
         Leave::Failed(error) => error,
     };
     let source = Source::open(task).map_err(not_supported)?;

@@ -13,11 +13,12 @@ use crate::{
 fn pictures_whose_faces_have_equal_cell_means_become_the_same_bytes() {
     /// Makes a file of pixels.
     type Encode = fn(&RgbImage) -> Vec<u8>;
-    let cases: [(Encode, &str); 7] = [
+    let cases: [(Encode, &str); 8] = [
         (|p| jpeg(p, false), "splice"),
         (|p| jpeg(p, true), "coefficients"),
         (|p| arithmetic(p, false), "coefficients"),
         (|p| arithmetic(p, true), "coefficients"),
+        (twelve_bits, "splice"),
         (|p| file(&p.clone().into(), ImageFormat::Png), "pixels"),
         (|p| file(&deep_with_alpha(p), ImageFormat::Png), "pixels"),
         (|p| file(&p.clone().into(), ImageFormat::WebP), "pixels"),
@@ -258,6 +259,11 @@ fn arithmetic(pixels: &RgbImage, is_progressive: bool) -> Vec<u8> {
         ..Default::default()
     };
     libjpeg_turbo_rs::transform_jpeg_with_options(&jpeg(pixels, false), &options).unwrap()
+}
+
+fn twelve_bits(pixels: &RgbImage) -> Vec<u8> {
+    let samples: Vec<i16> = pixels.iter().map(|sample| i16::from(*sample) * 16).collect();
+    libjpeg_turbo_rs::compress_12bit(&samples, 192, 192, 3, 90, libjpeg_turbo_rs::Subsampling::S444).unwrap()
 }
 
 /// Sixteen bits, and an alpha that is a channel like the others.

@@ -11,6 +11,7 @@ mod pictures;
 mod preview;
 mod refusals;
 mod several;
+mod twelve_bits;
 
 use blur_service::{
     jpeg::{Jpeg, JpegError, Limits, Metadata},

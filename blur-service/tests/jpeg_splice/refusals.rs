@@ -38,7 +38,6 @@ fn other_processes_are_told_by_name() {
     assert_eq!(refusal(&changed(frame + 1, 0xca)), Unsupported::Arithmetic);
     assert_eq!(refusal(&changed(frame + 1, 0xc5)), Unsupported::Hierarchical);
     assert_eq!(refusal(&changed(frame + 1, 0xcd)), Unsupported::Hierarchical);
-    assert_eq!(refusal(&changed(frame + 4, 12)), Unsupported::Precision(12));
     let no_height = [&plain[..frame + 5], &[0, 0], &plain[frame + 7..]].concat();
     assert_eq!(refusal(&no_height), Unsupported::LateHeight);
     let second_scan = [&plain[..plain.len() - 2], &plain[position_of(&plain, 0xda)..]].concat();
@@ -46,10 +45,14 @@ fn other_processes_are_told_by_name() {
 }
 
 #[test]
-fn real_files_of_twelve_bits_are_told_by_name() {
-    let samples = vec![2000i16; 64 * 64 * 3];
-    let deep = libjpeg_turbo_rs::compress_12bit(&samples, 64, 64, 3, 90, libjpeg_turbo_rs::Subsampling::S420).unwrap();
-    assert_eq!(refusal(&deep), Unsupported::Precision(12));
+fn other_precisions_are_told_by_number() {
+    let plain = encoded(PLAIN, 64, 64);
+    let frame = position_of(&plain, 0xc0);
+    for (marker, precision) in [(0xc0, 12), (0xc1, 10), (0xc1, 16), (0xc1, 255), (0xc1, 0)] {
+        let mut file = plain.clone();
+        (file[frame + 1], file[frame + 4]) = (marker, precision);
+        assert_eq!(refusal(&file), Unsupported::Precision(precision));
+    }
 }
 
 #[test]

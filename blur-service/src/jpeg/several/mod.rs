@@ -44,7 +44,7 @@ impl Jpeg<'_> {
     /// The headers of the new file, but for its Huffman tables.
     fn with_one_scan(&self) -> Result<Self, JpegError> {
         let is_wide = self.quantisation.iter().flatten().any(|table| table.is_wide);
-        let process = if is_wide {
+        let process = if is_wide || self.frame.precision > 8 {
             Process::ExtendedHuffman
         } else {
             Process::Baseline

@@ -81,3 +81,17 @@ impl Band {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_next_bit_goes_away_from_zero_and_never_around() {
+        let band = Band { low: 13, ..Band::ALL };
+        let refined = |mut coefficient: i16| band.refine(&mut coefficient).map(|()| coefficient);
+        assert_eq!(refined(1 << 14), Ok(3 << 13));
+        assert_eq!(refined(-(1 << 14)), Ok(-(3 << 13)));
+        assert_eq!(refined(i16::MIN + 1), Err(BadCode));
+    }
+}
