@@ -16,7 +16,7 @@ pub enum Error {
     },
     #[error("option `{name}` is given more than once")]
     RepeatedOption { name: String },
-    #[error("option `{name}`: `{value}` is not one of {expected}")]
+    #[error("option `{name}`: `{value}` is not {expected}")]
     InvalidOption {
         name: &'static str,
         value: String,

@@ -128,7 +128,7 @@ impl Options {
                 "report" => {
                     chosen.report = value
                         .parse()
-                        .map_err(|_| invalid("report", value, "true, false".into()))?;
+                        .map_err(|_| invalid("report", value, "true or false".into()))?;
                     false
                 }
                 _ => return Err(unknown(name)),
@@ -160,7 +160,7 @@ fn parse<T: ValueEnum>(name: &'static str, value: &str) -> Result<T, Error> {
             .filter_map(T::to_possible_value)
             .map(|v| v.get_name().to_owned())
             .collect();
-        invalid(name, value, names.join(", "))
+        invalid(name, value, format!("one of {}", names.join(", ")))
     })
 }
 
@@ -274,6 +274,17 @@ mod tests {
         );
         assert_eq!(with("effect=blurry", false).unwrap_err().code(), "invalid_option");
         assert_eq!(with("margin=NaN", true).unwrap_err().code(), "invalid_option");
+    }
+
+    #[test]
+    fn a_mistake_says_what_may_be_written() {
+        for (query, said) in [
+            ("margin=5", "option `margin`: `5` is not a number from 1 to 4"),
+            ("verify=no", "option `verify`: `no` is not one of off, regions, whole"),
+            ("report=yes", "option `report`: `yes` is not true or false"),
+        ] {
+            assert_eq!(with(query, true).unwrap_err().to_string(), said);
+        }
     }
 
     #[test]

@@ -191,14 +191,21 @@ fn multipart_and_raw_bodies_are_the_same_picture() {
     let multipart = [("Content-Type", "multipart/form-data; boundary=cut")];
     let answer = server.send("POST", "/v1/blur", &multipart, &form("image"));
     assert_eq!((answer.status, answer.headers["x-faces"].as_str()), (200, "1"));
-    assert_eq!(
-        server.send("POST", "/v1/blur", &multipart, &form("picture")).code(),
-        "bad_request"
-    );
-    assert_eq!(
-        server.send("POST", "/v1/blur", &multipart, b"--cut--\r\n").code(),
-        "bad_request"
-    );
+    for wrong in [&form("picture")[..], b"--cut--\r\n"] {
+        let refused = server.send("POST", "/v1/blur", &multipart, wrong);
+        assert_eq!(refused.code(), "bad_request");
+        let detail = refused.json()["detail"].to_string();
+        assert!(detail.contains("curl -F image=@photo.jpg"), "{detail}");
+    }
+}
+
+#[test]
+fn detection_refuses_to_report_on_a_picture_that_it_does_not_make() {
+    let server = Server::start(&["--detail", "fast"]);
+    let file = jpeg(&portrait());
+    let refused = server.send("POST", "/v1/detect?report=true", &[], &file);
+    assert_eq!((refused.status, refused.code().as_str()), (400, "bad_request"));
+    server.detect("?report=false", &file);
 }
 
 #[test]

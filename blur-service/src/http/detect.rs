@@ -9,7 +9,7 @@ use axum::{
 use serde::Serialize;
 
 use super::{AppState, access, problem::Failure, server_timing, upload::Upload};
-use crate::{detect::Face, geometry::Rect, pipeline};
+use crate::{detect::Face, error::Error, geometry::Rect, pipeline};
 
 /// All in upright pixels.
 #[derive(Serialize)]
@@ -37,6 +37,10 @@ impl ScoredRect {
 
 pub(super) async fn detect(State(service): AppState, request: Request) -> Result<Response, Failure> {
     let upload = Upload::receive(request, &service).await?;
+    if upload.options().report {
+        let why = "/v1/detect makes no picture to report on; ask /v1/blur for a report";
+        return Err(Error::BadRequest(why.into()).into());
+    }
     let worked = upload.work(&service, pipeline::detect).await?;
     let found = &worked.value;
     let media_type = worked.header.format.media_type();

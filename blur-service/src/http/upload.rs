@@ -91,6 +91,10 @@ impl Upload {
         })
     }
 
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// Waits for a thread, and for the work on it. The picture's place is free again when this returns.
     ///
     /// # Errors
@@ -209,21 +213,21 @@ async fn read_multipart(request: Request, intake: &mut Intake<'_>) -> Result<(),
         .map_err(|rejection| Error::BadRequest(rejection.body_text()))?;
     let mut seen = false;
     while let Some(mut part) = parts.next_field().await.map_err(broken)? {
-        if part.name() != Some("image") || seen {
-            return Err(Error::BadRequest(
-                "the multipart body must have one field, `image`".into(),
-            ));
+        if part.name() != Some(FIELD) || seen {
+            return Err(not_one_picture());
         }
         seen = true;
         while let Some(data) = part.chunk().await.map_err(broken)? {
             intake.add(&data)?;
         }
     }
-    if seen {
-        Ok(())
-    } else {
-        Err(Error::BadRequest("the multipart body has no field `image`".into()))
-    }
+    if seen { Ok(()) } else { Err(not_one_picture()) }
+}
+
+fn not_one_picture() -> Error {
+    Error::BadRequest(format!(
+        "the multipart body must have one field, `{FIELD}`, and nothing else, as `curl -F {FIELD}=@photo.jpg` sends it"
+    ))
 }
 
 /// Collects a body within the limits.
@@ -293,6 +297,8 @@ fn discard(mut body: Body, headers: &HeaderMap) {
     }));
 }
 
+/// The multipart field that holds the picture.
+const FIELD: &str = "image";
 /// The step in which a body of unknown length is paid for.
 const STRIDE: u64 = 256 << 10;
 const DISCARD_TIME: Duration = Duration::from_secs(5);
