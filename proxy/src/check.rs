@@ -30,7 +30,7 @@ pub fn text(source: &Source) -> Findings {
     match config::load(source) {
         Ok(config) => Findings {
             mistakes: Vec::new(),
-            warnings: located(source, doubts(&config)),
+            warnings: doubts(source, &config),
         },
         Err(mistakes) => Findings {
             mistakes,
@@ -50,13 +50,21 @@ pub fn all(source: &Source) -> Findings {
             names(&config),
         ]
         .concat();
+        let lists = lists(source, &config);
         findings.mistakes = located(source, unusable);
-        findings.mistakes.extend(lists(source, &config));
+        findings.mistakes.extend(lists.mistakes);
+        findings.warnings.extend(lists.warnings);
         findings
             .mistakes
             .sort_by(|a, b| (&a.file, a.place).cmp(&(&b.file, b.place)));
     }
     findings
+}
+
+/// What may well be a mistake in a configuration that has none.
+pub fn doubts(source: &Source, config: &Config) -> Vec<Diagnostic> {
+    let parts = located(source, [bodies(config), cookies(config)].concat());
+    [config::doubts(source), parts].concat()
 }
 
 /// A sentence, and the place of what it is about.
@@ -65,10 +73,6 @@ type Remark = (Path, String);
 fn located(source: &Source, remarks: Vec<Remark>) -> Vec<Diagnostic> {
     let remarks = remarks.into_iter();
     remarks.map(|(at, what)| config::mistake(source, &at, what)).collect()
-}
-
-fn doubts(config: &Config) -> Vec<Remark> {
-    [bodies(config), cookies(config)].concat()
 }
 
 /// Browsers drop a cookie of `SameSite=None` that is not `Secure`.
@@ -172,23 +176,26 @@ fn names(config: &Config) -> Vec<Remark> {
     unknown
 }
 
-/// Mistakes of the files that list backends.
-fn lists(source: &Source, config: &Config) -> Vec<Diagnostic> {
-    let mut mistakes = Vec::new();
+/// Mistakes of the files that list backends. Veil starts without one that is not there, and takes it when it comes.
+fn lists(source: &Source, config: &Config) -> Findings {
+    let mut findings = Findings::default();
     for (name, pool) in &config.pools {
         for (index, from) in pool.discover.iter().enumerate() {
             let DiscoverConfig::File(path) = from else { continue };
             let at = steps!["pools", name.as_str(), "discover", index, "file"];
             match discovery::check_file(path) {
-                Ok(found) => mistakes.extend(found),
+                Ok(found) => findings.mistakes.extend(found),
                 Err(error) => {
-                    let what = format!("pool {name:?}: {} cannot be read: {error}", path.display());
-                    mistakes.push(config::mistake(source, &at, what));
+                    let what = format!(
+                        "pool {name:?}: {} cannot be read, and names nobody until it can: {error}",
+                        path.display()
+                    );
+                    findings.warnings.push(config::mistake(source, &at, what));
                 }
             }
         }
     }
-    mistakes
+    findings
 }
 
 fn with_sources(error: &dyn Error) -> String {
@@ -288,11 +295,34 @@ access_log: { to: no/such/folder/access.log }
         let expected = [
             "backends.yaml:1:27",
             "veil.yaml:10:20",
-            "veil.yaml:13:15",
             "veil.yaml:15:24",
             "veil.yaml:16:19",
+            "veil.yaml:13:15",
         ];
         assert_eq!(places, expected, "{found:#?}");
+    }
+
+    #[test]
+    fn a_pattern_that_no_file_fits_and_a_list_that_is_not_there_yet_are_doubtful() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("veil.yaml");
+        let text = "\
+version: 1
+include: [more.d/*.yaml]
+listeners: { public: { address: 127.0.0.1:0 } }
+routes: [{ match: { path_prefix: / }, pool: blur }]
+pools: { blur: { discover: [{ file: backends.yaml }] } }
+";
+        fs::write(&file, text).unwrap();
+        let Findings { mistakes, warnings } = all(&Source::File(file));
+        assert_eq!(mistakes, []);
+        let told: Vec<_> = warnings
+            .iter()
+            .map(|warning| (warning.place.unwrap(), warning.what.as_str()))
+            .collect();
+        assert_eq!(told[0], ((2, 11), "no file is called \"more.d/*.yaml\""));
+        assert_eq!(told[1].0, (5, 37));
+        assert!(told[1].1.contains("names nobody until it can"), "{told:?}");
     }
 
     #[test]

@@ -155,6 +155,14 @@ pub fn mistake(source: &Source, path: &[Step], what: String) -> Diagnostic {
     }
 }
 
+/// What may well be a mistake in how the files come together.
+pub fn doubts(source: &Source) -> Vec<Diagnostic> {
+    let document = text(source)
+        .ok()
+        .and_then(|text| whole(&source.to_string(), &text).ok());
+    document.map_or_else(Vec::new, |(document, _)| document.doubts().to_vec())
+}
+
 fn text(source: &Source) -> io::Result<String> {
     match source {
         Source::Local => Ok(include_str!("../../conf/local.yaml").to_owned()),

@@ -63,11 +63,8 @@ pub fn table(pools: &[PoolStatus]) -> String {
     let mut table = columns(&rows);
     for pool in pools {
         for source in &pool.discovery {
-            if let Some(trouble) = &source.trouble {
-                table.push_str(&format!(
-                    "{}: {}: its last answer stays: {trouble}\n",
-                    pool.name, source.source
-                ));
+            if let Some(trouble) = source.shown_trouble() {
+                table.push_str(&format!("{}: {trouble}\n", pool.name));
             }
         }
     }

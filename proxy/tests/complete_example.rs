@@ -23,6 +23,19 @@ fn every_configuration_that_is_shipped_is_good() {
     }
 }
 
+/// What it names need not be there yet, as long as Veil would run without.
+#[test]
+fn the_complete_example_passes_the_whole_check() {
+    let findings = veil::check::all(&veil::config::Source::File(conf().join("veil.yaml")));
+    assert!(findings.mistakes.is_empty(), "{:#?}", findings.mistakes);
+    assert!(
+        findings
+            .warnings
+            .iter()
+            .all(|warning| warning.what.contains("backends.yaml"))
+    );
+}
+
 /// Puts a key that nobody knows into each map in turn; the answer names all keys that are known there.
 #[test]
 fn the_complete_example_shows_every_key() {

@@ -18,8 +18,10 @@ impl Document {
             variable: &variable,
             taken: vec![canonical(FilePath::new(&self.files[0].name))],
             mistakes: Vec::new(),
+            doubts: Vec::new(),
         };
         including.include(self);
+        self.doubts = including.doubts;
         including.mistakes
     }
 
@@ -48,6 +50,7 @@ struct Including<'a> {
     /// Files that have been taken in, the first one included.
     taken: Vec<PathBuf>,
     mistakes: Vec<Diagnostic>,
+    doubts: Vec<Diagnostic>,
 }
 
 impl Including<'_> {
@@ -69,7 +72,7 @@ impl Including<'_> {
         }
     }
 
-    /// The files that a pattern stands for, in the order of their names; a pattern may stand for none.
+    /// The files that a pattern stands for, in the order of their names. It may stand for none, which is doubtful.
     fn matches(&mut self, document: &Document, index: usize, pattern: &str) -> Vec<PathBuf> {
         // What cannot be filled in is told when all variables are.
         let Ok(pattern) = interpolate(pattern, self.variable) else {
@@ -79,13 +82,20 @@ impl Including<'_> {
         if !pattern.contains(['*', '?', '[']) {
             return vec![full];
         }
-        match glob::glob(&full.to_string_lossy()) {
-            Ok(paths) => paths.filter_map(Result::ok).collect(),
+        let paths = match glob::glob(&full.to_string_lossy()) {
+            Ok(paths) => paths,
             Err(error) => {
                 self.mistake(document, index, format!("{pattern:?} is not a pattern: {error}"));
-                Vec::new()
+                return Vec::new();
             }
+        };
+        let files: Vec<PathBuf> = paths.filter_map(Result::ok).collect();
+        if files.is_empty() {
+            let what = format!("no file is called {pattern:?}");
+            self.doubts
+                .push(document.mistake(&steps!["include", index], what, None));
         }
+        files
     }
 
     fn read(&mut self, file: &FilePath) -> Result<Document, Unread> {

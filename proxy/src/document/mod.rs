@@ -27,6 +27,8 @@ pub struct Document {
     origins: Vec<Origin>,
     /// Where something was taken out, in the order of the document as it was written.
     removed: Vec<Path>,
+    /// What may well be a mistake in how the files come together.
+    doubts: Vec<Diagnostic>,
 }
 
 struct File {
@@ -84,6 +86,7 @@ impl Document {
                 value,
                 origins: Vec::new(),
                 removed: Vec::new(),
+                doubts: Vec::new(),
             }),
             Err(error) => Err(places.not_yaml(file, &error)),
         }
@@ -91,6 +94,10 @@ impl Document {
 
     pub fn root(&self) -> &Value {
         &self.value
+    }
+
+    pub fn doubts(&self) -> &[Diagnostic] {
+        &self.doubts
     }
 
     /// Fills in the variables of all values. A value that is one variable and nothing else is what its text reads as.

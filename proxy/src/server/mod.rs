@@ -19,6 +19,7 @@ use self::doors::Doors;
 use self::pools::RunningPools;
 use crate::accept::proxy;
 use crate::admin::ReloadRequest;
+use crate::check;
 use crate::config::{self, Config, Source};
 use crate::diagnostic::Diagnostic;
 use crate::edge::Edge;
@@ -53,7 +54,7 @@ pub fn run(source: &Source, takes_over: bool) -> Result<(), ServerError> {
     program::path()?;
     let inherited = takes_over.then(Predecessor::on_stdin).transpose();
     let (predecessor, sockets) = inherited.map_err(ServerError::TakeOver)?.unzip();
-    let config = config::load(source).map_err(ServerError::Config)?;
+    let config = load(source)?;
     let threads = threads(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -76,6 +77,15 @@ pub fn run(source: &Source, takes_over: bool) -> Result<(), ServerError> {
         server.drain(&mut signals).await;
         served.map(|_| ())
     })
+}
+
+/// Reads the configuration, and warns of what is doubtful in it.
+fn load(source: &Source) -> Result<Config, ServerError> {
+    let config = config::load(source).map_err(ServerError::Config)?;
+    for doubt in check::doubts(source, &config) {
+        tracing::warn!("{doubt}");
+    }
+    Ok(config)
 }
 
 /// Why Veil does not serve any longer.
@@ -230,7 +240,7 @@ impl Server {
     }
 
     async fn try_reload(&mut self) -> Result<(), ServerError> {
-        let config = config::load(&self.source).map_err(ServerError::Config)?;
+        let config = load(&self.source)?;
         let old = self.shared.state.load_full();
         let build = {
             let old = Arc::clone(&old);

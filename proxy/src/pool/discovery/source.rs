@@ -36,6 +36,14 @@ pub struct SourceStatus {
     pub trouble: Option<String>,
 }
 
+impl SourceStatus {
+    /// Why it says nothing new, and what holds meanwhile.
+    pub fn shown_trouble(&self) -> Option<String> {
+        let trouble = self.trouble.as_ref()?;
+        Some(format!("{}: {}: {trouble}", self.source, what_holds(self.backends)))
+    }
+}
+
 impl Source {
     /// `previous` is the same source before a reload: what it said last still holds.
     pub fn new(config: &DiscoverConfig, previous: Option<&Self>) -> Self {
@@ -125,12 +133,20 @@ impl Source {
         if news.trouble.as_ref() != Some(&trouble) {
             news.trouble = Some(trouble);
             let kept = news.members.len();
-            tracing::warn!(pool = pool.name(), source = %self.config, kept, "its last answer stays: {error}");
+            tracing::warn!(pool = pool.name(), source = %self.config, kept, "{}: {error}", what_holds(kept));
         }
         drop(news);
         if !was_asked {
             pool.noticed_change();
         }
+    }
+}
+
+/// What is known from a source that fails, and named so many before.
+fn what_holds(named: usize) -> &'static str {
+    match named {
+        0 => "it has named nobody yet",
+        _ => "its last answer stays",
     }
 }
 
