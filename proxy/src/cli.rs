@@ -211,13 +211,22 @@ fn run(args: RunArgs) -> ExitCode {
     match server::run(&source(args.config), args.take_over) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error}");
+            say_why(&error);
             ExitCode::from(if matches!(error, ServerError::Config(_)) {
                 WRONG_USAGE
             } else {
                 FAILED
             })
         }
+    }
+}
+
+/// In a log of JSON as one event, whatever a supervisor or a predecessor reads it with.
+fn say_why(error: &ServerError) {
+    if io::stderr().is_terminal() {
+        eprintln!("{error}");
+    } else {
+        tracing::error!(%error, "cannot run");
     }
 }
 

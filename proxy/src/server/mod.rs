@@ -218,7 +218,7 @@ impl Server {
                 tracing::info!(pid, "the new program serves, this one ends");
             }
             Err(error) => {
-                tracing::error!("upgrade failed, this program serves on: {error}");
+                tracing::error!(%error, "upgrade failed, this program serves on");
                 return false;
             }
         }
@@ -234,7 +234,7 @@ impl Server {
         self.shared.metrics.reload(reloaded.is_ok());
         match &reloaded {
             Ok(()) => tracing::info!(source = %self.source, "reloaded"),
-            Err(error) => tracing::error!("reload refused, all stays as it was: {error}"),
+            Err(error) => tracing::error!(%error, "reload refused, all stays as it was"),
         }
         reloaded
     }

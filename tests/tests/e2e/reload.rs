@@ -31,6 +31,11 @@ fn keeps_the_old_state_and_says_why_when_the_new_file_is_wrong() {
     let answer = command(&veil, "/reload");
     assert_eq!(answer.status(), 422);
     assert!(answer.text().unwrap().contains("nowhere"));
+    veil.process.stderr.wait_for("why not", |line| {
+        let event: serde_json::Value = serde_json::from_str(line).expect("every line is JSON");
+        let why = event["error"].as_str()?;
+        (event["message"].as_str()?.starts_with("reload refused") && why.contains("veil.yaml:5:")).then_some(())
+    });
     assert_eq!(veil.get("/").text().unwrap(), "backend");
     assert_eq!(veil.admin_get("/readyz").status(), 200);
 }

@@ -71,6 +71,14 @@ fn goes_on_when_the_successor_cannot_serve() {
     veil.process
         .stderr
         .wait_for("why not", |line| line.contains("upgrade failed").then_some(()));
+    let log = veil.process.stderr.text();
+    let events: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |event: &serde_json::Value| {
+        event["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("veil.yaml:2:12"))
+    };
+    assert!(events.iter().any(told), "the successor's reason in:\n{log}");
     assert_eq!(veil.get("/").text().unwrap(), "backend");
     assert_eq!(veil.admin_get("/readyz").status(), 200);
 }
