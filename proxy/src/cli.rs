@@ -163,8 +163,8 @@ struct RenderArgs {
     config: PathBuf,
     #[command(flatten)]
     hosts: WhichHosts,
-    /// Folder that gets NAME.conf for each host; without it, the file is printed
-    #[arg(long, value_name = "DIR", required_unless_present = "host")]
+    /// Folder that gets NAME.conf for each host; without it, they are printed
+    #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
 }
 
@@ -339,7 +339,16 @@ fn render_keepalived(args: RenderArgs) -> ExitCode {
         eprintln!("{source}: there is no keepalived section; conf/veil.yaml shows one");
         return ExitCode::from(WRONG_USAGE);
     };
-    match keepalived.write(admin.address, args.hosts.host.as_deref(), args.output.as_deref()) {
+    let written = keepalived
+        .files(admin.address, args.hosts.host.as_deref())
+        .and_then(|files| match &args.output {
+            Some(folder) => files.iter().try_for_each(|file| file.write_to(folder)),
+            None => {
+                files.iter().for_each(|file| say(format_args!("{}", file.text)));
+                Ok(())
+            }
+        });
+    match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("veil keepalived render: {error}");

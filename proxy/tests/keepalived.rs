@@ -53,6 +53,14 @@ fn one_hosts_file_is_printed() {
 }
 
 #[test]
+fn both_hosts_files_are_printed_unless_a_folder_is_given() {
+    let output = render(&["conf/veil.yaml", "--all"]);
+    let stock =
+        ["master", "backup"].map(|host| fs::read_to_string(root().join(format!("keepalived/{host}.conf"))).unwrap());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), stock.concat());
+}
+
+#[test]
 fn a_host_that_is_not_there_and_a_file_without_the_section_are_wrong_usage() {
     let output = render(&["conf/veil.yaml", "--host", "backups"]);
     let said = String::from_utf8(output.stderr).unwrap();

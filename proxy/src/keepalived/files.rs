@@ -17,17 +17,28 @@ pub enum RenderError {
     Write { path: PathBuf, source: io::Error },
 }
 
+/// Keepalived's file for a host. Its first line names that.
+pub struct File {
+    host: String,
+    pub text: String,
+}
+
+impl File {
+    /// Writes it into a folder, as `NAME.conf`.
+    pub fn write_to(&self, folder: &Path) -> Result<(), RenderError> {
+        let path = folder.join(format!("{}.conf", self.host));
+        fs::write(&path, &self.text).map_err(|source| RenderError::Write { path, source })
+    }
+}
+
 impl KeepalivedConfig {
-    /// Keepalived's file for `host`, or both hosts' files: into the folder `output` as `NAME.conf`, or to stdout.
-    pub fn write(&self, admin: SocketAddr, host: Option<&str>, output: Option<&Path>) -> Result<(), RenderError> {
-        for (host, named) in self.wanted(host)? {
-            let text = self.render(host, admin);
-            match output {
-                None => print!("{text}"),
-                Some(folder) => write(&folder.join(format!("{}.conf", named.name.as_str())), &text)?,
-            }
-        }
-        Ok(())
+    /// Keepalived's file for `host`, or both hosts' files.
+    pub fn files(&self, admin: SocketAddr, host: Option<&str>) -> Result<Vec<File>, RenderError> {
+        let file = |(host, named): (Host, &HostConfig)| File {
+            host: named.name.as_str().to_owned(),
+            text: self.render(host, admin),
+        };
+        Ok(self.wanted(host)?.into_iter().map(file).collect())
     }
 
     fn wanted(&self, name: Option<&str>) -> Result<Vec<(Host, &HostConfig)>, RenderError> {
@@ -41,11 +52,4 @@ impl KeepalivedConfig {
             hosts: hosts.map(|(_, config)| config.name.as_str().to_owned()).to_vec(),
         })
     }
-}
-
-fn write(path: &Path, text: &str) -> Result<(), RenderError> {
-    fs::write(path, text).map_err(|source| RenderError::Write {
-        path: path.to_owned(),
-        source,
-    })
 }

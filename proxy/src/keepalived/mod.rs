@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
-pub use self::files::RenderError;
+pub use self::files::{File, RenderError};
 use crate::diagnostic::suggest;
 use crate::document::{Path, Step, steps};
 use crate::units::Duration;
