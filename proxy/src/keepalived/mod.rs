@@ -106,9 +106,10 @@ impl KeepalivedConfig {
                 Some("add admin: { address: 127.0.0.1:8081 }".to_owned()),
             ));
         }
-        if self.hosts[0].name == self.hosts[1].name {
+        if self.are_called_alike() {
             let what = format!("both hosts are called {:?}", self.hosts[0].name.0);
-            mistakes.push(mistake(&steps!["keepalived", "hosts", 1, "name"], what, None));
+            let help = "give each its own: --host, home and the files mean one of them".to_owned();
+            mistakes.push(mistake(&steps!["keepalived", "hosts", 1, "name"], what, Some(help)));
         }
         if self.virtual_addresses.is_empty() {
             let what = "there is no virtual address to hold".to_owned();
@@ -119,6 +120,19 @@ impl KeepalivedConfig {
             mistakes.extend(self.mistakes_of_address(index));
         }
         mistakes
+    }
+
+    fn are_called_alike(&self) -> bool {
+        self.hosts[0].name == self.hosts[1].name
+    }
+
+    /// What to call a host where something is wrong with it.
+    fn called(&self, number: usize) -> String {
+        match number {
+            0 if self.are_called_alike() => "the first host".to_owned(),
+            _ if self.are_called_alike() => "the second host".to_owned(),
+            _ => format!("host {:?}", self.hosts[number].name.0),
+        }
     }
 
     fn mistakes_of_address(&self, index: usize) -> Vec<Mistake> {
@@ -133,14 +147,14 @@ impl KeepalivedConfig {
             let here = steps!["keepalived", "hosts", number, "addresses"];
             if host.address_beside(address).is_none() {
                 let what = format!(
-                    "host {:?} has no {} address to hold {address} beside",
-                    host.name.0,
+                    "{} has no {} address to hold {address} beside",
+                    self.called(number),
                     version(address)
                 );
                 mistakes.push(mistake(&here, what, None));
             }
             if host.addresses.contains(&address.addr()) {
-                let what = format!("{} is the host {:?}'s own address", address.addr(), host.name.0);
+                let what = format!("{} is the own address of {}", address.addr(), self.called(number));
                 let help = "a virtual address is one that no host has of its own".to_owned();
                 mistakes.push(mistake(&at("address"), what, Some(help)));
             }
@@ -148,7 +162,8 @@ impl KeepalivedConfig {
         if let Some(home) = home.as_ref().filter(|home| self.host(&home.0).is_none()) {
             let what = format!("there is no host {:?}", home.0);
             let names = self.hosts.iter().map(|host| host.name.0.as_str());
-            mistakes.push(mistake(&at("home"), what, suggest("the hosts", &home.0, names)));
+            let help = suggest("the hosts", &home.0, names).filter(|_| !self.are_called_alike());
+            mistakes.push(mistake(&at("home"), what, help));
         }
         for earlier in &self.virtual_addresses[..index] {
             if earlier.address.addr() == address.addr() {
