@@ -269,7 +269,8 @@ impl Exchange {
     fn refusal(&self, refused: Refused) -> Problem {
         self.problem.unwrap_or(match refused {
             Refused::Nobody => problem::NO_BACKEND,
-            Refused::QueueFull | Refused::QueueTimeout => problem::BUSY,
+            Refused::QueueFull => problem::QUEUE_FULL,
+            Refused::QueueTimeout => problem::QUEUE_TIMEOUT,
         })
     }
 
@@ -451,10 +452,18 @@ impl Exchange {
                 backend: self.trial.as_ref().map(|trial| trial.lease.backend().name()),
                 attempts: self.attempt.sent,
                 upstream: self.trial.as_ref().and_then(|trial| trial.answered),
-                error: error.map(|error| error.etype().as_str()),
+                error: self.named(error),
             });
         }
         self.trial = None;
+    }
+
+    /// What the line calls an error; where Veil has refused the request itself, the rule behind that.
+    fn named<'a>(&self, error: Option<&'a pingora::Error>) -> Option<&'a str> {
+        match error.map(pingora::Error::etype) {
+            None | Some(pingora::ErrorType::HTTPStatus(_)) => self.problem.and_then(|problem| problem.reason),
+            Some(etype) => Some(etype.as_str()),
+        }
     }
 
     /// The request is refused because workers die on it.

@@ -72,7 +72,15 @@ pub const NO_BACKEND: Problem = Problem {
     retry_after: Some(1),
     ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no_backend", "no backend is available")
 };
-pub const BUSY: Problem = Problem {
+pub const QUEUE_FULL: Problem = Problem {
+    reason: Some("queue_full"),
+    ..BUSY
+};
+pub const QUEUE_TIMEOUT: Problem = Problem {
+    reason: Some("queue_timeout"),
+    ..BUSY
+};
+const BUSY: Problem = Problem {
     retry_after: Some(1),
     ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "all backends are busy")
 };

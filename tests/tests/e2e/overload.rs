@@ -37,7 +37,15 @@ fn refuses_an_upload_before_its_body_is_sent() {
     assert_eq!(refused.status(), 503, "{}", refused.head);
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert_eq!(refused.header("connection"), Some("close"));
-    assert!(String::from_utf8_lossy(&refused.body).contains("\"code\":\"busy\""));
+    let problem: serde_json::Value = serde_json::from_slice(&refused.body).unwrap();
+    assert_eq!(
+        (&problem["code"], &problem["reason"]),
+        (&"busy".into(), &"queue_full".into())
+    );
+    veil.process.stderr.wait_for("its access line", |line| {
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        (line["status"] == 503 && line["error"] == "queue_full").then_some(())
+    });
 
     let metrics = veil.admin_get("/metrics").text().unwrap();
     assert!(
