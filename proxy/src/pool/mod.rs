@@ -71,8 +71,8 @@ pub struct PoolConfig {
     #[serde(deserialize_with = "serde_yaml::with::singleton_map_recursive::deserialize")]
     pub discover: Vec<DiscoverConfig>,
     pub spawn: Option<SpawnConfig>,
-    /// Unless given, a pool that spawns this program's own workers asks them whether they are healthy; another one's
-    /// backends are trusted until they fail.
+    /// Unless given, a pool that spawns this program's own workers asks them whether they are healthy, one that spawns
+    /// others whether they answer `/` at all within 5 s, and another pool's backends are trusted until they fail.
     pub health: Option<HealthConfig>,
     pub ejection: EjectionConfig,
     pub queue: QueueConfig,
@@ -82,10 +82,11 @@ pub struct PoolConfig {
 
 impl PoolConfig {
     fn checks(&self) -> Option<HealthConfig> {
-        let own = || self.spawn.as_ref().is_some_and(SpawnConfig::is_built_in);
-        self.health
-            .clone()
-            .or_else(|| own().then(HealthConfig::of_a_blur_worker))
+        let of_its_workers = |spawn: &SpawnConfig| match spawn.is_built_in() {
+            true => HealthConfig::of_a_blur_worker(),
+            false => HealthConfig::of_any_worker(),
+        };
+        self.health.clone().or_else(|| self.spawn.as_ref().map(of_its_workers))
     }
 }
 

@@ -34,13 +34,21 @@ impl ExpectConfig {
         }
     }
 
+    /// Any answer will do: whoever gives one does not hang.
+    pub fn anything() -> Self {
+        Self {
+            status: Statuses::Any,
+            ..Self::default()
+        }
+    }
+
     pub fn wants_json(&self) -> bool {
         !self.json.is_empty()
     }
 
     /// `json` is none where the body is not JSON.
     pub fn matches(&self, status: u16, headers: &HeaderMap, json: Option<&Value>) -> Result<(), Unexpected> {
-        if !self.status.0.contains(&status) {
+        if !self.status.has(status) {
             return Err(Unexpected::Status {
                 found: status,
                 wanted: self.status.clone(),
@@ -76,17 +84,30 @@ impl ExpectConfig {
     }
 }
 
-/// `200` or `[200, 204]`
+/// `200`, `[200, 204]` or `any`
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(with = "Value", extend("anyOf" = [
+    json!({ "const": "any" }),
     json!({ "type": "integer", "minimum": 100, "maximum": 599 }),
     json!({ "type": "array", "minItems": 1, "items": { "type": "integer", "minimum": 100, "maximum": 599 } }),
 ]))]
-pub struct Statuses(Vec<u16>);
+pub enum Statuses {
+    Any,
+    These(Vec<u16>),
+}
 
 impl Default for Statuses {
     fn default() -> Self {
-        Self(vec![200])
+        Self::These(vec![200])
+    }
+}
+
+impl Statuses {
+    fn has(&self, status: u16) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(statuses) => statuses.contains(&status),
+        }
     }
 }
 
@@ -210,7 +231,10 @@ fn shown(found: Option<&(impl fmt::Debug + ?Sized)>) -> String {
 
 impl fmt::Display for Statuses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let listed: Vec<_> = self.0.iter().map(u16::to_string).collect();
+        let Self::These(statuses) = self else {
+            return f.write_str("any");
+        };
+        let listed: Vec<_> = statuses.iter().map(u16::to_string).collect();
         f.write_str(&listed.join(" or "))
     }
 }
@@ -244,25 +268,38 @@ impl<'de> Visitor<'de> for StatusesVisitor {
     type Value = Statuses;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a status from 100 to 599, or a list of them")
+        f.write_str("a status from 100 to 599, a list of them, or any")
+    }
+
+    fn visit_str<E: de::Error>(self, word: &str) -> Result<Statuses, E> {
+        match word {
+            "any" => Ok(Statuses::Any),
+            other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
+        }
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Statuses, E> {
-        match u16::try_from(number) {
-            Ok(status @ 100..=599) => Ok(Statuses(vec![status])),
-            _ => Err(E::invalid_value(de::Unexpected::Unsigned(number), &self)),
-        }
+        self.status(number).map(|status| Statuses::These(vec![status]))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Statuses, A::Error> {
         let mut all = Vec::new();
         while let Some(number) = list.next_element()? {
-            all.extend(self.visit_u64::<A::Error>(number)?.0);
+            all.push(self.status::<A::Error>(number)?);
         }
         if all.is_empty() {
             return Err(de::Error::invalid_length(0, &self));
         }
-        Ok(Statuses(all))
+        Ok(Statuses::These(all))
+    }
+}
+
+impl StatusesVisitor {
+    fn status<E: de::Error>(self, number: u64) -> Result<u16, E> {
+        match u16::try_from(number) {
+            Ok(status @ 100..=599) => Ok(status),
+            _ => Err(E::invalid_value(de::Unexpected::Unsigned(number), &self)),
+        }
     }
 }
 
@@ -339,6 +376,8 @@ mod tests {
             "{ json: { a: '> nan' } }",
             "{ json: { a: [1] } }",
             "{ status: 99 }",
+            "{ status: all }",
+            "{ status: [any] }",
         ] {
             assert!(serde_yaml::from_str::<ExpectConfig>(yaml).is_err(), "{yaml}");
         }
@@ -353,6 +392,7 @@ mod tests {
             ),
             Ok(())
         );
+        assert_eq!(expect("{ status: any }", json!(null)), Ok(()));
         let error = expect("{ status: [204, 206] }", json!(null)).unwrap_err();
         assert_eq!(error, "status 200, expected 204 or 206");
         let error = expect("{ headers: { X-Ready: 'yes' } }", json!(null)).unwrap_err();

@@ -75,6 +75,19 @@ impl Default for HealthConfig {
 }
 
 impl HealthConfig {
+    /// For a spawned worker of which nothing else is known, so that one that hangs is noticed. Patient, since a worker that
+    /// does one thing at a time answers only between two of them.
+    pub fn of_any_worker() -> Self {
+        Self {
+            path: "/".to_owned(),
+            interval: Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
+            fall: NonZeroU32::MIN.saturating_add(2),
+            expect: ExpectConfig::anything(),
+            ..Self::default()
+        }
+    }
+
     /// For workers of this program's own, where nothing else is said: without checks nobody would notice one that hangs.
     pub fn of_a_blur_worker() -> Self {
         Self {

@@ -98,6 +98,14 @@ async fn believes_what_the_answer_says() {
 }
 
 #[tokio::test]
+async fn any_answer_is_enough_of_a_worker_of_which_nothing_is_known() {
+    let server = Server::start(&response(404, "no such page")).await;
+    let check = Check::new(&HealthConfig::of_any_worker());
+    assert!(matches!(check.run(server.address).await, Verdict::Well));
+    assert!(server.asked.lock().starts_with("GET / HTTP/1.1\r\n"));
+}
+
+#[tokio::test]
 async fn says_that_nobody_listens() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

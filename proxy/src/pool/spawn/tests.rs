@@ -200,11 +200,14 @@ async fn a_worker_that_keeps_dying_never_becomes_eligible() {
 }
 
 #[test]
-fn workers_of_our_own_are_checked_unless_told_how_and_others_only_if_told() {
+fn spawned_workers_are_checked_by_what_is_known_of_them_unless_told_how() {
     let checks = |yaml| serde_yaml::from_str::<PoolConfig>(yaml).unwrap().checks();
     assert_eq!(checks("{ spawn: {} }"), Some(HealthConfig::of_a_blur_worker()));
     assert_eq!(checks("{ spawn: {}, health: {} }"), Some(HealthConfig::default()));
-    assert_eq!(checks("{ spawn: { command: [serve] } }"), None);
+    assert_eq!(
+        checks("{ spawn: { command: [serve] } }"),
+        Some(HealthConfig::of_any_worker())
+    );
     assert_eq!(checks("{ backends: [{ address: 192.0.2.1:80 }] }"), None);
 }
 
