@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use crate::columns::columns;
-use crate::pool::Prospect;
+use crate::pool::{CookieSeen, Prospect};
 use crate::route::Fit;
 
 /// What would become of the request.
@@ -45,6 +45,7 @@ pub struct Asked {
     /// What the request is told apart by; it may have no say in how a backend is chosen.
     pub key: String,
     pub select: String,
+    pub sticky: Option<CookieSeen>,
     /// Whether the backends are as a running Veil says.
     pub live: bool,
     /// How many backends it may be sent to.
@@ -91,6 +92,9 @@ impl fmt::Display for Asked {
             "pool {:?} by {}, key {:?}; its backends {state}:",
             self.pool, self.select, self.key
         )?;
+        if let Some(seen) = &self.sticky {
+            writeln!(f, "cookie {}: {}", seen.cookie, in_words(seen))?;
+        }
         let row = |backend: &Prospect| {
             [
                 backend
@@ -114,5 +118,14 @@ impl fmt::Display for Asked {
                 "sent to at most {most} of them; one that cannot be connected to does not count"
             ),
         }
+    }
+}
+
+fn in_words(seen: &CookieSeen) -> String {
+    match &seen.names {
+        _ if !seen.came => "none came; the answer sets one that leads back to who gave it".to_owned(),
+        Some(backend) => format!("names {backend:?}, who goes first while fit to serve"),
+        None if seen.is_readable => "names nobody here; the answer sets another".to_owned(),
+        None => "only who set it can tell whom it names, as no secret is configured".to_owned(),
     }
 }

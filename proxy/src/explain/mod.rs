@@ -230,6 +230,7 @@ async fn ask(
         pool: name.to_owned(),
         key: key.to_string(),
         select: config.select.name().to_owned(),
+        sticky: pool.cookie_seen(&key),
         live: status.is_some(),
         attempts: match is_idempotent(&question.method, route.idempotent) {
             true => route.retry.attempts,
@@ -257,6 +258,7 @@ mod tests {
 
     use super::*;
     use crate::config;
+    use crate::pool::Key;
 
     #[derive(Parser)]
     struct Line {
@@ -285,8 +287,12 @@ pools:
 ";
 
     async fn explained(arguments: &str) -> Result<Explanation, ExplainError> {
-        let config = config::parse("x.yaml", CONFIG).unwrap();
-        let line = Line::parse_from(["explain"].into_iter().chain(arguments.split(' ')));
+        explained_in(CONFIG, arguments).await
+    }
+
+    async fn explained_in(config: &str, arguments: &str) -> Result<Explanation, ExplainError> {
+        let config = config::parse("x.yaml", config).unwrap();
+        let line = Line::parse_from(["explain"].into_iter().chain(arguments.split_whitespace()));
         explain(&config, &line.question).await
     }
 
@@ -326,6 +332,50 @@ sent to at most 3 of them; one that cannot be connected to does not count
         let nowhere = explained("--client 192.0.2.1 --path /metrics").await.unwrap();
         assert_eq!(nowhere.answer.as_deref(), Some("404 no_route"));
         assert!(explained("--client 192.0.2.1 --path /a/../b").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn tells_what_a_sticky_cookie_does() {
+        let sticky = |settings: &str| {
+            let sticky = format!("  blur:\n    sticky: {{ {settings} }}\n");
+            CONFIG.replace("  blur:\n", &sticky)
+        };
+        let shared = sticky("secret: 0123456789abcdef");
+        let said = async |config: &str, cookie: &str| {
+            let explanation = explained_in(config, &format!("--client 192.0.2.1 {cookie}"))
+                .await
+                .unwrap();
+            let text = explanation.to_string();
+            let lines = text.lines().filter(|line| line.contains("cookie"));
+            lines.map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            said(&shared, "").await,
+            ["cookie veil_backend: none came; the answer sets one that leads back to who gave it"]
+        );
+        let named = said(&shared, "--header Cookie:veil_backend=SPARE").await;
+        assert_eq!(
+            named,
+            ["cookie veil_backend: names nobody here; the answer sets another"]
+        );
+        assert_eq!(
+            said(&sticky("max_age: 1h"), "--header Cookie:veil_backend=0123456789abcdef").await,
+            ["cookie veil_backend: only who set it can tell whom it names, as no secret is configured"]
+        );
+        let pool = Pool::new("blur", &config::parse("x.yaml", &shared).unwrap().pools["blur"], None).unwrap();
+        let set = pool.cookie(
+            &Key::of_client([192, 0, 2, 1].into()),
+            &pool.backend("b").unwrap(),
+            false,
+        );
+        let pair = set.unwrap().to_str().unwrap().split(';').next().unwrap().to_owned();
+        assert_eq!(
+            said(&shared, &format!("--header Cookie:{pair}")).await,
+            [
+                "cookie veil_backend: names \"b\", who goes first while fit to serve",
+                "1  b      10.0.0.2:80  primary  weight 1  named by the cookie",
+            ]
+        );
     }
 
     #[tokio::test]

@@ -51,7 +51,7 @@ pub use self::lease::{Lease, Outcome};
 use self::members::Members;
 pub use self::members::{PoolError, PoolProblem};
 pub use self::orders::{Order, Orders};
-pub use self::prospect::Prospect;
+pub use self::prospect::{CookieSeen, Prospect};
 use self::queue::Queue;
 pub use self::queue::{Admission, QueueConfig, Refused};
 use self::select::SelectConfig;

@@ -11,6 +11,18 @@ use super::members::{Members, Tier};
 use super::select::Candidates;
 use super::{Backend, BackendConfig, BackendStatus, Health, Key, Pool, PoolConfig, PoolStatus, Standing, untried};
 
+/// What becomes of a pool's sticky cookie.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CookieSeen {
+    pub cookie: String,
+    /// Whether the request has one.
+    pub came: bool,
+    /// The backend that it names.
+    pub names: Option<String>,
+    /// Whether other processes than the one that set it can tell whom it names.
+    pub is_readable: bool,
+}
+
 /// A backend's part in serving a key.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Prospect {
@@ -30,7 +42,10 @@ impl Pool {
     pub fn prospects(self: &Arc<Self>, key: &Key) -> Vec<Prospect> {
         let members = self.members.load();
         let turns = self.turns(key);
-        let preferred = self.preferred(&members, key);
+        let wishes = Wishes {
+            cookie: self.named_by_cookie(&members, key).cloned(),
+            preferred: self.preferred(&members, key),
+        };
         let now = Moment::now();
         let others = members.iter().filter(|backend| untried(backend, &turns));
         let turn_of = |backend: &Backend| turns.iter().position(|other| other.is(backend));
@@ -43,11 +58,24 @@ impl Pool {
             standing: backend.standing(now),
             turn: turn_of(backend).map(|turn| turn + 1),
             why: match turn_of(backend) {
-                Some(turn) => why_then(&turns, turn, &preferred, now),
+                Some(turn) => why_then(&turns, turn, &wishes, now),
                 None => why_not(backend, now).to_owned(),
             },
         };
         turns.iter().chain(others).map(prospect).collect()
+    }
+
+    /// What the sticky cookie of the key's request says; none where the pool has no such cookie.
+    pub fn cookie_seen(&self, key: &Key) -> Option<CookieSeen> {
+        let sticky = self.sticky.as_ref()?;
+        let members = self.members.load();
+        let named = self.named_by_cookie(&members, key);
+        Some(CookieSeen {
+            cookie: sticky.cookie().to_owned(),
+            came: key.home().is_some(),
+            names: named.map(|backend| backend.name().to_owned()),
+            is_readable: sticky.is_shared(),
+        })
     }
 
     /// The backend that this key goes to if all is well.
@@ -140,17 +168,30 @@ impl PoolConfig {
     }
 }
 
-fn why_then(turns: &[Arc<Backend>], turn: usize, preferred: &[Arc<Backend>], now: Moment) -> String {
+/// Whom a request asks for, whatever the load.
+struct Wishes {
+    /// Named by its sticky cookie.
+    cookie: Option<Arc<Backend>>,
+    /// In the order of its key.
+    preferred: Vec<Arc<Backend>>,
+}
+
+fn why_then(turns: &[Arc<Backend>], turn: usize, wishes: &Wishes, now: Moment) -> String {
     let backend = &turns[turn];
+    let is_named = |backend: &Backend| wishes.cookie.as_ref().is_some_and(|named| named.is(backend));
     if backend.standing(now) != Standing::Eligible {
         return format!("{}, but nobody better is left", why_not(backend, now));
+    }
+    if is_named(backend) {
+        return "named by the cookie".to_owned();
     }
     if backend.is_backup() {
         return "backup, for when no primary can".to_owned();
     }
-    let place = |backend: &Backend| preferred.iter().position(|other| other.is(backend));
-    match preferred.first() {
-        _ if turns[..turn].iter().any(|earlier| place(earlier) > place(backend)) => {
+    let place = |backend: &Backend| wishes.preferred.iter().position(|other| other.is(backend));
+    let is_passed = |earlier: &Arc<Backend>| !is_named(earlier) && place(earlier) > place(backend);
+    match wishes.preferred.first() {
+        _ if turns[..turn].iter().any(is_passed) => {
             format!("{} in flight are more than its share", backend.in_flight())
         }
         _ if turn > 0 => "next, if those before fail".to_owned(),

@@ -89,6 +89,11 @@ impl Sticky {
         &self.config.cookie
     }
 
+    /// Whether others know the secret too.
+    pub fn is_shared(&self) -> bool {
+        self.config.secret.is_some()
+    }
+
     /// Whether a cookie's value names this backend.
     pub fn names(&self, value: &[u8], backend: &Backend) -> bool {
         value == self.name_of(backend).as_bytes()
