@@ -10,14 +10,16 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::listener::ListenerConfig;
 use crate::pool::{Backend, Key, Pool, PoolConfig, PoolError, discovery};
 use crate::route::RouteConfig;
 
 /// How the new configuration differs from the old one.
 #[derive(Debug, Default, Serialize)]
 pub struct Difference {
-    /// Sections of the file besides routes and pools.
+    /// Sections of the file besides listeners, routes and pools.
     pub sections: Vec<&'static str>,
+    pub listeners: Changes,
     pub routes: Changes,
     pub pools: Changes,
     /// The pools that both have and that are not the same, by name.
@@ -34,6 +36,8 @@ pub struct Changes {
 
 #[derive(Debug, Serialize)]
 pub struct PoolDifference {
+    /// What is set otherwise, besides the backends.
+    pub settings: Vec<&'static str>,
     pub backends: Changes,
     /// The share of clients that go to another backend when all are well, from 0 to 1; none where no client stays with
     /// a backend anyway, or where the new backends are not known.
@@ -44,7 +48,7 @@ pub struct PoolDifference {
 
 impl Difference {
     pub fn is_none(&self) -> bool {
-        self.sections.is_empty() && self.routes.is_none() && self.pools.is_none()
+        self.sections.is_empty() && self.listeners.is_none() && self.routes.is_none() && self.pools.is_none()
     }
 }
 
@@ -99,6 +103,10 @@ pub async fn diff(old: &Config, new: &Config) -> Result<Difference, DiffError> {
     fn pools(config: &Config) -> Vec<(String, &PoolConfig)> {
         config.pools.iter().map(|(name, pool)| (name.clone(), pool)).collect()
     }
+    fn listeners(config: &Config) -> Vec<(String, &ListenerConfig)> {
+        let listeners = config.listeners.iter();
+        listeners.map(|(name, listener)| (name.clone(), listener)).collect()
+    }
     let pool_changes = Changes::between(pools(old), pools(new));
     let mut changed_pools = BTreeMap::new();
     for name in &pool_changes.changed {
@@ -107,6 +115,7 @@ pub async fn diff(old: &Config, new: &Config) -> Result<Difference, DiffError> {
     }
     Ok(Difference {
         sections: sections(old, new),
+        listeners: Changes::between(listeners(old), listeners(new)),
         routes: Changes::between(routes(old), routes(new)),
         pools: pool_changes,
         changed_pools,
@@ -116,15 +125,35 @@ pub async fn diff(old: &Config, new: &Config) -> Result<Difference, DiffError> {
 fn sections(old: &Config, new: &Config) -> Vec<&'static str> {
     let sections = [
         ("threads", old.threads == new.threads),
-        ("listeners", old.listeners == new.listeners),
         ("admin", old.admin == new.admin),
         ("body", old.body == new.body),
         ("retry_budget", old.retry_budget == new.retry_budget),
         ("access_log", old.access_log == new.access_log),
+        ("keepalived", old.keepalived == new.keepalived),
         ("shutdown", old.shutdown == new.shutdown),
     ];
-    let changed = sections.into_iter().filter(|(_, same)| !same);
-    changed.map(|(name, _)| name).collect()
+    changed(&sections)
+}
+
+fn settings(old: &PoolConfig, new: &PoolConfig) -> Vec<&'static str> {
+    let settings = [
+        ("select", old.select == new.select),
+        ("sticky", old.sticky == new.sticky),
+        ("discover", old.discover == new.discover),
+        ("spawn", old.spawn == new.spawn),
+        ("queue", old.queue == new.queue),
+        ("hedge", old.hedge == new.hedge),
+        ("health", old.health == new.health),
+        ("ejection", old.ejection == new.ejection),
+        ("timeouts", old.timeouts == new.timeouts),
+    ];
+    changed(&settings)
+}
+
+/// The names of what is not the same.
+fn changed(parts: &[(&'static str, bool)]) -> Vec<&'static str> {
+    let changed = parts.iter().filter(|(_, same)| !same);
+    changed.map(|(name, _)| *name).collect()
 }
 
 async fn pool_difference(name: &str, old: &PoolConfig, new: &PoolConfig) -> Result<PoolDifference, PoolError> {
@@ -143,6 +172,7 @@ async fn pool_difference(name: &str, old: &PoolConfig, new: &PoolConfig) -> Resu
         (Some(moved(&before, &after)), trouble)
     };
     Ok(PoolDifference {
+        settings: settings(old, new),
         backends: Changes::between(members(&before), members(&after)),
         moved,
         note,
@@ -188,6 +218,7 @@ impl fmt::Display for Difference {
         for section in &self.sections {
             writeln!(f, "~ {section}")?;
         }
+        self.listeners.write(f, "", "listener")?;
         self.routes.write(f, "", "route")?;
         self.pools.write(f, "", "pool")?;
         for (name, pool) in &self.changed_pools {
@@ -197,6 +228,9 @@ impl fmt::Display for Difference {
             }
             if let Some(note) = &pool.note {
                 writeln!(f, "  {note}")?;
+            }
+            for setting in &pool.settings {
+                writeln!(f, "  ~ {setting}")?;
             }
             pool.backends.write(f, "  ", "backend")?;
         }
@@ -268,6 +302,22 @@ mod tests {
             (pool.moved, pool.note.as_deref()),
             (None, Some("clients do not stay with a backend"))
         );
+    }
+
+    #[tokio::test]
+    async fn names_listeners_and_settings_of_pools_that_changed() {
+        let old = config(THREE);
+        let mut new = config(&THREE.replace("{ backends", "{ queue: { length: 1 }, backends"));
+        let public = new.listeners.remove("public").unwrap();
+        new.listeners.insert("other".to_owned(), public);
+        let expected = "\
++ listener \"other\"
+- listener \"public\"
+~ pool \"blur\"
+pool \"blur\": 0.0 % of clients move
+  ~ queue
+";
+        assert_eq!(diff(&old, &new).await.unwrap().to_string(), expected);
     }
 
     #[tokio::test]
