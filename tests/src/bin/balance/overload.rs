@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use e2e::backend::Backend;
 use e2e::process::resident_bytes;
 use e2e::veil::Veil;
 
 use crate::arrivals::Arrivals;
 use crate::sample::{End, broken, percentile, refused};
-use crate::workers::{PLACES, WORK, WORKERS, start};
+use crate::workers::{PLACES, WORK, WORKERS, configuration, start};
 
 /// Times the capacity.
 const OVERLOAD: f64 = 10.0;
@@ -22,7 +21,9 @@ const SLACK: Duration = Duration::from_millis(150);
 
 pub fn run(time: Duration) -> ExitCode {
     let workers = start(SCENARIO, [WORK; WORKERS]);
-    let veil = Veil::start(&configuration(&workers));
+    let each = format!("max_conns: {PLACES}");
+    let queue = format!("queue: {{ length: {QUEUE}, timeout: {}s }}", QUEUE_TIME.as_secs());
+    let veil = Veil::start(&configuration(&workers, &each, &queue));
     let capacity = (WORKERS * PLACES) as f64 / WORK.as_secs_f64();
     let clients: Vec<String> = (1..=200).map(|number| format!("203.0.113.{number}")).collect();
     let arrivals = Arrivals {
@@ -84,24 +85,3 @@ fn peak(memory: &[u64]) -> f64 {
 
 /// Out of the way of the table's scenarios.
 const SCENARIO: usize = 100;
-
-fn configuration(workers: &[Backend]) -> String {
-    let backends: Vec<String> = workers
-        .iter()
-        .map(|worker| format!("{{ address: {}, max_conns: {PLACES} }}", worker.address))
-        .collect();
-    format!(
-        "version: 1
-listeners: {{ public: {{ address: 127.0.0.1:0, trusted_proxies: [127.0.0.1] }} }}
-admin: {{ address: 127.0.0.1:0 }}
-access_log: {{ to: off }}
-routes: [{{ match: {{ path_prefix: / }}, pool: blur }}]
-pools:
-  blur:
-    backends: [{}]
-    queue: {{ length: {QUEUE}, timeout: {}s }}
-",
-        backends.join(", "),
-        QUEUE_TIME.as_secs()
-    )
-}

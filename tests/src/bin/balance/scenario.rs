@@ -8,7 +8,7 @@ use e2e::veil::Veil;
 
 use crate::arrivals::Arrivals;
 use crate::sample::{Sample, broken, evenness, homes, percentile, refused, stickiness};
-use crate::workers::{PLACES, WORK, WORKERS, start};
+use crate::workers::{PLACES, WORK, WORKERS, configuration, start};
 
 pub struct Scenario {
     clients: Clients,
@@ -79,7 +79,8 @@ impl Scenario {
     }
 
     fn run(&self, number: usize, workers: &[Backend], policy: &Policy, time: Duration) -> Vec<Sample> {
-        let veil = Veil::start(&configuration(workers, policy.select));
+        let pool = format!("select: {}, timeouts: {{ read: 3m, total: 3m }}", policy.select);
+        let veil = Veil::start(&configuration(workers, "weight: 1", &pool));
         let capacity: f64 = self.work().iter().map(|work| PLACES as f64 / work.as_secs_f64()).sum();
         let arrivals = Arrivals {
             veil: veil.public,
@@ -135,25 +136,4 @@ impl Clients {
         };
         numbers.map(|number| format!("203.0.113.{number}")).collect()
     }
-}
-
-fn configuration(workers: &[Backend], select: &str) -> String {
-    let backends: Vec<String> = workers
-        .iter()
-        .map(|worker| format!("{{ address: {} }}", worker.address))
-        .collect();
-    format!(
-        "version: 1
-listeners: {{ public: {{ address: 127.0.0.1:0, trusted_proxies: [127.0.0.1] }} }}
-admin: {{ address: 127.0.0.1:0 }}
-access_log: {{ to: off }}
-routes: [{{ match: {{ path_prefix: / }}, pool: blur }}]
-pools:
-  blur:
-    select: {select}
-    backends: [{}]
-    timeouts: {{ read: 3m, total: 3m }}
-",
-        backends.join(", ")
-    )
 }

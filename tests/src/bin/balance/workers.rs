@@ -39,6 +39,24 @@ pub fn start(scenario: usize, work: [Duration; WORKERS]) -> Vec<Backend> {
     (0..WORKERS).map(start).collect()
 }
 
+/// Veil's configuration before these workers. `each` is what is set for each of them and `pool` for all, both in YAML.
+pub fn configuration(workers: &[Backend], each: &str, pool: &str) -> String {
+    let backends: Vec<String> = workers
+        .iter()
+        .map(|worker| format!("{{ address: {}, {each} }}", worker.address))
+        .collect();
+    format!(
+        "version: 1
+listeners: {{ public: {{ address: 127.0.0.1:0, trusted_proxies: [127.0.0.1] }} }}
+admin: {{ address: 127.0.0.1:0 }}
+access_log: {{ to: off }}
+routes: [{{ match: {{ path_prefix: / }}, pool: blur }}]
+pools: {{ blur: {{ backends: [{}], {pool} }} }}
+",
+        backends.join(", ")
+    )
+}
+
 fn address(scenario: usize, number: usize) -> SocketAddr {
     (Ipv4Addr::new(127, 77, scenario as u8, number as u8 + 1), 7700).into()
 }
