@@ -7,7 +7,7 @@ mod common;
 use std::io::Write;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use common::{Answer, Server, encoded, exif, jpeg, portrait, segment};
+use common::{Answer, Server, encoded, exif, jpeg, orientations, portrait, segment};
 use image::{DynamicImage, ImageFormat, imageops};
 
 #[test]
@@ -138,15 +138,7 @@ fn boxes_are_in_upright_pixels_whatever_the_orientation() {
     let server = Server::start(&["--detail", "fast"]);
     let upright = imageops::crop_imm(&portrait(), 0, 0, 512, 400).to_image();
     let expected = server.detect("", &jpeg(&upright));
-    for (orientation, stored) in [
-        (3, imageops::rotate180(&upright)),
-        (6, imageops::rotate270(&upright)),
-        (8, imageops::rotate90(&upright)),
-        (2, imageops::flip_horizontal(&upright)),
-        (4, imageops::flip_vertical(&upright)),
-        (5, imageops::flip_horizontal(&imageops::rotate90(&upright))),
-        (7, imageops::flip_horizontal(&imageops::rotate270(&upright))),
-    ] {
+    for (orientation, stored) in orientations(&upright) {
         let mut file = jpeg(&stored);
         file.splice(2..2, segment(0xe1, &exif(orientation)));
         let found = server.detect("", &file);

@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::{Answer, Server, contains, exif, jpeg, portrait, segment};
+use common::{Answer, Server, contains, exif, jpeg, orientations, portrait, segment};
 use image::{Rgb, RgbImage, imageops};
 use jpeg_encoder::{ColorType, Encoder};
 use libjpeg_turbo_rs::{Subsampling, TransformOptions, compress_12bit, transform_jpeg_with_options};
@@ -45,16 +45,7 @@ fn the_orientation_is_kept_as_the_only_tag_and_the_right_blocks_are_hidden() {
     let server = Server::start(&["--detail", "fast"]);
     // Not square, and the face far from the middle: any mistake in turning hides something else.
     let upright = scene(1201, 803);
-    for (orientation, stored) in [
-        (1, upright.clone()),
-        (2, imageops::flip_horizontal(&upright)),
-        (3, imageops::rotate180(&upright)),
-        (4, imageops::flip_vertical(&upright)),
-        (5, imageops::flip_horizontal(&imageops::rotate90(&upright))),
-        (6, imageops::rotate270(&upright)),
-        (7, imageops::flip_horizontal(&imageops::rotate270(&upright))),
-        (8, imageops::rotate90(&upright)),
-    ] {
+    for (orientation, stored) in orientations(&upright) {
         let mut file = jpeg(&stored);
         file.splice(
             2..2,

@@ -156,6 +156,21 @@ pub fn portrait() -> image::RgbImage {
     image::open(path).unwrap().to_rgb8()
 }
 
+/// Each orientation of EXIF, and the picture as a file with it stores it.
+pub fn orientations(upright: &image::RgbImage) -> [(u8, image::RgbImage); 8] {
+    use image::imageops::{flip_horizontal, flip_vertical, rotate90, rotate180, rotate270};
+    [
+        (1, upright.clone()),
+        (2, flip_horizontal(upright)),
+        (3, rotate180(upright)),
+        (4, flip_vertical(upright)),
+        (5, flip_horizontal(&rotate90(upright))),
+        (6, rotate270(upright)),
+        (7, flip_horizontal(&rotate270(upright))),
+        (8, rotate90(upright)),
+    ]
+}
+
 pub fn jpeg(pixels: &image::RgbImage) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = jpeg_encoder::Encoder::new(&mut file, 90);

@@ -3,7 +3,7 @@
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage, imageops};
 use serde_json::Value;
 
-use crate::common::{Server, encoded, exif, jpeg, portrait, segment};
+use crate::common::{Server, encoded, exif, jpeg, orientations, portrait, segment};
 
 pub fn clear_alpha(server: &Server) {
     let face = portrait();
@@ -23,15 +23,7 @@ pub fn clear_alpha(server: &Server) {
 /// However the picture lies in the file, the face is found and the right place is hidden.
 pub fn orientation(server: &Server) {
     let upright = portrait();
-    for (orientation, stored) in [
-        (2, imageops::flip_horizontal(&upright)),
-        (3, imageops::rotate180(&upright)),
-        (4, imageops::flip_vertical(&upright)),
-        (5, imageops::flip_horizontal(&imageops::rotate90(&upright))),
-        (6, imageops::rotate270(&upright)),
-        (7, imageops::flip_horizontal(&imageops::rotate270(&upright))),
-        (8, imageops::rotate90(&upright)),
-    ] {
+    for (orientation, stored) in orientations(&upright) {
         let mut file = jpeg(&stored);
         file.splice(2..2, segment(0xe1, &exif(orientation)));
         for profile in ["lossless", "reencode"] {
