@@ -1,0 +1,170 @@
+//! From a file to a configuration: reads it, and gathers all that is wrong with it.
+
+use std::env;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use super::{Config, together};
+use crate::diagnostic::Diagnostic;
+use crate::document::{Document, Step};
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    File(PathBuf),
+    /// `conf/local.yaml`, built in: a proxy and two blur workers on this machine.
+    Local,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Local => f.write_str("conf/local.yaml"),
+        }
+    }
+}
+
+/// Reads and checks a configuration. All mistakes come at once, in the order of the file.
+pub fn load(source: &Source) -> Result<Config, Vec<Diagnostic>> {
+    let file = source.to_string();
+    match text(source) {
+        Ok(text) => parse(&file, &text),
+        Err(error) => Err(vec![Diagnostic {
+            file,
+            place: None,
+            what: error.to_string(),
+            help: None,
+        }]),
+    }
+}
+
+/// A mistake that only showed when the configuration was put to work, with its place.
+pub fn mistake(source: &Source, path: &[Step], what: String) -> Diagnostic {
+    let file = source.to_string();
+    let parse = |text: String| whole(&file, &text).ok();
+    let document = text(source).ok().and_then(parse).map(|(document, _)| document);
+    match document {
+        Some(document) => document.mistake(path, what, None),
+        None => Diagnostic {
+            file,
+            place: None,
+            what,
+            help: None,
+        },
+    }
+}
+
+/// What may well be a mistake in how the files come together.
+pub fn doubts(source: &Source) -> Vec<Diagnostic> {
+    let document = text(source)
+        .ok()
+        .and_then(|text| whole(&source.to_string(), &text).ok());
+    document.map_or_else(Vec::new, |(document, _)| document.doubts().to_vec())
+}
+
+fn text(source: &Source) -> io::Result<String> {
+    match source {
+        Source::Local => Ok(include_str!("../../../conf/local.yaml").to_owned()),
+        Source::File(path) => fs::read_to_string(path),
+    }
+}
+
+/// Reads and checks the text of a configuration; `file` is what the mistakes are shown with.
+pub fn parse(file: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
+    let (mut document, mut mistakes) = whole(file, text).map_err(|mistake| vec![mistake])?;
+    let pool_names = keys(&document, "pools");
+    mistakes.extend(document.interpolate(|name| env::var(name).ok()));
+    let (mut config, more) = document.read::<Config>();
+    mistakes.extend(more);
+    for (at, name) in config.iter_mut().flat_map(Config::file_names) {
+        *name = document.folder(&at).join(&*name);
+    }
+    if let Some(config) = &config {
+        mistakes.extend(together::mistakes(config, &document, &pool_names));
+    }
+    mistakes.sort_by_cached_key(|mistake| document.rank(mistake));
+    match config {
+        Some(config) if mistakes.is_empty() => Ok(config),
+        _ => Err(mistakes),
+    }
+}
+
+/// The file with those that it includes, and what is wrong with how they come together.
+fn whole(file: &str, text: &str) -> Result<(Document, Vec<Diagnostic>), Diagnostic> {
+    let mut document = Document::parse(file, text)?;
+    let mistakes = document.include(|name| env::var(name).ok());
+    Ok((document, mistakes))
+}
+
+fn keys(document: &Document, section: &str) -> Vec<String> {
+    let section = document.root().get(section).and_then(|section| section.as_mapping());
+    section
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, _)| name.as_str().map(str::to_owned))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_embedded_configuration_is_good() {
+        let config = load(&Source::Local).unwrap();
+        assert_eq!(config.pools["blur"].spawn.as_ref().unwrap().workers, 2);
+        assert!(config.routes.iter().any(|route| route.idempotent));
+    }
+
+    #[test]
+    fn the_articles_configuration_is_good() {
+        let config = parse("article.yaml", include_str!("../../../conf/examples/article.yaml")).unwrap();
+        let backends = &config.pools["blur"].backends;
+        assert_eq!(
+            backends.iter().map(|backend| backend.weight).collect::<Vec<_>>(),
+            [3, 3, 1]
+        );
+        assert!(backends[2].backup);
+    }
+
+    #[test]
+    fn a_missing_file_is_a_mistake_with_its_name() {
+        let mistakes = load(&Source::File("no/such.yaml".into())).unwrap_err();
+        assert!(
+            mistakes[0].to_string().starts_with("no/such.yaml: No such file"),
+            "{}",
+            mistakes[0]
+        );
+    }
+
+    #[test]
+    fn all_mistakes_come_at_once_in_the_order_of_the_file() {
+        let text = "\
+version: 1
+listeners:
+  public: { adress: 0.0.0.0:80 }
+routes:
+  - match: { path_prefix: / }
+    pool: blurr
+pools:
+  blur:
+    select: { ketamma: {} }
+    backends:
+      - { address: 10.0.0.1:5000, weight: many }
+      - { address: 10.0.0.1:5000 }
+";
+        let mistakes = parse("x.yaml", text).unwrap_err();
+        let shown: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        let places: Vec<&str> = shown.iter().map(|text| &text[..text.find(": ").unwrap()]).collect();
+        assert_eq!(
+            places,
+            ["x.yaml:3:13", "x.yaml:6:11", "x.yaml:9:15", "x.yaml:11:43"],
+            "{shown:#?}"
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! The configuration file as a whole: composes the parts' structs.
+
+mod load;
+mod together;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use self::load::{Source, doubts, load, mistake, parse};
+use crate::access_log::{AccessLogConfig, Destination};
+use crate::body::BodyConfig;
+use crate::document::{Path, steps};
+use crate::keepalived::KeepalivedConfig;
+use crate::listener::{AdminConfig, ListenerConfig};
+use crate::pool::PoolConfig;
+use crate::pool::discovery::DiscoverConfig;
+use crate::retry::BudgetConfig;
+use crate::route::RouteConfig;
+use crate::units::Duration;
+
+/// Everything `veil` is told.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub version: Version,
+    /// Files whose parts become parts of this one; names, or patterns as a shell's, relative to the file that they are in.
+    pub include: Vec<String>,
+    pub listeners: BTreeMap<String, ListenerConfig>,
+    pub admin: Option<AdminConfig>,
+    pub routes: Vec<RouteConfig>,
+    pub pools: BTreeMap<String, PoolConfig>,
+    pub body: BodyConfig,
+    pub retry_budget: BudgetConfig,
+    pub access_log: AccessLogConfig,
+    pub shutdown: ShutdownConfig,
+    /// A virtual address that this host shares with another. Only `veil keepalived render` reads it.
+    pub keepalived: Option<KeepalivedConfig>,
+    /// Threads that serve requests; as many as there are cores unless given. Nginx: `worker_processes`.
+    pub threads: Option<NonZeroUsize>,
+}
+
+impl Config {
+    /// Every file that the configuration names, with its place. They are relative to the file that names them.
+    fn file_names(&mut self) -> Vec<(Path, &mut PathBuf)> {
+        let mut names = Vec::new();
+        for (name, listener) in &mut self.listeners {
+            if let Some(tls) = &mut listener.tls {
+                let at = |key| steps!["listeners", name.as_str(), "tls", key].to_vec();
+                names.push((at("certificate"), &mut tls.certificate));
+                names.push((at("key"), &mut tls.key));
+            }
+        }
+        for (name, pool) in &mut self.pools {
+            for (index, source) in pool.discover.iter_mut().enumerate() {
+                if let DiscoverConfig::File(path) = source {
+                    names.push((steps!["pools", name.as_str(), "discover", index, "file"].to_vec(), path));
+                }
+            }
+        }
+        if let Destination::File(path) = &mut self.access_log.to {
+            names.push((steps!["access_log", "to"].to_vec(), path));
+        }
+        names
+    }
+}
+
+/// `shutdown: { delay: 5s, grace: 30s }`
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShutdownConfig {
+    /// How long connections are still accepted after TERM, INT or QUIT, while `/readyz` says 503: until whoever sends
+    /// them here (Kubernetes, keepalived) has noticed.
+    pub delay: Duration,
+    /// How long requests in flight may take to end after that.
+    pub grace: Duration,
+}
+
+impl Default for ShutdownConfig {
+    fn default() -> Self {
+        Self {
+            delay: Duration::from_secs(0),
+            grace: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The version of the file's format. There is one.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(try_from = "u32")]
+#[schemars(with = "u32", extend("const" = 1))]
+pub struct Version;
+
+impl TryFrom<u32> for Version {
+    type Error = String;
+
+    fn try_from(version: u32) -> Result<Self, String> {
+        match version {
+            1 => Ok(Self),
+            other => Err(format!("{other} is not a version this program knows; write version: 1")),
+        }
+    }
+}
