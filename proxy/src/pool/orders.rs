@@ -39,6 +39,33 @@ pub(super) fn follow(orders: &Orders, backend: &Backend) {
 }
 
 impl Pool {
+    /// Drains a backend or takes it back; says whether there is one of that name.
+    pub fn set_drained(self: &Arc<Self>, name: &str, drained: bool) -> bool {
+        let Some(backend) = self.backend(name) else {
+            return false;
+        };
+        backend.set_drained(drained);
+        tracing::info!(
+            pool = self.name,
+            backend = name,
+            "{}",
+            if drained { "drained" } else { "no longer drained" }
+        );
+        self.released();
+        true
+    }
+
+    /// Gives a backend another weight, 0 to drain it; says whether there is one of that name.
+    pub fn set_weight(self: &Arc<Self>, name: &str, weight: u32) -> bool {
+        let Some(backend) = self.backend(name) else {
+            return false;
+        };
+        backend.set_weight(weight);
+        self.regroup();
+        tracing::info!(pool = self.name, backend = name, weight, "weight changed");
+        true
+    }
+
     pub fn orders(&self) -> Orders {
         let backends = self.backends();
         let all = backends

@@ -1,11 +1,13 @@
 //! A pool as the admin sees it: `/pools` and the metrics are made of this.
 
+use std::sync::atomic::Ordering;
+
 use serde::{Deserialize, Serialize};
 
+use super::Pool;
 use super::backend::{Backend, Health, Standing};
 use super::clock::Moment;
 use super::discovery::SourceStatus;
-use super::{Ordering, Pool};
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct PoolStatus {

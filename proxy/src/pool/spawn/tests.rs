@@ -9,7 +9,8 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::super::{HealthConfig, Pool, PoolConfig, Standing};
+use super::super::health::HealthConfig;
+use super::super::{Pool, PoolConfig, Standing};
 use super::*;
 use crate::pool::clock::Moment;
 
