@@ -41,7 +41,7 @@ pub fn strict() -> Bounded {
     config.bounded()
 }
 
-pub fn bounded() -> Bounded {
+fn bounded() -> Bounded {
     HashConfig::default().bounded()
 }
 
@@ -98,13 +98,24 @@ pub fn assert_only_keys_of(mover: usize, before: &[Option<usize>], after: &[Opti
     assert_eq!(foreign, 0, "foreign moves");
 }
 
-/// Sends requests that never end, and sees that no backend has more than its bound at any time.
-pub fn assert_bounded(select: &dyn Select, tier: &[Arc<Backend>], factor: f64, seed: u64) {
+/// When one of five backends dies, its keys move and no others.
+pub fn assert_a_death_moves_no_other_keys<S: Select>(strict: impl Fn(&[Arc<Backend>]) -> S, dead: usize, seed: u64) {
+    let tier = tier(&[1, 3, 1, 2, 1]);
+    let before = pick_all(&strict(&tier), &tier, seed, |_| true);
+    let after = pick_all(&strict(&tier), &tier, seed, |place| place != dead);
+    assert_only_keys_of(dead, &before, &after);
+}
+
+/// Sends requests that never end to backends of these weights, and sees that none has more than the default bound at any
+/// time.
+pub fn assert_bounded<S: Select>(select: impl Fn(Bounded, &[Arc<Backend>]) -> S, weights: &[u32], seed: u64) {
+    let tier = tier(weights);
+    let (select, factor) = (select(bounded(), &tier), 1.25);
     let total_weight: f64 = tier.iter().map(|backend| f64::from(backend.weight())).sum();
     let mut held = Vec::new();
     for number in 1..=100 {
         // Three clients only: without the bound they would overload three backends.
-        let place = pick(select, tier, &client(seed ^ (number % 3)), |_| true).expect("a bound always leaves room");
+        let place = pick(&select, &tier, &client(seed ^ (number % 3)), |_| true).expect("a bound always leaves room");
         held.push(hold(&tier[place], 1));
         let bound = (factor * number as f64 * f64::from(tier[place].weight()) / total_weight).ceil();
         assert!(

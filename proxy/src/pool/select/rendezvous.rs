@@ -64,10 +64,7 @@ mod tests {
     proptest! {
         #[test]
         fn keys_of_living_backends_do_not_move_when_another_dies(dead in 0_usize..5, seed: u64) {
-            let tier = tier(&[1, 3, 1, 2, 1]);
-            let before = pick_all(&strict(&tier), &tier, seed, |_| true);
-            let after = pick_all(&strict(&tier), &tier, seed, |place| place != dead);
-            fixture::assert_only_keys_of(dead, &before, &after);
+            fixture::assert_a_death_moves_no_other_keys(strict, dead, seed);
         }
 
         #[test]
@@ -81,8 +78,7 @@ mod tests {
 
         #[test]
         fn load_never_exceeds_its_bound(weights in prop::collection::vec(1_u32..4, 2..6), seed: u64) {
-            let tier = tier(&weights);
-            fixture::assert_bounded(&Rendezvous::new(fixture::bounded(), &tier), &tier, 1.25, seed);
+            fixture::assert_bounded(Rendezvous::new, &weights, seed);
         }
     }
 
