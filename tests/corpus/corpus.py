@@ -30,9 +30,10 @@ def main(cache, binaries, folder):
         outputs.mkdir()
         answers = ask_service(binaries / "blur-service", pictures, outputs)
         verdicts = judge(binaries / "examples" / "corpus", pictures, outputs, answers)
-        results = sorted(outputs.iterdir())
+        results = [path for path in sorted(outputs.iterdir()) if openers.has_eight_bits(path)]
+        deep = len(list(outputs.iterdir())) - len(results)
         complaints = openers.complaints(results) + wrongly_refused(pictures, answers)
-        print_summary(pictures, len(unique(real)), answers, verdicts, results, complaints)
+        print_summary(pictures, len(unique(real)), answers, verdicts, results, deep, complaints)
     failures = [f"{path}: {failure}" for path, verdict in verdicts for failure in verdict["failures"]] + complaints
     print("\n".join(f"FAILED {failure}" for failure in failures))
     spliced = sum(verdict["outcome"].startswith("spliced") for _, verdict in verdicts)
@@ -91,7 +92,7 @@ def judge(program, pictures, outputs, answers):
     return list(zip(pictures, map(json.loads, output.splitlines()), strict=True))
 
 
-def print_summary(pictures, real, answers, verdicts, results, complaints):
+def print_summary(pictures, real, answers, verdicts, results, deep, complaints):
     facts = describe.facts(pictures[:real])
     print(f"{len(pictures)} files: {real} from packages, {len(pictures) - real} made with libjpeg-turbo's tools")
     print(f"  cameras (EXIF make and model): {len(facts.cameras)}")
@@ -110,6 +111,7 @@ def print_summary(pictures, real, answers, verdicts, results, complaints):
     print(f"with restart intervals: {restarts}; faces found and hidden: {faces}")
     print(f"blocks compared: {blocks:,}; files with the hidden put into disorder, same bytes: {scrambled}")
     print(f"results opened by djpeg, Pillow and Chromium: {len(results)}; complaints, and sound files refused: {len(complaints)}")
+    print(f"results of 12 bits, which none of these opens: {deep}")
     print(f"mismatches: {failures}")
 
 
