@@ -82,3 +82,39 @@ impl<'a> Decoder<'a> {
 }
 
 const LEAST_INTERVAL: u32 = 1 << 15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jpeg::bits::Place;
+
+    #[test]
+    fn the_standards_test_sequence_is_read() {
+        // K.4.1: 256 decisions, all of one kind, and what they are coded to.
+        const DECISIONS: [u32; 8] = [
+            0x0002_0051,
+            0x0000_00c0,
+            0x0352_872a,
+            0xaaaa_aaaa,
+            0x82c0_2000,
+            0xfcd7_9ef6,
+            0x74ea_abf7,
+            0x697e_e74c,
+        ];
+        const CODED: [u32; 8] = [
+            0x655b_5144,
+            0xf796_9d51,
+            0x7855_bfff,
+            0x00fc_5184,
+            0xc7ce_f939,
+            0x0028_7d46,
+            0x708e_cbc0,
+            0xf6ff_d900,
+        ];
+        let data: Vec<u8> = CODED.iter().flat_map(|word| word.to_be_bytes()).collect();
+        let mut decoder = Decoder::new(BitReader::new(&data, Place::byte(0)));
+        let mut bin = Bin::default();
+        let mut word = || (0..32).fold(0, |word, _| word << 1 | u32::from(decoder.decide(&mut bin)));
+        assert_eq!([(); 8].map(|()| word()), DECISIONS);
+    }
+}
