@@ -1,13 +1,14 @@
 //! Everything before the entropy-coded data: tables, frame, scan, and what is known of orientation and colour.
 
 use super::{
-    JpegError, Unsupported, exif,
+    JpegError, Unsupported,
+    coefficients::Conditioning,
+    exif,
     frame::Frame,
     huffman::Spec,
     icc,
     marker::{self, Segment, Segments},
     quality,
-    several::Conditioning,
 };
 use crate::geometry::Size;
 

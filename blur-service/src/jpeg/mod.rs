@@ -24,6 +24,7 @@
 mod area;
 mod bits;
 mod coding;
+mod coefficients;
 mod dct;
 mod exif;
 mod frame;
@@ -39,7 +40,6 @@ mod proof;
 mod quality;
 mod recode;
 mod scan;
-mod several;
 mod splice;
 mod steps;
 

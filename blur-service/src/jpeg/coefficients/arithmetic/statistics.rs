@@ -4,7 +4,7 @@ use super::{
     conditioning::LowFrequencies,
     decoder::{Bin, Decoder},
 };
-use crate::jpeg::{coding::Coefficients, huffman::BadCode, several::pass::Band};
+use crate::jpeg::{coding::Coefficients, coefficients::pass::Band, huffman::BadCode};
 
 /// Of differences of DC coefficients; tables F.4 and F.2's names in brackets.
 #[derive(Clone, Default)]
