@@ -21,6 +21,7 @@ pub mod options;
 pub mod pipeline;
 pub mod redact;
 mod run;
+mod vector;
 pub mod wipe;
 pub mod workers;
 

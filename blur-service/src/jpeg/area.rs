@@ -13,6 +13,7 @@ use super::{
 use crate::{
     geometry::Size,
     redact::{Cells, Noise, Region, Tone, grid},
+    vector::vectorized,
 };
 
 /// A rectangle of units.
@@ -120,24 +121,34 @@ impl Area {
             if !go_on() {
                 return Err(JpegError::Stopped);
             }
-            let mut cursor = scan.cursor(jpeg, row * scan.coding.units.width + self.left)?;
-            for column in self.left..self.right {
-                cursor.begin_unit()?;
-                for block in &scan.coding.blocks {
-                    let means = &mut means[block.component];
-                    let mut values = [0; 64];
-                    values[0] = cursor.read_dc(block)?;
-                    let place = means.place(self.offset(&jpeg.frame, (column, row), block));
-                    match place {
-                        BlockPlace::InOneCell(_) | BlockPlace::Filling => cursor.read_ac::<0>(block, &mut values)?,
-                        BlockPlace::Across { .. } => cursor.read_ac::<63>(block, &mut values)?,
-                    }
-                    means.add(place, &values);
-                }
-                cursor.end_unit()?;
-            }
+            vectorized(
+                #[inline(always)]
+                || self.add_row(jpeg, scan, row, &mut means),
+            )?;
         }
         means.into_iter().map(|means| means.cells(noise)).collect()
+    }
+
+    /// Adds what a row of units holds in it.
+    #[inline(always)]
+    fn add_row(self, jpeg: &Jpeg, scan: &Scan, row: u32, means: &mut [Means]) -> Result<(), JpegError> {
+        let mut cursor = scan.cursor(jpeg, row * scan.coding.units.width + self.left)?;
+        for column in self.left..self.right {
+            cursor.begin_unit()?;
+            for block in &scan.coding.blocks {
+                let means = &mut means[block.component];
+                let mut values = [0; 64];
+                values[0] = cursor.read_dc(block)?;
+                let place = means.place(self.offset(&jpeg.frame, (column, row), block));
+                match place {
+                    BlockPlace::InOneCell(_) | BlockPlace::Filling => cursor.read_ac::<0>(block, &mut values)?,
+                    BlockPlace::Across { .. } => cursor.read_ac::<63>(block, &mut values)?,
+                }
+                means.add(place, &values);
+            }
+            cursor.end_unit()?;
+        }
+        Ok(())
     }
 }
 
@@ -191,6 +202,7 @@ impl Means {
         }
     }
 
+    #[inline(always)]
     fn place(&self, (x, y): (u32, u32)) -> BlockPlace {
         let (x, y) = (x as usize, y as usize);
         let columns = x..self.column_of.len().min(x + 8);
@@ -208,6 +220,7 @@ impl Means {
         BlockPlace::Across { columns, rows }
     }
 
+    #[inline(always)]
     fn add(&mut self, place: BlockPlace, values: &Coefficients) {
         match place {
             BlockPlace::Filling => {}
@@ -254,6 +267,7 @@ fn cell_of_each(length: u32, cells: usize) -> Vec<u8> {
         .collect()
 }
 
+#[inline(always)]
 fn dequantised(values: &Coefficients, steps: &[f32; 64]) -> dct::Square {
     let mut square = [[0.0; 8]; 8];
     for ((value, step), natural) in values.iter().zip(steps).zip(dct::ZIGZAG) {

@@ -41,14 +41,10 @@ impl<'a> Painter<'a> {
     }
 
     /// The block of a unit (column and row) that lies in this area.
+    #[inline(always)]
     pub fn block(&mut self, index: usize, unit: (u32, u32), block: &Block) -> Coefficients {
         if self.painted[index].is_none() {
-            if self.kept > MOST_KEPT {
-                self.forget_areas_above(unit.1);
-            }
-            let patches = self.paint(index);
-            self.kept += samples_of(&patches);
-            self.painted[index] = Some(patches);
+            self.paint_area(index, unit.1);
         }
         let area = self.plan.areas[index].area;
         let (x, y) = area.offset(self.frame, unit, block);
@@ -56,6 +52,17 @@ impl<'a> Painter<'a> {
             Some(patches) => patches[block.component].block(x, y, &self.factors[block.component]),
             None => [0; 64],
         }
+    }
+
+    /// Paints an area whose first units are asked for in this row.
+    #[cold]
+    fn paint_area(&mut self, index: usize, row: u32) {
+        if self.kept > MOST_KEPT {
+            self.forget_areas_above(row);
+        }
+        let patches = self.paint(index);
+        self.kept += samples_of(&patches);
+        self.painted[index] = Some(patches);
     }
 
     fn forget_areas_above(&mut self, row: u32) {
@@ -122,18 +129,23 @@ struct Patch {
 
 impl Patch {
     /// The block whose first sample lies at `x`, `y`; what lies beyond the patch repeats its edge.
+    #[inline(always)]
     fn block(&self, x: u32, y: u32, factors: &[f32; 64]) -> Coefficients {
         let width = self.size.width as usize;
         let row = |n: usize| place(y + n as u32, self.shift, self.size.height) * width;
         let start = x as usize;
+        let mut samples = [[0; 8]; 8];
         if self.shift == 0 && start + 8 <= width {
-            return quantised(std::array::from_fn(|n| array(&self.samples[row(n) + start..])), factors);
+            for (n, eight) in samples.iter_mut().enumerate() {
+                *eight = array(&self.samples[row(n) + start..]);
+            }
+        } else {
+            let columns: [usize; 8] = std::array::from_fn(|n| place(x + n as u32, self.shift, self.size.width));
+            for (n, eight) in samples.iter_mut().enumerate() {
+                *eight = columns.map(|column| self.samples[row(n) + column]);
+            }
         }
-        let columns: [usize; 8] = std::array::from_fn(|n| place(x + n as u32, self.shift, self.size.width));
-        quantised(
-            std::array::from_fn(|n| columns.map(|column| self.samples[row(n) + column])),
-            factors,
-        )
+        quantised(&samples, factors)
     }
 }
 
@@ -147,14 +159,19 @@ fn array(samples: &[u8]) -> [u8; 8] {
 }
 
 /// Transforms and quantises a block; `factors` are one over the steps, row by row.
-fn quantised(samples: [[u8; 8]; 8], factors: &[f32; 64]) -> Coefficients {
+#[inline(always)]
+fn quantised(samples: &[[u8; 8]; 8], factors: &[f32; 64]) -> Coefficients {
     let first = samples[0][0];
     let mut values = [0; 64];
-    if samples == [[first; 8]; 8] {
+    if *samples == [[first; 8]; 8] {
         values[0] = rounded(8.0 * (f32::from(first) - 128.0) * factors[0]);
         return values;
     }
-    let coefficients = dct::forward(&samples.map(|row| row.map(|sample| f32::from(sample) - 128.0)));
+    let mut around_zero = [[0.0; 8]; 8];
+    for (to, from) in around_zero.as_flattened_mut().iter_mut().zip(samples.as_flattened()) {
+        *to = f32::from(*from) - 128.0;
+    }
+    let coefficients = dct::forward(&around_zero);
     let mut natural = [0; 64];
     for ((value, coefficient), factor) in natural.iter_mut().zip(coefficients.as_flattened()).zip(factors) {
         *value = rounded(coefficient * factor);

@@ -9,6 +9,7 @@ use super::{
     paint::Painter,
     plan::Run,
 };
+use crate::vector::vectorized;
 
 /// How large the preview is, beside the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,13 +66,18 @@ impl Scale {
 fn repaint<const SIDE: usize>(image: &mut RgbImage, jpeg: &Jpeg, coding: &Coding, run: Run, painter: &mut Painter) {
     let (left, row) = coding.position(run.first);
     let mut preview = Preview::<SIDE>::new(jpeg, left, left + run.end - run.first);
-    for unit in run.first..run.end {
-        let (column, _) = coding.position(unit);
-        for block in &coding.blocks {
-            preview.put(column, block, &painter.block(run.area, (column, row), block));
-        }
-    }
-    preview.finish_row(row, image);
+    vectorized(
+        #[inline(always)]
+        || {
+            for unit in run.first..run.end {
+                let (column, _) = coding.position(unit);
+                for block in &coding.blocks {
+                    preview.put(column, block, &painter.block(run.area, (column, row), block));
+                }
+            }
+            preview.finish_row(row, image);
+        },
+    );
 }
 
 /// Makes a picture with `SIDE` samples for the side of a block, 1 to 8, of these columns of units; nothing with 0.
@@ -146,6 +152,7 @@ impl<const SIDE: usize> Preview<SIDE> {
     }
 
     /// Turns the samples of this row of units into pixels of `image`.
+    #[inline(always)]
     pub fn finish_row(&mut self, row: u32, image: &mut RgbImage) {
         if SIDE == 0 {
             return;
@@ -155,7 +162,9 @@ impl<const SIDE: usize> Preview<SIDE> {
         let left = self.left as usize * self.unit.0;
         let columns = self.planes[0].row.len().min(width - left);
         for y in 0..self.unit.1.min(height - first) {
-            self.planes.iter_mut().for_each(|plane| plane.fill_row(y));
+            for plane in &mut self.planes {
+                plane.fill_row(y);
+            }
             let start = ((first + y) * width + left) * 3;
             let pixels: &mut [u8] = image.as_mut();
             self.colour
@@ -175,16 +184,16 @@ fn scale_of(side: usize) -> f32 {
 
 impl Plane {
     /// Spreads the samples for the pixels of row `y` of the units.
+    #[inline(always)]
     fn fill_row(&mut self, y: usize) {
         let ((horizontal, vertical), (width, height)) = (self.samples_in_unit, self.pixels_in_unit);
         let samples = &self.samples[y * vertical / height * self.stride..][..self.stride];
         match width / horizontal {
             1 if width == horizontal => self.row.copy_from_slice(samples),
             2 if width == 2 * horizontal => {
-                self.row
-                    .chunks_exact_mut(2)
-                    .zip(samples)
-                    .for_each(|(pair, sample)| pair.fill(*sample));
+                for (pair, sample) in self.row.as_chunks_mut::<2>().0.iter_mut().zip(samples) {
+                    *pair = [*sample; 2];
+                }
             }
             _ => {
                 for (x, pixel) in self.row.iter_mut().enumerate() {
@@ -215,7 +224,9 @@ fn small_inverse<const SIDE: usize>(values: &Coefficients, steps: &[f32; 64]) ->
         _ => {
             let square = dct::inverse(&natural(&value));
             for (row, values) in samples.iter_mut().zip(&square) {
-                row.iter_mut().zip(values).for_each(|(to, from)| *to = sample(*from));
+                for (to, from) in row.iter_mut().zip(values) {
+                    *to = sample(*from);
+                }
             }
         }
     }
@@ -242,7 +253,9 @@ fn corner<const N: usize, const SIDE: usize>(
     let lowest: [[f32; N]; N] = std::array::from_fn(|y| std::array::from_fn(|x| value(CORNER[y][x])));
     let rows = each_column(&each_column(&lowest, &inverse), &inverse);
     for (row, values) in samples.iter_mut().zip(&rows) {
-        row.iter_mut().zip(values).for_each(|(to, from)| *to = sample(*from));
+        for (to, from) in row.iter_mut().zip(values) {
+            *to = sample(*from);
+        }
     }
 }
 
@@ -300,6 +313,7 @@ impl Colour {
     }
 
     /// Fills a row of pixels from the rows of the planes.
+    #[inline(always)]
     fn convert(self, planes: &[Plane], pixels: &mut [u8]) {
         let pixels = pixels.as_chunks_mut::<3>().0.iter_mut();
         let row = |index: usize| planes[index].row.iter().copied();

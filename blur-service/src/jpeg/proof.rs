@@ -18,6 +18,7 @@ use super::{
     plan::{Run, Task},
     steps::{Step, Steps},
 };
+use crate::vector::vectorized;
 
 impl Task<'_> {
     pub fn prove(&self, file: &[u8], painter: &mut Painter) -> Result<(), JpegError> {
@@ -89,15 +90,23 @@ impl Task<'_> {
     }
 
     fn compare_hidden(&self, run: Run, painter: &mut Painter, output: &mut Cursor) -> Result<(), JpegError> {
-        for unit in run.first..run.end {
-            let position = self.scan.coding.position(unit);
-            let mut is_same = true;
-            output.read_unit::<63>(|block, values| is_same &= *values == painter.block(run.area, position, block))?;
-            if !is_same {
-                return Err(unproven("a hidden block is not what its cells are painted to"));
-            }
-        }
-        Ok(())
+        vectorized(
+            #[inline(always)]
+            || {
+                for unit in run.first..run.end {
+                    let position = self.scan.coding.position(unit);
+                    let mut is_same = true;
+                    output.read_unit::<63>(
+                        #[inline(always)]
+                        |block, values| is_same &= *values == painter.block(run.area, position, block),
+                    )?;
+                    if !is_same {
+                        return Err(unproven("a hidden block is not what its cells are painted to"));
+                    }
+                }
+                Ok(())
+            },
+        )
     }
 
     /// Compares block by block.

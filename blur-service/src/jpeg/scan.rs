@@ -12,7 +12,10 @@ use super::{
     plan::{Plan, Task},
     preview::{Preview, Scale},
 };
-use crate::redact::{Effect, Noise, Region};
+use crate::{
+    redact::{Effect, Noise, Region},
+    vector::vectorized,
+};
 
 /// A scan that was read through once.
 pub struct Scan {
@@ -93,6 +96,18 @@ impl Scan {
         jpeg: &Jpeg,
         go_on: &dyn Fn() -> bool,
     ) -> Result<(), JpegError> {
+        vectorized(
+            #[inline(always)]
+            || self.read_rows::<SIDE, LAST>(jpeg, go_on),
+        )
+    }
+
+    #[inline(always)]
+    fn read_rows<const SIDE: usize, const LAST: usize>(
+        &mut self,
+        jpeg: &Jpeg,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<(), JpegError> {
         let mut preview = Preview::<SIDE>::new(jpeg, 0, self.coding.units.width);
         let mut image = Preview::<SIDE>::blank(jpeg);
         let mut cursor = Cursor::new(&self.coding, jpeg.data, self.start);
@@ -108,7 +123,10 @@ impl Scan {
                         dc: cursor.dc,
                     });
                 }
-                cursor.read_unit::<LAST>(|block, values| preview.put(column, block, values))?;
+                cursor.read_unit::<LAST>(
+                    #[inline(always)]
+                    |block, values| preview.put(column, block, values),
+                )?;
             }
             preview.finish_row(row, &mut image);
         }

@@ -12,6 +12,7 @@ use super::{
     plan::{Run, Task},
     steps::{Step, Steps},
 };
+use crate::vector::vectorized;
 
 impl Task<'_> {
     /// The new file. Where a table lacks a symbol, it is extended; where it has no room or would tell of what is hidden,
@@ -93,13 +94,18 @@ impl Task<'_> {
     }
 
     pub(super) fn hide(&self, run: Run, painter: &mut Painter, coder: &mut Coder) -> Result<(), JpegError> {
-        for unit in run.first..run.end {
-            for block in &self.scan.coding.blocks {
-                let values = painter.block(run.area, self.scan.coding.position(unit), block);
-                coder.put_block(block, &values)?;
-            }
-        }
-        Ok(())
+        vectorized(
+            #[inline(always)]
+            || {
+                for unit in run.first..run.end {
+                    for block in &self.scan.coding.blocks {
+                        let values = painter.block(run.area, self.scan.coding.position(unit), block);
+                        coder.put_block(block, &values)?;
+                    }
+                }
+                Ok(())
+            },
+        )
     }
 
     /// Where the bytes end of the unit before this one, which begins an interval or ends the scan.

@@ -4,6 +4,7 @@
 use crate::{
     geometry::Size,
     redact::{Cells, MAX_CELLS},
+    vector::vectorized,
 };
 
 /// How far a cell is seen.
@@ -19,27 +20,40 @@ pub(super) struct Kernel {
 pub(super) fn paint(cells: &Cells, size: Size, patch: &mut [u8], kernel: Kernel) {
     let horizontal = spans(cells.columns, size.width, kernel);
     let vertical = spans(cells.rows, size.height, kernel);
+    vectorized(
+        #[inline(always)]
+        || paint_rows(cells, size, patch, &horizontal, &vertical),
+    );
+}
+
+#[inline(always)]
+fn paint_rows(cells: &Cells, size: Size, patch: &mut [u8], horizontal: &[Span], vertical: &[Span]) {
     let mut row = vec![0f32; size.width as usize];
     for (y, painted) in patch.chunks_exact_mut(size.width as usize).enumerate() {
         let mut levels = [0f32; MAX_CELLS];
         for (span, values) in vertical.iter().zip(cells.values.chunks_exact(cells.columns)) {
             let weight = span.at(y);
+            if weight == 0.0 {
+                continue;
+            }
             for (level, value) in levels.iter_mut().zip(values) {
                 *level += weight * f32::from(*value);
             }
         }
-        // Rounds to nearest when the sum is cut to a byte.
-        row.fill(0.5);
+        row.fill(0.0);
         for (span, level) in horizontal.iter().zip(levels) {
             for (sum, weight) in row[span.first..].iter_mut().zip(&span.weights) {
                 *sum += level * weight;
             }
         }
         for (sample, sum) in painted.iter_mut().zip(&row) {
-            *sample = *sum as u8;
+            *sample = (sum + ROUNDING).to_bits() as u8;
         }
     }
 }
+
+/// 2²³: a float that is added to it has no room for fractions, and its lowest byte is the rounded sum.
+const ROUNDING: f32 = 8_388_608.0;
 
 /// The pixels along a side that a cell is seen in.
 struct Span {
