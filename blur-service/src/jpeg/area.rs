@@ -229,7 +229,7 @@ impl Means {
                 self.counts[cell] += 64;
             }
             BlockPlace::Across { columns, rows } => {
-                let samples = dct::inverse(&dequantised(values, &self.steps));
+                let samples = dct::EIGHT.inverse(&dct::lowest(values, &self.steps));
                 // Whole rows are added up as long as they belong to the same cells.
                 let mut row_cells = self.row_of[rows].iter().zip(&samples).peekable();
                 let mut sums = [0f32; 8];
@@ -265,15 +265,6 @@ fn cell_of_each(length: u32, cells: usize) -> Vec<u8> {
     (0..cells)
         .flat_map(|cell| (edge(cell)..edge(cell + 1)).map(move |_| cell as u8))
         .collect()
-}
-
-#[inline(always)]
-fn dequantised(values: &Coefficients, steps: &[f32; 64]) -> dct::Square {
-    let mut square = [[0.0; 8]; 8];
-    for ((value, step), natural) in values.iter().zip(steps).zip(dct::ZIGZAG) {
-        square[usize::from(natural / 8)][usize::from(natural % 8)] = f32::from(*value) * step;
-    }
-    square
 }
 
 #[cfg(test)]

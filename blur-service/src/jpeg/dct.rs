@@ -1,10 +1,11 @@
-//! The 8 × 8 discrete cosine transform and its inverse, orthonormal, in 32-bit floats; smaller inverses for previews.
+//! The 8 × 8 discrete cosine transform and its inverse, orthonormal, in 32-bit floats; smaller ones for previews.
 //!
 //! Made of products with whole rows and inlined everywhere: within [`crate::vector::vectorized`] a row is one vector, which
 //! takes fewer instructions than the factorised transforms that do less arithmetic.
 
-/// Samples or coefficients of a block: rows of eight.
-pub type Square = [[f32; 8]; 8];
+/// Samples or coefficients, row by row. The rows of a smaller square, too, have room for eight, so that each is one
+/// vector; what lies beyond the square is of no account.
+pub type Square<const N: usize = 8> = [[f32; 8]; N];
 
 /// Natural index (`8 * row + column`) of each coefficient in zigzag order (ITU-T T.81, figure 5).
 pub const ZIGZAG: [u8; 64] = [
@@ -13,54 +14,22 @@ pub const ZIGZAG: [u8; 64] = [
     47, 55, 62, 63,
 ];
 
-/// Samples to coefficients.
-#[inline(always)]
-pub fn forward(samples: &Square) -> Square {
-    let mut rows = [[0.0; 8]; 8];
-    for (row, samples) in rows.iter_mut().zip(samples) {
-        *row = times(samples, &BY_PLACE);
+/// Zigzag index of each coefficient, row by row.
+pub const INDEX: [[u8; 8]; 8] = {
+    let mut table = [[0; 8]; 8];
+    let mut index = 0;
+    while index < 64 {
+        let place = ZIGZAG[index] as usize;
+        table[place / 8][place % 8] = index as u8;
+        index += 1;
     }
-    columns(&BY_FREQUENCY, &rows)
-}
+    table
+};
 
-/// Coefficients to samples.
-#[inline(always)]
-pub fn inverse(coefficients: &Square) -> Square {
-    let mut rows = [[0.0; 8]; 8];
-    for (row, coefficients) in rows.iter_mut().zip(coefficients) {
-        *row = times(coefficients, &BY_FREQUENCY);
-    }
-    columns(&BY_PLACE, &rows)
-}
-
-/// A row times a matrix: whole rows of the matrix at once, so that eight lanes are always full.
-#[inline(always)]
-fn times(row: &[f32; 8], matrix: &Square) -> [f32; 8] {
-    let mut sums = [0.0; 8];
-    for (value, factors) in row.iter().zip(matrix) {
-        for (sum, factor) in sums.iter_mut().zip(factors) {
-            *sum += value * factor;
-        }
-    }
-    sums
-}
-
-/// A matrix times columns.
-#[inline(always)]
-fn columns(matrix: &Square, rows: &Square) -> Square {
-    let mut out = [[0.0; 8]; 8];
-    for (out, factors) in out.iter_mut().zip(matrix) {
-        *out = times(factors, rows);
-    }
-    out
-}
-
-/// By frequency, then place: the basis; and the other way round.
-const BY_FREQUENCY: Square = basis();
-const BY_PLACE: Square = turned(&BY_FREQUENCY);
-
-/// Half the cosine of 0 to 8 sixteenths of π.
-const HALF_COSINES: [f32; 9] = [
+pub const THREE: Transform<3> = Transform::new(&[0.816_496_6, 0.707_106_77, 0.408_248_3, 0.0]);
+pub const FOUR: Transform<4> = Transform::new(&[0.707_106_77, 0.653_281_5, 0.5, 0.270_598_05, 0.0]);
+pub const FIVE: Transform<5> = Transform::new(&[0.632_455_5, 0.601_501, 0.511_667_3, 0.371_748, 0.195_439_5, 0.0]);
+pub const EIGHT: Transform<8> = Transform::new(&[
     0.5,
     0.490_392_64,
     0.461_939_77,
@@ -70,87 +39,79 @@ const HALF_COSINES: [f32; 9] = [
     0.191_341_72,
     0.097_545_16,
     0.0,
-];
+]);
 
-const fn basis() -> Square {
-    let mut table = [[0.0; 8]; 8];
-    let mut frequency = 0;
-    while frequency < 8 {
-        let mut at = 0;
-        while at < 8 {
-            // Sixteenths of π, folded into a quarter of the circle.
-            let angle = (2 * at + 1) * frequency % 32;
-            let folded = if angle > 16 { 32 - angle } else { angle };
-            let value = if folded > 8 {
-                -HALF_COSINES[16 - folded]
-            } else {
-                HALF_COSINES[folded]
+/// The orthonormal transform of `N` × `N` samples, as two products with its basis.
+pub struct Transform<const N: usize> {
+    by_frequency: Square<N>,
+    by_place: Square<N>,
+}
+
+impl<const N: usize> Transform<N> {
+    /// From √(2/N) times the cosines of 0 to N of the 2N-ths of π.
+    const fn new(cosines: &[f32]) -> Self {
+        let (mut by_frequency, mut by_place) = ([[0.0; 8]; N], [[0.0; 8]; N]);
+        let mut cell = 0;
+        while cell < N * N {
+            let (frequency, at) = (cell / N, cell % N);
+            // Folded into a quarter of the circle.
+            let angle = (2 * at + 1) * frequency % (4 * N);
+            let half = if angle > 2 * N { 4 * N - angle } else { angle };
+            let value = match frequency {
+                0 => cosines[0] * std::f32::consts::FRAC_1_SQRT_2,
+                _ if half > N => -cosines[2 * N - half],
+                _ => cosines[half],
             };
-            table[frequency][at] = if frequency == 0 { HALF_COSINES[4] } else { value };
-            at += 1;
+            by_frequency[frequency][at] = value;
+            by_place[at][frequency] = value;
+            cell += 1;
         }
-        frequency += 1;
+        Self { by_frequency, by_place }
     }
-    table
-}
 
-const fn turned(table: &Square) -> Square {
-    let mut turned = [[0.0; 8]; 8];
-    let mut at = 0;
-    while at < 64 {
-        turned[at % 8][at / 8] = table[at / 8][at % 8];
-        at += 1;
+    /// Samples to coefficients.
+    #[inline(always)]
+    pub fn forward(&self, samples: &Square<N>) -> Square<N> {
+        product(&self.by_frequency, &product(samples, &self.by_place))
     }
-    turned
+
+    /// Coefficients to samples.
+    #[inline(always)]
+    pub fn inverse(&self, coefficients: &Square<N>) -> Square<N> {
+        product(&self.by_place, &product(coefficients, &self.by_frequency))
+    }
 }
 
-/// Four coefficients to four samples.
+/// The lowest `N` × `N` of a block's coefficients, which come in zigzag order, times their steps.
 #[inline(always)]
-pub fn inverse4([a, b, c, d]: [f32; 4]) -> [f32; 4] {
-    const FIRST: f32 = 0.653_281_5;
-    const THIRD: f32 = 0.270_598_05;
-    let (outer, inner) = (0.5 * (a + c), 0.5 * (a - c));
-    let (outer_odd, inner_odd) = (FIRST * b + THIRD * d, THIRD * b - FIRST * d);
-    [
-        outer + outer_odd,
-        inner + inner_odd,
-        inner - inner_odd,
-        outer - outer_odd,
-    ]
+pub fn lowest<const N: usize>(values: &[i16; 64], steps: &[f32; 64]) -> Square<N> {
+    let mut scaled = [0.0; 64];
+    // All at once up to the last one that counts.
+    let count = if N == 8 { 64 } else { 8 * N };
+    for (scaled, (value, step)) in scaled[..count].iter_mut().zip(values.iter().zip(steps)) {
+        *scaled = f32::from(*value) * step;
+    }
+    let mut square = [[0.0; 8]; N];
+    for (row, indices) in square.iter_mut().zip(&INDEX) {
+        for (to, index) in row[..N].iter_mut().zip(indices) {
+            *to = scaled[usize::from(*index)];
+        }
+    }
+    square
 }
 
-/// Three coefficients to three samples.
+/// Of two matrices. Whole rows of the second one at once, so that the lanes are always full.
 #[inline(always)]
-pub fn inverse3([a, b, c]: [f32; 3]) -> [f32; 3] {
-    // √(1/3), √(1/2), √(1/6) and √(2/3).
-    const EVEN: f32 = 0.577_350_3;
-    const FIRST: f32 = std::f32::consts::FRAC_1_SQRT_2;
-    const OUTER: f32 = 0.408_248_3;
-    const MIDDLE: f32 = 0.816_496_6;
-    let (mean, slope) = (EVEN * a, FIRST * b);
-    [mean + slope + OUTER * c, mean - MIDDLE * c, mean - slope + OUTER * c]
-}
-
-/// Five coefficients to five samples.
-#[inline(always)]
-pub fn inverse5([a, b, c, d, e]: [f32; 5]) -> [f32; 5] {
-    // √(2/5) times the cosine of 1 to 4 tenths of π, and √(1/5).
-    const FIRST: f32 = 0.601_501;
-    const SECOND: f32 = 0.511_667_3;
-    const THIRD: f32 = 0.371_748;
-    const FOURTH: f32 = 0.195_439_5;
-    const EVEN: f32 = 0.447_213_6;
-    const MIDDLE: f32 = 0.632_455_5;
-    let mean = EVEN * a;
-    let (outer, inner) = (mean + SECOND * c + FOURTH * e, mean - FOURTH * c - SECOND * e);
-    let (outer_odd, inner_odd) = (FIRST * b + THIRD * d, THIRD * b - FIRST * d);
-    [
-        outer + outer_odd,
-        inner + inner_odd,
-        mean - MIDDLE * c + MIDDLE * e,
-        inner - inner_odd,
-        outer - outer_odd,
-    ]
+fn product<const N: usize>(left: &Square<N>, right: &Square<N>) -> Square<N> {
+    let mut rows = [[0.0; 8]; N];
+    for (sums, values) in rows.iter_mut().zip(left) {
+        for (value, factors) in values.iter().zip(right) {
+            for (sum, factor) in sums.iter_mut().zip(factors) {
+                *sum += value * factor;
+            }
+        }
+    }
+    rows
 }
 
 #[cfg(test)]
@@ -161,13 +122,13 @@ mod tests {
     fn forward_is_the_definition_and_inverse_undoes_it() {
         let samples: Square =
             std::array::from_fn(|y| std::array::from_fn(|x| ((x * 37 + y * 101 + x * y * 13) % 256) as f32 - 128.0));
-        let coefficients = forward(&samples);
+        let coefficients = EIGHT.forward(&samples);
         for (v, row) in coefficients.iter().enumerate() {
             for (u, value) in row.iter().enumerate() {
                 assert!((value - defined(&samples, u, v)).abs() < 1e-2, "at {u}, {v}");
             }
         }
-        let back = inverse(&coefficients);
+        let back = EIGHT.inverse(&coefficients);
         assert!(
             back.iter()
                 .flatten()
@@ -177,30 +138,33 @@ mod tests {
     }
 
     #[test]
-    fn four_points_keep_their_mean_and_their_slope() {
-        assert_eq!(inverse4([2.0, 0.0, 0.0, 0.0]), [1.0; 4]);
-        let slope = inverse4([0.0, 1.0, 0.0, 0.0]);
-        assert!(slope[0] > slope[1] && slope[1] > 0.0 && slope[0] == -slope[3]);
-    }
-
-    #[test]
     fn smaller_transforms_are_the_definition() {
-        check_inverse(inverse3);
-        check_inverse(inverse4);
-        check_inverse(inverse5);
+        check_inverse(THREE);
+        check_inverse(FOUR);
+        check_inverse(FIVE);
+        check_inverse(EIGHT);
     }
 
-    fn check_inverse<const N: usize>(inverse: fn([f32; N]) -> [f32; N]) {
-        for frequency in 0..N {
-            let mut coefficients = [0.0; N];
-            coefficients[frequency] = 1.0;
-            for (at, sample) in inverse(coefficients).into_iter().enumerate() {
-                let angle = (2 * at + 1) as f64 * frequency as f64 * std::f64::consts::PI / (2 * N) as f64;
-                let scale = if frequency == 0 { 1.0 } else { 2.0 } / N as f64;
-                let expected = scale.sqrt() * angle.cos();
-                assert!((f64::from(sample) - expected).abs() < 1e-5, "{N}: {frequency} at {at}");
+    fn check_inverse<const N: usize>(transform: Transform<N>) {
+        for (v, u) in (0..N).flat_map(|v| (0..N).map(move |u| (v, u))) {
+            let mut coefficients = [[0.0; 8]; N];
+            coefficients[v][u] = 1.0;
+            for (y, row) in transform.inverse(&coefficients).iter().enumerate() {
+                for (x, sample) in row[..N].iter().enumerate() {
+                    let expected = cosine(N, x, u) * cosine(N, y, v);
+                    assert!(
+                        (f64::from(*sample) - expected).abs() < 1e-5,
+                        "{N}: {u}, {v} at {x}, {y}"
+                    );
+                }
             }
         }
+    }
+
+    fn cosine(length: usize, at: usize, frequency: usize) -> f64 {
+        let angle = (2 * at + 1) as f64 * frequency as f64 * std::f64::consts::PI / (2 * length) as f64;
+        let scale = if frequency == 0 { 1.0 } else { 2.0 } / length as f64;
+        scale.sqrt() * angle.cos()
     }
 
     fn defined(samples: &Square, u: usize, v: usize) -> f32 {

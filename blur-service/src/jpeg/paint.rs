@@ -171,7 +171,7 @@ fn quantised(samples: &[[u8; 8]; 8], factors: &[f32; 64]) -> Coefficients {
     for (to, from) in around_zero.as_flattened_mut().iter_mut().zip(samples.as_flattened()) {
         *to = f32::from(*from) - 128.0;
     }
-    let coefficients = dct::forward(&around_zero);
+    let coefficients = dct::EIGHT.forward(&around_zero);
     let mut natural = [0; 64];
     for ((value, coefficient), factor) in natural.iter_mut().zip(coefficients.as_flattened()).zip(factors) {
         *value = rounded(coefficient * factor);

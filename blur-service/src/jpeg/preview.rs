@@ -218,61 +218,29 @@ fn small_inverse<const SIDE: usize>(values: &Coefficients, steps: &[f32; 64]) ->
             samples[1][0] = sample(a + b - c - d);
             samples[1][1] = sample(a - b - c + d);
         }
-        3 => corner(&mut samples, &value, dct::inverse3),
-        4 => corner(&mut samples, &value, dct::inverse4),
-        5 => corner(&mut samples, &value, dct::inverse5),
-        _ => {
-            let square = dct::inverse(&natural(&value));
-            for (row, values) in samples.iter_mut().zip(&square) {
-                for (to, from) in row.iter_mut().zip(values) {
-                    *to = sample(*from);
-                }
-            }
-        }
+        3 => transform(&mut samples, &dct::THREE, values, steps),
+        4 => transform(&mut samples, &dct::FOUR, values, steps),
+        5 => transform(&mut samples, &dct::FIVE, values, steps),
+        _ => transform(&mut samples, &dct::EIGHT, values, steps),
     }
     samples
 }
 
-/// All coefficients, row by row.
+/// The transform of the lowest `N` × `N` frequencies; `SIDE` is the same number.
 #[inline(always)]
-fn natural(value: &impl Fn(usize) -> f32) -> dct::Square {
-    let mut square = [[0.0; 8]; 8];
-    for (index, place) in dct::ZIGZAG.iter().enumerate() {
-        square[usize::from(place / 8)][usize::from(place % 8)] = value(index);
-    }
-    square
-}
-
-/// The smaller transform, `N` samples for a side, of the lowest frequencies.
-#[inline(always)]
-fn corner<const N: usize, const SIDE: usize>(
+fn transform<const N: usize, const SIDE: usize>(
     samples: &mut [[u8; SIDE]; SIDE],
-    value: &impl Fn(usize) -> f32,
-    inverse: impl Fn([f32; N]) -> [f32; N],
+    transform: &dct::Transform<N>,
+    values: &Coefficients,
+    steps: &[f32; 64],
 ) {
-    let lowest: [[f32; N]; N] = std::array::from_fn(|y| std::array::from_fn(|x| value(CORNER[y][x])));
-    let rows = each_column(&each_column(&lowest, &inverse), &inverse);
-    for (row, values) in samples.iter_mut().zip(&rows) {
+    let square = transform.inverse(&dct::lowest(values, steps));
+    for (row, values) in samples.iter_mut().zip(&square) {
         for (to, from) in row.iter_mut().zip(values) {
             *to = sample(*from);
         }
     }
 }
-
-/// Transforms each column and makes it a row: twice, and both directions are done.
-#[inline(always)]
-fn each_column<const N: usize>(rows: &[[f32; N]; N], inverse: &impl Fn([f32; N]) -> [f32; N]) -> [[f32; N]; N] {
-    std::array::from_fn(|lane| inverse(std::array::from_fn(|at| rows[at][lane])))
-}
-
-/// Zigzag indices of the lowest 5 × 5 frequencies, row by row.
-const CORNER: [[usize; 5]; 5] = [
-    [0, 1, 5, 6, 14],
-    [2, 4, 7, 13, 16],
-    [3, 8, 12, 17, 25],
-    [9, 11, 18, 24, 31],
-    [10, 19, 23, 32, 39],
-];
 
 /// A value around zero as a sample, cut to 0 to 255 and rounded.
 #[inline(always)]

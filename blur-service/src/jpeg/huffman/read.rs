@@ -100,24 +100,28 @@ impl AcTable {
         let mut next = 1usize;
         while next <= LAST {
             bits.refill();
-            let entry = self.quick[bits.peek(QUICK_BITS)];
-            let (value, advance) = if entry != 0 {
-                bits.consume(entry & 0xff);
-                (entry as i32 >> 16, entry >> 8 & 0xff)
-            } else {
-                let symbol = self.symbol(bits)?;
-                let size = u32::from(symbol & 15);
-                let advance = advance(symbol).ok_or(BadCode)?;
-                (
-                    signed(bits.take(size), size),
-                    if symbol == END_OF_BLOCK { END } else { advance },
-                )
-            };
-            if advance == END {
-                return Ok(());
+            for _ in 0..REFILLED / QUICK_BITS {
+                let entry = self.quick[bits.peek(QUICK_BITS)];
+                let (value, advance) = if entry != 0 {
+                    bits.consume(entry & 0xff);
+                    (entry as i32 >> 16, entry >> 8 & 0xff)
+                } else {
+                    let symbol = self.symbol(bits)?;
+                    let size = u32::from(symbol & 15);
+                    let extra = signed(bits.take(size), size);
+                    bits.refill();
+                    let advance = advance(symbol).ok_or(BadCode)?;
+                    (extra, if symbol == END_OF_BLOCK { END } else { advance })
+                };
+                if advance == END {
+                    return Ok(());
+                }
+                next += advance as usize;
+                *block.get_mut(next - 1).ok_or(BadCode)? = value as i16;
+                if next > LAST {
+                    break;
+                }
             }
-            next += advance as usize;
-            *block.get_mut(next - 1).ok_or(BadCode)? = value as i16;
         }
         if next < 64 {
             self.skip(bits, next as u32)
