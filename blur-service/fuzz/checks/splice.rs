@@ -46,7 +46,7 @@ fn spliced(file: &[u8], scale: Option<Scale>, look: Look, regions: &[Region]) ->
         }
         _ => jpeg,
     };
-    let _ = (jpeg.icc(), jpeg.quality_estimate(), jpeg.orientation());
+    let _ = (jpeg.icc(), jpeg.orientation());
     let scan = jpeg.scan(scale, &|| true)?;
     let mut seed = 1u8;
     let mut noise = |bytes: &mut [u8]| {

@@ -167,6 +167,8 @@ impl JpegFacts {
 
 struct Frame {
     size: Size,
+    /// Bits a sample.
+    precision: u8,
     is_uncommon: bool,
     keeps_coefficients: bool,
     /// Sampling and table of each component.
@@ -200,6 +202,7 @@ impl Frame {
         match components.len() {
             1 | 3 | 4 => Ok(Self {
                 size,
+                precision: *precision,
                 is_uncommon: matches!(marker, SOF9 | SOF10) || *precision != 8,
                 keeps_coefficients: matches!(marker, SOF2 | SOF9 | SOF10),
                 components,
@@ -217,7 +220,8 @@ impl Frame {
             None => (1, 1),
         };
         JpegFacts {
-            quality: tables[usize::from(table)].map_or(DEFAULT_QUALITY, quality_of),
+            // A step of 16 in 12 bits is one of 1 in 8 bits.
+            quality: tables[usize::from(table)].map_or(DEFAULT_QUALITY, |sum| quality_of(sum >> (self.precision - 8))),
             sampling,
             is_uncommon: self.is_uncommon,
             components: self.components.len() as u8,

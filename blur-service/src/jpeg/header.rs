@@ -8,7 +8,6 @@ use super::{
     huffman::Spec,
     icc,
     marker::{self, Segment, Segments},
-    quality,
 };
 use crate::geometry::Size;
 
@@ -147,14 +146,6 @@ impl<'a> Jpeg<'a> {
             .iter()
             .map(|component| (component.horizontal, component.vertical))
             .collect()
-    }
-
-    /// The quality, 1 to 100, whose quantisation in libjpeg is nearest to this file's; nothing without a table.
-    pub fn quality_estimate(&self) -> Option<u8> {
-        let first = self.frame.components.first()?;
-        self.quantisation[usize::from(first.quantisation)]
-            .as_ref()
-            .map(|table| quality::estimate(&table.steps))
     }
 
     /// The quantisation steps of a component, in zigzag order, for samples of 8 bits: one of 12 bits is a sixteenth of

@@ -37,7 +37,6 @@ mod paint;
 mod plan;
 mod preview;
 mod proof;
-mod quality;
 mod recode;
 mod scan;
 mod splice;
