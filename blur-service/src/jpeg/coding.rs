@@ -41,6 +41,9 @@ pub struct Block {
     ac_table: usize,
 }
 
+/// One for the DC difference and one for the end.
+pub const LEAST_BITS_OF_A_BLOCK: u64 = 2;
+
 /// What the standard allows a unit of several components.
 pub const MOST_BLOCKS: usize = 10;
 
@@ -90,9 +93,9 @@ impl Coding {
         })
     }
 
-    /// Bits of the shortest scan there can be: one for the DC difference and one for the end of every block.
+    /// Bits of the shortest scan there can be.
     pub fn least_bits(&self) -> u64 {
-        u64::from(self.total) * self.blocks.len() as u64 * 2
+        u64::from(self.total) * self.blocks.len() as u64 * LEAST_BITS_OF_A_BLOCK
     }
 
     /// Column and row of a unit.

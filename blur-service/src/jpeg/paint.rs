@@ -176,8 +176,10 @@ fn quantised(samples: &[[u8; 8]; 8], factors: &[f32; 64]) -> Coefficients {
     for ((value, coefficient), factor) in natural.iter_mut().zip(coefficients.as_flattened()).zip(factors) {
         *value = rounded(coefficient * factor);
     }
-    for (value, place) in values.iter_mut().zip(dct::ZIGZAG) {
-        *value = natural[usize::from(place)];
+    for (row, indices) in natural.as_chunks::<8>().0.iter().zip(&dct::INDEX) {
+        for (value, index) in row.iter().zip(indices) {
+            values[usize::from(*index)] = *value;
+        }
     }
     values
 }

@@ -144,8 +144,15 @@ impl Coder {
 
     pub fn put_block(&mut self, block: &Block, values: &Coefficients) -> Result<(), JpegError> {
         self.put_dc(block, values[0])?;
-        let mut zeros = 0;
-        for value in &values[1..] {
+        let (mut zeros, mut rest) = (0, &values[1..]);
+        while let [value, others @ ..] = rest {
+            // Most of what is painted is zeros.
+            if let Some((&[0, 0, 0, 0], others)) = rest.split_first_chunk() {
+                zeros += 4;
+                rest = others;
+                continue;
+            }
+            rest = others;
             if *value == 0 {
                 zeros += 1;
                 continue;
@@ -252,6 +259,21 @@ impl Symbols {
         }
     }
 
+    /// What they take with these tables, their extra bits included.
+    pub fn bits(&self, tables: &HuffmanTables) -> u64 {
+        let taken = |(spec, frequencies): (&Option<Spec>, &Frequencies)| -> u64 {
+            let codes = spec.iter().flat_map(Spec::codes);
+            codes
+                .map(|(_, length, symbol)| {
+                    u64::from(frequencies[usize::from(symbol)]) * u64::from(length + u32::from(symbol & 15))
+                })
+                .sum()
+        };
+        let dc: u64 = tables.dc.iter().zip(self.dc.iter()).map(taken).sum();
+        let ac: u64 = tables.ac.iter().zip(self.ac.iter()).map(taken).sum();
+        dc + ac
+    }
+
     /// `tables` with these symbols added, if there is room in each.
     fn extended(&self, tables: &HuffmanTables) -> Option<HuffmanTables> {
         let mut extended = tables.clone();
@@ -283,4 +305,4 @@ const OUT_OF_RANGE: JpegError = JpegError::Corrupt {
 };
 
 /// Room for headers and for blocks that take more than those they replace.
-const SPARE: usize = 64 << 10;
+pub(super) const SPARE: usize = 64 << 10;

@@ -8,7 +8,7 @@ use blur_service::{
 
 use crate::{
     coefficients::compare,
-    pictures::{PLAIN, SIZES, arithmetic, encoded, position_of, recipes},
+    pictures::{Colour, PLAIN, Recipe, SIZES, arithmetic, encode, encoded, position_of, recipes},
     redact,
     several::assert_same,
 };
@@ -85,6 +85,27 @@ fn the_work_can_be_stopped() {
     let file = arithmetic(&encoded(PLAIN, 160, 96), false, 0);
     let jpeg = Jpeg::parse(&file, &Limits::default()).unwrap();
     assert!(matches!(jpeg.in_one_scan(&|| false), Err(JpegError::Stopped)));
+}
+
+#[test]
+fn a_few_bytes_do_not_become_a_large_file() {
+    // One block after another the same, which the statistics learn by heart; behind the end of the codes it goes on so.
+    let block: Vec<u8> = (0..64u32).map(|n| (n * n * 97 + n * 31) as u8).collect();
+    let samples: Vec<u8> = (0..64 * 64).map(|at| block[at / 64 % 8 * 8 + at % 8]).collect();
+    let recipe = Recipe {
+        colour: Colour::Grey,
+        sampling: &[(1, 1)],
+        quality: 100,
+        ..PLAIN
+    };
+    let mut file = arithmetic(&encode(recipe, &samples, 64, 64), false, 0);
+    assert!(in_one_scan(&file).is_ok());
+    let height = position_of(&file, 0xc9) + 5;
+    file[height..height + 2].copy_from_slice(&60_000u16.to_be_bytes());
+    match in_one_scan(&file) {
+        Err(JpegError::TooLarge { found, limit, .. }) => assert!(limit < 1 << 20 && found > 10 * file.len() as u64),
+        other => panic!("{} bytes: {:?}", file.len(), other.map(|whole| whole.len())),
+    }
 }
 
 fn in_one_scan(file: &[u8]) -> Result<Vec<u8>, JpegError> {

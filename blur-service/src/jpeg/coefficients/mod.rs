@@ -12,11 +12,11 @@ pub(super) use self::arithmetic::Conditioning;
 use self::{read::Scans, store::Store};
 use super::{
     JpegError, Metadata, Unsupported,
-    coding::{Block, Coding, Cursor, blocks},
+    coding::{Block, Coding, Cursor, LEAST_BITS_OF_A_BLOCK, blocks},
     frame::{Frame, Process},
     header::{HuffmanTables, Jpeg, ScanComponent, ScanHeader},
     output,
-    splice::{Coder, Written},
+    splice::{Coder, SPARE, Written},
 };
 
 impl Jpeg<'_> {
@@ -25,8 +25,8 @@ impl Jpeg<'_> {
     /// whoever hides anything in it reads it [`Jpeg::with_fresh_tables`].
     ///
     /// # Errors
-    /// [`JpegError::Unsupported`] for what has no such form, [`JpegError::TooLarge`] for too many scans,
-    /// [`JpegError::Truncated`], [`JpegError::Corrupt`], [`JpegError::Stopped`]; [`JpegError::Unproven`].
+    /// [`JpegError::Unsupported`] for what has no such form, [`JpegError::TooLarge`] for too many scans or a picture that
+    /// no camera makes so few bytes of, [`JpegError::Truncated`], [`JpegError::Corrupt`], [`JpegError::Stopped`]; [`JpegError::Unproven`].
     pub fn in_one_scan(&self, go_on: &dyn Fn() -> bool) -> Result<Vec<u8>, JpegError> {
         let target = self.with_one_scan()?;
         let store = Scans::new(self, go_on).read()?;
@@ -85,15 +85,36 @@ struct WholeScan<'a> {
 impl WholeScan<'_> {
     fn write(&self) -> Result<Vec<u8>, JpegError> {
         // Without a table every symbol is missing, which counts them.
-        let tables = match self.write_with(&HuffmanTables::default())? {
-            Written::Lacking(symbols) => symbols.optimal(),
+        let symbols = match self.write_with(&HuffmanTables::default(), 0)? {
+            Written::Lacking(symbols) => symbols,
             Written::Whole(_) => return Err(JpegError::Unproven("a scan without a symbol")),
         };
-        self.write_with(&tables)?.whole()
+        let tables = symbols.optimal();
+        let bytes = symbols.bits(&tables) / 8;
+        let limit = self.most_bytes();
+        if bytes > limit {
+            return Err(JpegError::TooLarge {
+                what: "bytes of the picture in Huffman codes",
+                found: bytes,
+                limit,
+            });
+        }
+        // Room for stuffed zeros too: a buffer that grew would leave copies behind.
+        self.write_with(&tables, (bytes + bytes / 8) as usize + SPARE)?.whole()
     }
 
-    fn write_with(&self, tables: &HuffmanTables) -> Result<Written, JpegError> {
-        let mut coder = Coder::new(output::headers(&self.target, tables, &Metadata::default())?, tables);
+    /// Arithmetic codes take hardly any bits for what repeats itself, and behind their end none at all; yet a sound
+    /// picture is never much larger in Huffman codes, but for the bits that those need for every block.
+    fn most_bytes(&self) -> u64 {
+        let units = self.target.frame.units().pixels();
+        let least = units * self.blocks.len() as u64 * LEAST_BITS_OF_A_BLOCK / 8;
+        8 * self.target.data.len() as u64 + 4 * least + SPARE as u64
+    }
+
+    fn write_with(&self, tables: &HuffmanTables, capacity: usize) -> Result<Written, JpegError> {
+        let mut headers = output::headers(&self.target, tables, &Metadata::default())?;
+        headers.reserve_exact(capacity);
+        let mut coder = Coder::new(headers, tables);
         for unit in self.units() {
             let unit = unit?;
             for block in &self.blocks {

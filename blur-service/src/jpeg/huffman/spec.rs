@@ -23,7 +23,7 @@ impl Spec {
     }
 
     /// Every code: its bits, its length and its symbol.
-    pub(super) fn codes(&self) -> impl Iterator<Item = (u32, u32, u8)> {
+    pub fn codes(&self) -> impl Iterator<Item = (u32, u32, u8)> {
         let lengths = (1u32..=16)
             .zip(self.counts)
             .flat_map(|(length, count)| (0..count).map(move |_| length));
