@@ -13,6 +13,11 @@ impl Wiped {
         Self(Vec::with_capacity(bytes))
     }
 
+    /// These bytes, from now on zeroed in the end.
+    pub fn from_vec(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
     pub fn extend(&mut self, data: &[u8]) {
         let length = self.0.len() + data.len();
         if length > self.0.capacity() {

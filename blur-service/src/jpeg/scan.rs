@@ -15,6 +15,7 @@ use super::{
 use crate::{
     redact::{Effect, Noise, Region},
     vector::vectorized,
+    wipe::wipe,
 };
 
 /// A scan that was read through once.
@@ -69,7 +70,12 @@ impl<'a> Jpeg<'a> {
             Some(Scale::FiveEighths) => scan.read::<5, 39>(self, go_on)?,
             Some(Scale::Full) => scan.read::<8, 63>(self, go_on)?,
         }
-        self.check_what_follows(scan.end)?;
+        if let Err(kind) = self.check_what_follows(scan.end) {
+            if let Some(mut preview) = scan.preview.take() {
+                wipe(preview.as_flat_samples_mut().samples);
+            }
+            return Err(kind.into());
+        }
         Ok(scan)
     }
 

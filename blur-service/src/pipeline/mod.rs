@@ -211,6 +211,7 @@ impl From<DetectError> for Error {
 /// Measures the steps, and stops between them when nobody waits any more.
 struct Clock<'a> {
     since: Instant,
+    timings: Timings,
     go_on: &'a GoOn<'a>,
 }
 
@@ -218,14 +219,16 @@ impl<'a> Clock<'a> {
     fn start(go_on: &'a GoOn<'a>) -> Self {
         Self {
             since: Instant::now(),
+            timings: Timings::default(),
             go_on,
         }
     }
 
-    fn lap(&mut self) -> Result<Duration, Error> {
+    /// The step that has this place is over.
+    fn lap(&mut self, step: impl FnOnce(&mut Timings) -> &mut Duration) -> Result<(), Error> {
         let now = Instant::now();
-        let lap = now - std::mem::replace(&mut self.since, now);
-        if (self.go_on)() { Ok(lap) } else { Err(Error::Stopped) }
+        *step(&mut self.timings) = now - std::mem::replace(&mut self.since, now);
+        if (self.go_on)() { Ok(()) } else { Err(Error::Stopped) }
     }
 }
 

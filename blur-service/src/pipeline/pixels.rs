@@ -1,7 +1,7 @@
 //! The road through pixels: every format, and the JPEGs that cannot be spliced or shall not be.
 
 use super::{
-    Blurred, Clock, Found, Road, Task, Timings,
+    Blurred, Clock, Found, Road, Task,
     second_look::{Draft, look_again},
     splice,
 };
@@ -18,9 +18,9 @@ pub fn blur(task: &Task, why: String, noise: &mut Noise) -> Result<Blurred, Erro
     let Task { header, options, .. } = *task;
     let mut clock = Clock::start(task.go_on);
     let picture = decode(task)?;
-    let decode = clock.lap()?;
+    clock.lap(|timings| &mut timings.decode)?;
     let mut faces = faces_in(&picture, |view| task.eyes.find(view))?;
-    let detect = clock.lap()?;
+    clock.lap(|timings| &mut timings.detect)?;
     let mut sheet = Sheet {
         task,
         picture,
@@ -29,16 +29,16 @@ pub fn blur(task: &Task, why: String, noise: &mut Noise) -> Result<Blurred, Erro
     };
     sheet.picture.clear_hidden_colour();
     sheet.hide(&faces)?;
-    let redact = clock.lap()?;
+    clock.lap(|timings| &mut timings.redact)?;
     let second_look = match options.verify() {
         Verify::Off => None,
         _ => Some(look_again(&mut sheet, &mut faces)?),
     };
-    let verify = clock.lap()?;
+    clock.lap(|timings| &mut timings.verify)?;
     let file = header.format.encode(&sheet.picture, header)?;
     drop(sheet);
     header.format.prove(&file)?;
-    let encode = clock.lap()?;
+    clock.lap(|timings| &mut timings.encode)?;
     Ok(Blurred {
         file,
         faces,
@@ -49,30 +49,20 @@ pub fn blur(task: &Task, why: String, noise: &mut Noise) -> Result<Blurred, Erro
         },
         second_look,
         removed: None,
-        timings: Timings {
-            decode,
-            detect,
-            redact,
-            verify,
-            encode,
-        },
+        timings: clock.timings,
     })
 }
 
 pub fn detect(task: &Task) -> Result<Found, Error> {
     let mut clock = Clock::start(task.go_on);
     let picture = decode(task)?;
-    let decode = clock.lap()?;
+    clock.lap(|timings| &mut timings.decode)?;
     let faces = faces_in(&picture, |view| task.eyes.find(view))?;
-    let detect = clock.lap()?;
+    clock.lap(|timings| &mut timings.detect)?;
     Ok(Found {
         size: picture.size(),
         faces,
-        timings: Timings {
-            decode,
-            detect,
-            ..Timings::default()
-        },
+        timings: clock.timings,
     })
 }
 

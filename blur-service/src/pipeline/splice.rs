@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 
-use image::{DynamicImage, RgbImage, metadata::Orientation};
+use image::{DynamicImage, GrayImage, Luma, RgbImage, metadata::Orientation};
 
 use super::{
-    Blurred, Clock, Found, Road, Task, Timings,
+    Blurred, Clock, Found, Road, Task,
     second_look::{Draft, look_again},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     jpeg::{Jpeg, JpegError, Limits, Metadata, Plan, Scale, Scan},
     options::Verify,
     redact::{Noise, regions},
-    wipe::wipe,
+    wipe::{Wiped, wipe},
 };
 
 /// Why this road ends.
@@ -32,8 +32,8 @@ pub fn blur(task: &Task, noise: &mut Noise) -> Result<Blurred, Leave> {
         header, options, go_on, ..
     } = *task;
     let mut clock = Clock::start(go_on);
-    let source = Source::open(task)?;
-    let icc = match Space::of(&source.icc) {
+    let original = Jpeg::parse(task.file, &limits(task))?;
+    let icc = match Space::of(&original.icc().unwrap_or_default()) {
         Space::Plain => None,
         Space::Wide(profile) => Some(profile.encode()?),
         // Its colours must be converted, since its profile is not copied.
@@ -47,11 +47,12 @@ pub fn blur(task: &Task, noise: &mut Noise) -> Result<Blurred, Leave> {
         orientation: header.orientation.to_exif(),
         icc: icc.as_deref(),
     };
+    let source = Source::of(&original, task)?;
     let jpeg = source.jpeg(task)?;
     let (scan, view) = View::open(task, &jpeg)?;
-    let decode = clock.lap()?;
+    clock.lap(|timings| &mut timings.decode)?;
     let mut faces = view.faces(task, |upright| task.eyes.find(upright))?;
-    let detect = clock.lap()?;
+    clock.lap(|timings| &mut timings.detect)?;
     let mut sketch = Sketch {
         task,
         jpeg: &jpeg,
@@ -63,48 +64,38 @@ pub fn blur(task: &Task, noise: &mut Noise) -> Result<Blurred, Leave> {
         noise,
     };
     sketch.hide(&faces)?;
-    let redact = clock.lap()?;
+    clock.lap(|timings| &mut timings.redact)?;
     let second_look = match options.verify() {
         Verify::Off => None,
         _ => Some(look_again(&mut sketch, &mut faces)?),
     };
-    let verify = clock.lap()?;
+    clock.lap(|timings| &mut timings.verify)?;
     // The view goes before the file is written: the two need not be in memory together.
     let Sketch { plan, .. } = sketch;
     let effect = options.effect.effect();
     let file = scan.write_proven(&jpeg, &plan, effect, &metadata, go_on)?;
-    let encode = clock.lap()?;
+    clock.lap(|timings| &mut timings.encode)?;
     Ok(Blurred {
         file,
         faces,
         road: source.road,
         second_look,
         removed: None,
-        timings: Timings {
-            decode,
-            detect,
-            redact,
-            verify,
-            encode,
-        },
+        timings: clock.timings,
     })
 }
 
 pub fn detect(task: &Task) -> Result<Found, Leave> {
     let mut clock = Clock::start(task.go_on);
-    let source = Source::open(task)?;
+    let source = Source::of(&Jpeg::parse(task.file, &limits(task))?, task)?;
     let (_, view) = View::open(task, &source.jpeg(task)?)?;
-    let decode = clock.lap()?;
+    clock.lap(|timings| &mut timings.decode)?;
     let faces = view.faces(task, |upright| task.eyes.find(upright))?;
-    let detect = clock.lap()?;
+    clock.lap(|timings| &mut timings.detect)?;
     Ok(Found {
         size: task.header.upright_size(),
         faces,
-        timings: Timings {
-            decode,
-            detect,
-            ..Timings::default()
-        },
+        timings: clock.timings,
     })
 }
 
@@ -116,37 +107,50 @@ pub fn decode(task: &Task) -> Result<Picture, Error> {
         ),
         Leave::Failed(error) => error,
     };
-    let source = Source::open(task).map_err(not_supported)?;
-    let scan = source
-        .jpeg(task)
-        .and_then(|jpeg| jpeg.scan(Some(Scale::Full), task.go_on));
-    let pixels = DynamicImage::from(scan.map_err(failed)?.preview.unwrap_or_default());
+    let original = Jpeg::parse(task.file, &limits(task)).map_err(failed)?;
+    let pixels = whole(&original, task).map_err(not_supported)?;
     let is_grey = task.header.jpeg.is_some_and(|facts| facts.is_grey());
-    let pixels = if is_grey { pixels.into_luma8().into() } else { pixels };
-    let mut picture = Picture::new(
-        pixels,
-        Some(&source.icc).filter(|icc| !icc.is_empty()).map(Vec::as_slice),
-    );
+    let pixels = if is_grey {
+        first_channel(pixels).into()
+    } else {
+        pixels.into()
+    };
+    let mut picture = Picture::new(pixels, original.icc().as_deref());
     picture.pixels.apply_orientation(task.header.orientation);
     Ok(picture)
 }
 
+/// All pixels, as stored.
+fn whole(original: &Jpeg, task: &Task) -> Result<RgbImage, Leave> {
+    let source = Source::of(original, task)?;
+    let mut scan = source.jpeg(task)?.scan(Some(Scale::Full), task.go_on)?;
+    Ok(scan.preview.take().unwrap_or_default())
+}
+
+fn first_channel(mut pixels: RgbImage) -> GrayImage {
+    let (width, height) = pixels.dimensions();
+    let grey = GrayImage::from_fn(width, height, |x, y| Luma([pixels.get_pixel(x, y).0[0]]));
+    wipe(pixels.as_flat_samples_mut().samples);
+    grey
+}
+
 /// A file of one Huffman scan: the one that came in, or one of the same coefficients.
 struct Source<'a> {
-    file: Cow<'a, [u8]>,
-    /// The colour profile that came in; empty if there was none.
-    icc: Vec<u8>,
+    file: File<'a>,
     road: Road,
 }
 
+enum File<'a> {
+    Given(&'a [u8]),
+    Made(Wiped),
+}
+
 impl<'a> Source<'a> {
-    fn open(task: &Task<'a>) -> Result<Self, Leave> {
-        let jpeg = Jpeg::parse(task.file, &limits(task))?;
-        let icc = jpeg.icc().unwrap_or_default();
-        let (file, name, why) = match jpeg.supported() {
-            Ok(()) => (Cow::Borrowed(task.file), "splice", "a JPEG of one scan".to_owned()),
+    fn of(original: &Jpeg, task: &Task<'a>) -> Result<Self, Leave> {
+        let (file, name, why) = match original.supported() {
+            Ok(()) => (File::Given(task.file), "splice", "a JPEG of one scan".to_owned()),
             Err(kind) if kind.may_be_recoded() => (
-                Cow::Owned(jpeg.in_one_scan(task.go_on)?),
+                File::Made(Wiped::from_vec(original.in_one_scan(task.go_on)?)),
                 "coefficients",
                 kind.to_string(),
             ),
@@ -154,7 +158,6 @@ impl<'a> Source<'a> {
         };
         Ok(Self {
             file,
-            icc,
             road: Road {
                 name,
                 why,
@@ -164,11 +167,10 @@ impl<'a> Source<'a> {
     }
 
     fn jpeg(&self, task: &Task) -> Result<Jpeg<'_>, JpegError> {
-        let jpeg = Jpeg::parse(&self.file, &limits(task))?;
-        Ok(match self.file {
-            Cow::Borrowed(_) => jpeg,
-            Cow::Owned(_) => jpeg.with_fresh_tables(),
-        })
+        match &self.file {
+            File::Given(file) => Jpeg::parse(file, &limits(task)),
+            File::Made(file) => Ok(Jpeg::parse(file, &limits(task))?.with_fresh_tables()),
+        }
     }
 }
 
