@@ -221,9 +221,9 @@ fn run(args: RunArgs) -> ExitCode {
     }
 }
 
-/// In a log of JSON as one event, whatever a supervisor or a predecessor reads it with.
+/// In a log of JSON as one event, whatever a supervisor or a predecessor reads it with; never not at all.
 fn say_why(error: &ServerError) {
-    if io::stderr().is_terminal() {
+    if io::stderr().is_terminal() || !tracing::enabled!(tracing::Level::ERROR) {
         eprintln!("{error}");
     } else {
         tracing::error!(%error, "cannot run");

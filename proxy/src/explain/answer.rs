@@ -124,7 +124,7 @@ impl fmt::Display for Asked {
 fn in_words(seen: &CookieSeen) -> String {
     match &seen.names {
         _ if !seen.came => "none came; the answer sets one that leads back to who gave it".to_owned(),
-        Some(backend) => format!("names {backend:?}, who goes first while fit to serve"),
+        Some(backend) => format!("names {backend:?}, who goes first while it has a place"),
         None if seen.is_readable => "names nobody here; the answer sets another".to_owned(),
         None => "only who set it can tell whom it names, as no secret is configured".to_owned(),
     }

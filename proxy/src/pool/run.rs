@@ -11,8 +11,8 @@ use super::discovery::{self, DiscoverConfig};
 use super::{Pool, health};
 
 impl Pool {
-    /// Runs the spawned workers, the discovery and the active checks until told to stop; then stops the workers. So `stop` should
-    /// come after the last request has been answered.
+    /// Runs the spawned workers, the discovery and the active checks until told to stop; then stops the workers. So `stop`
+    /// should come after the last request has been answered.
     pub async fn run(self: Arc<Self>, stop: watch::Receiver<bool>) {
         let workers = self.workers.as_ref().map(|workers| workers.want(&self.name));
         self.begun.store(true, Ordering::Release);
@@ -34,8 +34,8 @@ impl Pool {
         tokio::join!(discovery::run(&self, stop.clone()), checks, workers);
     }
 
-    /// Returns when every source of backends was asked, every backend has had its first check, and every spawned worker has passed one or had
-    /// `start_timeout` for it. [`Pool::run`] must be running.
+    /// Returns when every source of backends was asked, every backend has had its first check, and every spawned worker
+    /// has passed one or had `start_timeout` for it. [`Pool::run`] must be running.
     pub async fn first_round(&self) {
         let patience = self.patience();
         let settled = async {

@@ -75,13 +75,13 @@ impl Default for HealthConfig {
 }
 
 impl HealthConfig {
-    /// For a spawned worker of which nothing else is known, so that one that hangs is noticed. Patient, since a worker that
-    /// does one thing at a time answers only between two of them.
+    /// For a spawned worker of which nothing else is known, so that one that hangs is noticed. Very patient, since a worker
+    /// that does one thing at a time answers only behind all that wait for it, and one that is down is ended.
     pub fn of_any_worker() -> Self {
         Self {
             path: "/".to_owned(),
             interval: Duration::from_secs(5),
-            timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(60),
             fall: NonZeroU32::MIN.saturating_add(2),
             expect: ExpectConfig::anything(),
             ..Self::default()
