@@ -372,7 +372,7 @@ sent to at most 3 of them; one that cannot be connected to does not count
         assert_eq!(
             said(&shared, &format!("--header Cookie:{pair}")).await,
             [
-                "cookie veil_backend: names \"b\", who goes first while fit to serve",
+                "cookie veil_backend: names \"b\", who goes first while it has a place",
                 "1  b      10.0.0.2:80  primary  weight 1  named by the cookie",
             ]
         );

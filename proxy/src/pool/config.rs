@@ -27,7 +27,7 @@ pub struct PoolConfig {
     pub discover: Vec<DiscoverConfig>,
     pub spawn: Option<SpawnConfig>,
     /// Unless given, a pool that spawns this program's own workers asks them whether they are healthy, one that spawns
-    /// others whether they answer `/` at all within a minute, and another pool's backends are trusted until they fail.
+    /// others whether they answer `/` within 5 s at least once a minute or two, and another pool's backends are trusted until they fail.
     pub health: Option<HealthConfig>,
     pub ejection: EjectionConfig,
     pub queue: QueueConfig,

@@ -81,8 +81,8 @@ impl HealthConfig {
         Self {
             path: "/".to_owned(),
             interval: Duration::from_secs(5),
-            timeout: Duration::from_secs(60),
-            fall: NonZeroU32::MIN.saturating_add(2),
+            timeout: Duration::from_secs(5),
+            fall: NonZeroU32::MIN.saturating_add(11),
             expect: ExpectConfig::anything(),
             ..Self::default()
         }
