@@ -91,7 +91,7 @@ fn the_work_can_be_stopped() {
 fn a_few_bytes_do_not_become_a_large_file() {
     // One block after another the same, which the statistics learn by heart; behind the end of the codes it goes on so.
     // A single bright sample takes every frequency.
-    let is_first = |at: usize| at / 64 % 8 == 0 && at % 8 == 0;
+    let is_first = |at: usize| (at / 64).is_multiple_of(8) && at.is_multiple_of(8);
     let samples: Vec<u8> = (0..64 * 64).map(|at| if is_first(at) { 255 } else { 0 }).collect();
     let recipe = Recipe {
         colour: Colour::Grey,
