@@ -9,7 +9,7 @@ use super::{
     paint::Painter,
     plan::Run,
 };
-use crate::vector::vectorized;
+use crate::vector::{byte, vectorized};
 
 /// How large the preview is, beside the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,9 +245,7 @@ fn transform<const N: usize, const SIDE: usize>(
 /// A value around zero as a sample, cut to 0 to 255 and rounded.
 #[inline(always)]
 fn sample(value: f32) -> u8 {
-    // Added to 2²³, a float has no room for fractions; a cast would look for values that a byte cannot hold.
-    const SHIFT: f32 = 8_388_608.0;
-    ((value + 128.0).clamp(0.0, 255.0) + SHIFT).to_bits() as u8
+    byte((value + 128.0).clamp(0.0, 255.0))
 }
 
 /// What the components are, as libjpeg tells it from markers and names.

@@ -4,7 +4,7 @@
 use crate::{
     geometry::Size,
     redact::{Cells, MAX_CELLS},
-    vector::vectorized,
+    vector::{byte, vectorized},
 };
 
 /// How far a cell is seen.
@@ -47,13 +47,10 @@ fn paint_rows(cells: &Cells, size: Size, patch: &mut [u8], horizontal: &[Span], 
             }
         }
         for (sample, sum) in painted.iter_mut().zip(&row) {
-            *sample = (sum + ROUNDING).to_bits() as u8;
+            *sample = byte(*sum);
         }
     }
 }
-
-/// 2²³: a float that is added to it has no room for fractions, and its lowest byte is the rounded sum.
-const ROUNDING: f32 = 8_388_608.0;
 
 /// The pixels along a side that a cell is seen in.
 struct Span {

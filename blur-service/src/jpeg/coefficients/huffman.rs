@@ -1,7 +1,7 @@
 //! Blocks in Huffman codes: whole, or a band of coefficients scan by scan (ITU-T T.81, F.2.2, G.1.2 and G.2).
 
 use super::{
-    pass::{Band, Pass},
+    pass::{Band, Pass, put_dc},
     scan::Entropy,
 };
 use crate::jpeg::{
@@ -65,14 +65,12 @@ impl<'a> Entropy<'a> for Huffman<'a> {
         match work {
             Work::Whole(tables) => {
                 *dc += tables.0.read(bits)?;
-                block[0] = i16::try_from(*dc).map_err(|_| BadCode)?;
+                put_dc(block, *dc, 0)?;
                 tables.1.read::<63>(bits, block)
             }
             Work::DcFirst(table, low) => {
                 *dc += table.read(bits)?;
-                let value = dc.checked_mul(1 << *low).ok_or(BadCode)?;
-                block[0] = i16::try_from(value).map_err(|_| BadCode)?;
-                Ok(())
+                put_dc(block, *dc, *low)
             }
             Work::DcNextBit(low) => {
                 block[0] |= i16::from(next_bit(bits)) << *low;

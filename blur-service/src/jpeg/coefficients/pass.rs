@@ -48,6 +48,13 @@ impl Pass {
     }
 }
 
+/// Puts the first bits of a DC coefficient in their place, which later scans bring `low` more of.
+pub fn put_dc(block: &mut Coefficients, value: i32, low: u32) -> Result<(), BadCode> {
+    let value = value.checked_mul(1 << low).ok_or(BadCode)?;
+    block[0] = i16::try_from(value).map_err(|_| BadCode)?;
+    Ok(())
+}
+
 /// The part of the coefficients that a scan codes.
 #[derive(Clone, Copy, Debug)]
 pub struct Band {

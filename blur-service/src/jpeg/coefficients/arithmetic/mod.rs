@@ -11,7 +11,7 @@ use self::{
     statistics::{AcStatistics, DcStatistics},
 };
 use super::{
-    pass::{Band, Pass},
+    pass::{Band, Pass, put_dc},
     scan::Entropy,
 };
 use crate::jpeg::{bits::BitReader, coding::Coefficients, header::ScanComponent, huffman::BadCode};
@@ -90,14 +90,10 @@ impl<'a> Entropy<'a> for Arithmetic<'a> {
     fn block(&mut self, part: usize, block: &mut Coefficients) -> Result<(), BadCode> {
         match self.pass {
             Pass::Whole => {
-                block[0] = i16::try_from(self.dc(part)?).map_err(|_| BadCode)?;
+                put_dc(block, self.dc(part)?, 0)?;
                 self.ac(part, Band::ALL, block)
             }
-            Pass::DcFirst { low } => {
-                let value = self.dc(part)?.checked_mul(1 << low).ok_or(BadCode)?;
-                block[0] = i16::try_from(value).map_err(|_| BadCode)?;
-                Ok(())
-            }
+            Pass::DcFirst { low } => put_dc(block, self.dc(part)?, low),
             Pass::DcNextBit { low } => {
                 block[0] |= i16::from(self.decoder.decide_evenly()) << low;
                 Ok(())
