@@ -9,14 +9,14 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
-use crate::access_log::AccessLog;
 use crate::body;
+use crate::client::connection::Connections;
 use crate::config::Config;
-use crate::connection::Connections;
-use crate::metrics::Metrics;
+use crate::observe::access_log::AccessLog;
+use crate::observe::metrics::Metrics;
 use crate::pool::{Orders, Pool, PoolError};
-use crate::retry::Budget;
 use crate::route::Router;
+use crate::upstream::retry::Budget;
 
 /// Routes, pools and all else that a configuration says.
 pub struct State {

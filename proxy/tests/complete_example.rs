@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_yaml::Value;
-use veil::document::Step;
+use veil::yaml::document::Step;
 
 #[test]
 fn every_configuration_that_is_shipped_is_good() {
@@ -26,7 +26,7 @@ fn every_configuration_that_is_shipped_is_good() {
 /// What it names need not be there yet, as long as Veil would run without.
 #[test]
 fn the_complete_example_passes_the_whole_check() {
-    let findings = veil::check::all(&veil::config::Source::File(conf().join("veil.yaml")));
+    let findings = veil::config::check::all(&veil::config::Source::File(conf().join("veil.yaml")));
     assert!(findings.mistakes.is_empty(), "{:#?}", findings.mistakes);
     assert!(
         findings

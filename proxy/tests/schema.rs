@@ -11,7 +11,7 @@ use serde_json::Value;
 #[test]
 fn the_shipped_schema_is_the_one_of_this_program() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../conf/veil.schema.json");
-    let schema = veil::schema::schema();
+    let schema = veil::cli::schema::schema();
     if std::env::var_os("VEIL_BLESS").is_some() {
         fs::write(&file, serde_json::to_string_pretty(&schema).unwrap() + "\n").unwrap();
     }

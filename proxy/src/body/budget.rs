@@ -100,7 +100,7 @@ const PAGE: u64 = 4096;
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::units::ByteSize;
+    use crate::yaml::units::ByteSize;
 
     fn budget(kib: u64) -> Arc<Budget> {
         Budget::new(

@@ -5,7 +5,7 @@ use std::time;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::units::{ByteSize, Duration};
+use crate::yaml::units::{ByteSize, Duration};
 
 /// `body: { max_size: 32MiB, memory: 256MiB }`: what holds for all routes.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]

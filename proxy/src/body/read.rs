@@ -18,7 +18,7 @@ use super::pace::Pace;
 use super::replay::Replay;
 use super::stand_in::{self, Source, Taken};
 use super::stream::Upload;
-use crate::problem::{self, Problem};
+use crate::request::problem::{self, Problem};
 
 /// Reads the body of the request at hand and puts a session in the place of `downstream` that gives it to each backend
 /// from its first byte; with `buffering: off`, one that gives it on while it arrives, under the same limits. `None` if

@@ -6,9 +6,9 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use super::{Config, together};
-use crate::diagnostic::Diagnostic;
-use crate::document::{Document, Step};
+use super::{Config, cross_references};
+use crate::yaml::diagnostic::Diagnostic;
+use crate::yaml::document::{Document, Step};
 
 /// Where a configuration comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub fn mistake(source: &Source, path: &[Step], what: String) -> Diagnostic {
     }
 }
 
-/// What may well be a mistake in how the files come together.
+/// What may well be a mistake in how the files come cross_references.
 pub fn doubts(source: &Source) -> Vec<Diagnostic> {
     let document = text(source)
         .ok()
@@ -83,7 +83,7 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
         *name = document.folder(&at).join(&*name);
     }
     if let Some(config) = &config {
-        mistakes.extend(together::mistakes(config, &document, &pool_names));
+        mistakes.extend(cross_references::mistakes(config, &document, &pool_names));
     }
     mistakes.sort_by_cached_key(|mistake| document.rank(mistake));
     match config {
@@ -92,7 +92,7 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
     }
 }
 
-/// The file with those that it includes, and what is wrong with how they come together.
+/// The file with those that it includes, and what is wrong with how they come cross_references.
 fn whole(file: &str, text: &str) -> Result<(Document, Vec<Diagnostic>), Diagnostic> {
     let mut document = Document::parse(file, text)?;
     let mistakes = document.include(|name| env::var(name).ok());

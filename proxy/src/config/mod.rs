@@ -1,7 +1,8 @@
 //! The configuration file as a whole: composes the parts' structs.
 
+pub mod check;
+mod cross_references;
 mod load;
-mod together;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -11,16 +12,16 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use self::load::{Source, doubts, load, mistake, parse};
-use crate::access_log::{AccessLogConfig, Destination};
 use crate::body::BodyConfig;
-use crate::document::{Path, steps};
+use crate::client::listener::{AdminConfig, ListenerConfig};
 use crate::keepalived::KeepalivedConfig;
-use crate::listener::{AdminConfig, ListenerConfig};
+use crate::observe::access_log::{AccessLogConfig, Destination};
 use crate::pool::PoolConfig;
 use crate::pool::discovery::DiscoverConfig;
-use crate::retry::BudgetConfig;
 use crate::route::RouteConfig;
-use crate::units::Duration;
+use crate::upstream::retry::BudgetConfig;
+use crate::yaml::document::{Path, steps};
+use crate::yaml::units::Duration;
 
 /// Everything `veil` is told.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]

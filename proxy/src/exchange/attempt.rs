@@ -11,9 +11,9 @@ use super::outcome::outcome_label;
 use super::{Exchange, Trial};
 use crate::body::Taken;
 use crate::pool::{Death, Lease, Outcome, Refused};
-use crate::problem::{self, Problem};
-use crate::race::{Plan, Race, Verdict};
-use crate::retry::Suspicion;
+use crate::request::problem::{self, Problem};
+use crate::upstream::race::{Plan, Race, Verdict};
+use crate::upstream::retry::Suspicion;
 
 impl Exchange {
     /// A place at a backend that has not been tried; the problem to answer with if there is none.

@@ -7,8 +7,8 @@ use http::Version;
 use pingora::proxy::Session;
 
 use super::{Exchange, host};
-use crate::access_log::Line;
-use crate::metrics::{Finished, NO_ROUTE};
+use crate::observe::access_log::Line;
+use crate::observe::metrics::{Finished, NO_ROUTE};
 use crate::pool::Outcome;
 
 impl Exchange {

@@ -3,6 +3,7 @@
 mod attempt;
 mod finish;
 mod outcome;
+pub mod phases;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,15 +13,15 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use crate::body::{Limits, RouteBodyConfig, Taken};
-use crate::connection::Connection;
+use crate::client::connection::Connection;
 use crate::filter::Filter;
 use crate::pool::{Admission, Backend, Death, Lease, Pool, TimeoutsConfig};
-use crate::problem::Problem;
-use crate::race::Race;
+use crate::request::problem::Problem;
 use crate::request::{RequestCtx, Scheme};
-use crate::retry::{Attempt, is_idempotent};
 use crate::route::Route;
 use crate::state::{Shared, State};
+use crate::upstream::race::Race;
+use crate::upstream::retry::{Attempt, is_idempotent};
 
 /// What a request carries from phase to phase.
 pub struct Exchange {

@@ -7,8 +7,8 @@ use pingora::proxy::Session;
 
 use super::{Exchange, has_begun_to_answer};
 use crate::pool::Outcome;
-use crate::problem::{self, Problem};
-use crate::retry::{Decision, Ending, Failure};
+use crate::request::problem::{self, Problem};
+use crate::upstream::retry::{Decision, Ending, Failure};
 
 impl Exchange {
     /// The backend's answer has begun with this status. Says whether the answer is given up for another backend's.

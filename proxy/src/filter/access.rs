@@ -5,9 +5,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Filter, Verdict};
-use crate::problem::Problem;
 use crate::request::RequestCtx;
-use crate::units::Cidr;
+use crate::request::problem::Problem;
+use crate::yaml::units::Cidr;
 
 /// `access: { allow: [10.0.0.0/8], deny: [10.6.6.6] }`. Who is denied stays out, whatever else holds; where `allow` is
 /// given, everyone whom it does not name stays out too.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::{Filter, Verdict};
 use crate::request::RequestCtx;
-use crate::units::Duration;
+use crate::yaml::units::Duration;
 
 /// `cors: { origins: ["https://app.example.com"], expose: [X-Faces] }`. Which methods are served is the route's own
 /// business; a route with `methods` has to list OPTIONS for preflights to get here.

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::Filter;
-use super::template::Template;
+use super::variables::Template;
 use crate::request::RequestCtx;
 
 /// `request_headers: { set: { X-Tenant: acme }, remove: [Cookie] }`: what backends get.

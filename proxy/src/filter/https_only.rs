@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Filter, Verdict};
-use crate::problem;
+use crate::request::problem;
 use crate::request::{RequestCtx, Scheme, host_name};
 
 /// `https_only: {}`, or `https_only: { port: 8443 }` where clients reach HTTPS on another port than 443.

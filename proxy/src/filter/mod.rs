@@ -10,7 +10,7 @@ mod https_only;
 mod rate_limit;
 mod redirect;
 mod respond;
-mod template;
+mod variables;
 
 use bytes::Bytes;
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -24,8 +24,8 @@ pub use self::https_only::HttpsOnly;
 pub use self::rate_limit::RateLimitConfig;
 pub use self::redirect::Redirect;
 pub use self::respond::Respond;
-use crate::problem::Problem;
 use crate::request::RequestCtx;
+use crate::request::problem::Problem;
 
 /// What is done to the requests and responses of a route. Each step goes on unless a filter says otherwise.
 pub trait Filter: Send + Sync {

@@ -15,9 +15,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Filter, Verdict};
-use crate::problem::Problem;
 use crate::request::RequestCtx;
-use crate::units::Rate;
+use crate::request::problem::Problem;
+use crate::yaml::units::Rate;
 
 /// `rate_limit: { rate: 10/s, burst: 20 }`: more is answered with 429. An IPv6 client is its /64 network.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]

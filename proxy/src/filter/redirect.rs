@@ -6,10 +6,10 @@ use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use super::template::Template;
+use super::variables::Template;
 use super::{Filter, Verdict};
-use crate::problem;
 use crate::request::RequestCtx;
+use crate::request::problem;
 
 /// `redirect: { to: "https://$host$request_uri" }`, with 308 unless told otherwise: unlike 301 it keeps method and body.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]

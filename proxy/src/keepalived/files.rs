@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::{Host, HostConfig, KeepalivedConfig};
-use crate::diagnostic::suggest;
+use crate::yaml::diagnostic::suggest;
 
 /// Why no file was written.
 #[derive(Debug, thiserror::Error)]

@@ -13,9 +13,9 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
 pub use self::files::{File, RenderError};
-use crate::diagnostic::suggest;
-use crate::document::{Path, Step, steps};
-use crate::units::Duration;
+use crate::yaml::diagnostic::suggest;
+use crate::yaml::document::{Path, Step, steps};
+use crate::yaml::units::Duration;
 
 /// `keepalived: { hosts: […], virtual_addresses: […] }`. Veil itself does nothing with it: `veil keepalived render`
 /// writes Keepalived's files from it.

@@ -13,7 +13,7 @@ use super::queue::QueueConfig;
 use super::select::{self, SelectConfig};
 use super::spawn::SpawnConfig;
 use super::sticky::StickyConfig;
-use crate::units::Duration;
+use crate::yaml::units::Duration;
 
 /// `pools: { blur: {…} }`: `backends` that run elsewhere, written here or to be discovered, and workers to `spawn` here.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::clock::Moment;
-use crate::units;
+use crate::yaml::units;
 
 /// `ejection: { consecutive_5xx: 5, slower_than: 10s }`: what else counts against a backend, besides attempts that fail.
 /// A backend with `max_fails: 0` is not ejected for these either.

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
-use crate::units;
+use crate::yaml::units;
 
 /// `hedge: { after: p95 }` or `hedge: { after: 200ms }`
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]

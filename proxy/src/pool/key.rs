@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::template::Template;
-use crate::text::push_address;
+use crate::request::text::push_address;
 
 /// `key: client_address`, `key: { header: X-User }`, … Where the request does not carry what is named, the client's
 /// address stands in for it, so that such requests still spread over all backends.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use super::{Backend, Key, Lease, Pool};
-use crate::units::Duration;
+use crate::yaml::units::Duration;
 
 /// `queue: { length: 100, timeout: 2s }`. Comes to bear only with `max_conns`.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]

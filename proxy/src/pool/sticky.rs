@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::backend::Backend;
-use crate::units::Duration;
+use crate::yaml::units::Duration;
 
 /// `sticky: { cookie: veil_backend, same_site: lax }`
 #[derive(Clone, Deserialize, JsonSchema, PartialEq)]

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::key::KeyConfig;
-use crate::template::{Piece, pieces};
+use crate::yaml::placeholders::{Piece, pieces};
 
 /// Text with variables in it, taken apart once. `$header_x_user` is the header `X-User` (as Nginx's `$http_x_user`),
 /// `$cookie_name` a cookie, `$query_name` an argument; a dollar sign itself is `$$`.

@@ -7,7 +7,7 @@ use http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::path;
+use crate::request::path;
 
 /// Which requests a route takes: all that is given has to hold.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]

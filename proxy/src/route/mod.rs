@@ -17,7 +17,7 @@ pub use self::matching::{Fit, HostPattern, MatchConfig, PathPattern};
 use crate::body::RouteBodyConfig;
 use crate::filter::{Filter, FilterConfig};
 use crate::request::host_name;
-use crate::retry::RetryConfig;
+use crate::upstream::retry::RetryConfig;
 
 /// One entry of `routes`.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
@@ -95,7 +95,7 @@ impl Router {
     }
 
     /// The route for a request. `host` is what the client asked for, with or without a port; `path` is canonical, see
-    /// [`crate::path::canonical`].
+    /// [`crate::request::path::canonical`].
     pub fn find(&self, host: &str, path: &str, method: &Method) -> Result<&Arc<Route>, NoRoute> {
         let host = host_name(host);
         let mut allowed = Vec::new();
@@ -125,7 +125,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::path;
+    use crate::request::path;
 
     /// A router whose routes are called by their order: 0, 1, …
     fn router(matches: &[&str]) -> Router {

@@ -1,8 +1,12 @@
 //! The run loop: opens the listeners once the pools have been checked, obeys signals, reloads, and drains at the end.
 
-mod doors;
-mod manager;
+pub mod accept;
+pub mod admin;
+mod listeners;
 mod pools;
+mod service_manager;
+pub mod signals;
+pub mod takeover;
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -15,19 +19,19 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use self::doors::Doors;
+use self::accept::proxy;
+use self::admin::ReloadRequest;
+use self::listeners::Listeners;
 use self::pools::RunningPools;
-use crate::accept::proxy;
-use crate::admin::ReloadRequest;
-use crate::check;
+use self::signals::{Event, Signals};
+use self::takeover::{Predecessor, Sockets};
+use crate::config::check;
 use crate::config::{self, Config, Source};
-use crate::diagnostic::Diagnostic;
-use crate::edge::Edge;
-use crate::metrics::Metrics;
+use crate::exchange::phases::Edge;
+use crate::observe::metrics::Metrics;
 use crate::program;
-use crate::signals::{Event, Signals};
 use crate::state::{Shared, State, StateError};
-use crate::takeover::{self, Predecessor, Sockets};
+use crate::yaml::diagnostic::Diagnostic;
 
 /// Why Veil does not run.
 #[derive(Debug, thiserror::Error)]
@@ -66,10 +70,10 @@ pub fn run(source: &Source, takes_over: bool) -> Result<(), ServerError> {
         let mut server = Server::new(source, config, threads, sockets.unwrap_or_default())?;
         let served = tokio::select! {
             served = server.serve(predecessor, &mut signals) => served,
-            never = manager::beat() => match never {},
+            never = service_manager::beat() => match never {},
         };
         if !matches!(served, Ok(End::Relieved)) {
-            manager::tell(Notice::Stopping);
+            service_manager::tell(Notice::Stopping);
             // Not where a successor serves: who asks meanwhile is not to hear otherwise.
             server.shared.set_draining();
             server.linger(&mut signals).await;
@@ -106,7 +110,7 @@ fn threads(config: &Config) -> usize {
 struct Server {
     source: Source,
     shared: Arc<Shared>,
-    doors: Doors,
+    listeners: Listeners,
     pools: RunningPools,
     reloads: mpsc::Receiver<ReloadRequest>,
 }
@@ -123,7 +127,7 @@ impl Server {
         let (reload_requests, reloads) = mpsc::channel(1);
         Ok(Self {
             source: source.clone(),
-            doors: Doors::new(source, &shared, proxy, reload_requests, inherited),
+            listeners: Listeners::new(source, &shared, proxy, reload_requests, inherited),
             shared,
             pools: RunningPools::default(),
             reloads,
@@ -175,32 +179,32 @@ impl Server {
     /// The first time: what cannot be bound is found before the pools are checked, and clients come in after. The admin
     /// answers as soon as it can, but while another process is to be relieved, that one answers for both.
     async fn open(&mut self, state: &Arc<State>, predecessor: Option<Predecessor>) -> Result<(), ServerError> {
-        let prepared = self.doors.prepare(&state.config)?;
-        let admin = self.doors.prepare_admin(&state.config)?;
+        let prepared = self.listeners.prepare(&state.config)?;
+        let admin = self.listeners.prepare_admin(&state.config)?;
         let Some(predecessor) = predecessor else {
-            self.doors.change_admin(admin);
+            self.listeners.change_admin(admin);
             self.pools.start(state).await;
-            let ready = self.doors.listen(prepared)?;
+            let ready = self.listeners.listen(prepared)?;
             self.shared.set_listening();
-            self.doors.open(ready).await;
-            manager::tell(Notice::Ready);
+            self.listeners.open(ready).await;
+            service_manager::tell(Notice::Ready);
             return Ok(());
         };
         self.pools.start(state).await;
         // By now those are known, too, that had to be discovered.
         state.obey(&predecessor.orders);
-        let ready = self.doors.listen(prepared)?;
+        let ready = self.listeners.listen(prepared)?;
         self.shared.set_listening();
-        self.doors.open(ready).await;
-        self.doors.change_admin(admin);
-        self.doors.forget_inherited();
+        self.listeners.open(ready).await;
+        self.listeners.change_admin(admin);
+        self.listeners.forget_inherited();
         predecessor.relieve().map_err(ServerError::TakeOver)
     }
 
     /// If it serves, keeps doing so for `shutdown.delay`, while `/readyz` says that it will not for long; no longer after another signal.
     async fn linger(&self, signals: &mut Signals) {
         let delay = self.shared.state.load().config.shutdown.delay.get();
-        if delay.is_zero() || self.doors.url().is_none() {
+        if delay.is_zero() || self.listeners.url().is_none() {
             return;
         }
         tokio::select! {
@@ -212,9 +216,9 @@ impl Server {
     /// Starts the program's file anew and hands the listeners over; says whether a successor serves now.
     async fn upgrade(&mut self) -> bool {
         let orders = self.shared.state.load().orders();
-        match takeover::hand_over(&self.source, &self.doors.sockets(), orders).await {
+        match takeover::hand_over(&self.source, &self.listeners.sockets(), orders).await {
             Ok(pid) => {
-                manager::tell(Notice::MainProcess(pid));
+                service_manager::tell(Notice::MainProcess(pid));
                 tracing::info!(pid, "the new program serves, this one ends");
             }
             Err(error) => {
@@ -222,15 +226,15 @@ impl Server {
                 return false;
             }
         }
-        self.doors.close_admin().await;
+        self.listeners.close_admin().await;
         true
     }
 
     /// Reads the configuration anew, and puts it to work as a whole or not at all.
     async fn reload(&mut self) -> Result<(), ServerError> {
-        manager::tell(Notice::Reloading);
+        service_manager::tell(Notice::Reloading);
         let reloaded = self.try_reload().await;
-        manager::tell(Notice::Ready);
+        service_manager::tell(Notice::Ready);
         self.shared.metrics.reload(reloaded.is_ok());
         match &reloaded {
             Ok(()) => tracing::info!(source = %self.source, "reloaded"),
@@ -247,15 +251,15 @@ impl Server {
             move || State::build(config, Some(&old))
         };
         let state = Arc::new(spawn_blocking(build).await.map_err(io::Error::other)??);
-        let prepared = self.doors.prepare(&state.config)?;
-        let ready = self.doors.listen(prepared)?;
-        let admin = self.doors.prepare_admin(&state.config)?;
+        let prepared = self.listeners.prepare(&state.config)?;
+        let ready = self.listeners.listen(prepared)?;
+        let admin = self.listeners.prepare_admin(&state.config)?;
         // Nothing can be refused from here on.
         self.pools.start(&state).await;
         self.shared.state.store(Arc::clone(&state));
-        self.doors.open(ready).await;
-        self.doors.close_others(&state.config).await;
-        self.doors.change_admin(admin);
+        self.listeners.open(ready).await;
+        self.listeners.close_others(&state.config).await;
+        self.listeners.change_admin(admin);
         if state.config.threads != old.config.threads {
             tracing::warn!("another number of threads holds from the next start");
         }
@@ -266,7 +270,7 @@ impl Server {
     /// Takes no more connections, lets the requests in flight end, and stops the pools: at once when nothing is left to
     /// wait for, after `shutdown.grace` at the latest, and immediately on a second signal.
     async fn drain(&mut self, signals: &mut Signals) {
-        self.doors.close_all().await;
+        self.listeners.close_all().await;
         let grace = self.shared.state.load().config.shutdown.grace.get();
         let drained = async {
             while !self.shared.connections.is_empty() {
@@ -291,7 +295,7 @@ impl Server {
 
     fn say_what_to_try(&self, config: &Config) {
         let spawns = config.pools.values().any(|pool| pool.spawn.is_some());
-        if let (true, Some(url)) = (spawns, self.doors.url()) {
+        if let (true, Some(url)) = (spawns, self.listeners.url()) {
             say(&format!(
                 "try: curl -f --data-binary @photo.jpg {url}/v1/blur -o out.jpg, or open {url}/"
             ));

@@ -4,7 +4,7 @@ use std::{error, fmt, io};
 
 use pingora::Error;
 
-use crate::problem::{self, Problem};
+use crate::request::problem::{self, Problem};
 
 /// A rule of RFC 9112 or RFC 9110 that a request breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,8 +21,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::body::{self, BodyConfig, Budget, HeadLimits, Limits, ReadError, RouteBodyConfig, Taken, Watch};
-use crate::problem::Problem;
 use crate::request::RequestId;
+use crate::request::problem::Problem;
 
 /// Bytes.
 pub const HEAD_LIMIT: usize = 8 << 10;

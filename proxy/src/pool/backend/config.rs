@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::discovery::Address;
-use crate::units;
+use crate::yaml::units;
 
 /// One backend, with the meaning and defaults of Nginx's `server` directive.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]

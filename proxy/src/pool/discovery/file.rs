@@ -9,10 +9,10 @@ use tokio::fs;
 use tokio::task::spawn_blocking;
 
 use super::{Answer, DiscoveryError, Found};
-use crate::diagnostic::Diagnostic;
-use crate::document::{Document, steps};
 use crate::pool::backend::BackendConfig;
 use crate::pool::members;
+use crate::yaml::diagnostic::Diagnostic;
+use crate::yaml::document::{Document, steps};
 
 /// A new content is taken when it has been the same twice, so that no half-written one is.
 pub const BETWEEN_LOOKS: Duration = Duration::from_millis(500);

@@ -25,7 +25,7 @@ pub use self::file::check as check_file;
 pub use self::source::{Source, SourceStatus};
 use super::backend::BackendConfig;
 use super::{Pool, stopped};
-use crate::diagnostic::Diagnostic;
+use crate::yaml::diagnostic::Diagnostic;
 
 /// One entry of `discover`: `{ dns: { name: worker.internal, port: 5000 } }`, `{ file: backends.yaml }`
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]

@@ -29,11 +29,11 @@ pub enum Verdict {
 #[derive(Debug, thiserror::Error)]
 pub enum Reason {
     #[error("no answer within {0}")]
-    TimedOut(crate::units::Duration),
+    TimedOut(crate::yaml::units::Duration),
     #[error("{}", .0.etype().as_str())]
     Connection(#[from] Box<pingora::Error>),
     #[error("the answer is longer than {0}")]
-    TooLong(crate::units::ByteSize),
+    TooLong(crate::yaml::units::ByteSize),
     #[error(transparent)]
     Unexpected(#[from] Unexpected),
 }

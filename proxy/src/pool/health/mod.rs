@@ -23,7 +23,7 @@ use super::Pool;
 use super::backend::{Backend, Health};
 use super::clock::Moment;
 use super::random::Random;
-use crate::units::{ByteSize, Duration, Ratio};
+use crate::yaml::units::{ByteSize, Duration, Ratio};
 
 /// `health: { path: /health, … }`
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]

@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use self::keeper::Keeper;
 use super::backend::{Backend, BackendConfig};
 use crate::program;
-use crate::units::Duration;
+use crate::yaml::units::Duration;
 
 /// `spawn: { workers: 2 }`
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]

@@ -21,7 +21,7 @@ use tokio::time::{Sleep, sleep};
 use super::Violation;
 use super::chunked::Chunked;
 use super::head::{self, BodyEnd, Head};
-use crate::problem::{self, Problem};
+use crate::request::problem::{self, Problem};
 
 /// What a request's head has to keep to.
 #[derive(Clone, Copy, Debug)]

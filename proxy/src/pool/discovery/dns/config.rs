@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::pool::backend::BackendConfig;
 use crate::pool::discovery::Address;
 use crate::pool::some_time;
-use crate::units;
+use crate::yaml::units;
 
 /// `dns: { name: worker.internal, port: 5000 }`, `dns: { name: _blur._tcp.internal, type: srv }`
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]

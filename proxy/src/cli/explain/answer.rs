@@ -1,0 +1,131 @@
+//! The answer of `veil explain`, for programs and for people.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::cli::columns::columns;
+use crate::pool::{CookieSeen, Prospect};
+use crate::route::Fit;
+
+/// What would become of the request.
+#[derive(Debug, Serialize)]
+pub struct Explanation {
+    pub client: IpAddr,
+    pub method: String,
+    pub host: String,
+    pub path: String,
+    /// Those that were asked whether they take it, until one does.
+    pub routes: Vec<Considered>,
+    /// Those of the route, until one ends the request.
+    pub filters: Vec<Filtered>,
+    pub pool: Option<Asked>,
+    /// What Veil answers itself, if it does.
+    pub answer: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Considered {
+    pub route: String,
+    pub fit: Fit,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Filtered {
+    pub filter: &'static str,
+    /// None where the request goes on.
+    pub answers: Option<String>,
+}
+
+/// The pool that serves it.
+#[derive(Debug, Serialize)]
+pub struct Asked {
+    pub pool: String,
+    /// What the request is told apart by; it may have no say in how a backend is chosen.
+    pub key: String,
+    pub select: String,
+    pub sticky: Option<CookieSeen>,
+    /// Whether the backends are as a running Veil says.
+    pub live: bool,
+    /// How many backends it may be sent to.
+    pub attempts: u32,
+    pub backends: Vec<Prospect>,
+    /// What the sources of backends could not say.
+    pub troubles: Vec<String>,
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} {}{} from {}", self.method, self.host, self.path, self.client)?;
+        for Considered { route, fit } in &self.routes {
+            let fit = match fit {
+                Fit::Takes => "takes it",
+                Fit::OtherHost => "is for another host",
+                Fit::OtherPath => "is for another path",
+                Fit::OtherMethod => "is for other methods",
+            };
+            writeln!(f, "route {route:?} {fit}")?;
+        }
+        for Filtered { filter, answers } in &self.filters {
+            match answers {
+                Some(answer) => writeln!(f, "filter {filter} answers {answer}")?,
+                None => writeln!(f, "filter {filter} lets it go on")?,
+            }
+        }
+        if let Some(answer) = &self.answer {
+            writeln!(f, "Veil answers {answer}")?;
+        }
+        self.pool.as_ref().map_or(Ok(()), |asked| asked.fmt(f))
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.live {
+            "as they are now"
+        } else {
+            "if all are well"
+        };
+        writeln!(
+            f,
+            "pool {:?} by {}, key {:?}; its backends {state}:",
+            self.pool, self.select, self.key
+        )?;
+        if let Some(seen) = &self.sticky {
+            writeln!(f, "cookie {}: {}", seen.cookie, in_words(seen))?;
+        }
+        let row = |backend: &Prospect| {
+            [
+                backend
+                    .turn
+                    .map_or_else(|| "   -".to_owned(), |turn| format!("{turn:4}")),
+                backend.backend.clone(),
+                backend.address.to_string(),
+                if backend.backup { "backup" } else { "primary" }.to_owned(),
+                format!("weight {}", backend.weight),
+                backend.why.clone(),
+            ]
+        };
+        f.write_str(&columns(&self.backends.iter().map(row).collect::<Vec<_>>()))?;
+        for trouble in &self.troubles {
+            writeln!(f, "note: {trouble}")?;
+        }
+        match self.attempts {
+            1 => writeln!(f, "sent once; a backend that cannot be connected to is passed over"),
+            most => writeln!(
+                f,
+                "sent to at most {most} of them; one that cannot be connected to does not count"
+            ),
+        }
+    }
+}
+
+fn in_words(seen: &CookieSeen) -> String {
+    match &seen.names {
+        _ if !seen.came => "none came; the answer sets one that leads back to who gave it".to_owned(),
+        Some(backend) => format!("names {backend:?}, who goes first while it has a place"),
+        None if seen.is_readable => "names nobody here; the answer sets another".to_owned(),
+        None => "only who set it can tell whom it names, as no secret is configured".to_owned(),
+    }
+}

@@ -1,0 +1,395 @@
+//! `veil explain`: which route takes a request, and which backends it would be sent to, in order and with the reasons. It
+//! asks the router, the filters and the selection themselves.
+
+mod answer;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use clap::Args;
+use http::{HeaderName, HeaderValue, Method, header};
+use pingora::http::RequestHeader;
+
+pub use self::answer::{Asked, Considered, Explanation, Filtered};
+use crate::cli::pools::{self, OperateError};
+use crate::config::Config;
+use crate::filter::Verdict;
+use crate::pool::{Pool, PoolConfig, PoolError, PoolStatus, discovery};
+use crate::request::path::{self, PathError};
+use crate::request::{RequestCtx, RequestId, Scheme, host_name};
+use crate::route::{Fit, RouteConfig, Router};
+use crate::upstream::retry::is_idempotent;
+use crate::yaml::diagnostic::suggest;
+
+/// A request that is not sent.
+#[derive(Args, Clone, Debug)]
+pub struct Question {
+    /// Who asks
+    #[arg(long, value_name = "ADDRESS")]
+    pub client: IpAddr,
+    /// What is asked for, with its query if it has one
+    #[arg(long, default_value = "/")]
+    pub path: String,
+    #[arg(long, default_value = "GET")]
+    pub method: Method,
+    #[arg(long, default_value = "localhost")]
+    pub host: String,
+    /// Whether the client came over HTTPS
+    #[arg(long)]
+    pub https: bool,
+    /// A header, for instance 'Cookie: session=7'; may be given several times
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header_field)]
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// A backend to suppose down; may be given several times
+    #[arg(long, value_name = "BACKEND")]
+    pub down: Vec<String>,
+    /// Ask the running Veil with this admin listener how its backends are; otherwise all are supposed to be well
+    #[arg(long, value_name = "ADDRESS", value_parser = admin_address)]
+    pub admin: Option<SocketAddr>,
+}
+
+/// `127.0.0.1:8081`, or as the URL that Veil prints.
+fn admin_address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    address.parse().map_err(|_| "write 127.0.0.1:8081".to_owned())
+}
+
+/// `Name: value`
+fn header_field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("a header is NAME: VALUE")?;
+    let name = name
+        .trim()
+        .parse()
+        .map_err(|_| format!("{name:?} is not a header's name"))?;
+    let value = value
+        .trim()
+        .parse()
+        .map_err(|_| format!("{value:?} cannot stand in a header"))?;
+    Ok((name, value))
+}
+
+/// Why there is nothing to explain.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    #[error("{path:?}: {error}")]
+    Path { path: String, error: PathError },
+    #[error("{0:?} cannot be asked for")]
+    Target(String),
+    #[error(transparent)]
+    Operate(#[from] OperateError),
+    #[error("the Veil at {admin} has no pool {pool:?}; is it another configuration?")]
+    OtherPools { admin: SocketAddr, pool: String },
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    #[error(transparent)]
+    System(#[from] io::Error),
+    #[error("pool {pool:?} has no backend {backend:?}{}", help.as_deref().map(|help| format!("\n  help: {help}")).unwrap_or_default())]
+    NoBackend {
+        pool: String,
+        backend: String,
+        help: Option<String>,
+    },
+}
+
+/// Follows the request as far as to its backends. Resolves names, and asks the sources of backends once.
+pub async fn explain(config: &Config, question: &Question) -> Result<Explanation, ExplainError> {
+    let mut head = question.head()?;
+    let mut explanation = Explanation {
+        client: question.client,
+        method: question.method.to_string(),
+        host: question.host.clone(),
+        path: head.uri.path().to_owned(),
+        routes: Vec::new(),
+        filters: Vec::new(),
+        pool: None,
+        answer: None,
+    };
+    let Some(route) = explanation.route(config, question) else {
+        return Ok(explanation);
+    };
+    if explanation.is_answered_by_filters(route, &mut head, question) {
+        return Ok(explanation);
+    }
+    match route.pool.as_ref().and_then(|name| config.pools.get_key_value(name)) {
+        Some((name, pool)) => explanation.pool = Some(ask(name, pool, route, &head, question).await?),
+        None => explanation.answer = Some("404 no_route: the route has no pool".to_owned()),
+    }
+    Ok(explanation)
+}
+
+impl Question {
+    fn head(&self) -> Result<RequestHeader, ExplainError> {
+        let target = || ExplainError::Target(self.path.clone());
+        let mut head = RequestHeader::build(self.method.clone(), self.path.as_bytes(), None).map_err(|_| target())?;
+        for (name, value) in &self.headers {
+            head.append_header(name.clone(), value.clone()).map_err(|_| target())?;
+        }
+        head.insert_header(header::HOST, self.host.as_str())
+            .map_err(|_| target())?;
+        let path = path::canonical(head.uri.path()).map_err(|error| ExplainError::Path {
+            path: self.path.clone(),
+            error,
+        })?;
+        let path = path.into_owned();
+        path::respell(&mut head, &path).map_err(|_| target())?;
+        Ok(head)
+    }
+
+    fn ctx(&self) -> RequestCtx {
+        RequestCtx {
+            id: RequestId::random(),
+            peer: (self.client, 0).into(),
+            client: self.client,
+            scheme: if self.https { Scheme::Https } else { Scheme::Http },
+            received: Instant::now(),
+        }
+    }
+}
+
+impl Explanation {
+    fn route<'a>(&mut self, config: &'a Config, question: &Question) -> Option<&'a RouteConfig> {
+        let mut is_served = false;
+        for route in Router::in_order(&config.routes) {
+            let fit = route
+                .r#match
+                .fit(host_name(&question.host), &self.path, &question.method);
+            self.routes.push(Considered {
+                route: route.name(),
+                fit,
+            });
+            if fit == Fit::Takes {
+                return Some(route);
+            }
+            is_served |= fit == Fit::OtherMethod;
+        }
+        let answer = if is_served {
+            "405 method_not_allowed"
+        } else {
+            "404 no_route"
+        };
+        self.answer = Some(answer.to_owned());
+        None
+    }
+
+    fn is_answered_by_filters(&mut self, route: &RouteConfig, head: &mut RequestHeader, question: &Question) -> bool {
+        let ctx = question.ctx();
+        for filter in &route.filters {
+            let answers = match filter.build().on_request(head, &ctx) {
+                Verdict::Continue => None,
+                Verdict::Answer(answer) => Some(answer.status().as_u16().to_string()),
+                Verdict::Refuse(problem) => Some(format!("{} {}", problem.status.as_u16(), problem.code)),
+            };
+            self.filters.push(Filtered {
+                filter: filter.name(),
+                answers: answers.clone(),
+            });
+            if answers.is_some() {
+                self.answer = answers;
+                return true;
+            }
+        }
+        false
+    }
+}
+
+async fn ask(
+    name: &str,
+    config: &PoolConfig,
+    route: &RouteConfig,
+    head: &RequestHeader,
+    question: &Question,
+) -> Result<Asked, ExplainError> {
+    let status = question.admin.map(|admin| running(admin, name)).transpose()?;
+    let pool = match &status {
+        Some(status) => Pool::new(name, &config.as_running(status), None)?,
+        None => Pool::new(name, config, None)?,
+    };
+    discovery::ask_once(&pool).await;
+    pool.hope_for_the_best();
+    if let Some(status) = &status {
+        pool.assume(status);
+    }
+    for backend in &question.down {
+        if !pool.suppose_down(backend) {
+            let backends = pool.backends();
+            let names = backends.iter().map(|backend| backend.name());
+            return Err(ExplainError::NoBackend {
+                pool: name.to_owned(),
+                backend: backend.clone(),
+                help: suggest("its backends", backend, names),
+            });
+        }
+    }
+    let mut troubles = pool.troubles();
+    if config.spawn.is_some() && status.is_none() {
+        troubles.push("its own workers get their addresses when they start; give --admin".to_owned());
+    }
+    let key = pool.key(head, question.client);
+    Ok(Asked {
+        pool: name.to_owned(),
+        key: key.to_string(),
+        select: config.select.name().to_owned(),
+        sticky: pool.cookie_seen(&key),
+        live: status.is_some(),
+        attempts: match is_idempotent(&question.method, route.idempotent) {
+            true => route.retry.attempts,
+            false => 1,
+        },
+        backends: pool.prospects(&key),
+        troubles,
+    })
+}
+
+/// How a running Veil's pool is.
+fn running(admin: SocketAddr, pool: &str) -> Result<PoolStatus, ExplainError> {
+    let found = pools::pools(admin)?.into_iter().find(|status| status.name == pool);
+    found.ok_or_else(|| ExplainError::OtherPools {
+        admin,
+        pool: pool.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::config;
+    use crate::pool::Key;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        question: Question,
+    }
+
+    const CONFIG: &str = "
+version: 1
+listeners: { public: { address: 127.0.0.1:0 } }
+routes:
+  - { name: page, match: { path_exact: / }, pool: blur }
+  - name: api
+    match: { path_prefix: /v1/, methods: [POST] }
+    pool: blur
+    idempotent: true
+    filters: [{ access: { deny: [192.0.2.66] } }, { request_headers: { remove: [Cookie] } }]
+pools:
+  blur:
+    select: { ketama: { key: { header: X-User } } }
+    backends:
+      - { address: 10.0.0.1:80, name: a }
+      - { address: 10.0.0.2:80, name: b }
+      - { address: 10.0.0.3:80, name: spare, backup: true }
+      - { address: 10.0.0.4:80, name: gone, weight: 0 }
+";
+
+    async fn explained(arguments: &str) -> Result<Explanation, ExplainError> {
+        explained_in(CONFIG, arguments).await
+    }
+
+    async fn explained_in(config: &str, arguments: &str) -> Result<Explanation, ExplainError> {
+        let config = config::parse("x.yaml", config).unwrap();
+        let line = Line::parse_from(["explain"].into_iter().chain(arguments.split_whitespace()));
+        explain(&config, &line.question).await
+    }
+
+    #[tokio::test]
+    async fn tells_route_filters_and_backends_in_order() {
+        let text = explained("--client 192.0.2.1 --path /v1/blur?x=1 --method POST --header X-User:ada --down a")
+            .await
+            .unwrap()
+            .to_string();
+        let expected = "\
+POST localhost/v1/blur from 192.0.2.1
+route \"page\" is for another path
+route \"api\" takes it
+filter access lets it go on
+filter request_headers lets it go on
+pool \"blur\" by ketama, key \"ada\"; its backends if all are well:
+   1  b      10.0.0.2:80  primary  weight 1  in place of a, which is down
+   2  spare  10.0.0.3:80  backup   weight 1  backup, for when no primary can
+   3  a      10.0.0.1:80  primary  weight 1  down, but nobody better is left
+   -  gone   10.0.0.4:80  primary  weight 0  drained by weight 0
+sent to at most 3 of them; one that cannot be connected to does not count
+";
+        assert_eq!(text, expected);
+    }
+
+    #[tokio::test]
+    async fn tells_where_a_request_ends_early() {
+        let denied = explained("--client 192.0.2.66 --path /v1/blur --method POST")
+            .await
+            .unwrap();
+        assert_eq!(
+            (denied.answer.as_deref(), denied.pool.is_none()),
+            (Some("403 forbidden"), true)
+        );
+        let other_method = explained("--client 192.0.2.1 --path /v1/blur").await.unwrap();
+        assert_eq!(other_method.answer.as_deref(), Some("405 method_not_allowed"));
+        let nowhere = explained("--client 192.0.2.1 --path /metrics").await.unwrap();
+        assert_eq!(nowhere.answer.as_deref(), Some("404 no_route"));
+        assert!(explained("--client 192.0.2.1 --path /a/../b").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn tells_what_a_sticky_cookie_does() {
+        let sticky = |settings: &str| {
+            let sticky = format!("  blur:\n    sticky: {{ {settings} }}\n");
+            CONFIG.replace("  blur:\n", &sticky)
+        };
+        let shared = sticky("secret: 0123456789abcdef");
+        let said = async |config: &str, cookie: &str| {
+            let explanation = explained_in(config, &format!("--client 192.0.2.1 {cookie}"))
+                .await
+                .unwrap();
+            let text = explanation.to_string();
+            let lines = text.lines().filter(|line| line.contains("cookie"));
+            lines.map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            said(&shared, "").await,
+            ["cookie veil_backend: none came; the answer sets one that leads back to who gave it"]
+        );
+        let named = said(&shared, "--header Cookie:veil_backend=SPARE").await;
+        assert_eq!(
+            named,
+            ["cookie veil_backend: names nobody here; the answer sets another"]
+        );
+        assert_eq!(
+            said(&sticky("max_age: 1h"), "--header Cookie:veil_backend=0123456789abcdef").await,
+            ["cookie veil_backend: only who set it can tell whom it names, as no secret is configured"]
+        );
+        let pool = Pool::new("blur", &config::parse("x.yaml", &shared).unwrap().pools["blur"], None).unwrap();
+        let set = pool.cookie(
+            &Key::of_client([192, 0, 2, 1].into()),
+            &pool.backend("b").unwrap(),
+            false,
+        );
+        let pair = set.unwrap().to_str().unwrap().split(';').next().unwrap().to_owned();
+        assert_eq!(
+            said(&shared, &format!("--header Cookie:{pair}")).await,
+            [
+                "cookie veil_backend: names \"b\", who goes first while it has a place",
+                "1  b      10.0.0.2:80  primary  weight 1  named by the cookie",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_backend_that_is_not_there_cannot_be_down() {
+        let error = explained("--client 192.0.2.1 --down spar")
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("did you mean \"spare\"?"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn without_the_named_header_the_client_is_the_key() {
+        let explanation = explained("--client 192.0.2.1").await.unwrap();
+        assert_eq!(explanation.pool.unwrap().key, "192.0.2.1");
+    }
+}

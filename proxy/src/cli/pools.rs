@@ -1,0 +1,216 @@
+//! `veil pools`: shows and commands the pools of a running Veil, by way of its admin listener.
+
+use std::fmt::Write as _;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use http::Method;
+use serde::de::DeserializeOwned;
+
+use crate::cli::columns::columns;
+use crate::pool::{BackendStatus, PoolStatus};
+
+/// What is done to a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    Drain,
+    Undrain,
+    Weight(u32),
+}
+
+/// A backend, by the names that the table shows.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub pool: String,
+    pub backend: String,
+}
+
+/// Why a running Veil cannot be asked, or refuses.
+#[derive(Debug, thiserror::Error)]
+pub enum OperateError {
+    #[error("no answer from the admin listener at {admin}: {source}")]
+    Unreachable { admin: SocketAddr, source: io::Error },
+    #[error("{0}")]
+    Refused(String),
+    #[error("{admin} does not answer as an admin listener does")]
+    NotAdmin { admin: SocketAddr },
+}
+
+/// The pools of the Veil whose admin listener this is.
+pub fn pools(admin: SocketAddr) -> Result<Vec<PoolStatus>, OperateError> {
+    ask(admin, &Method::GET, "/pools")
+}
+
+/// Does something to a backend; returns how its pool stands then.
+pub fn command(admin: SocketAddr, target: &Target, command: Command) -> Result<PoolStatus, OperateError> {
+    let backend = format!("/pools/{}/{}", escaped(&target.pool), escaped(&target.backend));
+    match command {
+        Command::Drain => ask(admin, &Method::POST, &format!("{backend}/drain")),
+        Command::Undrain => ask(admin, &Method::POST, &format!("{backend}/undrain")),
+        Command::Weight(weight) => ask(admin, &Method::PUT, &format!("{backend}/weight/{weight}")),
+    }
+}
+
+/// One line a backend, under a head, and one for a queue where there is anything to say of it; then what the sources of
+/// backends could not say.
+pub fn table(pools: &[PoolStatus]) -> String {
+    let mut rows = vec![HEAD.map(str::to_owned)];
+    for pool in pools {
+        rows.extend(pool.backends.iter().map(|backend| row(pool, backend)));
+        rows.extend(queue(pool));
+    }
+    let mut table = columns(&rows);
+    for pool in pools {
+        for source in &pool.discovery {
+            if let Some(trouble) = source.shown_trouble() {
+                table.push_str(&format!("{}: {trouble}\n", pool.name));
+            }
+        }
+    }
+    table
+}
+
+const HEAD: [&str; 10] = [
+    "POOL",
+    "BACKEND",
+    "ADDRESS",
+    "WEIGHT",
+    "STANDING",
+    "HEALTH",
+    "IN FLIGHT",
+    "REQUESTS",
+    "FAILURES",
+    "NOTE",
+];
+
+fn row(pool: &PoolStatus, backend: &BackendStatus) -> [String; 10] {
+    [
+        pool.name.clone(),
+        backend.name.clone(),
+        backend.address.clone(),
+        backend.weight.to_string(),
+        word(&backend.standing),
+        word(&backend.health),
+        match backend.max_conns {
+            Some(most) => format!("{}/{most}", backend.in_flight),
+            None => backend.in_flight.to_string(),
+        },
+        backend.requests.to_string(),
+        backend.failures.to_string(),
+        note(backend),
+    ]
+}
+
+/// Who waits for a place, or was turned away.
+fn queue(pool: &PoolStatus) -> Option<[String; 10]> {
+    let turned_away = pool.queue_overflows + pool.queue_timeouts;
+    if pool.queued == 0 && turned_away == 0 {
+        return None;
+    }
+    let mut row: [String; 10] = Default::default();
+    row[0] = pool.name.clone();
+    row[1] = "(queue)".to_owned();
+    row[6] = pool.queued.to_string();
+    row[9] = format!("{turned_away} turned away");
+    Some(row)
+}
+
+/// What is not so for every backend.
+fn note(backend: &BackendStatus) -> String {
+    let mut notes = Vec::new();
+    if backend.backup {
+        notes.push("backup".to_owned());
+    }
+    if backend.ejections > 0 {
+        notes.push(format!("ejected {} times", backend.ejections));
+    }
+    if backend.deaths > 0 {
+        notes.push(format!("died {} times", backend.deaths));
+    }
+    if backend.degraded {
+        notes.push("keeps dying".to_owned());
+    }
+    notes.join(", ")
+}
+
+/// A value as JSON calls it.
+fn word(value: &impl serde::Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// One path segment, whatever a name is made of.
+fn escaped(name: &str) -> String {
+    let mut escaped = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':') {
+            escaped.push(char::from(byte));
+        } else {
+            write!(escaped, "%{byte:02X}").expect("a string can be written to");
+        }
+    }
+    escaped
+}
+
+fn ask<T: DeserializeOwned>(admin: SocketAddr, method: &Method, path: &str) -> Result<T, OperateError> {
+    let answer = exchange(admin, method, path).map_err(|source| OperateError::Unreachable { admin, source })?;
+    let not_admin = || OperateError::NotAdmin { admin };
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(not_admin)?;
+    if head.starts_with("HTTP/1.1 200 ") {
+        return serde_json::from_str(body).map_err(|_| not_admin());
+    }
+    let problem: serde_json::Value = serde_json::from_str(body).map_err(|_| not_admin())?;
+    let detail = problem["detail"].as_str().ok_or_else(not_admin)?;
+    Err(OperateError::Refused(detail.to_owned()))
+}
+
+/// The whole answer, which is short.
+fn exchange(admin: SocketAddr, method: &Method, path: &str) -> io::Result<String> {
+    let mut connection = TcpStream::connect_timeout(&admin, PATIENCE)?;
+    connection.set_read_timeout(Some(PATIENCE))?;
+    write!(
+        connection,
+        "{method} {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    connection.take(LONGEST_ANSWER_BYTES).read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+const PATIENCE: Duration = Duration::from_secs(5);
+const LONGEST_ANSWER_BYTES: u64 = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_table_has_a_line_a_backend_and_straight_columns() {
+        let backend = serde_json::json!({
+            "name": "left", "address": "192.0.2.1:5000", "backup": false, "weight": 3, "standing": "drained",
+            "health": "up", "in_flight": 1, "in_flight_bytes": 300, "max_conns": 4, "requests": 12, "failures": 1, "ejections": 2, "deaths": 0,
+            "degraded": false,
+        });
+        let pool = serde_json::json!({
+            "name": "blur", "eligible": 0, "degraded": false, "in_flight": 1, "in_flight_bytes": 300, "queued": 2,
+            "queue_overflows": 5, "queue_timeouts": 1,
+            "panics": 0, "backends": [backend],
+            "discovery": [{ "source": "file b.yaml", "backends": 1, "failures": 3, "trouble": "names nobody" }],
+        });
+        let expected = "\
+POOL  BACKEND  ADDRESS         WEIGHT  STANDING  HEALTH  IN FLIGHT  REQUESTS  FAILURES  NOTE
+blur  left     192.0.2.1:5000  3       drained   up      1/4        12        1         ejected 2 times
+blur  (queue)                                            2                              6 turned away
+blur: file b.yaml: its last answer stays: names nobody
+";
+        assert_eq!(table(&[serde_json::from_value(pool).unwrap()]), expected);
+    }
+
+    #[test]
+    fn names_are_escaped_in_paths() {
+        assert_eq!(escaped("10.0.0.1:80"), "10.0.0.1:80");
+        assert_eq!(escaped("a/b ü"), "a%2Fb%20%C3%BC");
+    }
+}

@@ -1,0 +1,4 @@
+//! What can be seen of Veil from outside: a line a request, and numbers.
+
+pub mod access_log;
+pub mod metrics;

@@ -1,0 +1,348 @@
+//! The listening sockets, clients' and the admin's: bound before anything changes, opened, handed over, closed.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::{ServerError, say};
+use crate::client::listener::{self, ListenError, Listener, ListenerConfig, Socket};
+use crate::config::{self, Config, Source};
+use crate::server::accept::{Acceptor, Proxy};
+use crate::server::admin::{Admin, ReloadRequest};
+use crate::server::takeover::Sockets;
+use crate::state::Shared;
+use crate::yaml::document::{Step, steps};
+
+/// All that takes connections.
+pub struct Listeners {
+    /// For errors that have a place in it.
+    source: Source,
+    shared: Arc<Shared>,
+    proxy: Arc<Proxy>,
+    reloads: mpsc::Sender<ReloadRequest>,
+    /// From the process that this one replaces; empty once the listeners are open.
+    inherited: Sockets,
+    open: BTreeMap<String, OpenListener>,
+    admin: Option<AdminListener>,
+    /// Tells connections to end with the request at hand.
+    shutdown: watch::Sender<bool>,
+}
+
+/// A listener that takes connections.
+struct OpenListener {
+    listener: Arc<Listener>,
+    /// The socket, for a successor.
+    socket: OwnedFd,
+    stop: oneshot::Sender<()>,
+    acceptor: JoinHandle<TcpListener>,
+}
+
+/// The admin listener while it takes connections.
+struct AdminListener {
+    configured: SocketAddr,
+    /// For a successor.
+    socket: OwnedFd,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<io::Result<()>>,
+}
+
+/// A listener that is about to.
+pub struct Prepared {
+    key: String,
+    listener: Arc<Listener>,
+    /// None where it takes over the socket of the listener that has this key.
+    socket: Option<Socket>,
+}
+
+/// One whose socket listens, so that nothing can go wrong any more.
+pub struct Ready {
+    key: String,
+    listener: Arc<Listener>,
+    /// With a copy for a successor; none as above.
+    socket: Option<(TcpListener, OwnedFd)>,
+}
+
+/// What becomes of the admin listener.
+pub enum AdminChange {
+    Stay,
+    Close,
+    Open {
+        configured: SocketAddr,
+        address: SocketAddr,
+        socket: TcpListener,
+        copy: OwnedFd,
+    },
+}
+
+impl Listeners {
+    /// How long the admin's clients may take to get the answers they have asked for.
+    const ADMIN_GRACE: Duration = Duration::from_secs(1);
+
+    /// None is open yet.
+    pub fn new(
+        source: &Source,
+        shared: &Arc<Shared>,
+        proxy: Proxy,
+        reloads: mpsc::Sender<ReloadRequest>,
+        inherited: Sockets,
+    ) -> Self {
+        Self {
+            source: source.clone(),
+            shared: Arc::clone(shared),
+            proxy: Arc::new(proxy),
+            reloads,
+            inherited,
+            open: BTreeMap::new(),
+            admin: None,
+            shutdown: watch::Sender::new(false),
+        }
+    }
+
+    /// Binds what is new, and reads certificates; says what is wrong before anything has changed.
+    pub fn prepare(&mut self, config: &Config) -> Result<Vec<Prepared>, ServerError> {
+        let mut prepared = Vec::new();
+        for (name, settings) in &config.listeners {
+            let key = key(name, settings);
+            let listener = self.open.get(&key);
+            // A certificate may have been renewed in its place.
+            if listener.is_some_and(|listener| listener.listener.config == *settings && settings.tls.is_none()) {
+                continue;
+            }
+            let bound = match listener {
+                Some(listener) => Ok((None, listener.listener.address)),
+                None => self
+                    .socket(&handover_name(&key), settings.address)
+                    .map(|(socket, address)| (Some(socket), address)),
+            };
+            let refused_heads = &self.shared.connections.refused_heads;
+            let made = bound
+                .and_then(|(socket, address)| Ok((socket, Listener::new(name, settings, address, refused_heads)?)));
+            let (socket, listener) =
+                made.map_err(|error| self.misplaced(&steps!["listeners", name.as_str()], &error))?;
+            prepared.push(Prepared {
+                key,
+                listener: Arc::new(listener),
+                socket,
+            });
+        }
+        Ok(prepared)
+    }
+
+    /// Lets clients connect to what is new; they wait until [`Listeners::open`].
+    pub fn listen(&self, prepared: Vec<Prepared>) -> Result<Vec<Ready>, ServerError> {
+        let listen = |Prepared { key, listener, socket }| {
+            let at = steps!["listeners", listener.name.as_str()];
+            let socket = socket
+                .map(|socket| self.listening(socket, listener.address, &at))
+                .transpose()?;
+            Ok(Ready { key, listener, socket })
+        };
+        prepared.into_iter().map(listen).collect()
+    }
+
+    /// Takes connections. A listener whose settings have changed goes on with the new ones at its socket.
+    pub async fn open(&mut self, ready: Vec<Ready>) {
+        for Ready { key, listener, socket } in ready {
+            let socket = match socket {
+                Some(socket) => {
+                    say(&format!("listening on {} ({})", listener.url(), listener.name));
+                    Some(socket)
+                }
+                None => self.close(&key).await,
+            };
+            if let Some((socket, copy)) = socket {
+                self.open.insert(key, self.accept(listener, socket, copy));
+            }
+        }
+    }
+
+    fn accept(&self, listener: Arc<Listener>, socket: TcpListener, copy: OwnedFd) -> OpenListener {
+        let acceptor = Acceptor {
+            listener: Arc::clone(&listener),
+            connections: Arc::clone(&self.shared.connections),
+            proxy: Arc::clone(&self.proxy),
+            shutdown: self.shutdown.subscribe(),
+        };
+        let (stop, stopped) = oneshot::channel();
+        OpenListener {
+            listener,
+            socket: copy,
+            stop,
+            acceptor: tokio::spawn(acceptor.run(socket, stopped)),
+        }
+    }
+
+    /// Closes those that the configuration does not name.
+    pub async fn close_others(&mut self, config: &Config) {
+        let named = |key: &String| {
+            config
+                .listeners
+                .iter()
+                .any(|(name, config)| self::key(name, config) == *key)
+        };
+        let others: Vec<String> = self.open.keys().filter(|key| !named(key)).cloned().collect();
+        for key in others {
+            self.close(&key).await;
+        }
+    }
+
+    /// Takes no further connections, and tells those that are open to end with the request at hand.
+    pub async fn close_all(&mut self) {
+        for key in self.open.keys().cloned().collect::<Vec<_>>() {
+            self.close(&key).await;
+        }
+        self.shutdown.send_replace(true);
+    }
+
+    /// Takes no further connections; gives the socket and its copy back. Those that are open live on.
+    async fn close(&mut self, key: &str) -> Option<(TcpListener, OwnedFd)> {
+        let listener = self.open.remove(key)?;
+        // It listens for this until its end.
+        let _ = listener.stop.send(());
+        Some((listener.acceptor.await.ok()?, listener.socket))
+    }
+
+    /// Binds the admin listener where it is to be another one.
+    pub fn prepare_admin(&mut self, config: &Config) -> Result<AdminChange, ServerError> {
+        let configured = config.admin.as_ref().map(|admin| admin.address);
+        if configured == self.admin.as_ref().map(|admin| admin.configured) {
+            return Ok(AdminChange::Stay);
+        }
+        let Some(configured) = configured else {
+            return Ok(AdminChange::Close);
+        };
+        let at = steps!["admin"];
+        let (socket, address) = self
+            .socket(ADMIN, configured)
+            .map_err(|error| self.misplaced(&at, &error))?;
+        let (socket, copy) = self.listening(socket, address, &at)?;
+        Ok(AdminChange::Open {
+            configured,
+            address,
+            socket,
+            copy,
+        })
+    }
+
+    /// One that closes answers what it has been asked, such as to do this.
+    pub fn change_admin(&mut self, change: AdminChange) {
+        match change {
+            AdminChange::Stay => {}
+            AdminChange::Close => drop(self.stop_admin()),
+            AdminChange::Open {
+                configured,
+                address,
+                socket,
+                copy,
+            } => {
+                drop(self.stop_admin());
+                let (stop, server) = self.serve_admin(socket);
+                self.admin = Some(AdminListener {
+                    configured,
+                    socket: copy,
+                    stop,
+                    server,
+                });
+                say(&format!("admin on http://{address}"));
+            }
+        }
+    }
+
+    fn serve_admin(&self, socket: TcpListener) -> (oneshot::Sender<()>, JoinHandle<io::Result<()>>) {
+        let admin = Admin {
+            shared: Arc::clone(&self.shared),
+            reloads: self.reloads.clone(),
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(async move {
+            // An end of the sender is a word to stop as well.
+            let stopped = async { drop(stopped.await) };
+            axum::serve(socket, admin.router())
+                .with_graceful_shutdown(stopped)
+                .await
+        });
+        (stop, server)
+    }
+
+    pub async fn close_admin(&mut self) {
+        if let Some(server) = self.stop_admin() {
+            let _ = timeout(Self::ADMIN_GRACE, server).await;
+        }
+    }
+
+    fn stop_admin(&mut self) -> Option<JoinHandle<io::Result<()>>> {
+        let admin = self.admin.take()?;
+        // It listens for this until its end.
+        let _ = admin.stop.send(());
+        Some(admin.server)
+    }
+
+    /// The sockets by the names that a successor looks for.
+    pub fn sockets(&self) -> BTreeMap<String, BorrowedFd<'_>> {
+        let listeners = self
+            .open
+            .iter()
+            .map(|(key, listener)| (handover_name(key), listener.socket.as_fd()));
+        let admin = self.admin.iter().map(|admin| (ADMIN.to_owned(), admin.socket.as_fd()));
+        listeners.chain(admin).collect()
+    }
+
+    /// What a predecessor had and nobody asked for is closed.
+    pub fn forget_inherited(&mut self) {
+        self.inherited.clear();
+    }
+
+    /// The address of the first listener, as a URL.
+    pub fn url(&self) -> Option<String> {
+        self.open.values().next().map(|listener| listener.listener.url())
+    }
+
+    /// The socket that a predecessor listened on under this name, or a new one.
+    fn socket(&mut self, name: &str, address: SocketAddr) -> Result<(Socket, SocketAddr), ListenError> {
+        match self.inherited.remove(name) {
+            Some(socket) => listener::inherit(socket, address),
+            None => listener::bind(address),
+        }
+    }
+
+    /// Opens a socket to clients, and copies it for a successor.
+    fn listening(
+        &self,
+        socket: Socket,
+        address: SocketAddr,
+        at: &[Step],
+    ) -> Result<(TcpListener, OwnedFd), ServerError> {
+        let socket = listener::listen(socket, address).map_err(|error| self.misplaced(at, &error))?;
+        let copy = socket.as_fd().try_clone_to_owned()?;
+        Ok((socket, copy))
+    }
+
+    /// A listener's error with its place in the configuration.
+    fn misplaced(&self, at: &[Step], error: &ListenError) -> ServerError {
+        ServerError::Listen(config::mistake(&self.source, at, error.to_string()))
+    }
+}
+
+/// What the admin's socket is called when it is handed over.
+const ADMIN: &str = "admin";
+
+/// What an open listener's socket is called when it is handed over.
+fn handover_name(key: &str) -> String {
+    format!("listener {key}")
+}
+
+/// What tells listeners apart: the address, or for a free port the name.
+fn key(name: &str, config: &ListenerConfig) -> String {
+    match config.address.port() {
+        0 => name.to_owned(),
+        _ => config.address.to_string(),
+    }
+}

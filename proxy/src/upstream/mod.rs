@@ -1,0 +1,4 @@
+//! How a request gets its answer from backends: a race of two where one is slow, and what follows a failure.
+
+pub mod race;
+pub mod retry;

@@ -1,0 +1,354 @@
+//! A YAML file, and those that it includes, on the way to being configuration: reads them into a type, gathers every
+//! mistake on the way, and knows the file, line and column of each.
+
+mod include;
+mod interpolate;
+mod places;
+mod wording;
+
+use std::fmt;
+use std::slice;
+
+use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
+use serde_yaml::Value;
+
+use self::interpolate::{interpolate, is_one_variable};
+use self::places::{At, Places};
+use self::wording::Mistake;
+use crate::yaml::diagnostic::{Diagnostic, is_near};
+
+/// What was written, less the parts that were found to be mistakes.
+pub struct Document {
+    /// The file itself, then those that it includes.
+    files: Vec<File>,
+    value: Value,
+    /// What comes from the files that are included.
+    origins: Vec<Origin>,
+    /// Where something was taken out, in the order of the document as it was written.
+    removed: Vec<Path>,
+    /// What may well be a mistake in how the files come together.
+    doubts: Vec<Diagnostic>,
+}
+
+struct File {
+    name: String,
+    places: Places,
+}
+
+/// Says that what is at `at` was written in a file that is included, and where in that.
+struct Origin {
+    at: Path,
+    file: usize,
+    written_at: Path,
+}
+
+/// The way from the root to a node.
+pub type Path = Vec<Step>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    Key(String),
+    Index(usize),
+}
+
+impl From<&str> for Step {
+    fn from(key: &str) -> Self {
+        Self::Key(key.to_owned())
+    }
+}
+
+impl From<usize> for Step {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
+/// `steps!["routes", 0, "pool"]`
+macro_rules! steps {
+    ($($step:expr),* $(,)?) => { [$($crate::yaml::document::Step::from($step)),*] };
+}
+pub(crate) use steps;
+
+/// After so many mistakes a file is not looked at any further.
+const MOST_MISTAKES: usize = 100;
+
+impl Document {
+    /// Parses YAML; refuses what is not YAML, and keys that are given twice.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Diagnostic> {
+        let places = Places::new(text);
+        match serde_yaml::from_str(text) {
+            Ok(value) => Ok(Self {
+                files: vec![File {
+                    name: file.to_owned(),
+                    places,
+                }],
+                value,
+                origins: Vec::new(),
+                removed: Vec::new(),
+                doubts: Vec::new(),
+            }),
+            Err(error) => Err(places.not_yaml(file, &error)),
+        }
+    }
+
+    pub fn root(&self) -> &Value {
+        &self.value
+    }
+
+    pub fn doubts(&self) -> &[Diagnostic] {
+        &self.doubts
+    }
+
+    /// Fills in the variables of all values. A value that is one variable and nothing else is what its text reads as.
+    pub fn interpolate(&mut self, variable: impl Fn(&str) -> Option<String>) -> Vec<Diagnostic> {
+        let mut mistakes = Vec::new();
+        // From the last to the first, so that what is taken out does not move what is still to come.
+        for path in texts(&self.value).into_iter().rev() {
+            let Some(Value::String(text)) = self.node_mut(&path) else {
+                continue;
+            };
+            match interpolate(text, &variable) {
+                Ok(filled) if filled == *text => {}
+                Ok(filled) => {
+                    let alone = is_one_variable(text);
+                    let read = serde_yaml::from_str(&filled)
+                        .ok()
+                        .filter(|value| alone && !is_tree(value));
+                    let value = read.unwrap_or(Value::String(filled));
+                    if let Some(node) = self.node_mut(&path) {
+                        *node = value;
+                    }
+                }
+                Err(error) => {
+                    mistakes.push(self.explain(&path, &error.to_string()));
+                    self.remove(&path);
+                }
+            }
+        }
+        mistakes
+    }
+
+    /// Reads the document as a `T`. Each mistake is noted and taken out, and the rest is read again, until what is left
+    /// is a `T` (or nothing is left), so that all mistakes are found at once.
+    pub fn read<T: DeserializeOwned>(&mut self) -> (Option<T>, Vec<Diagnostic>) {
+        let mut mistakes = Vec::new();
+        while mistakes.len() < MOST_MISTAKES {
+            let error = match serde_path_to_error::deserialize::<_, T>(&self.value) {
+                Ok(read) => return (Some(read), mistakes),
+                Err(error) => error,
+            };
+            let path = self.resolve(error.path());
+            let message = error.into_inner().to_string();
+            if !self.follows_from_removal(&path, &message) {
+                mistakes.push(self.explain(&path, &message));
+            }
+            if !self.remove(&path) {
+                break;
+            }
+        }
+        (None, mistakes)
+    }
+
+    /// A mistake in, or in the absence of, what is at `path`.
+    pub fn mistake(&self, path: &[Step], what: String, help: Option<String>) -> Diagnostic {
+        let (file, path) = self.located(&self.as_written(path));
+        Diagnostic {
+            file: file.name.clone(),
+            place: file.places.find(&path, At::Value),
+            what,
+            help,
+        }
+    }
+
+    /// Sorts mistakes as a reader finds them: file by file, each from its beginning.
+    pub fn rank(&self, mistake: &Diagnostic) -> impl Ord + use<> {
+        let file = self.files.iter().position(|file| file.name == mistake.file);
+        (file.unwrap_or(self.files.len()), mistake.place)
+    }
+
+    /// The folder of the file in which `path` was written.
+    pub fn folder(&self, path: &[Step]) -> &std::path::Path {
+        let (file, _) = self.located(&self.as_written(path));
+        file.folder()
+    }
+
+    /// Whether something at or under `path` was found to be a mistake and taken out.
+    pub fn lost(&self, path: &[Step]) -> bool {
+        let path = self.as_written(path);
+        self.removed.iter().any(|removed| removed.starts_with(&path))
+    }
+
+    fn explain(&self, path: &[Step], message: &str) -> Diagnostic {
+        let node = path.iter().try_fold(&self.value, child);
+        let (file, written) = self.located(&self.as_written(path));
+        let Mistake { owner, at, what, help } = wording::explain(&written, node, message);
+        let what = match owner {
+            [] => what,
+            owner => format!("{}: {what}", Shown(owner)),
+        };
+        Diagnostic {
+            file: file.name.clone(),
+            place: file.places.find(&written, at),
+            what,
+            help,
+        }
+    }
+
+    /// The file in which a part of the document as it was written stands, and where in that.
+    fn located(&self, path: &[Step]) -> (&File, Path) {
+        let (file, path) = located(&self.origins, path);
+        (&self.files[file], path)
+    }
+
+    /// The steps of a failure's path that exist in the document: serde also names variants, which may have no node.
+    fn resolve(&self, path: &serde_path_to_error::Path) -> Path {
+        let mut resolved = Path::new();
+        let mut here = &self.value;
+        for segment in path {
+            let step = match segment {
+                Segment::Seq { index } => Step::Index(*index),
+                Segment::Map { key } | Segment::Enum { variant: key } => Step::Key(key.clone()),
+                Segment::Unknown => break,
+            };
+            let Some(next) = child(here, &step) else { continue };
+            resolved.push(step);
+            here = next;
+        }
+        resolved
+    }
+
+    /// Whether the mistake is only the hole that an earlier one left: a key that is missing since it was misspelt or had
+    /// a bad value, or a map that makes no sense without it.
+    fn follows_from_removal(&self, path: &[Step], message: &str) -> bool {
+        let path = self.as_written(path);
+        let mut lost_below = self
+            .removed
+            .iter()
+            .filter_map(|removed| removed.strip_prefix(&*path)?.first());
+        match wording::missing_field(message) {
+            Some(name) => lost_below.any(|step| matches!(step, Step::Key(lost) if is_near(lost, name))),
+            None => lost_below.next().is_some(),
+        }
+    }
+
+    /// Takes out the node at `path`.
+    fn remove(&mut self, path: &[Step]) -> bool {
+        let Some((last, parents)) = path.split_last() else {
+            return false;
+        };
+        self.removed.push(self.as_written(path));
+        match (last, self.node_mut(parents)) {
+            (Step::Key(key), Some(Value::Mapping(mapping))) => mapping.shift_remove(key).is_some(),
+            (Step::Index(index), Some(Value::Sequence(items))) if *index < items.len() => {
+                items.remove(*index);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The path as it was before anything was taken out: items of a list move up when one before them goes.
+    fn as_written(&self, path: &[Step]) -> Path {
+        let mut written = Path::new();
+        for step in path {
+            let Step::Index(index) = step else {
+                written.push(step.clone());
+                continue;
+            };
+            let mut gone: Vec<usize> = self
+                .removed
+                .iter()
+                .filter_map(|removed| index_in(removed, &written))
+                .collect();
+            gone.sort_unstable();
+            let index = gone
+                .into_iter()
+                .fold(*index, |index, gone| index + usize::from(gone <= index));
+            written.push(Step::Index(index));
+        }
+        written
+    }
+
+    fn node_mut(&mut self, path: &[Step]) -> Option<&mut Value> {
+        path.iter().try_fold(&mut self.value, |value, step| match step {
+            Step::Key(key) => value.get_mut(key),
+            Step::Index(index) => value.get_mut(*index),
+        })
+    }
+}
+
+impl File {
+    fn folder(&self) -> &std::path::Path {
+        let path = std::path::Path::new(&self.name);
+        path.parent().unwrap_or(std::path::Path::new(""))
+    }
+}
+
+/// The number of the file in which `path` was written, and where in that.
+fn located(origins: &[Origin], path: &[Step]) -> (usize, Path) {
+    let origins = origins.iter().filter(|origin| path.starts_with(&origin.at));
+    match origins.max_by_key(|origin| origin.at.len()) {
+        Some(origin) => (origin.file, [&origin.written_at, &path[origin.at.len()..]].concat()),
+        None => (0, path.to_vec()),
+    }
+}
+
+/// The index that `path` has in the list at `list`, if it leads to one of its items.
+fn index_in(path: &[Step], list: &[Step]) -> Option<usize> {
+    match path.strip_prefix(list)? {
+        [Step::Index(index)] => Some(*index),
+        _ => None,
+    }
+}
+
+fn child<'a>(value: &'a Value, step: &Step) -> Option<&'a Value> {
+    match step {
+        Step::Key(key) => value.get(key),
+        Step::Index(index) => value.get(*index),
+    }
+}
+
+/// The paths of all texts under a node, in the order of the file.
+fn texts(value: &Value) -> Vec<Path> {
+    let below = |step: Step, child: &Value| -> Vec<Path> {
+        texts(child)
+            .into_iter()
+            .map(|path| [slice::from_ref(&step), &path].concat())
+            .collect()
+    };
+    match value {
+        Value::String(_) => vec![Path::new()],
+        Value::Sequence(items) => items
+            .iter()
+            .enumerate()
+            .flat_map(|(index, item)| below(Step::Index(index), item))
+            .collect(),
+        Value::Mapping(mapping) => mapping
+            .iter()
+            .flat_map(|(key, item)| key.as_str().map(|key| below(key.into(), item)))
+            .flatten()
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn is_tree(value: &Value) -> bool {
+    matches!(value, Value::Sequence(_) | Value::Mapping(_) | Value::Tagged(_))
+}
+
+/// Shows a path as `pools.blur.backends[0].weight`.
+struct Shown<'a>(&'a [Step]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (depth, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Key(key) if depth == 0 => f.write_str(key)?,
+                Step::Key(key) => write!(f, ".{key}")?,
+                Step::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}

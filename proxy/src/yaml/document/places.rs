@@ -1,0 +1,111 @@
+//! Line and column of each node of a YAML text.
+
+use std::cell::OnceCell;
+
+use marked_yaml::{LoadError, LoaderOptions, Node, Span};
+
+use super::Step;
+use crate::yaml::diagnostic::Diagnostic;
+
+/// Finds places; the tree with the positions is built when there is something to report.
+pub struct Places {
+    text: String,
+    /// None where its parser, which knows no anchors, refuses what serde_yaml reads.
+    tree: OnceCell<Option<Node>>,
+}
+
+/// What of an entry is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    Key,
+    Value,
+}
+
+type Place = (usize, usize);
+
+impl Places {
+    pub fn new(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            tree: OnceCell::new(),
+        }
+    }
+
+    /// The place of what `path` leads to, or of the nearest node above it that exists.
+    pub fn find(&self, path: &[Step], at: At) -> Option<Place> {
+        let mut here = self.tree.get_or_init(|| load(&self.text, false).ok()).as_ref()?;
+        let mut place = Some((1, 1));
+        for (depth, step) in path.iter().enumerate() {
+            let (key, next) = match (step, here) {
+                (Step::Key(key), Node::Mapping(mapping)) => {
+                    let Some((name, node)) = mapping.iter().find(|(name, _)| name.as_str() == key) else {
+                        break;
+                    };
+                    (Some(name.span()), node)
+                }
+                (Step::Index(index), Node::Sequence(items)) => {
+                    let Some(node) = items.get(*index) else { break };
+                    (None, node)
+                }
+                _ => break,
+            };
+            let by_key = at == At::Key && depth + 1 == path.len() || !matches!(next, Node::Scalar(_));
+            place = match key {
+                // A person looks for the key of a map or list, which starts a line further down.
+                Some(key) if by_key => start(key),
+                _ => first(next),
+            };
+            here = next;
+        }
+        place
+    }
+
+    /// What serde_yaml says of a text that it cannot parse.
+    pub fn not_yaml(&self, file: &str, error: &serde_yaml::Error) -> Diagnostic {
+        let file = file.to_owned();
+        if let Err(LoadError::DuplicateKey(twice)) = load(&self.text, true) {
+            let what = format!("{:?} is given twice", twice.key.as_str());
+            let first = start(twice.prev_key.span()).map(|(line, _)| format!("keep one; the first is in line {line}"));
+            return Diagnostic {
+                file,
+                place: start(twice.key.span()),
+                what,
+                help: first,
+            };
+        }
+        let place = error.location().map(|location| (location.line(), location.column()));
+        let message = error.to_string();
+        let what = match place {
+            Some((line, column)) => message.replace(&format!(" at line {line} column {column}"), ""),
+            None => message,
+        };
+        Diagnostic {
+            file,
+            place,
+            what,
+            help: None,
+        }
+    }
+}
+
+fn load(text: &str, refuse_duplicates: bool) -> Result<Node, LoadError> {
+    let options = || LoaderOptions::default().error_on_duplicate_keys(refuse_duplicates);
+    match marked_yaml::parse_yaml_with_options(0, text, options()) {
+        Err(LoadError::TopLevelMustBeMapping(_)) => {
+            marked_yaml::parse_yaml_with_options(0, text, options().toplevel_sequence())
+        }
+        loaded => loaded,
+    }
+}
+
+/// Where a node begins. The parser lets a map without braces begin at its first colon.
+fn first(node: &Node) -> Option<Place> {
+    let first_key = node
+        .as_mapping()
+        .and_then(|mapping| start(mapping.iter().next()?.0.span()));
+    start(node.span()).into_iter().chain(first_key).min()
+}
+
+fn start(span: &Span) -> Option<Place> {
+    span.start().map(|marker| (marker.line(), marker.column()))
+}
