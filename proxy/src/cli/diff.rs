@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::client::listener::ListenerConfig;
 use crate::config::Config;
-use crate::pool::{Backend, Key, Pool, PoolConfig, PoolError, discovery};
+use crate::pool::{Backend, Key, Pool, PoolConfig, PoolError};
 use crate::route::RouteConfig;
 
 /// How the new configuration differs from the old one.
@@ -180,7 +180,7 @@ async fn pool_difference(name: &str, old: &PoolConfig, new: &PoolConfig) -> Resu
 }
 
 async fn ready(pool: Arc<Pool>) -> Arc<Pool> {
-    discovery::ask_once(&pool).await;
+    pool.discover().await;
     pool.hope_for_the_best();
     pool
 }

@@ -11,8 +11,8 @@ use crate::body::Buffering;
 use crate::config::{self, Config, Source};
 use crate::observe::access_log::Destination;
 use crate::pool::PoolConfig;
-use crate::pool::discovery::{self, DiscoverConfig};
-use crate::pool::sticky::{SameSite, Secure};
+use crate::pool::choose::sticky::{SameSite, Secure};
+use crate::pool::members::discovery::{self, DiscoverConfig};
 use crate::yaml::diagnostic::Diagnostic;
 use crate::yaml::document::{Path, steps};
 

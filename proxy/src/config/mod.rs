@@ -17,7 +17,7 @@ use crate::client::listener::{AdminConfig, ListenerConfig};
 use crate::keepalived::KeepalivedConfig;
 use crate::observe::access_log::{AccessLogConfig, Destination};
 use crate::pool::PoolConfig;
-use crate::pool::discovery::DiscoverConfig;
+use crate::pool::members::discovery::DiscoverConfig;
 use crate::route::RouteConfig;
 use crate::upstream::retry::BudgetConfig;
 use crate::yaml::document::{Path, steps};

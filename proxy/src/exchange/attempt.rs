@@ -34,7 +34,7 @@ impl Exchange {
                 let key = pool.key(head, self.request().client);
                 // The place at the one that died would keep its successor from being idle.
                 self.trial = None;
-                pool.acquire_alone(&key, &self.tried, &self.deaths, time_left.min(ALONE_PATIENCE))
+                pool.acquire_quarantined(&key, &self.tried, &self.deaths, time_left.min(ALONE_PATIENCE))
                     .await
                     .ok_or_else(|| self.refusal(Refused::Nobody))?
             }

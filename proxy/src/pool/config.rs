@@ -2,24 +2,23 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _};
 
-use super::backend::BackendConfig;
-use super::discovery::DiscoverConfig;
-use super::ejection::EjectionConfig;
-use super::health::HealthConfig;
+use super::admission::queue::QueueConfig;
+use super::choose::selection::{self, SelectConfig};
+use super::choose::sticky::StickyConfig;
 use super::hedge::HedgeConfig;
-use super::queue::QueueConfig;
-use super::select::{self, SelectConfig};
-use super::spawn::SpawnConfig;
-use super::sticky::StickyConfig;
-use crate::yaml::units::Duration;
+use super::members::backend::BackendConfig;
+use super::members::discovery::DiscoverConfig;
+use super::members::ejection::EjectionConfig;
+use super::members::health::HealthConfig;
+use super::members::spawned::SpawnConfig;
+use crate::yaml::units::{Duration, some_time};
 
 /// `pools: { blur: {…} }`: `backends` that run elsewhere, written here or to be discovered, and workers to `spawn` here.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct PoolConfig {
-    #[serde(deserialize_with = "select::bare_or_with_settings")]
+    #[serde(deserialize_with = "selection::bare_or_with_settings")]
     pub select: SelectConfig,
     pub sticky: Option<StickyConfig>,
     pub backends: Vec<BackendConfig>,
@@ -72,13 +71,4 @@ impl Default for TimeoutsConfig {
             idle: Duration::from_secs(30),
         }
     }
-}
-
-/// Reads a duration where none at all would mean to do something without a pause, or at once.
-pub(super) fn some_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let duration = Duration::deserialize(deserializer)?;
-    if duration.get().is_zero() {
-        return Err(D::Error::custom("has to be longer than 0s"));
-    }
-    Ok(duration)
 }

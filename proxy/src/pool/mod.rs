@@ -1,193 +1,217 @@
 //! A pool: the backends that serve the same requests, which of them may, and whose turn it is.
 //!
-//! Backends stand in two tiers. Requests go to the primaries; to the backups when no primary is eligible; and when
-//! nobody at all is, to any that is merely believed to be down (the panic tier): the checks may be wrong, and an
-//! attempt may succeed where giving up cannot. Those an operator drained, that drain themselves or whose process is
-//! known not to run are not offered even then.
+//! [`members`] knows who is there and how each is, [`choose`] whose turn it is, and [`admission`] when a request gets its
+//! place; they know only those before them, and none knows [`Pool`], which puts them together.
 
-mod alone;
-pub mod backend;
-mod choice;
+pub mod admission;
+pub mod choose;
 mod clock;
 mod config;
-pub mod discovery;
-pub mod ejection;
-pub mod health;
 pub mod hedge;
-pub mod key;
-pub mod lease;
-mod members;
-mod orders;
-mod prospect;
-mod queue;
+pub mod members;
+mod operator;
+mod parts;
 mod random;
-mod run;
-pub mod select;
-pub mod spawn;
-pub mod status;
-pub mod sticky;
-mod template;
+mod status;
+mod stop;
+mod tasks;
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use http::HeaderValue;
+use pingora::http::RequestHeader;
+use tokio::sync::watch;
 
-pub use self::alone::Death;
-pub use self::backend::{Backend, BackendConfig, Health, Standing};
-use self::choice::untried;
-use self::clock::Moment;
-use self::config::some_time;
+pub use self::admission::dispatcher::{Admission, Lease};
+pub use self::admission::quarantine::Death;
+use self::admission::quarantine::{self, Suspect};
+pub use self::admission::queue::{QueueConfig, Refused};
+pub use self::choose::key::Key;
+use self::choose::selection_order;
+pub use self::choose::selection_order::{CookieSeen, Turn};
 pub use self::config::{PoolConfig, TimeoutsConfig};
-use self::discovery::{Found, Source};
-use self::health::Check;
-use self::hedge::Hedge;
-pub use self::key::Key;
-pub use self::lease::{Lease, Outcome};
-use self::members::Members;
-pub use self::members::{PoolError, PoolProblem};
-pub use self::orders::{Order, Orders};
-pub use self::prospect::{CookieSeen, Prospect};
-use self::queue::Queue;
-pub use self::queue::{Admission, QueueConfig, Refused};
-use self::run::stopped;
-use self::spawn::Workers;
+pub use self::members::backend::{Backend, BackendConfig, Health, Standing};
+use self::members::discovery;
+pub use self::members::passive::Outcome;
+pub use self::operator::{Override, Overrides};
+use self::parts::Parts;
+pub use self::parts::{PoolError, PoolProblem};
 pub use self::status::{BackendStatus, PoolStatus};
-use self::sticky::Sticky;
 
-pub struct Pool {
-    name: String,
-    config: PoolConfig,
-    members: ArcSwap<Members>,
-    /// The backends that are written in the configuration, and the spawned workers.
-    fixed: Vec<Arc<Backend>>,
-    sources: Vec<Arc<Source>>,
-    /// Those of the pool before a reload; whoever is found again under its name takes over what is known of it.
-    inherited: Vec<Arc<Backend>>,
-    /// Contended by sources with news and by admins who change weights.
-    regrouping: Mutex<()>,
-    /// Told whenever the members have changed.
-    regrouped: watch::Sender<()>,
-    check: Option<Arc<Check>>,
-    workers: Option<Arc<Workers>>,
-    queue: Queue,
-    sticky: Option<Sticky>,
-    hedge: Option<Hedge>,
-    /// Contended only by failures that might eject: one at a time, or two backends could each count on the other.
-    ejecting: Mutex<()>,
-    panics: AtomicU64,
-    /// Whether `run` has begun.
-    begun: AtomicBool,
-    /// Told of every change of a backend's health.
-    changed: Notify,
-}
+pub struct Pool(Parts);
 
 impl Pool {
     /// Resolves the backends' names and binds the spawned workers' sockets. `previous` is the pool of that name before
     /// a reload: backends take over the live state of those that had their name.
-    pub fn new(name: &str, config: &PoolConfig, previous: Option<&Pool>) -> Result<Arc<Self>, PoolError> {
-        let failed = |problem| PoolError {
-            pool: name.to_owned(),
-            problem,
-        };
-        let mut backends = Vec::new();
-        for written in &config.backends {
-            for Found { config, address } in members::resolved(written).map_err(failed)? {
-                let before = previous.and_then(|previous| previous.backend(&config.name()));
-                backends.push(Arc::new(Backend::new(&config, address, before.as_deref())));
-            }
-        }
-        let workers = match (&config.spawn, previous) {
-            // The same workers go on: a reload is no reason to load their models again.
-            (Some(spawn), Some(previous)) if previous.config.spawn.as_ref() == Some(spawn) => previous.workers.clone(),
-            (Some(spawn), _) => Some(Arc::new(Workers::bind(spawn).map_err(|error| failed(error.into()))?)),
-            (None, _) => None,
-        };
-        if let (Some(workers), Some(previous)) = (&workers, previous) {
-            let orders = previous.orders();
-            workers.backends().for_each(|worker| orders::follow(&orders, &worker));
-        }
-        backends.extend(workers.iter().flat_map(|workers| workers.backends()));
-        let names = backends
-            .iter()
-            .map(|backend| (backend.name().to_owned(), backend.address()));
-        members::refuse_twins(names).map_err(failed)?;
-        let source = |config| {
-            let before = previous.and_then(|previous| previous.source(config));
-            Arc::new(Source::new(config, before))
-        };
-        let before = previous.and_then(|previous| previous.sticky.as_ref());
-        let pool = Arc::new(Self {
-            name: name.to_owned(),
-            members: ArcSwap::from_pointee(Members::new(&config.select, Vec::new())),
-            fixed: backends,
-            sources: config.discover.iter().map(source).collect(),
-            inherited: previous.map(Pool::backends).unwrap_or_default(),
-            regrouping: Mutex::new(()),
-            regrouped: watch::Sender::new(()),
-            check: config.checks().as_ref().map(|health| Arc::new(Check::new(health))),
-            workers,
-            queue: Queue::new(&config.queue),
-            sticky: config.sticky.as_ref().map(|sticky| Sticky::new(sticky, before)),
-            hedge: config.hedge.as_ref().map(Hedge::new),
-            ejecting: Mutex::new(()),
-            panics: AtomicU64::new(0),
-            begun: AtomicBool::new(false),
-            changed: Notify::new(),
-            config: config.clone(),
-        });
-        pool.regroup();
-        pool.trust_the_unchecked();
-        Ok(pool)
+    pub fn new(name: &str, config: &PoolConfig, previous: Option<&Self>) -> Result<Arc<Self>, PoolError> {
+        let parts = Parts::new(name, config, previous.map(|previous| &previous.0))?;
+        Ok(Arc::new(Self(parts)))
     }
 
     pub fn name(&self) -> &str {
-        &self.name
+        self.0.roster.pool()
     }
 
     /// Whether a pool made of this configuration would be the same one, so that this one can live on with its workers.
     /// Host names may have come to mean other addresses.
     pub fn is_as(&self, config: &PoolConfig) -> bool {
-        self.config == *config && config.backends.iter().all(|backend| backend.address.is_literal())
+        self.0.config == *config && config.backends.iter().all(|backend| backend.address.is_literal())
     }
 
     pub fn timeouts(&self) -> &TimeoutsConfig {
-        &self.config.timeouts
+        &self.0.config.timeouts
     }
 
     /// How many backends may be sent requests right now, those that are merely full included.
     pub fn eligible(&self) -> usize {
-        let now = Moment::now();
-        self.members
-            .load()
-            .iter()
-            .filter(|backend| backend.standing(now).is_fit())
-            .count()
+        self.0.roster.eligible()
     }
 
     pub fn backends(&self) -> Vec<Arc<Backend>> {
-        self.members.load().iter().cloned().collect()
+        self.0.roster.members().to_vec()
     }
 
     pub fn backend(&self, name: &str) -> Option<Arc<Backend>> {
-        self.members
-            .load()
-            .iter()
-            .find(|backend| backend.name() == name)
-            .cloned()
+        self.0.roster.member(name)
     }
 
-    /// A backend's health or process has changed.
-    fn noticed_change(self: &Arc<Self>) {
-        self.changed.notify_waiters();
-        self.released();
+    pub fn status(&self) -> PoolStatus {
+        PoolStatus::of(&self.0.roster, &self.0.dispatcher)
+    }
+}
+
+/// What a request asks of its pool.
+impl Pool {
+    /// What the pool tells this request apart by.
+    pub fn key(&self, head: &RequestHeader, client: IpAddr) -> Key {
+        self.0.chooser.key(head, client)
     }
 
-    /// A place may have become free, or a backend fit to serve.
-    fn released(self: &Arc<Self>) {
-        self.queue.serve(self);
+    /// Lets a request in whose body has not been read yet, or turns it away while that still spares it the upload.
+    pub fn admit(&self) -> Result<Admission, Refused> {
+        self.0.dispatcher.admit()
+    }
+
+    /// A lease at a backend for this key that is none of those already tried; waits in the pool's queue while all that
+    /// could serve are full.
+    pub async fn acquire(&self, key: &Key, tried: &[Arc<Backend>]) -> Result<Lease, Refused> {
+        self.0.dispatcher.acquire(key, tried).await
+    }
+
+    /// As [`Pool::acquire`], but without any wait, and never at a backend that is only hoped to serve: for a request that
+    /// has an answer already.
+    pub fn pick_eligible(&self, key: &Key, tried: &[Arc<Backend>]) -> Option<Lease> {
+        self.0.dispatcher.pick_eligible(key, tried)
+    }
+
+    /// A lease at a backend that serves nothing else while the request has it. Waits until there is one.
+    pub async fn acquire_quarantined(
+        &self,
+        key: &Key,
+        tried: &[Arc<Backend>],
+        deaths: &[Death],
+        patience: Duration,
+    ) -> Option<Lease> {
+        let suspect = Suspect {
+            key,
+            tried,
+            deaths,
+            checked: self.0.tasks.check.is_some(),
+        };
+        quarantine::acquire(&self.0.dispatcher, &suspect, patience).await
+    }
+
+    /// How long an attempt may go without an answer before another backend is asked too; none where that is not wanted.
+    pub fn hedge_after(&self) -> Option<Duration> {
+        self.0.dispatcher.hedge_after()
+    }
+
+    /// The `Set-Cookie` for a client that this backend has served, where its cookie does not lead to one that is fit.
+    pub fn cookie(&self, key: &Key, served: &Backend, under_tls: bool) -> Option<HeaderValue> {
+        self.0.chooser.cookie(key, served, under_tls)
+    }
+}
+
+/// What the program does with its pools.
+impl Pool {
+    /// Runs workers, discovery and checks until told to stop, which should come after the last request has been answered.
+    pub async fn run(self: Arc<Self>, stop: watch::Receiver<bool>) {
+        self.0.tasks.run(stop).await;
+    }
+
+    /// Returns when every backend has had its first check. [`Pool::run`] must be running.
+    pub async fn first_round(&self) {
+        self.0.tasks.first_round(&self.0.config).await;
+    }
+
+    /// Drains a backend or takes it back; says whether there is one of that name.
+    pub fn set_drained(&self, name: &str, drained: bool) -> bool {
+        let known = operator::set_drained(&self.0.roster, name, drained);
+        self.0.dispatcher.serve();
+        known
+    }
+
+    /// Gives a backend another weight, 0 to drain it; says whether there is one of that name.
+    pub fn set_weight(&self, name: &str, weight: u32) -> bool {
+        let known = operator::set_weight(&self.0.roster, name, weight);
+        self.0.dispatcher.serve();
+        known
+    }
+
+    /// What operators have commanded.
+    pub fn overrides(&self) -> Overrides {
+        operator::overrides(&self.0.roster)
+    }
+
+    /// Does as was commanded of backends of these names; there may be none of a name any more.
+    pub fn obey(&self, overrides: &Overrides) {
+        operator::obey(&self.0.roster, overrides);
+        self.0.dispatcher.serve();
+    }
+}
+
+/// What is asked of a pool without any request, before it runs or in its stead.
+impl Pool {
+    /// Asks all providers of backends once.
+    pub async fn discover(&self) {
+        discovery::ask_once(&self.0.roster).await;
+    }
+
+    /// What they could not say when they were last asked.
+    pub fn troubles(&self) -> Vec<String> {
+        self.0.roster.troubles()
+    }
+
+    /// All backends, those first that this key would be sent to first, and why.
+    pub fn turns(&self, key: &Key) -> Vec<Turn> {
+        selection_order::turns(&self.0.chooser, key)
+    }
+
+    /// The backend that this key goes to if all is well.
+    pub fn home(&self, key: &Key) -> Option<Arc<Backend>> {
+        selection_order::home(&self.0.chooser, key)
+    }
+
+    /// What the sticky cookie of the key's request says; none where the pool has no such cookie.
+    pub fn cookie_seen(&self, key: &Key) -> Option<CookieSeen> {
+        selection_order::cookie_seen(&self.0.chooser, key)
+    }
+
+    /// Believes that all is well with each backend.
+    pub fn hope_for_the_best(&self) {
+        self.0.roster.hope_for_the_best();
+    }
+
+    /// Believes that a backend is down; says whether there is one of that name or address.
+    pub fn suppose_down(&self, name: &str) -> bool {
+        self.0.roster.suppose_down(name)
+    }
+
+    /// Takes on what a running Veil says of its pool; see [`PoolConfig::as_running`].
+    pub fn suppose(&self, status: &PoolStatus) {
+        status.suppose(&self.0.roster);
     }
 }
 

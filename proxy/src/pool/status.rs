@@ -1,13 +1,15 @@
 //! A pool as the admin sees it: `/pools` and the metrics are made of this.
 
-use std::sync::atomic::Ordering;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Pool;
-use super::backend::{Backend, Health, Standing};
+use super::admission::dispatcher::Dispatcher;
 use super::clock::Moment;
-use super::discovery::SourceStatus;
+use super::config::PoolConfig;
+use super::members::backend::{Backend, BackendConfig, Health, Standing};
+use super::members::discovery::provider::ProviderStatus;
+use super::members::roster::Roster;
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct PoolStatus {
@@ -25,7 +27,7 @@ pub struct PoolStatus {
     pub queue_timeouts: u64,
     /// Requests sent to a doubtful backend because nobody was eligible.
     pub panics: u64,
-    pub discovery: Vec<SourceStatus>,
+    pub discovery: Vec<ProviderStatus>,
     pub backends: Vec<BackendStatus>,
 }
 
@@ -50,26 +52,55 @@ pub struct BackendStatus {
     pub degraded: bool,
 }
 
-impl Pool {
-    pub fn status(&self) -> PoolStatus {
+impl PoolStatus {
+    pub fn of(roster: &Roster, dispatcher: &Dispatcher) -> Self {
         let now = Moment::now();
-        let backends: Vec<_> = self
-            .backends()
-            .iter()
-            .map(|backend| BackendStatus::of(backend, now))
-            .collect();
-        PoolStatus {
-            name: self.name().to_owned(),
-            eligible: self.eligible(),
+        let members = roster.members();
+        let backends: Vec<_> = members.iter().map(|backend| BackendStatus::of(backend, now)).collect();
+        Self {
+            name: roster.pool().to_owned(),
+            eligible: roster.eligible(),
             degraded: backends.iter().any(|backend| backend.degraded),
             in_flight: backends.iter().map(|backend| backend.in_flight).sum(),
             in_flight_bytes: backends.iter().map(|backend| backend.in_flight_bytes).sum(),
-            queued: self.queue.length(),
-            queue_overflows: self.queue.overflows(),
-            queue_timeouts: self.queue.timeouts(),
-            panics: self.panics.load(Ordering::Relaxed),
-            discovery: self.sources.iter().map(|source| source.status()).collect(),
+            queued: dispatcher.queue().length(),
+            queue_overflows: dispatcher.queue().overflows(),
+            queue_timeouts: dispatcher.queue().timeouts(),
+            panics: dispatcher.chooser().panics(),
+            discovery: roster.providers().iter().map(|provider| provider.status()).collect(),
             backends,
+        }
+    }
+
+    /// Has another process' pool take on what this one is like; see [`PoolConfig::as_running`].
+    pub fn suppose(&self, roster: &Roster) {
+        for known in &self.backends {
+            if let Some(backend) = roster.member(&known.name) {
+                backend.suppose(known.standing, known.health, known.in_flight);
+            }
+        }
+    }
+}
+
+impl PoolConfig {
+    /// The same with the members that the pool of a running Veil has, its workers and those it discovered among them.
+    pub fn as_running(&self, status: &PoolStatus) -> Self {
+        let member = |known: &BackendStatus| {
+            let address: SocketAddr = known.address.parse().ok()?;
+            let written = self.backends.iter().find(|written| written.name() == known.name);
+            Some(BackendConfig {
+                address: address.into(),
+                name: Some(known.name.clone()),
+                weight: known.weight,
+                backup: known.backup,
+                ..written.cloned().unwrap_or_else(|| BackendConfig::at(address))
+            })
+        };
+        Self {
+            backends: status.backends.iter().filter_map(member).collect(),
+            discover: Vec::new(),
+            spawn: None,
+            ..self.clone()
         }
     }
 }

@@ -192,7 +192,7 @@ impl Server {
         };
         self.pools.start(state).await;
         // By now those are known, too, that had to be discovered.
-        state.obey(&predecessor.orders);
+        state.obey(&predecessor.overrides);
         let ready = self.listeners.listen(prepared)?;
         self.shared.set_listening();
         self.listeners.open(ready).await;
@@ -215,8 +215,8 @@ impl Server {
 
     /// Starts the program's file anew and hands the listeners over; says whether a successor serves now.
     async fn upgrade(&mut self) -> bool {
-        let orders = self.shared.state.load().orders();
-        match takeover::hand_over(&self.source, &self.listeners.sockets(), orders).await {
+        let overrides = self.shared.state.load().overrides();
+        match takeover::hand_over(&self.source, &self.listeners.sockets(), overrides).await {
             Ok(pid) => {
                 service_manager::tell(Notice::MainProcess(pid));
                 tracing::info!(pid, "the new program serves, this one ends");

@@ -21,7 +21,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
 use crate::config::Source;
-use crate::pool::Orders;
+use crate::pool::Overrides;
 use crate::program;
 
 /// The flag by which a successor knows that its standard input is its predecessor.
@@ -35,7 +35,7 @@ pub type Sockets = BTreeMap<String, TcpListener>;
 struct Letter {
     /// The sockets' names, in their order.
     sockets: Vec<String>,
-    orders: BTreeMap<String, Orders>,
+    overrides: BTreeMap<String, Overrides>,
 }
 
 /// Why this process goes on serving by itself.
@@ -64,7 +64,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub async fn hand_over(
     source: &Source,
     sockets: &BTreeMap<String, BorrowedFd<'_>>,
-    orders: BTreeMap<String, Orders>,
+    overrides: BTreeMap<String, Overrides>,
 ) -> Result<u32, UpgradeError> {
     if sockets.len() > MOST_SOCKETS {
         return Err(UpgradeError::TooMany(sockets.len()));
@@ -83,7 +83,7 @@ pub async fn hand_over(
         .map_err(UpgradeError::Start)?;
     // What remains of their end in this process would hide that the successor ended.
     drop(command);
-    send(&ours, sockets, orders).map_err(UpgradeError::HandOver)?;
+    send(&ours, sockets, overrides).map_err(UpgradeError::HandOver)?;
     ours.set_nonblocking(true).map_err(UpgradeError::HandOver)?;
     let mut answer = tokio::net::UnixStream::from_std(ours).map_err(UpgradeError::HandOver)?;
     match tokio::time::timeout(PATIENCE, answer.read_u8()).await {
@@ -96,7 +96,7 @@ pub async fn hand_over(
 fn send(
     stream: &UnixStream,
     sockets: &BTreeMap<String, BorrowedFd<'_>>,
-    orders: BTreeMap<String, Orders>,
+    overrides: BTreeMap<String, Overrides>,
 ) -> io::Result<()> {
     let descriptors: Vec<BorrowedFd<'_>> = sockets.values().copied().collect();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_SOCKETS))];
@@ -105,7 +105,7 @@ fn send(
     sendmsg(stream, &[IoSlice::new(b"!")], &mut control, SendFlags::NOSIGNAL)?;
     let letter = Letter {
         sockets: sockets.keys().cloned().collect(),
-        orders,
+        overrides,
     };
     (&*stream).write_all(&serde_json::to_vec(&letter)?)?;
     stream.shutdown(Shutdown::Write)
@@ -115,15 +115,15 @@ fn send(
 pub struct Predecessor {
     stream: UnixStream,
     /// What it was commanded, by pool.
-    pub orders: BTreeMap<String, Orders>,
+    pub overrides: BTreeMap<String, Overrides>,
 }
 
 impl Predecessor {
     /// Takes what the predecessor hands over through the standard input.
     pub fn on_stdin() -> io::Result<(Self, Sockets)> {
         let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-        let (sockets, orders) = receive(&stream)?;
-        Ok((Self { stream, orders }, sockets))
+        let (sockets, overrides) = receive(&stream)?;
+        Ok((Self { stream, overrides }, sockets))
     }
 
     /// Tells it that this process serves.
@@ -135,7 +135,7 @@ impl Predecessor {
     }
 }
 
-fn receive(stream: &UnixStream) -> io::Result<(Sockets, BTreeMap<String, Orders>)> {
+fn receive(stream: &UnixStream) -> io::Result<(Sockets, BTreeMap<String, Overrides>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_SOCKETS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     recvmsg(
@@ -151,29 +151,35 @@ fn receive(stream: &UnixStream) -> io::Result<(Sockets, BTreeMap<String, Orders>
     let descriptors: Vec<OwnedFd> = descriptors.collect();
     let mut letter = Vec::new();
     (&*stream).read_to_end(&mut letter)?;
-    let Letter { sockets: names, orders } = serde_json::from_slice(&letter)?;
+    let Letter {
+        sockets: names,
+        overrides,
+    } = serde_json::from_slice(&letter)?;
     let sockets = names.into_iter().zip(descriptors.into_iter().map(TcpListener::from));
-    Ok((sockets.collect(), orders))
+    Ok((sockets.collect(), overrides))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::pool::Order;
+    use crate::pool::Override;
 
     #[test]
-    fn sockets_arrive_under_their_names_and_orders_with_them() {
+    fn sockets_arrive_under_their_names_and_overrides_with_them() {
         let listeners = ["a", "b"].map(|name| (name, TcpListener::bind("127.0.0.1:0").unwrap()));
         let sockets = listeners
             .iter()
             .map(|(name, listener)| ((*name).to_owned(), listener.as_fd()))
             .collect();
         let (old, new) = UnixStream::pair().unwrap();
-        let orders = BTreeMap::from([("blur".to_owned(), Orders::from([("left".to_owned(), Order::default())]))]);
-        send(&old, &sockets, orders.clone()).unwrap();
-        let (received, received_orders) = receive(&new).unwrap();
-        assert_eq!(received_orders, orders);
+        let overrides = BTreeMap::from([(
+            "blur".to_owned(),
+            Overrides::from([("left".to_owned(), Override::default())]),
+        )]);
+        send(&old, &sockets, overrides.clone()).unwrap();
+        let (received, received_overrides) = receive(&new).unwrap();
+        assert_eq!(received_overrides, overrides);
         for (name, listener) in &listeners {
             assert_eq!(
                 received[*name].local_addr().unwrap(),
@@ -189,7 +195,7 @@ mod tests {
         drop(old);
         let predecessor = Predecessor {
             stream: new,
-            orders: BTreeMap::new(),
+            overrides: BTreeMap::new(),
         };
         assert!(predecessor.relieve().is_err());
     }

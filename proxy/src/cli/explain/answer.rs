@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use crate::cli::columns::columns;
-use crate::pool::{CookieSeen, Prospect};
+use crate::pool::{CookieSeen, Turn};
 use crate::route::Fit;
 
 /// What would become of the request.
@@ -50,7 +50,7 @@ pub struct Asked {
     pub live: bool,
     /// How many backends it may be sent to.
     pub attempts: u32,
-    pub backends: Vec<Prospect>,
+    pub backends: Vec<Turn>,
     /// What the sources of backends could not say.
     pub troubles: Vec<String>,
 }
@@ -95,7 +95,7 @@ impl fmt::Display for Asked {
         if let Some(seen) = &self.sticky {
             writeln!(f, "cookie {}: {}", seen.cookie, in_words(seen))?;
         }
-        let row = |backend: &Prospect| {
+        let row = |backend: &Turn| {
             [
                 backend
                     .turn

@@ -15,7 +15,7 @@ pub use self::answer::{Asked, Considered, Explanation, Filtered};
 use crate::cli::pools::{self, OperateError};
 use crate::config::Config;
 use crate::filter::Verdict;
-use crate::pool::{Pool, PoolConfig, PoolError, PoolStatus, discovery};
+use crate::pool::{Pool, PoolConfig, PoolError, PoolStatus};
 use crate::request::path::{self, PathError};
 use crate::request::{RequestCtx, RequestId, Scheme, host_name};
 use crate::route::{Fit, RouteConfig, Router};
@@ -205,10 +205,10 @@ async fn ask(
         Some(status) => Pool::new(name, &config.as_running(status), None)?,
         None => Pool::new(name, config, None)?,
     };
-    discovery::ask_once(&pool).await;
+    pool.discover().await;
     pool.hope_for_the_best();
     if let Some(status) = &status {
-        pool.assume(status);
+        pool.suppose(status);
     }
     for backend in &question.down {
         if !pool.suppose_down(backend) {
@@ -236,7 +236,7 @@ async fn ask(
             true => route.retry.attempts,
             false => 1,
         },
-        backends: pool.prospects(&key),
+        backends: pool.turns(&key),
         troubles,
     })
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time;
 
 use schemars::JsonSchema;
+use serde::de::{Deserialize, Deserializer, Error as _};
 
 use super::{UnitError, leading_digits};
 
@@ -25,6 +26,15 @@ impl Duration {
     pub const fn get(self) -> time::Duration {
         self.0
     }
+}
+
+/// Reads a duration where none at all would mean to do something without a pause, or at once.
+pub fn some_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let duration = Duration::deserialize(deserializer)?;
+    if duration.get().is_zero() {
+        return Err(D::Error::custom("has to be longer than 0s"));
+    }
+    Ok(duration)
 }
 
 impl FromStr for Duration {

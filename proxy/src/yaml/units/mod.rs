@@ -15,7 +15,7 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 pub use self::byte_size::ByteSize;
 pub use self::cidr::Cidr;
-pub use self::duration::Duration;
+pub use self::duration::{Duration, some_time};
 pub use self::rate::Rate;
 pub use self::ratio::Ratio;
 

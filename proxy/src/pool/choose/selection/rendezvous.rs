@@ -1,0 +1,122 @@
+//! Rendezvous hashing (Thaler and Ravishankar, 1998) with weights (Schindler's logarithm method, 2005): every backend
+//! scores every key, and the highest score wins. Backends hash by name, so a changed address moves nobody.
+
+use std::sync::Arc;
+
+use super::bounded::Bounded;
+use super::select::{Algorithm, Candidates, Select};
+use super::settings::HashConfig;
+use crate::pool::choose::key::Key;
+use crate::pool::choose::key_config::KeyConfig;
+use crate::pool::members::backend::Backend;
+use crate::pool::random::mix;
+
+pub struct Rendezvous {
+    nodes: Vec<Node>,
+    bounded: Bounded,
+}
+
+struct Node {
+    seed: u64,
+    weight: f64,
+}
+
+impl Rendezvous {
+    pub fn new(bounded: Bounded, tier: &[Arc<Backend>]) -> Self {
+        let node = |backend: &Arc<Backend>| Node {
+            seed: hash64(backend.name().as_bytes(), 0),
+            weight: f64::from(backend.weight()),
+        };
+        Self {
+            nodes: tier.iter().map(node).collect(),
+            bounded,
+        }
+    }
+}
+
+impl Algorithm for Rendezvous {
+    type Settings = HashConfig;
+
+    fn build(settings: &HashConfig, tier: &[Arc<Backend>]) -> Self {
+        Self::new(settings.bounded(), tier)
+    }
+
+    fn key(settings: &HashConfig) -> &KeyConfig {
+        &settings.key
+    }
+
+    fn strict(settings: &HashConfig) -> Option<HashConfig> {
+        Some(settings.strict())
+    }
+}
+
+impl Select for Rendezvous {
+    fn pick(&self, key: &Key, candidates: &Candidates<'_>) -> Option<usize> {
+        let bound = self.bounded.with(key, candidates);
+        let hash = hash64(key.bytes(), 0);
+        candidates
+            .iter()
+            .filter(|(_, backend)| bound.admits(backend, candidates))
+            .map(|(place, _)| (place, self.nodes[place].score(hash)))
+            .max_by(|(_, a), (_, b)| a.total_cmp(b))
+            .map(|(place, _)| place)
+    }
+}
+
+impl Node {
+    fn score(&self, key: u64) -> f64 {
+        // 53 bits make a fraction; the half keeps it off 0 and 1, where the logarithm has no use.
+        let fraction = ((mix(self.seed ^ key) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+        -self.weight / fraction.ln()
+    }
+}
+
+/// A hash that stays the same from build to build, unlike the standard library's: FNV-1a, then SplitMix64's finaliser
+/// because FNV alone mixes its last bytes poorly.
+fn hash64(bytes: &[u8], seed: u64) -> u64 {
+    let fnv = bytes.iter().fold(0xcbf2_9ce4_8422_2325 ^ seed, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    mix(fnv)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::fixture::{self, pick_all, tier};
+    use super::*;
+
+    fn strict(tier: &[Arc<Backend>]) -> Rendezvous {
+        Rendezvous::new(fixture::strict(), tier)
+    }
+
+    proptest! {
+        #[test]
+        fn keys_of_living_backends_do_not_move_when_another_dies(dead in 0_usize..5, seed: u64) {
+            fixture::assert_a_death_moves_no_other_keys(strict, dead, seed);
+        }
+
+        #[test]
+        fn keys_move_only_to_the_backend_that_gains_weight(weight in 2_u32..5, seed: u64) {
+            let light = tier(&[1, 3, 1]);
+            let heavy = tier(&[1, 3, weight]);
+            let before = pick_all(&strict(&light), &light, seed, |_| true);
+            let after = pick_all(&strict(&heavy), &heavy, seed, |_| true);
+            fixture::assert_only_keys_of(2, &after, &before);
+        }
+
+        #[test]
+        fn load_never_exceeds_its_bound(weights in prop::collection::vec(1_u32..4, 2..6), seed: u64) {
+            fixture::assert_bounded(Rendezvous::new, &weights, seed);
+        }
+    }
+
+    #[test]
+    fn keys_spread_by_weight() {
+        let tier = tier(&[1, 3]);
+        let picks = pick_all(&strict(&tier), &tier, 11, |_| true);
+        let heavy = picks.iter().filter(|place| **place == Some(1)).count() as f64 / picks.len() as f64;
+        assert!((0.70..0.80).contains(&heavy), "{heavy}");
+    }
+}

@@ -1,0 +1,147 @@
+//! A file that lists backends, looked at twice a second. What it holds is compared and not its time, so that no change
+//! is missed, whoever makes it: an editor, a rename, a symbolic link of Kubernetes.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::fs;
+use tokio::task::spawn_blocking;
+
+use super::answer::{Answer, DiscoveryError};
+use crate::pool::members::backend::BackendConfig;
+use crate::pool::members::written::{Found, refuse_twins, resolved};
+use crate::yaml::diagnostic::Diagnostic;
+use crate::yaml::document::{Document, steps};
+
+/// A new content is taken when it has been the same twice, so that no half-written one is.
+pub const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
+
+pub struct FileWatch {
+    path: PathBuf,
+    /// What was seen at the last look.
+    seen: Option<Vec<u8>>,
+    /// The content that was taken last, and what it was read as.
+    taken: Option<(Vec<u8>, Reading)>,
+}
+
+/// Whom a file names, or what is wrong with it.
+type Reading = Result<Vec<Found>, Vec<Diagnostic>>;
+
+impl FileWatch {
+    pub fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            seen: None,
+            taken: None,
+        }
+    }
+
+    pub async fn ask(&mut self) -> Result<Answer, DiscoveryError> {
+        let content = fs::read(&self.path).await?;
+        let settled = self.seen.as_ref().is_none_or(|seen| *seen == content);
+        self.seen = Some(content.clone());
+        let found = match &self.taken {
+            Some((taken, found)) if !settled || *taken == content => found.clone(),
+            _ => {
+                let found = read(self.path.clone(), content.clone()).await?;
+                self.taken = Some((content, found.clone()));
+                found
+            }
+        };
+        Ok(Answer {
+            found: found.map_err(DiscoveryError::Mistakes)?,
+            again: BETWEEN_LOOKS,
+        })
+    }
+}
+
+/// What is wrong with a file.
+pub fn check(path: &Path) -> std::io::Result<Vec<Diagnostic>> {
+    let text = std::fs::read_to_string(path)?;
+    Ok(parse(&path.display().to_string(), &text).err().unwrap_or_default())
+}
+
+/// Host names are resolved here, and not again until the file changes.
+async fn read(path: PathBuf, content: Vec<u8>) -> Result<Reading, DiscoveryError> {
+    let read = spawn_blocking(move || parse(&path.display().to_string(), &String::from_utf8_lossy(&content)));
+    Ok(read.await.map_err(std::io::Error::other)?)
+}
+
+fn parse(file: &str, text: &str) -> Reading {
+    let mut document = Document::parse(file, text).map_err(|mistake| vec![mistake])?;
+    let mut mistakes = document.interpolate(|name| env::var(name).ok());
+    let (backends, more) = document.read::<Vec<BackendConfig>>();
+    mistakes.extend(more);
+    let Some(backends) = backends.filter(|_| mistakes.is_empty()) else {
+        return Err(mistakes);
+    };
+    let mut found: Vec<Found> = Vec::new();
+    for (index, backend) in backends.iter().enumerate() {
+        let resolved = resolved(backend).and_then(|resolved| {
+            let all = found.iter().chain(&resolved);
+            refuse_twins(all.map(|found| (found.config.name(), found.address)))?;
+            Ok(resolved)
+        });
+        match resolved {
+            Ok(resolved) => found.extend(resolved),
+            Err(problem) => mistakes.push(document.mistake(&steps![index], problem.to_string(), None)),
+        }
+    }
+    match mistakes.is_empty() {
+        true => Ok(found),
+        false => Err(mistakes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn names(answer: Result<Answer, DiscoveryError>) -> Vec<String> {
+        answer.unwrap().found.iter().map(|found| found.config.name()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_change_is_taken_when_it_is_seen_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("backends.yaml");
+        std::fs::write(&path, "[{ address: 10.0.0.1:80 }]").unwrap();
+        let mut watch = FileWatch::new(&path);
+        assert_eq!(names(watch.ask().await), ["10.0.0.1:80"]);
+        std::fs::write(&path, "[{ address: 10.0.0.2:80, name: b }]").unwrap();
+        assert_eq!(names(watch.ask().await), ["10.0.0.1:80"]);
+        assert_eq!(names(watch.ask().await), ["b"]);
+        assert_eq!(names(watch.ask().await), ["b"]);
+    }
+
+    #[tokio::test]
+    async fn a_mistake_has_its_place_until_it_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("backends.yaml");
+        std::fs::write(&path, "- address: 10.0.0.1:80\n  wieght: 3\n").unwrap();
+        let mut watch = FileWatch::new(&path);
+        for _ in 0..2 {
+            let error = watch.ask().await.err().unwrap().to_string();
+            assert!(
+                error.contains("backends.yaml:2:3: [0]: unknown key \"wieght\""),
+                "{error}"
+            );
+        }
+        std::fs::write(&path, "- address: 10.0.0.1:80\n").unwrap();
+        assert!(watch.ask().await.is_err());
+        assert_eq!(names(watch.ask().await), ["10.0.0.1:80"]);
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(watch.ask().await, Err(DiscoveryError::Unreadable(_))));
+    }
+
+    #[test]
+    fn twins_are_refused() {
+        let twins = "- { address: 10.0.0.1:80 }\n- { address: 10.0.0.1:80, name: b }\n";
+        let mistakes = parse("b.yaml", twins).unwrap_err();
+        let shown: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["b.yaml:2:3: two backends have the address 10.0.0.1:80"]);
+    }
+}

@@ -1,0 +1,125 @@
+//! One check: a GET over Pingora's connector, under one deadline and a cap on the body. Pingora's own
+//! `HttpHealthCheck` looks at the header alone and drains a body without end.
+
+use std::net::SocketAddr;
+
+use pingora::connectors::http::Connector;
+use pingora::http::RequestHeader;
+use pingora::protocols::http::client::HttpSession;
+use pingora::upstreams::peer::HttpPeer;
+
+use super::config::HealthConfig;
+use super::expect::Unexpected;
+
+/// What a check found.
+#[derive(Debug)]
+pub enum CheckResult {
+    Well,
+    Unwell(Reason),
+    /// Says that it is about to end: no new requests, but no failure either.
+    Draining,
+    /// Says that it has no room: neither well nor unwell.
+    Busy,
+}
+
+/// Why a check failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Reason {
+    #[error("no answer within {0}")]
+    TimedOut(crate::yaml::units::Duration),
+    #[error("{}", .0.etype().as_str())]
+    Connection(#[from] Box<pingora::Error>),
+    #[error("the answer is longer than {0}")]
+    TooLong(crate::yaml::units::ByteSize),
+    #[error(transparent)]
+    Unexpected(#[from] Unexpected),
+}
+
+pub struct Check {
+    config: HealthConfig,
+    connector: Connector,
+}
+
+impl Check {
+    pub fn new(config: &HealthConfig) -> Self {
+        Self {
+            config: config.clone(),
+            connector: Connector::new(None),
+        }
+    }
+
+    pub fn config(&self) -> &HealthConfig {
+        &self.config
+    }
+
+    /// Asks the backend at this address.
+    pub async fn run(&self, mut address: SocketAddr) -> CheckResult {
+        if let Some(port) = self.config.port {
+            address.set_port(port);
+        }
+        let timeout = self.config.timeout;
+        match tokio::time::timeout(timeout.get(), self.ask(address)).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(reason)) => CheckResult::Unwell(reason),
+            Err(_) => CheckResult::Unwell(Reason::TimedOut(timeout)),
+        }
+    }
+
+    async fn ask(&self, address: SocketAddr) -> Result<CheckResult, Reason> {
+        // A new connection each time: one that is kept can hide that new ones are refused.
+        let (mut session, _) = self
+            .connector
+            .get_http_session(&HttpPeer::new(address, false, String::new()))
+            .await?;
+        session.write_request_header(Box::new(self.request(address)?)).await?;
+        session.finish_request_body().await?;
+        session.read_response_header().await?;
+        let (status, headers) = match session.response_header() {
+            Some(head) => (head.status.as_u16(), head.headers.clone()),
+            None => return Err(pingora::Error::new(pingora::ErrorType::InvalidHTTPHeader).into()),
+        };
+        let json = match status == BUSY_OR_DRAINING || self.config.expect.wants_json() {
+            true => serde_json::from_slice(&self.body(&mut session).await?).ok(),
+            false => None,
+        };
+        if status == BUSY_OR_DRAINING {
+            match json
+                .as_ref()
+                .and_then(|json: &serde_json::Value| json.get("status")?.as_str())
+            {
+                Some("draining") => return Ok(CheckResult::Draining),
+                Some("busy") => return Ok(CheckResult::Busy),
+                _ => {}
+            }
+        }
+        self.config.expect.matches(status, &headers, json.as_ref())?;
+        Ok(CheckResult::Well)
+    }
+
+    fn request(&self, address: SocketAddr) -> Result<RequestHeader, Box<pingora::Error>> {
+        let mut head = RequestHeader::build("GET", self.config.path.as_bytes(), None)?;
+        head.insert_header("Host", self.config.host.clone().unwrap_or_else(|| address.to_string()))?;
+        head.insert_header(
+            "User-Agent",
+            concat!("veil/", env!("CARGO_PKG_VERSION"), " (health check)"),
+        )?;
+        head.insert_header("Connection", "close")?;
+        for (name, value) in &self.config.headers {
+            head.insert_header(name.clone(), value)?;
+        }
+        Ok(head)
+    }
+
+    async fn body(&self, session: &mut HttpSession) -> Result<Vec<u8>, Reason> {
+        let mut body = Vec::new();
+        while let Some(chunk) = session.read_response_body().await? {
+            body.extend_from_slice(&chunk);
+            if body.len() as u64 > self.config.max_body.get() {
+                return Err(Reason::TooLong(self.config.max_body));
+            }
+        }
+        Ok(body)
+    }
+}
+
+const BUSY_OR_DRAINING: u16 = 503;

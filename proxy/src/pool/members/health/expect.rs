@@ -1,0 +1,411 @@
+//! What a good answer to a check looks like: its status, its headers, and conditions on its JSON body.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use serde_json::{Value, json};
+
+/// `expect: { status: 200, headers: { content-type: application/json }, json: { status: healthy, queue_depth: "< 8" } }`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExpectConfig {
+    pub status: Statuses,
+    /// Headers and the exact values they have to have.
+    #[serde(deserialize_with = "headers")]
+    pub headers: BTreeMap<String, String>,
+    /// Fields of the JSON body and what has to hold for them; a dot leads into an object: `disk.free_bytes`.
+    pub json: BTreeMap<String, Condition>,
+}
+
+impl ExpectConfig {
+    /// What a blur worker says once its models are loaded.
+    pub fn of_a_blur_worker() -> Self {
+        let json = [("status", "healthy".into()), ("model_loaded", true.into())];
+        Self {
+            json: json
+                .map(|(field, value)| (field.to_owned(), Condition::Is(value)))
+                .into(),
+            ..Self::default()
+        }
+    }
+
+    /// Any answer will do: whoever gives one does not hang.
+    pub fn anything() -> Self {
+        Self {
+            status: Statuses::Any,
+            ..Self::default()
+        }
+    }
+
+    pub fn wants_json(&self) -> bool {
+        !self.json.is_empty()
+    }
+
+    /// `json` is none where the body is not JSON.
+    pub fn matches(&self, status: u16, headers: &HeaderMap, json: Option<&Value>) -> Result<(), Unexpected> {
+        if !self.status.has(status) {
+            return Err(Unexpected::Status {
+                found: status,
+                wanted: self.status.clone(),
+            });
+        }
+        for (name, wanted) in &self.headers {
+            let found = headers
+                .get(name)
+                .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+            if found.as_ref() != Some(wanted) {
+                return Err(Unexpected::Header {
+                    name: name.clone(),
+                    found,
+                    wanted: wanted.clone(),
+                });
+            }
+        }
+        if !self.wants_json() {
+            return Ok(());
+        }
+        let json = json.ok_or(Unexpected::NotJson)?;
+        for (field, wanted) in &self.json {
+            let found = field.split('.').try_fold(json, |value, step| value.get(step));
+            if !found.is_some_and(|found| wanted.holds(found)) {
+                return Err(Unexpected::Json {
+                    field: field.clone(),
+                    found: found.cloned(),
+                    wanted: wanted.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads header names and their values.
+pub fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let headers = BTreeMap::<String, String>::deserialize(deserializer)?;
+    for (name, value) in &headers {
+        HeaderName::try_from(name).map_err(|_| de::Error::custom(format!("{name:?} is not a header's name")))?;
+        HeaderValue::try_from(value).map_err(|_| de::Error::custom(format!("{value:?} cannot be sent in a header")))?;
+    }
+    Ok(headers)
+}
+
+/// `200`, `[200, 204]` or `any`
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "Value", extend("anyOf" = [
+    json!({ "const": "any" }),
+    json!({ "type": "integer", "minimum": 100, "maximum": 599 }),
+    json!({ "type": "array", "minItems": 1, "items": { "type": "integer", "minimum": 100, "maximum": 599 } }),
+]))]
+pub enum Statuses {
+    Any,
+    These(Vec<u16>),
+}
+
+impl Default for Statuses {
+    fn default() -> Self {
+        Self::These(vec![200])
+    }
+}
+
+impl Statuses {
+    fn has(&self, status: u16) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(statuses) => statuses.contains(&status),
+        }
+    }
+}
+
+/// `healthy`, `true`, `3`: exactly that; `"< 8"`, `"!= failed"`: compared.
+#[derive(Clone, Debug, PartialEq, JsonSchema)]
+#[schemars(with = "Value", extend("type" = ["string", "number", "boolean", "null"]))]
+pub enum Condition {
+    Is(Value),
+    IsNot(Value),
+    Compares(Relation, f64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    Less,
+    AtMost,
+    More,
+    AtLeast,
+}
+
+impl Condition {
+    fn holds(&self, found: &Value) -> bool {
+        match self {
+            Self::Is(wanted) => same(wanted, found),
+            Self::IsNot(unwanted) => !same(unwanted, found),
+            Self::Compares(relation, bound) => found.as_f64().is_some_and(|found| relation.holds(found, *bound)),
+        }
+    }
+}
+
+/// Equality under which 1 is 1.0.
+fn same(wanted: &Value, found: &Value) -> bool {
+    match (wanted.as_f64(), found.as_f64()) {
+        (Some(wanted), Some(found)) => wanted == found,
+        _ => wanted == found,
+    }
+}
+
+impl Relation {
+    fn holds(self, found: f64, bound: f64) -> bool {
+        match self {
+            Self::Less => found < bound,
+            Self::AtMost => found <= bound,
+            Self::More => found > bound,
+            Self::AtLeast => found >= bound,
+        }
+    }
+}
+
+impl FromStr for Condition {
+    type Err = ConditionError;
+
+    fn from_str(text: &str) -> Result<Self, ConditionError> {
+        for (sign, relation) in RELATIONS {
+            if let Some(bound) = text.strip_prefix(sign) {
+                let bound = bound.trim().parse().ok().filter(|bound: &f64| bound.is_finite());
+                return Ok(Self::Compares(
+                    relation,
+                    bound.ok_or_else(|| ConditionError(text.to_owned()))?,
+                ));
+            }
+        }
+        if let Some(value) = text.strip_prefix("!=") {
+            return Ok(Self::IsNot(scalar(value.trim())));
+        }
+        if let Some(value) = text.strip_prefix("==") {
+            return Ok(Self::Is(scalar(value.trim())));
+        }
+        Ok(Self::Is(Value::String(text.to_owned())))
+    }
+}
+
+/// The longer signs first, of which the shorter ones are the beginning.
+const RELATIONS: [(&str, Relation); 4] = [
+    ("<=", Relation::AtMost),
+    (">=", Relation::AtLeast),
+    ("<", Relation::Less),
+    (">", Relation::More),
+];
+
+/// `3`, `true` and `null` as what they look like; anything else is text.
+fn scalar(text: &str) -> Value {
+    match serde_json::from_str(text) {
+        Ok(value @ (Value::Null | Value::Bool(_) | Value::Number(_))) => value,
+        _ => Value::String(text.to_owned()),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} compares with no number; write \"< 8\", \">= 0.5\" and the like")]
+pub struct ConditionError(String);
+
+/// How an answer differs from what was expected.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Unexpected {
+    #[error("status {found}, expected {wanted}")]
+    Status { found: u16, wanted: Statuses },
+    #[error("header {name} {}, expected {wanted:?}", shown(.found.as_ref()))]
+    Header {
+        name: String,
+        found: Option<String>,
+        wanted: String,
+    },
+    #[error("the body is not JSON")]
+    NotJson,
+    #[error("json {field} {}, expected {wanted}", shown(.found.as_ref()))]
+    Json {
+        field: String,
+        found: Option<Value>,
+        wanted: Condition,
+    },
+}
+
+/// Shortened, because a backend decides how long it is and a log has to stay readable.
+fn shown(found: Option<&(impl fmt::Debug + ?Sized)>) -> String {
+    let Some(found) = found else {
+        return "is absent".to_owned();
+    };
+    format!("is {:.60}", format!("{found:?}"))
+}
+
+impl fmt::Display for Statuses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::These(statuses) = self else {
+            return f.write_str("any");
+        };
+        let listed: Vec<_> = statuses.iter().map(u16::to_string).collect();
+        f.write_str(&listed.join(" or "))
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Is(wanted) => write!(f, "{wanted}"),
+            Self::IsNot(unwanted) => write!(f, "anything but {unwanted}"),
+            Self::Compares(relation, bound) => {
+                let sign = RELATIONS
+                    .iter()
+                    .find(|(_, known)| known == relation)
+                    .map_or("", |(sign, _)| sign);
+                write!(f, "{sign} {bound}")
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Statuses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StatusesVisitor)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct StatusesVisitor;
+
+impl<'de> Visitor<'de> for StatusesVisitor {
+    type Value = Statuses;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a status from 100 to 599, a list of them, or any")
+    }
+
+    fn visit_str<E: de::Error>(self, word: &str) -> Result<Statuses, E> {
+        match word {
+            "any" => Ok(Statuses::Any),
+            other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
+        }
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Statuses, E> {
+        self.status(number).map(|status| Statuses::These(vec![status]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Statuses, A::Error> {
+        let mut all = Vec::new();
+        while let Some(number) = list.next_element()? {
+            all.push(self.status::<A::Error>(number)?);
+        }
+        if all.is_empty() {
+            return Err(de::Error::invalid_length(0, &self));
+        }
+        Ok(Statuses::These(all))
+    }
+}
+
+impl StatusesVisitor {
+    fn status<E: de::Error>(self, number: u64) -> Result<u16, E> {
+        match u16::try_from(number) {
+            Ok(status @ 100..=599) => Ok(status),
+            _ => Err(E::invalid_value(de::Unexpected::Unsigned(number), &self)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Condition {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => text.parse().map_err(de::Error::custom),
+            value @ (Value::Null | Value::Bool(_) | Value::Number(_)) => Ok(Self::Is(value)),
+            Value::Array(_) | Value::Object(_) => Err(de::Error::custom(
+                "a condition is one value; a dot in its name leads into an object: disk.free",
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn expect(yaml: &str, body: Value) -> Result<(), String> {
+        let config: ExpectConfig = serde_yaml::from_str(yaml).unwrap();
+        let headers = HeaderMap::from_iter([("content-type".parse().unwrap(), "application/json".parse().unwrap())]);
+        config
+            .matches(200, &headers, Some(&body))
+            .map_err(|unexpected| unexpected.to_string())
+    }
+
+    #[test]
+    fn all_conditions_have_to_hold() {
+        let yaml = r#"{ json: { status: healthy, model_loaded: true, queue_depth: "< 8", disk.free: ">= 0.5" } }"#;
+        let body = json!({"status": "healthy", "model_loaded": true, "queue_depth": 7, "disk": {"free": 0.5}});
+        assert_eq!(expect(yaml, body), Ok(()));
+        let body = json!({"status": "healthy", "model_loaded": true, "queue_depth": 8, "disk": {"free": 0.5}});
+        assert_eq!(
+            expect(yaml, body).unwrap_err(),
+            "json queue_depth is Number(8), expected < 8"
+        );
+        let body = json!({"status": "healthy", "model_loaded": true, "queue_depth": 0});
+        assert_eq!(
+            expect(yaml, body).unwrap_err(),
+            "json disk.free is absent, expected >= 0.5"
+        );
+    }
+
+    #[test]
+    fn compares_numbers_and_values() {
+        for (condition, value, holds) in [
+            ("3", json!(3.0), true),
+            ("'3'", json!(3), false),
+            ("'> 3'", json!("4"), false),
+            ("'!= failed'", json!("ok"), true),
+            ("'!= failed'", json!("failed"), false),
+            ("'== true'", json!(true), true),
+            ("'<=3'", json!(3), true),
+            ("null", json!(null), true),
+        ] {
+            let yaml = format!("{{ json: {{ field: {condition} }} }}");
+            assert_eq!(
+                expect(&yaml, json!({"field": value})).is_ok(),
+                holds,
+                "{condition} {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_conditions_that_mean_nothing() {
+        for yaml in [
+            "{ json: { a: '< many' } }",
+            "{ json: { a: '> nan' } }",
+            "{ json: { a: [1] } }",
+            "{ status: 99 }",
+            "{ status: all }",
+            "{ status: [any] }",
+        ] {
+            assert!(serde_yaml::from_str::<ExpectConfig>(yaml).is_err(), "{yaml}");
+        }
+    }
+
+    #[test]
+    fn looks_at_headers_and_at_several_statuses() {
+        assert_eq!(
+            expect(
+                "{ status: [200, 204], headers: { Content-Type: application/json } }",
+                json!(null)
+            ),
+            Ok(())
+        );
+        assert_eq!(expect("{ status: any }", json!(null)), Ok(()));
+        let error = expect("{ status: [204, 206] }", json!(null)).unwrap_err();
+        assert_eq!(error, "status 200, expected 204 or 206");
+        let error = expect("{ headers: { X-Ready: 'yes' } }", json!(null)).unwrap_err();
+        assert_eq!(error, r#"header X-Ready is absent, expected "yes""#);
+    }
+}

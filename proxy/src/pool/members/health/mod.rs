@@ -1,0 +1,9 @@
+//! Active checks: how a backend says that it is.
+
+pub mod check;
+pub mod config;
+pub mod expect;
+pub mod watch;
+
+pub use self::check::Check;
+pub use self::config::HealthConfig;
