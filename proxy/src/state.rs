@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use crate::body;
 use crate::client::connection::Connections;
 use crate::config::Config;
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
-use crate::pool::{Orders, Pool, PoolError};
+use crate::pool::{Overrides, Pool, PoolError};
 use crate::route::Router;
 use crate::upstream::retry::Budget;
 
@@ -28,6 +29,8 @@ pub struct State {
     pub access_log: Arc<AccessLog>,
     /// Memory for all requests' bodies.
     pub body_budget: Arc<body::Budget>,
+    /// Closes when the last request that began under this state has let go of it.
+    in_use: watch::Sender<()>,
 }
 
 /// Why a good configuration cannot be put to work.
@@ -67,21 +70,28 @@ impl State {
             retry_budget,
             access_log,
             body_budget,
+            in_use: watch::Sender::new(()),
             config,
         })
     }
 
+    /// Ready once nobody holds the state any more.
+    pub fn out_of_use(&self) -> impl Future<Output = ()> + use<> {
+        let mut in_use = self.in_use.subscribe();
+        async move { while in_use.changed().await.is_ok() {} }
+    }
+
     /// What operators have commanded, by pool.
-    pub fn orders(&self) -> BTreeMap<String, Orders> {
-        let orders = self.pools.iter().map(|(name, pool)| (name.clone(), pool.orders()));
-        orders.filter(|(_, orders)| !orders.is_empty()).collect()
+    pub fn overrides(&self) -> BTreeMap<String, Overrides> {
+        let all = self.pools.iter().map(|(name, pool)| (name.clone(), pool.overrides()));
+        all.filter(|(_, overrides)| !overrides.is_empty()).collect()
     }
 
     /// Does as a predecessor was commanded.
-    pub fn obey(&self, orders: &BTreeMap<String, Orders>) {
-        for (name, orders) in orders {
+    pub fn obey(&self, overrides: &BTreeMap<String, Overrides>) {
+        for (name, overrides) in overrides {
             if let Some(pool) = self.pools.get(name) {
-                pool.obey(orders);
+                pool.obey(overrides);
             }
         }
     }

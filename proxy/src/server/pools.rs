@@ -1,11 +1,9 @@
 //! The pools that run: their checks and workers, from the state that first has them until no request needs them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::sleep;
 
 use crate::pool::Pool;
 use crate::state::State;
@@ -45,10 +43,10 @@ impl RunningPools {
         let used = |running: &RunningPool| new.pools.values().any(|pool| Arc::ptr_eq(pool, &running.pool));
         let (kept, retired) = std::mem::take(&mut self.0).into_iter().partition(used);
         self.0 = kept;
+        let out_of_use = old.out_of_use();
+        drop(old);
         tokio::spawn(async move {
-            while Arc::strong_count(&old) > 1 {
-                sleep(BETWEEN_LOOKS).await;
-            }
+            out_of_use.await;
             Self(retired).stop().await;
         });
     }
@@ -64,5 +62,3 @@ impl RunningPools {
         }
     }
 }
-
-const BETWEEN_LOOKS: Duration = Duration::from_millis(50);

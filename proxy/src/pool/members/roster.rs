@@ -24,7 +24,7 @@ pub struct Roster {
     /// Whether they are asked how they are.
     checked: bool,
     /// Is given the members whenever they, or their weights, have changed.
-    arrange: Box<dyn Fn(&[Arc<Backend>]) + Send + Sync>,
+    arrange: Arrange,
     /// Contended by providers with news and by operators who change weights.
     arranging: Mutex<()>,
     /// Told whenever the members have changed.
@@ -32,6 +32,8 @@ pub struct Roster {
     /// Told of every change of a member's health or process, too.
     changed: watch::Sender<()>,
 }
+
+type Arrange = Box<dyn Fn(&[Arc<Backend>]) + Send + Sync>;
 
 /// Whom a roster begins with.
 pub struct Founders {

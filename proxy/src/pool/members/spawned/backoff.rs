@@ -23,7 +23,7 @@ impl Backoff {
     }
 
     /// The wait after a death now. Forgets earlier deaths if the last wait ended at least `longest` ago.
-    pub fn next(&mut self) -> Duration {
+    pub fn next_wait(&mut self) -> Duration {
         if self.last.elapsed() >= self.longest {
             self.in_a_row = 0;
         }
@@ -53,14 +53,14 @@ mod tests {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
         let mut waits = Vec::new();
         for _ in 0..6 {
-            let wait = backoff.next();
+            let wait = backoff.next_wait();
             tokio::time::advance(wait).await;
             waits.push(wait.as_millis());
         }
         assert_eq!(waits, [100, 200, 400, 800, 1000, 1000]);
         assert!(backoff.is_loop());
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(backoff.next().as_millis(), 100);
+        assert_eq!(backoff.next_wait().as_millis(), 100);
         assert!(!backoff.is_loop());
     }
 }

@@ -43,7 +43,7 @@ impl Keeper {
                 Err(error) => format!("cannot be started: {error}"),
             };
             self.take_out();
-            let wait = backoff.next();
+            let wait = backoff.next_wait();
             self.worker.backend.set_degraded(backoff.is_loop());
             if backoff.is_loop() {
                 tracing::error!(pool, worker, "{died}; it keeps dying, next start in {wait:?}");
