@@ -5,8 +5,7 @@
 //! the steps in `pipeline`: decode, upright, detect, redact, encode, prove. It fails closed: whatever goes wrong, the
 //! answer is a problem document and never the picture that came in.
 //!
-//! Import order, each only from its left:
-//! `geometry, error, wipe → detect → redact → {codec, jpeg} → inventory → options → pipeline → {admission, workers} → args → http → run → main`.
+//! Each module knows only those below it in the order that the test at the end of this file holds them to.
 
 pub mod admission;
 pub mod args;
@@ -27,3 +26,30 @@ pub mod workers;
 
 pub use args::Args;
 pub use run::run;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// The lowest first. Modules of one row do not know each other.
+    const ORDER: &[&[&str]] = &[
+        &["geometry", "error", "vector", "wipe"],
+        &["detect"],
+        &["redact"],
+        &["jpeg"],
+        &["codec"],
+        &["inventory"],
+        &["options"],
+        &["pipeline"],
+        &["admission", "workers"],
+        &["args"],
+        &["http"],
+        &["run"],
+    ];
+
+    #[test]
+    fn each_module_knows_only_those_below_it_and_no_files_stand_in_a_circle() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        assert_eq!(import_order::check(&source, ORDER, &["jpeg"]), Vec::<String>::new());
+    }
+}

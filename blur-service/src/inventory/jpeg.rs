@@ -1,7 +1,7 @@
 //! The segments of a JPEG, and what lies behind its end.
 
 use super::{Inventory, Kind, exif, holds};
-use crate::jpeg::marker::{self, Segments};
+use crate::jpeg::syntax::marker::{self, Segments};
 
 pub fn read(file: &[u8], inventory: &mut Inventory) {
     let mut rest = file;

@@ -21,87 +21,19 @@
 //! # assert!(hide(b"no picture", &[]).is_err());
 //! ```
 
-mod area;
-mod bits;
-mod coding;
-mod coefficients;
 mod dct;
-mod exif;
-mod frame;
-mod header;
-mod huffman;
-mod icc;
-pub(crate) mod marker;
-mod output;
-mod paint;
-mod plan;
-mod preview;
-mod proof;
-mod recode;
+mod entropy;
+mod error;
 mod scan;
 mod splice;
-mod steps;
+pub(crate) mod syntax;
+mod transcode;
 
-pub use frame::{Component, Frame, Process};
-pub use header::{Jpeg, Limits};
-pub use output::Metadata;
-pub use plan::Plan;
-pub use preview::Scale;
-pub use scan::Scan;
-
-/// Why a file was not spliced.
-#[derive(Debug, thiserror::Error)]
-pub enum JpegError {
-    #[error("not a JPEG file")]
-    NotJpeg,
-    #[error("byte {at}: the file ends inside {what}")]
-    Truncated { at: usize, what: &'static str },
-    #[error("byte {at}: {what}")]
-    Corrupt { at: usize, what: &'static str },
-    #[error("{what}: {found}, more than the {limit} allowed")]
-    TooLarge { what: &'static str, found: u64, limit: u64 },
-    /// A sound JPEG that the splice does not handle: the pixels' road is left.
-    #[error(transparent)]
-    Unsupported(#[from] Unsupported),
-    #[error("the work was given up")]
-    Stopped,
-    #[error("no noise for the cells")]
-    Noise(#[source] Box<crate::error::Error>),
-    /// The result is not what was promised; it must not leave the process.
-    #[error("the result does not keep its promise: {0}")]
-    Unproven(&'static str),
-}
-
-/// What kind of JPEG goes another road.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unsupported {
-    #[error("a progressive JPEG")]
-    Progressive,
-    #[error("an arithmetic-coded JPEG")]
-    Arithmetic,
-    #[error("a lossless (predictive) JPEG")]
-    Lossless,
-    #[error("a hierarchical JPEG")]
-    Hierarchical,
-    #[error("a JPEG of {0} bits a sample")]
-    Precision(u8),
-    #[error("a JPEG of {0} components")]
-    Components(u8),
-    #[error("a JPEG whose components lie in several scans")]
-    MultipleScans,
-    #[error("a JPEG whose height stands behind its scan")]
-    LateHeight,
-    #[error("a JPEG that codes a part of the spectrum only")]
-    SpectralSelection,
-    #[error("a JPEG whose quantisation changes between its scans")]
-    LateTables,
-    #[error("a JPEG whose units would have {0} blocks in one scan")]
-    LargeUnits(usize),
-}
-
-impl Unsupported {
-    /// Whether [`Jpeg::in_one_scan`] may make a file of it that the splice handles.
-    pub fn may_be_recoded(self) -> bool {
-        matches!(self, Self::Progressive | Self::Arithmetic | Self::MultipleScans)
-    }
-}
+pub use error::{JpegError, Unsupported};
+pub use scan::{Scan, preview::Scale};
+pub use splice::plan::Plan;
+pub use syntax::{
+    frame::{Component, Frame, Process},
+    header::{Jpeg, Limits},
+    output::Metadata,
+};
