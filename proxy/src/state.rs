@@ -65,7 +65,7 @@ impl State {
             _ => Arc::new(Budget::new(&config.retry_budget, Instant::now())),
         };
         Ok(Self {
-            router: Router::new(&config.routes),
+            router: Router::new(&config.routes, &pools, previous.map(|previous| &previous.router)),
             pools,
             retry_budget,
             access_log,

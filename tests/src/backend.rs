@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub enum Answer {
     Digest,
     /// The answer that follows, but not before this time.
     After(Duration, Box<Answer>),
+    /// Bytes as they are, each after this time; then the end of the connection.
+    Pieces(Vec<(Duration, Vec<u8>)>),
     /// Nothing, for as long as the backend lives.
     Hang,
     ResetBeforeBody,
@@ -223,6 +225,13 @@ impl Shared {
                 self.wait(time);
                 return self.respond(stream, *answer, digest);
             }
+            Answer::Pieces(pieces) => {
+                for (time, bytes) in pieces {
+                    self.wait(time);
+                    stream.write_all(&bytes)?;
+                }
+                return stream.shutdown(Shutdown::Both).map(|()| false);
+            }
             Answer::Hang => self.wait(FOREVER),
             Answer::ResetAmidHead => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Le")?,
             Answer::ResetAmidAnswer => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegun")?,
@@ -253,7 +262,7 @@ const KEPT_REQUESTS: usize = 10_000;
 /// Closes with RST instead of FIN.
 fn reset(stream: TcpStream) {
     let _ = set_socket_linger(&stream, Some(Duration::ZERO));
-    let _ = stream.shutdown(std::net::Shutdown::Both);
+    let _ = stream.shutdown(Shutdown::Both);
 }
 
 #[cfg(test)]

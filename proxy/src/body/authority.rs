@@ -1,6 +1,7 @@
 //! Who a request is for. Pingora reconciles Host, `:authority` and absolute targets for its own sessions only, not for
 //! the replay that stands in for them, so Veil does it for all.
 
+use http::Method;
 use http::header::HOST;
 use http::uri::Authority;
 use pingora::http::RequestHeader;
@@ -26,6 +27,30 @@ pub fn settle(head: &mut RequestHeader) -> Result<()> {
         head.set_raw_path(&path)?;
     }
     validate_request_authority(head)
+}
+
+/// Makes Host the one word on whom a request is for as soon as it has come in, so that filters and keys need not know
+/// where a protocol says it: the authority of HTTP/2 and of an absolute target wins (RFC 9112, 3.2.2), and the target
+/// becomes a path alone.
+///
+/// # Errors
+///
+/// The authority cannot stand in a field, or the path in a target.
+pub fn settle_on_arrival(head: &mut RequestHeader) -> Result<()> {
+    let authority = match raw_target_authority(head.raw_path()) {
+        RawTargetAuthority::Absolute { authority, .. } => Some(authority.to_vec()),
+        _ => head.uri.authority().map(|authority| authority.as_str().into()),
+    };
+    let Some(authority) = authority.filter(|_| head.method != Method::CONNECT) else {
+        return Ok(());
+    };
+    if head.headers.get(HOST).is_none_or(|host| host.as_bytes() != authority) {
+        head.insert_header(HOST, authority)?;
+    }
+    match path_beside_authority(head) {
+        Some(path) => head.set_raw_path(&path),
+        None => Ok(()),
+    }
 }
 
 /// The path alone of a target that names an authority too.
@@ -84,6 +109,25 @@ mod tests {
             (&b"/a?b"[..], &"other:81".parse().unwrap())
         );
         assert!(chosen.uri.authority().is_none());
+    }
+
+    #[test]
+    fn on_arrival_the_authority_of_the_target_wins() {
+        let mut two = request("/", None);
+        two.set_uri("http://h:81/a?b".parse().unwrap());
+        for (mut head, host, path) in [
+            (two, Some("h:81"), "/a?b"),
+            (request("http://h/a//b?c", Some("other")), Some("h"), "/a//b?c"),
+            (request("http://h?b", None), Some("h"), "/?b"),
+            (request("/a?b", Some("h")), Some("h"), "/a?b"),
+            (request("/a", None), None, "/a"),
+            (request("*", Some("h")), Some("h"), "*"),
+        ] {
+            settle_on_arrival(&mut head).unwrap();
+            let named = head.headers.get(HOST).map(|host| host.to_str().unwrap());
+            assert_eq!((named, head.raw_path()), (host, path.as_bytes()));
+            assert!(head.uri.authority().is_none());
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod replay;
 mod stand_in;
 mod stream;
 
-pub use authority::settle as settle_authority;
+pub use authority::{settle as settle_authority, settle_on_arrival};
 pub use budget::Budget;
 pub use config::{BodyConfig, Buffering, Limits, RouteBodyConfig};
 pub use framing::{HeadLimits, Violation, Watch};

@@ -18,11 +18,13 @@ use super::pace::Pace;
 use super::replay::Replay;
 use super::stand_in::{self, Source, Taken};
 use super::stream::Upload;
+use crate::request::deadline::Patience;
 use crate::request::problem::{self, Problem};
+use crate::request::syntax::promised_length;
 
 /// Reads the body of the request at hand and puts a session in the place of `downstream` that gives it to each backend
-/// from its first byte; with `buffering: off`, one that gives it on while it arrives, under the same limits. `None` if
-/// there is no body.
+/// from its first byte; with `buffering: off`, one that gives it on while it arrives, under the same limits. The session
+/// also ends the wait for the head of an answer when `patience` is at its end.
 ///
 /// Of a body that was read the length is known, so the head that goes to backends has a Content-Length, and neither
 /// Transfer-Encoding nor Expect. An offer to change the protocol (Upgrade), which some clients make with every request,
@@ -35,9 +37,10 @@ pub async fn take(
     downstream: &mut Box<ServerSession>,
     limits: &Limits,
     budget: &Budget,
-) -> Result<Option<Taken>, ReadError> {
+    patience: Patience,
+) -> Result<Taken, ReadError> {
     if downstream.is_body_empty() {
-        return Ok(None);
+        return Ok(stand_in::swap(downstream, Source::Nothing, patience));
     }
     let promised = promised_length(downstream.req_header());
     if promised.is_some_and(|length| length > limits.max_size) {
@@ -48,7 +51,7 @@ pub async fn take(
         Buffering::On => Source::Replay(read(downstream, promised, limits, budget).await?),
         Buffering::Off => Source::Upload(Upload::new(limits)),
     };
-    Ok(Some(stand_in::swap(downstream, source)))
+    Ok(stand_in::swap(downstream, source, patience))
 }
 
 /// Reads the whole body.
@@ -111,10 +114,6 @@ pub async fn linger(downstream: &mut ServerSession) {
 }
 
 const LINGERING: Duration = Duration::from_secs(2);
-
-fn promised_length(head: &RequestHeader) -> Option<u64> {
-    head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
 
 fn expects_continue(head: &RequestHeader) -> bool {
     head.headers

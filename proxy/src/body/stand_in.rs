@@ -1,14 +1,16 @@
-//! A session that stands in for the client's while its body goes to backends. Pingora asks it for the body as it would ask
-//! the client, and before each attempt calls [`Session::enable_retry_buffering`]: there a kept body begins anew. All else
-//! goes on to the client's own session, which is put back at the end, so that its connection can carry the next request.
+//! A session that stands in for the client's while its request goes to backends. Pingora asks it for the body as it would
+//! ask the client, and before each attempt calls [`Session::enable_retry_buffering`]: there a kept body begins anew. While
+//! the head of an answer is waited for, Pingora waits here for the client too, so that this is where the wait ends when
+//! somebody's patience does. All else goes on to the client's own session, which is put back at the end, so that its
+//! connection can carry the next request.
 
 use std::sync::Weak;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::protocols::http::custom::CustomMessageWrite;
@@ -17,9 +19,11 @@ use pingora::protocols::http::{HttpTask, ServerSession};
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType, Result};
 use tokio::sync::oneshot;
+use tokio::time::sleep_until;
 
 use super::replay::{Replay, Whole};
 use super::stream::Upload;
+use crate::request::deadline::{Deadline, Patience};
 
 /// The way back to the client's own session.
 pub struct Taken {
@@ -29,7 +33,8 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// The body itself, for as long as it may be sent again; none of a body that is given on while it arrives.
+    /// The body itself, for as long as it may be sent again; none where there is no body, and of one that is given on
+    /// while it arrives.
     pub fn whole(&self) -> Option<Weak<Whole>> {
         self.whole.clone()
     }
@@ -37,7 +42,7 @@ impl Taken {
     /// Lets the body go and puts the client's own session back. To be called once no backend will be asked any more:
     /// before an answer of the proxy's own is written, and in `logging` at the latest.
     pub fn release(mut self, downstream: &mut Box<ServerSession>) {
-        drop(std::mem::replace(downstream, nobody()));
+        **downstream = ServerSession::new_custom(Box::new(()));
         *downstream = self
             .home
             .try_recv()
@@ -46,32 +51,37 @@ impl Taken {
 }
 
 /// Puts a stand-in with this body in the place of `downstream`.
-pub(super) fn swap(downstream: &mut Box<ServerSession>, source: Source) -> Taken {
+pub(super) fn swap(downstream: &mut Box<ServerSession>, source: Source, patience: Patience) -> Taken {
     let (home, receiver) = oneshot::channel();
     let taken = Taken {
         home: receiver,
         whole: match &source {
             Source::Replay(replay) => Some(replay.whole()),
-            Source::Upload(_) => None,
+            Source::Nothing | Source::Upload(_) => None,
         },
     };
-    let client = std::mem::replace(downstream, nobody());
+    let complete = match &source {
+        Source::Nothing | Source::Replay(_) => Some(Instant::now()),
+        Source::Upload(_) => None,
+    };
+    // A session that must not be touched, only replaced.
+    let nobody = Box::new(ServerSession::new_custom(Box::new(())));
+    let client = std::mem::replace(downstream, nobody);
     let stand_in = StandIn {
         client: Some(client),
         source,
+        patience: Some(patience),
+        complete,
         home: Some(home),
     };
     **downstream = ServerSession::new_custom(Box::new(stand_in));
     taken
 }
 
-/// A session that must not be touched, only replaced.
-fn nobody() -> Box<ServerSession> {
-    Box::new(ServerSession::new_custom(Box::new(())))
-}
-
 /// Where the body comes from.
 pub(super) enum Source {
+    /// There is none.
+    Nothing,
     /// Out of memory, as often as needed.
     Replay(Replay),
     /// From the client, once, while it sends.
@@ -82,6 +92,10 @@ struct StandIn {
     /// There until the drop.
     client: Option<Box<ServerSession>>,
     source: Source,
+    /// Until the head of an answer has come.
+    patience: Option<Patience>,
+    /// When the request had come in.
+    complete: Option<Instant>,
     home: Option<oneshot::Sender<Box<ServerSession>>>,
 }
 
@@ -104,16 +118,39 @@ impl StandIn {
             .as_mut()
             .expect("the client's session is there until the drop");
         match &mut self.source {
+            Source::Nothing => client.read_request_body().await,
             Source::Replay(replay) => replay.next_piece(),
             Source::Upload(upload) => upload.next_piece(client).await,
         }
     }
 
-    /// Frees a kept body when the client's answer has begun: from then on there is no other attempt.
+    async fn piece_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
+        // Whoever polls this among other things never loses a piece: one out of memory is ready at once, and one from
+        // the client stays with it until it is.
+        if !matches!(self.source, Source::Nothing) && !no_body_expected && !self.is_body_done() {
+            return self.next_piece().await;
+        }
+        // What comes after the body, or in place of one: the client's leaving, or the bytes of another protocol.
+        let nothing_more = no_body_expected || !matches!(self.source, Source::Nothing);
+        self.client_mut().read_body_or_idle(nothing_more).await
+    }
+
+    /// When the wait for the head of an answer ends.
+    fn deadline(&mut self) -> Option<Deadline> {
+        let patience = self.patience?;
+        if self.complete.is_none() && self.is_body_done() {
+            self.complete = Some(Instant::now());
+        }
+        patience.deadline(self.complete)
+    }
+
+    /// Ends the wait when the client's answer has begun, and frees a kept body: from then on there is no other attempt.
     fn answered(&mut self, response: &ResponseHeader) {
-        if let Source::Replay(replay) = &mut self.source
-            && !response.status.is_informational()
-        {
+        if response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS {
+            return;
+        }
+        self.patience = None;
+        if let Source::Replay(replay) = &mut self.source {
             replay.answered();
         }
     }
@@ -135,18 +172,20 @@ impl Session for StandIn {
     }
 
     async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
-        // Whoever polls this among other things never loses a piece: one out of memory is ready at once, and one from
-        // the client stays with it until it is.
-        if !no_body_expected && !self.is_body_done() {
-            return self.next_piece().await;
+        let Some(deadline) = self.deadline() else {
+            return self.piece_or_idle(no_body_expected).await;
+        };
+        tokio::select! {
+            biased;
+            piece = self.piece_or_idle(no_body_expected) => piece,
+            () = sleep_until(deadline.at.into()) => Err(deadline.expired()),
         }
-        self.client_mut().read_body_or_idle(true).await
     }
 
     async fn drain_request_body(&mut self) -> Result<()> {
         match &mut self.source {
             Source::Replay(replay) => replay.free(),
-            Source::Upload(_) => self.client_mut().drain_request_body().await?,
+            Source::Nothing | Source::Upload(_) => self.client_mut().drain_request_body().await?,
         }
         Ok(())
     }
@@ -154,12 +193,20 @@ impl Session for StandIn {
     fn is_body_done(&mut self) -> bool {
         match &self.source {
             Source::Replay(replay) => replay.is_sent(),
-            Source::Upload(_) => self.client_mut().is_body_done(),
+            Source::Nothing | Source::Upload(_) => self.client_mut().is_body_done(),
         }
     }
 
     fn is_body_empty(&mut self) -> bool {
-        false
+        matches!(self.source, Source::Nothing) && self.client_mut().is_body_empty()
+    }
+
+    fn is_upgrade_req(&self) -> bool {
+        self.client().is_upgrade_req()
+    }
+
+    fn was_upgraded(&self) -> bool {
+        self.client().was_upgraded()
     }
 
     fn enable_retry_buffering(&mut self) {

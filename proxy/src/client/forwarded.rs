@@ -1,8 +1,8 @@
 //! Who the client is, and the header fields that tell backends so.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
 
 use crate::client::listener::Listener;
@@ -15,29 +15,38 @@ pub const X_FORWARDED_PROTO: &str = "X-Forwarded-Proto";
 pub const X_REAL_IP: &str = "X-Real-IP";
 
 /// The client's address as seen through the proxies in front of us: the last entry of `X-Forwarded-For` that a trusted
-/// proxy has written. Nginx: `set_real_ip_from` with `real_ip_recursive on`.
-pub fn client(peer: IpAddr, head: &RequestHeader, listener: &Listener) -> IpAddr {
+/// proxy has written, with or without a port. None where that entry cannot be read: whoever it is, it is not the proxy.
+/// Nginx: `set_real_ip_from` with `real_ip_recursive on`.
+pub fn client(peer: IpAddr, head: &RequestHeader, listener: &Listener) -> Option<IpAddr> {
     if !listener.trusts(peer) {
-        return peer;
+        return Some(peer);
     }
-    let lines: Vec<&str> = head
+    let lines: Vec<&[u8]> = head
         .headers
         .get_all(X_FORWARDED_FOR)
         .iter()
-        .filter_map(|line| line.to_str().ok())
+        .map(HeaderValue::as_bytes)
         .collect();
-    let entries = lines.iter().rev().flat_map(|line| line.rsplit(','));
+    let entries = lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b','));
     let mut client = peer;
-    for entry in entries {
-        let Ok(named) = entry.trim().parse::<IpAddr>() else {
-            break;
-        };
-        client = named.to_canonical();
+    for entry in entries.map(<[u8]>::trim_ascii).filter(|entry| !entry.is_empty()) {
+        client = named(entry)?;
         if !listener.trusts(client) {
             break;
         }
     }
-    client
+    Some(client)
+}
+
+/// The address in an entry such as `192.0.2.1`, `192.0.2.1:4000`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:4000`.
+fn named(entry: &[u8]) -> Option<IpAddr> {
+    let entry = std::str::from_utf8(entry).ok()?;
+    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = match entry.parse::<SocketAddr>() {
+        Ok(address) => address.ip(),
+        Err(_) => bare.unwrap_or(entry).parse().ok()?,
+    };
+    Some(address.to_canonical())
 }
 
 /// The scheme that the client used: ours, unless a trusted proxy has told another.
@@ -52,15 +61,67 @@ pub fn scheme(peer: IpAddr, head: &RequestHeader, listener: &Listener) -> Scheme
     }
 }
 
+/// Takes away what would make somebody believe a lie. From strangers that is all that only a proxy in front may say:
+/// where a request comes from, and where it was meant to go in truth. Names with `_` are taken away too, as by Nginx, for
+/// workers that hand fields on as environment variables (CGI, WSGI) take it for `-`; where the listener lets them pass,
+/// only those that spell a field which Veil sets or frames by.
+pub fn forget_lies(head: &mut RequestHeader, peer: IpAddr, listener: &Listener) {
+    let is_stranger = !listener.trusts(peer);
+    let lies = |name: &&HeaderName| {
+        let name = name.as_str();
+        is_stranger && is_for_proxies(name)
+            || name.contains('_') && (!listener.config.underscores_in_headers || is_ours(&name.replace('_', "-")))
+    };
+    let lies: Vec<HeaderName> = head.headers.keys().filter(lies).cloned().collect();
+    for name in &lies {
+        head.remove_header(name);
+    }
+}
+
+/// Whether only a proxy in front of us may say this.
+fn is_for_proxies(name: &str) -> bool {
+    const OTHERS: [&str; 6] = [
+        "forwarded",
+        "x-http-method-override",
+        "x-original-uri",
+        "x-original-url",
+        "x-real-ip",
+        "x-rewrite-url",
+    ];
+    name.starts_with("x-forwarded-") || OTHERS.contains(&name)
+}
+
+/// Whether backends believe this field because it is Veil that sets it or ends messages by it.
+fn is_ours(name: &str) -> bool {
+    const OTHERS: [&str; 11] = [
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "veil-deadline-ms",
+        "x-request-id",
+    ];
+    is_for_proxies(name) || OTHERS.contains(&name)
+}
+
 /// Sets what backends behind Nginx are used to: `X-Real-IP $remote_addr`, `X-Forwarded-For
-/// $proxy_add_x_forwarded_for` and `X-Forwarded-Proto $scheme`. What an untrusted client says of itself stays in the
-/// list, before the address that it has in truth.
+/// $proxy_add_x_forwarded_for` and `X-Forwarded-Proto $scheme`. An unknown client has no address.
 pub fn tell_backend(head: &mut RequestHeader, ctx: &RequestCtx) -> pingora::Result<()> {
     let list = forwarded_for(head, ctx.peer.ip());
     head.insert_header(X_FORWARDED_FOR, list)?;
-    let mut client = Vec::with_capacity(ADDRESS);
-    push_address(&mut client, ctx.client);
-    head.insert_header(X_REAL_IP, client)?;
+    match ctx.client {
+        Some(address) => {
+            let mut client = Vec::with_capacity(ADDRESS);
+            push_address(&mut client, address);
+            head.insert_header(X_REAL_IP, client)?;
+        }
+        None => drop(head.remove_header(X_REAL_IP)),
+    }
     head.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static(ctx.scheme.as_str()))
 }
 
@@ -81,6 +142,7 @@ const ADDRESS: usize = 45;
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
     use std::sync::Arc;
     use std::time::Instant;
 
@@ -108,19 +170,90 @@ mod tests {
     #[test]
     fn believes_nobody_by_default() {
         let told = client(address("198.51.100.7"), &head(&["203.0.113.9"]), &listener(&[]));
-        assert_eq!(told, address("198.51.100.7"));
+        assert_eq!(told, Some(address("198.51.100.7")));
     }
 
     #[test]
     fn takes_the_last_address_that_no_trusted_proxy_has() {
         let listener = listener(&["10.0.0.0/8"]);
         let told = |lines: &[&'static str]| client(address("10.0.0.1"), &head(lines), &listener);
-        assert_eq!(told(&["203.0.113.9"]), address("203.0.113.9"));
-        assert_eq!(told(&["1.1.1.1, 203.0.113.9, 10.9.9.9"]), address("203.0.113.9"));
-        assert_eq!(told(&["1.1.1.1", "203.0.113.9", "10.9.9.9"]), address("203.0.113.9"));
-        assert_eq!(told(&["::ffff:203.0.113.9"]), address("203.0.113.9"));
-        assert_eq!(told(&["garbage"]), address("10.0.0.1"));
-        assert_eq!(told(&[]), address("10.0.0.1"));
+        for lines in [
+            &["203.0.113.9"][..],
+            &["1.1.1.1, 203.0.113.9, 10.9.9.9"],
+            &["1.1.1.1", "203.0.113.9", "10.9.9.9"],
+            &["::ffff:203.0.113.9"],
+            &["garbage, 203.0.113.9"],
+            &["203.0.113.9:4711"],
+            &["[::ffff:203.0.113.9]:4711"],
+            &["203.0.113.9,, ", ",10.9.9.9:1 ,"],
+        ] {
+            assert_eq!(told(lines), Some(address("203.0.113.9")), "{lines:?}");
+        }
+        for lines in [
+            &["2001:db8::1"][..],
+            &["[2001:db8::1]"],
+            &["[2001:db8::1]:443, 10.0.0.7"],
+        ] {
+            assert_eq!(told(lines), Some(address("2001:db8::1")), "{lines:?}");
+        }
+        for lines in [&[][..], &[""], &[" , "]] {
+            assert_eq!(told(lines), Some(address("10.0.0.1")), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn whom_nobody_can_read_is_not_the_proxy() {
+        let listener = listener(&["10.0.0.0/8"]);
+        let told = |lines: &[&'static str]| client(address("10.0.0.1"), &head(lines), &listener);
+        for lines in [
+            &["garbage"][..],
+            &["unknown"],
+            &["203.0.113.9, _hidden, 10.9.9.9"],
+            &["203.0.113.9:port"],
+            &["[203.0.113.9"],
+            &["\"203.0.113.9\""],
+        ] {
+            assert_eq!(told(lines), None, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn strangers_do_not_speak_for_proxies() {
+        const LIES: [&str; 8] = [
+            "X-Forwarded-For",
+            "X-Forwarded-Host",
+            "Forwarded",
+            "X-Original-URL",
+            "X-Rewrite-URL",
+            "X-HTTP-Method-Override",
+            "X_Real_IP",
+            "api_key",
+        ];
+        let left = |peer: &str, yaml: &str| {
+            let config = format!("{{ address: '127.0.0.1:80', trusted_proxies: [10.0.0.0/8], {yaml} }}");
+            let config: crate::client::listener::ListenerConfig = serde_yaml::from_str(&config).unwrap();
+            let listener = Listener::new("public", &config, config.address, &Arc::default()).unwrap();
+            let mut head = head(&[]);
+            for name in LIES {
+                head.append_header(name, "lie").unwrap();
+            }
+            head.append_header("X-Tenant", "acme").unwrap();
+            forget_lies(&mut head, address(peer), &listener);
+            let names = head.headers.keys().map(|name| name.as_str().to_owned());
+            names.collect::<BTreeSet<_>>()
+        };
+        let names = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| name.to_ascii_lowercase())
+                .collect::<BTreeSet<_>>()
+        };
+        assert_eq!(left("192.0.2.1", ""), names(&["x-tenant"]));
+        assert_eq!(left("10.0.0.1", ""), names(&[&LIES[..6], &["x-tenant"]].concat()));
+        assert_eq!(
+            left("192.0.2.1", "underscores_in_headers: true"),
+            names(&["api_key", "x-tenant"])
+        );
     }
 
     #[test]
@@ -128,7 +261,7 @@ mod tests {
         let ctx = RequestCtx {
             id: RequestId::random(),
             peer: "10.0.0.1:4000".parse().unwrap(),
-            client: address("203.0.113.9"),
+            client: Some(address("203.0.113.9")),
             scheme: Scheme::Https,
             received: Instant::now(),
         };

@@ -27,6 +27,10 @@ pub struct ListenerConfig {
     /// Nginx: `set_real_ip_from` with `real_ip_recursive on`.
     #[serde(default)]
     pub trusted_proxies: Vec<Cidr>,
+    /// Lets header fields with `_` in their names pass, except those that spell a field which Veil sets or frames by.
+    /// Nginx: `underscores_in_headers`.
+    #[serde(default)]
+    pub underscores_in_headers: bool,
     /// Connections at a time. Further ones wait, and idle ones make room. Nginx: `worker_connections`.
     #[serde(default = "ten_thousand")]
     pub max_connections: usize,

@@ -5,73 +5,88 @@ use std::time::SystemTime;
 
 use http::Version;
 use pingora::proxy::Session;
+use pingora::{Error, ErrorType};
 
-use super::{Exchange, host};
+use super::attempting::{Answered, Attempting};
+use super::{Exchange, Stage, is_final};
 use crate::observe::access_log::Line;
 use crate::observe::metrics::{Finished, NO_ROUTE};
 use crate::pool::Outcome;
+use crate::request::syntax::host;
 
 impl Exchange {
     /// Ends the request: its line, its numbers, its backend's place.
-    pub fn finish(&mut self, session: &Session, error: Option<&pingora::Error>) {
-        self.end_race();
-        self.report(Outcome::Cancelled);
-        let Some(request) = &self.request else { return };
+    pub(super) fn finish(&mut self, session: &Session, error: Option<&Error>) {
+        if let Ok((rules, attempting)) = self.attempting_mut() {
+            attempting.end_race(rules);
+            attempting.report(rules, Outcome::Cancelled);
+        }
+        self.record(session, error);
+        if let Ok((_, attempting)) = self.attempting_mut() {
+            attempting.trial = None;
+        }
+    }
+
+    fn record(&self, session: &Session, error: Option<&Error>) {
+        let Some(arrived) = self.arrived() else { return };
+        let request = &arrived.request;
         let status = match session.response_written() {
-            Some(head) if !head.status.is_informational() => head.status.as_u16(),
+            Some(head) if is_final(head.status) => head.status.as_u16(),
             _ => CLIENT_LEFT,
         };
         let duration = request.received.elapsed();
-        let route = self.service.as_ref().map(|service| service.route.name.as_str());
+        let route = self.routed().map(|routed| routed.route.name.as_str());
         let (request_bytes, response_bytes) = (session.body_bytes_read() as u64, session.body_bytes_sent() as u64);
-        let route_label = route.unwrap_or(NO_ROUTE);
-        self.shared.metrics.finished(&Finished {
-            route: route_label,
+        self.rules.shared.metrics.finished(&Finished {
+            route: route.unwrap_or(NO_ROUTE),
             status,
             duration,
             request_bytes,
             response_bytes,
         });
-        if self.state.access_log.is_on() {
-            let head = session.req_header();
-            self.state.access_log.write(&Line {
-                time: SystemTime::now(),
-                id: request.id.as_str(),
-                client: self.logged_client(request.client),
-                method: head.method.as_str(),
-                host: host(head),
-                path: head.uri.path(),
-                protocol: protocol(head.version),
-                status,
-                code: self.problem.as_ref().map(|problem| problem.code),
-                request_bytes,
-                response_bytes,
-                duration,
-                route,
-                pool: self
-                    .service
-                    .as_ref()
-                    .and_then(|service| service.pool.as_ref())
-                    .map(|pool| pool.name()),
-                backend: self.trial.as_ref().map(|trial| trial.lease.backend().name()),
-                attempts: self.attempt.sent,
-                upstream: self.trial.as_ref().and_then(|trial| trial.answered),
-                error: self.named(error),
-            });
+        let log = &self.rules.state.access_log;
+        if !log.is_on() {
+            return;
         }
-        self.trial = None;
+        let (head, attempting) = (session.req_header(), self.attempting());
+        let trial = attempting.and_then(|attempting| attempting.trial.as_ref());
+        log.write(&Line {
+            time: SystemTime::now(),
+            id: request.id.as_str(),
+            client: self.logged_client(request.client),
+            method: head.method.as_str(),
+            host: host(head),
+            path: head.uri.path(),
+            protocol: protocol(head.version),
+            status,
+            code: self.refused.map(|problem| problem.code),
+            request_bytes,
+            response_bytes,
+            duration,
+            route,
+            pool: self
+                .routed()
+                .and_then(|routed| Some(routed.route.pool.as_ref()?.name())),
+            backend: trial.map(|trial| trial.backend().name()),
+            attempts: attempting.map_or(0, Attempting::attempts),
+            upstream: match &self.stage {
+                Stage::Answered(Answered { latency, .. }) => Some(*latency),
+                _ => None,
+            },
+            error: self.named(error),
+        });
     }
 
     /// What the line calls an error; where Veil has refused the request itself, the rule behind that.
-    fn named<'a>(&self, error: Option<&'a pingora::Error>) -> Option<&'a str> {
-        match error.map(pingora::Error::etype) {
-            None | Some(pingora::ErrorType::HTTPStatus(_)) => self.problem.and_then(|problem| problem.reason),
+    fn named<'a>(&self, error: Option<&'a Error>) -> Option<&'a str> {
+        match error.map(Error::etype) {
+            None | Some(ErrorType::HTTPStatus(_)) => self.refused.and_then(|problem| problem.reason),
             Some(etype) => Some(etype.as_str()),
         }
     }
 
-    fn logged_client(&self, client: IpAddr) -> Option<IpAddr> {
-        self.state.access_log.config().client_address.keep(client)
+    fn logged_client(&self, client: Option<IpAddr>) -> Option<IpAddr> {
+        self.rules.state.access_log.config().client_address.keep(client?)
     }
 }
 

@@ -1,126 +1,207 @@
 //! How an attempt went: what its backend is told of it, and whether another one follows.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
+use pingora::{Error, ErrorType};
 
-use super::{Exchange, has_begun_to_answer};
-use crate::pool::Outcome;
+use super::attempting::{Attempting, Setback};
+use super::{Rules, has_begun_to_answer};
+use crate::pool::{Outcome, Refused};
+use crate::request::deadline::Clock;
 use crate::request::problem::{self, Problem};
 use crate::upstream::retry::{Decision, Ending, Failure};
 
-impl Exchange {
-    /// The backend's answer has begun with this status. Says whether the answer is given up for another backend's.
-    pub fn answered(&mut self, session: &Session, status: u16, busy: bool) -> bool {
-        self.end_race();
-        let Some(trial) = &mut self.trial else { return false };
-        let latency = trial.began.elapsed();
-        trial.answered = Some(latency);
-        self.problem = None;
-        self.report(if busy {
-            Outcome::Busy
-        } else {
-            Outcome::Answered { status, latency }
-        });
-        if status < 400 {
-            return false;
-        }
-        let failure = if busy { Failure::Busy } else { Failure::Status(status) };
-        let elsewhere = self.decide(failure, session) == Decision::Retry;
-        self.given_up = elsewhere && self.reserve_next(session.req_header());
-        self.given_up
+/// What becomes of a backend's answer that has begun.
+pub enum Verdict {
+    /// It goes to the client.
+    Pass { latency: Duration },
+    /// It is dropped, because another backend may give a better one.
+    GiveUp,
+}
+
+impl Attempting {
+    /// The backend announces its answer. Says whether it may: it must not do so without an end.
+    pub fn announced(&mut self, head: &ResponseHeader) -> bool {
+        self.trial.as_mut().is_none_or(|trial| trial.interim.takes(head))
     }
 
-    /// Whether the error at hand is only the end of an answer that was given up; says so once.
-    pub fn has_given_up(&mut self) -> bool {
-        std::mem::take(&mut self.given_up)
+    /// The backend's answer has begun with this status.
+    pub fn answered(&mut self, rules: &Rules, session: &Session, status: u16, busy: bool) -> Verdict {
+        self.end_race(rules);
+        let latency = self
+            .trial
+            .as_ref()
+            .map_or(Duration::ZERO, |trial| trial.began.elapsed());
+        self.report(
+            rules,
+            match busy {
+                true => Outcome::Busy,
+                false => Outcome::Answered { status, latency },
+            },
+        );
+        let failure = if busy { Failure::Busy } else { Failure::Status(status) };
+        if status >= 400
+            && self.decide(rules, failure, session) == Decision::Retry
+            && self.reserve_next(session.req_header())
+        {
+            return Verdict::GiveUp;
+        }
+        self.setback = None;
+        Verdict::Pass { latency }
+    }
+
+    /// Makes sure that there is somebody else, before an answer is given up.
+    fn reserve_next(&mut self, head: &RequestHeader) -> bool {
+        self.next = self.pool.pick_eligible(&self.key(head), &self.tried);
+        self.next.is_some()
+    }
+
+    /// Whether the error at hand is only the end of an answer that was given up.
+    pub fn has_given_up(&self) -> bool {
+        self.next.is_some()
     }
 
     /// Whether a failed attempt is followed by another.
-    pub fn failed(&mut self, failure: Failure, session: &Session) -> bool {
-        self.end_race();
+    pub fn failed(&mut self, rules: &Rules, failure: Failure, session: &Session) -> bool {
+        self.end_race(rules);
         if matches!(failure, Failure::Connect) {
             self.attempt.sent = self.attempt.sent.saturating_sub(1);
         }
-        self.report(match failure {
-            Failure::Connect => Outcome::ConnectFailed,
-            // Or clients in a hurry could eject every backend.
-            Failure::TimedOut if self.client_has_given_up() => Outcome::Cancelled,
-            Failure::TimedOut => Outcome::TimedOut,
-            Failure::Busy => Outcome::Busy,
-            Failure::Died | Failure::Status(_) => Outcome::Reset,
-        });
+        self.report(
+            rules,
+            match failure {
+                Failure::Connect => Outcome::ConnectFailed,
+                Failure::TimedOut(clock) if self.is_to_blame(clock) => Outcome::TimedOut,
+                Failure::TimedOut(_) => Outcome::Cancelled,
+                Failure::Busy => Outcome::Busy,
+                Failure::Died | Failure::Status(_) => Outcome::Reset,
+            },
+        );
         if let (Failure::Died, Some(trial)) = (failure, &self.trial) {
-            self.lost = Some((Arc::clone(trial.lease.backend()), trial.deaths_before));
+            self.lost = Some((Arc::clone(trial.backend()), trial.deaths_before));
         }
-        let decision = self.decide(failure, session);
-        // After a retry, this is told only if nobody else is left.
-        self.problem = problem_of(match decision {
+        let decision = self.decide(rules, failure, session);
+        let ending = match decision {
             Decision::GiveUp(ending) => ending,
             Decision::Retry => failure.ending(),
+        };
+        self.setback = Some(Setback {
+            cause: cause_label(failure),
+            problem: problem_of(ending, failure),
         });
         decision == Decision::Retry
     }
 
-    fn decide(&mut self, failure: Failure, session: &Session) -> Decision {
-        let Some(service) = &self.service else {
-            return Decision::GiveUp(Ending::BadGateway);
-        };
+    fn decide(&mut self, rules: &Rules, failure: Failure, session: &Session) -> Decision {
         if let Some(trial) = &self.trial {
-            self.tried.push(Arc::clone(trial.lease.backend()));
+            self.tried.push(Arc::clone(trial.backend()));
         }
-        self.cause = cause_label(failure);
-        let kept = self.taken.as_ref().is_some_and(|taken| taken.whole().is_some());
-        self.attempt.replayable = kept || session.body_bytes_read() == 0;
+        self.setback = Some(Setback {
+            cause: cause_label(failure),
+            problem: None,
+        });
+        self.attempt.replayable = self.has_kept_body() || session.body_bytes_read() == 0;
         self.attempt.answering = has_begun_to_answer(session);
-        service
-            .route
-            .retry
-            .decide(failure, &self.attempt, &self.state.retry_budget, Instant::now())
+        let (policy, budget) = (&self.routed.route.retry, &rules.state.retry_budget);
+        policy.decide(failure, &self.attempt, budget, Instant::now())
     }
 
     /// The kept connection was closed by the backend in the moment of its use. Once that is no failure, and the same
     /// backend may be asked again; but whether it has taken the request nobody knows, so that it is a retry.
-    pub fn found_stale(&mut self, session: &Session) -> bool {
-        let retries = self
-            .service
-            .as_ref()
-            .is_some_and(|service| service.route.retry.attempts > 1);
-        if self.stale || !retries || !self.attempt.idempotent {
-            return self.failed(Failure::Died, session);
+    pub fn found_stale(&mut self, rules: &Rules, session: &Session) -> bool {
+        let retries = self.routed.route.retry.attempts > 1;
+        if self.was_stale || !retries || !self.attempt.idempotent {
+            return self.failed(rules, Failure::Died, session);
         }
-        self.stale = true;
-        self.cause = "stale";
+        self.was_stale = true;
+        self.setback = Some(Setback {
+            cause: "stale",
+            problem: self.told(),
+        });
         self.attempt.sent = self.attempt.sent.saturating_sub(1);
-        self.report(Outcome::Cancelled);
+        self.report(rules, Outcome::Cancelled);
         true
     }
 
-    pub(super) fn report(&mut self, outcome: Outcome) {
+    pub(super) fn report(&mut self, rules: &Rules, outcome: Outcome) {
         let Some(trial) = self.trial.as_mut().filter(|trial| !trial.reported) else {
             return;
         };
         trial.reported = true;
         trial.lease.report(outcome);
-        let pool = self.service.as_ref().and_then(|service| service.pool.as_ref());
-        let pool = pool.map_or("", |pool| pool.name());
-        self.shared
-            .metrics
-            .attempt(pool, trial.lease.backend().name(), outcome_label(outcome));
+        let (metrics, pool) = (&rules.shared.metrics, self.pool.name());
+        metrics.attempt(pool, trial.backend().name(), outcome_label(outcome));
     }
 
-    fn client_has_given_up(&self) -> bool {
-        self.client_deadline.is_some_and(|deadline| deadline <= Instant::now())
+    /// How the backend failed.
+    pub fn failure(&self, error: &Error) -> Failure {
+        match error.etype() {
+            ErrorType::ReadTimedout => Failure::TimedOut(Clock::Read),
+            ErrorType::WriteTimedout => Failure::TimedOut(self.clock_of_timeout(Clock::Send)),
+            _ => Failure::Died,
+        }
+    }
+
+    /// Why no connection to the backend came about.
+    pub fn failure_to_connect(&self, error: &Error) -> Failure {
+        match error.etype() {
+            ErrorType::ConnectTimedout => match self.clock_of_timeout(Clock::Connect) {
+                Clock::Connect => Failure::Connect,
+                clock => Failure::TimedOut(clock),
+            },
+            _ => Failure::Connect,
+        }
+    }
+
+    /// The clock that an attempt ran into where it was bounded by `own` and by the wait for the head of an answer.
+    fn clock_of_timeout(&self, own: Clock) -> Clock {
+        match self.deadline {
+            Some(deadline) if deadline.has_passed(Instant::now()) => deadline.clock,
+            _ => own,
+        }
+    }
+
+    /// Whether a backend that did not answer before this clock ran out has failed. Clients in a hurry must not eject
+    /// anybody, and neither must those that have waited for their turn or for another backend most of the time.
+    fn is_to_blame(&self, clock: Clock) -> bool {
+        match clock {
+            Clock::Connect | Clock::Send | Clock::Read => true,
+            Clock::Total => self.trial.as_ref().is_some_and(|trial| {
+                let total = self.pool.timeouts().total();
+                trial.began.elapsed() >= total / 2
+            }),
+            Clock::Client => false,
+        }
     }
 }
 
 /// What the client is told; nothing where it has an answer already.
-fn problem_of(ending: Ending) -> Option<Problem> {
-    match ending {
-        Ending::BadGateway => Some(problem::UPSTREAM_FAILED),
-        Ending::GatewayTimeout => Some(problem::UPSTREAM_TIMEOUT),
-        Ending::Pass | Ending::Cut => None,
+fn problem_of(ending: Ending, failure: Failure) -> Option<Problem> {
+    match (ending, failure) {
+        (Ending::BadGateway, _) => Some(problem::UPSTREAM_FAILED),
+        (Ending::GatewayTimeout, Failure::TimedOut(clock)) => Some(timeout_of(clock)),
+        (Ending::GatewayTimeout, _) => Some(problem::UPSTREAM_TIMEOUT),
+        (Ending::Pass | Ending::Cut, _) => None,
+    }
+}
+
+/// The answer for whoever has waited until this clock ran out.
+pub(super) fn timeout_of(clock: Clock) -> Problem {
+    Problem {
+        reason: Some(clock.name()),
+        ..problem::UPSTREAM_TIMEOUT
+    }
+}
+
+/// The answer for whoever gets no place.
+pub(super) fn refusal_of(refused: Refused) -> Problem {
+    match refused {
+        Refused::Nobody => problem::NO_BACKEND,
+        Refused::QueueFull => problem::QUEUE_FULL,
+        Refused::QueueTimeout => problem::QUEUE_TIMEOUT,
     }
 }
 
@@ -128,7 +209,7 @@ fn cause_label(failure: Failure) -> &'static str {
     match failure {
         Failure::Connect => "connect",
         Failure::Died => "died",
-        Failure::TimedOut => "timeout",
+        Failure::TimedOut(_) => "timeout",
         Failure::Busy => "busy",
         Failure::Status(_) => "status",
     }

@@ -1,12 +1,10 @@
 //! The request's phases as Pingora calls them: who is asked at which point. What is decided lies elsewhere.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{HeaderValue, Method, header};
+use http::{HeaderValue, StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
@@ -16,22 +14,18 @@ use pingora::{Error, ErrorSource, ErrorType, RetryType};
 use crate::body::{self, Violation};
 use crate::client::connection::Connection;
 use crate::client::forwarded;
-use crate::exchange::{Exchange, has_begun_to_answer, host};
-use crate::filter::Verdict;
-use crate::request::path::{self, PathError};
-use crate::request::problem::{self, Problem, X_REQUEST_ID};
-use crate::request::{RequestCtx, RequestId};
-use crate::route::{NoRoute, Route};
+use crate::exchange::arrived::{Arrived, VEIL_DEADLINE_MS};
+use crate::exchange::attempting::Answered;
+use crate::exchange::outcome::Verdict;
+use crate::exchange::refusal::Refusal;
+use crate::exchange::routed::{self, NotRead, Routed};
+use crate::exchange::{Exchange, Stage, has_begun_to_answer, is_final};
+use crate::filter::Settled;
+use crate::request::deadline::Expired;
+use crate::request::problem::{self, X_REQUEST_ID};
+use crate::route::Route;
 use crate::state::Shared;
 use crate::upstream::retry::{Failure, Suspicion};
-use crate::yaml::units::Duration;
-
-/// Milliseconds after which nobody waits for the head of this attempt's answer any more; workers drop what is past it.
-/// A client may send it too, and is not waited for longer than it says.
-pub const VEIL_DEADLINE_MS: &str = "Veil-Deadline-Ms";
-
-/// Tells the connections of one race from those of others, and from those that are kept.
-static NEXT_RACE: AtomicU64 = AtomicU64::new(1);
 
 /// Our phases.
 pub struct Edge {
@@ -56,88 +50,45 @@ impl ProxyHttp for Edge {
     fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
     async fn early_request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<()> {
-        let connection = Connection::of(session).ok_or_else(|| Error::new(ErrorType::InternalError))?;
+        let connection = Connection::of(session).map(Arc::clone);
+        let connection = connection.ok_or_else(|| Error::new(ErrorType::InternalError))?;
         connection.begin_request();
-        let head = session.req_header();
-        let peer = connection.peer;
-        let request = RequestCtx {
-            id: request_id(head),
-            peer,
-            client: forwarded::client(peer.ip(), head, &connection.listener),
-            scheme: forwarded::scheme(peer.ip(), head, &connection.listener),
-            received: Instant::now(),
-        };
-        exchange.client_deadline = client_deadline(head, request.received);
-        exchange.connection = Some(Arc::clone(connection));
-        exchange.request = Some(request);
-        Ok(())
+        let head = session.req_header_mut();
+        let arrived = Arrived::over(connection, head);
+        forwarded::forget_lies(head, arrived.connection.peer.ip(), &arrived.connection.listener);
+        exchange.stage = Stage::Arrived(arrived);
+        body::settle_on_arrival(head).map_err(|_| Refusal::from(Violation::Authority.problem()).into())
     }
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<bool> {
-        let route = match find_route(session, exchange) {
-            Ok(route) => route,
-            Err((problem, allow)) => return refuse(session, exchange, problem, allow).await,
-        };
-        exchange.served_by(Arc::clone(&route), session.req_header());
+        let route = routed::find(&exchange.rules.state.router, session)?;
+        exchange.is_served_by(&route)?;
         for filter in &route.filters {
-            match filter.on_request(session.req_header_mut(), exchange.request()) {
-                Verdict::Continue => {}
-                Verdict::Answer(response) => return answer(session, exchange, *response).await,
-                Verdict::Refuse(problem) => return refuse(session, exchange, problem, None).await,
+            let verdict = filter.on_request(session.req_header_mut(), exchange.request()?);
+            match verdict.settled().await {
+                Settled::Continue => {}
+                Settled::Answer(response) => {
+                    exchange.answer(session, *response).await?;
+                    return Ok(true);
+                }
+                Settled::Refuse(problem) => return Err(Refusal::from(problem).into()),
             }
         }
-        let admission = match exchange.admit() {
-            Ok(admission) => admission,
-            Err(problem) => return refuse(session, exchange, problem, None).await,
-        };
-        let read = body::take(
-            &mut session.downstream_session,
-            &exchange.body_limits,
-            &exchange.state.body_budget,
-        );
-        let read = read.await;
-        drop(admission);
-        match read {
-            Ok(taken) => {
-                exchange.taken = taken;
-                exchange.starts_to_be_served();
-                Ok(false)
-            }
-            Err(error) => {
-                session.set_keepalive(None);
-                match error.problem() {
-                    Some(problem) => refuse(session, exchange, problem, None).await,
-                    // Nobody is left to answer.
-                    None => Ok(true),
-                }
-            }
+        match exchange.comes_in(session).await {
+            Ok(()) => Ok(false),
+            Err(NotRead::Refused(refusal)) => Err(refusal.into()),
+            Err(NotRead::ClientLeft) => Ok(true),
         }
     }
 
     async fn upstream_peer(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<Box<HttpPeer>> {
-        if exchange.learn_of_death().await == Suspicion::Poison {
-            return Err(refusal(exchange, problem::POISON_BODY));
+        let (rules, attempting) = exchange.attempting_mut()?;
+        if attempting.learn_of_death().await == Suspicion::Poison {
+            return Err(Refusal::from(problem::POISON_BODY).into());
         }
-        let place = exchange.begin_attempt(session.req_header()).await;
-        let address = match place {
-            Ok(lease) => lease.backend().address(),
-            Err(problem) => return Err(refusal(exchange, problem)),
-        };
-        let mut peer = Box::new(HttpPeer::new(address, false, String::new()));
-        if let Some(timeouts) = exchange.timeouts() {
-            let within = |timeout: Duration| Some(timeout.get().min(exchange.time_left()));
-            peer.options.connection_timeout = within(timeouts.connect);
-            peer.options.total_connection_timeout = within(timeouts.connect);
-            peer.options.write_timeout = Some(timeouts.send.get());
-            peer.options.read_timeout = within(timeouts.read);
-            peer.options.idle_timeout = Some(timeouts.idle.get());
-        }
-        if let Some(race) = exchange.enter_race(session) {
-            // A kept connection could not be raced with, and two that raced are not kept.
-            peer.group_key = NEXT_RACE.fetch_add(1, Ordering::Relaxed);
-            peer.options.custom_l4 = Some(Arc::new(race));
-            peer.options.idle_timeout = Some(std::time::Duration::ZERO);
-        }
+        attempting.begin(rules, session.req_header()).await?;
+        let mut peer = attempting.peer().ok_or(Refusal::from(problem::INTERNAL))?;
+        attempting.enter_race(rules, session, &mut peer);
         Ok(peer)
     }
 
@@ -147,24 +98,25 @@ impl ProxyHttp for Edge {
         head: &mut RequestHeader,
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
-        let request = exchange.request();
+        let attempting = exchange.attempting().ok_or(Refusal::from(problem::INTERNAL))?;
+        let Arrived {
+            request, connection, ..
+        } = &attempting.routed.arrived;
         forwarded::tell_backend(head, request)?;
         head.insert_header(X_REQUEST_ID, request.id.as_str())?;
-        if let Some(timeouts) = exchange.timeouts() {
-            let patience = timeouts.read.get().min(exchange.time_left());
-            head.insert_header(VEIL_DEADLINE_MS, HeaderValue::from(patience.as_millis() as u64))?;
-        }
-        if let (None, Some(connection)) = (head.headers.get(header::HOST), &exchange.connection) {
+        let patience = attempting.patience().as_millis() as u64;
+        head.insert_header(VEIL_DEADLINE_MS, HeaderValue::from(patience))?;
+        if !head.headers.contains_key(header::HOST) {
             // HTTP/1.0 may do without; HTTP/1.1, which we speak to backends, may not.
             head.insert_header(header::HOST, connection.listener.address.to_string())?;
         }
-        if exchange.is_in_race() {
+        if attempting.is_in_race() {
             head.insert_header(header::CONNECTION, "close")?;
         }
         for filter in exchange.filters() {
             filter.on_upstream_request(head, request);
         }
-        body::settle_authority(head).map_err(|_| refusal(exchange, Violation::Authority.problem()))
+        body::settle_authority(head).map_err(|_| Refusal::from(Violation::Authority.problem()).into())
     }
 
     async fn upstream_response_filter(
@@ -173,14 +125,24 @@ impl ProxyHttp for Edge {
         head: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
-        if head.status.is_informational() {
-            return Ok(());
+        let (rules, attempting) = exchange.attempting_mut()?;
+        if !is_final(head.status) {
+            return match attempting.announced(head) {
+                true => Ok(()),
+                false => Err(unusable("the answer is announced without an end")),
+            };
+        }
+        if head.status == StatusCode::SWITCHING_PROTOCOLS && !session.is_upgrade_req() {
+            return Err(unusable("the protocol changes unasked"));
         }
         // A 503 with Retry-After says that nothing was done with the request.
         let busy = head.status == 503 && head.headers.contains_key(header::RETRY_AFTER);
-        match exchange.answered(session, head.status.as_u16(), busy) {
-            true => Err(Error::new_up(ErrorType::HTTPStatus(head.status.as_u16()))),
-            false => Ok(()),
+        match attempting.answered(rules, session, head.status.as_u16(), busy) {
+            Verdict::Pass { latency } => {
+                exchange.is_answered(latency);
+                Ok(())
+            }
+            Verdict::GiveUp => Err(Error::new_up(ErrorType::HTTPStatus(head.status.as_u16()))),
         }
     }
 
@@ -190,8 +152,12 @@ impl ProxyHttp for Edge {
         head: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
-        dress(head, session.req_header(), exchange)?;
-        match exchange.cookie(session.req_header()) {
+        exchange.dress(head, session)?;
+        let cookie = match &exchange.stage {
+            Stage::Answered(answered) => answered.cookie(session.req_header()),
+            _ => None,
+        };
+        match cookie {
             Some(cookie) => head.append_header(header::SET_COOKIE, cookie).map(|_| ()),
             None => Ok(()),
         }
@@ -204,7 +170,11 @@ impl ProxyHttp for Edge {
         exchange: &mut Exchange,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        error.set_retry(exchange.failed(Failure::Connect, session));
+        let retry = exchange.attempting_mut().is_ok_and(|(rules, attempting)| {
+            let failure = attempting.failure_to_connect(&error);
+            attempting.failed(rules, failure, session)
+        });
+        error.set_retry(retry);
         error
     }
 
@@ -216,39 +186,48 @@ impl ProxyHttp for Edge {
         exchange: &mut Exchange,
         reused: bool,
     ) -> Box<Error> {
-        let retry = exchange.has_given_up()
-            || match error.esource() {
+        exchange.has_no_answer_yet(session);
+        let retry = exchange.attempting_mut().is_ok_and(|(rules, attempting)| {
+            if attempting.has_given_up() {
+                return true;
+            }
+            if let Some(clock) = Expired::clock_in(&error) {
+                return attempting.failed(rules, Failure::TimedOut(clock), session);
+            }
+            match error.esource() {
                 ErrorSource::Upstream if reused && matches!(error.retry, RetryType::ReusedOnly) => {
-                    exchange.found_stale(session)
+                    attempting.found_stale(rules, session)
                 }
-                ErrorSource::Upstream => exchange.failed(failure(&error), session),
+                ErrorSource::Upstream => attempting.failed(rules, attempting.failure(&error), session),
                 _ => false,
-            };
+            }
+        });
         error.set_retry(retry);
         error
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
-        if exchange.learn_of_death().await == Suspicion::Poison && !has_begun_to_answer(session) {
-            exchange.is_poison();
-            exchange.problem = Some(problem::POISON_BODY);
-        }
-        let Some(problem) = exchange.problem.or_else(|| problem_in(error)) else {
+        let begun = has_begun_to_answer(session);
+        let Some(refusal) = exchange.refusal_after(error, begun).await else {
             return FailToProxy {
                 error_code: 0,
                 can_reuse_downstream: false,
             };
         };
-        exchange.problem = Some(problem);
-        if !has_begun_to_answer(session) {
+        let error_code = refusal.problem.status.as_u16();
+        if begun {
+            exchange.refused = Some(refusal.problem);
+        } else {
             exchange.let_body_go(session);
-            // Pingora ends the connection after a failure, and says so only when told to.
-            session.set_keepalive(None);
+            if exchange.attempting().is_some() {
+                // Pingora ends the connection after a failure, and says so only when told to.
+                session.set_keepalive(None);
+            }
             // The client may have left, which its line says by the status.
-            let _ = refuse(session, exchange, problem, None).await;
+            let _ = exchange.refuse(session, refusal).await;
         }
         FailToProxy {
-            error_code: problem.status.as_u16(),
+            error_code,
             can_reuse_downstream: true,
         }
     }
@@ -268,130 +247,64 @@ impl ProxyHttp for Edge {
     }
 }
 
-fn request_id(head: &RequestHeader) -> RequestId {
-    let given = head
-        .headers
-        .get(X_REQUEST_ID)
-        .and_then(|value| RequestId::parse(value.as_bytes()));
-    given.unwrap_or_else(RequestId::random)
-}
-
-fn client_deadline(head: &RequestHeader, received: Instant) -> Option<Instant> {
-    let milliseconds: u32 = head.headers.get(VEIL_DEADLINE_MS)?.to_str().ok()?.parse().ok()?;
-    Some(received + std::time::Duration::from_millis(milliseconds.into()))
-}
-
-/// The route, or the problem and what its `Allow` says. Leaves the path in its one spelling.
-fn find_route(session: &mut Session, exchange: &Exchange) -> Result<Arc<Route>, (Problem, Option<String>)> {
-    let head = session.req_header();
-    if head.method == Method::CONNECT {
-        return Err((problem::METHOD_NOT_ALLOWED, None));
+/// The way from one stage to the next.
+impl Exchange {
+    fn is_served_by(&mut self, route: &Arc<Route>) -> Result<(), Refusal> {
+        let Stage::Arrived(arrived) = std::mem::take(&mut self.stage) else {
+            return Err(problem::INTERNAL.into());
+        };
+        self.rules.state.retry_budget.deposit(arrived.request.received);
+        self.stage = Stage::Routed(Routed {
+            arrived,
+            route: Arc::clone(route),
+        });
+        Ok(())
     }
-    let path = path::canonical(head.uri.path()).map_err(|error| (bad_path(error), None))?;
-    let found = exchange.state.router.find(host(head), &path, &head.method);
-    let route = match found {
-        Ok(route) => Arc::clone(route),
-        Err(NoRoute::NotFound) => return Err((problem::NO_ROUTE, None)),
-        Err(NoRoute::MethodNotAllowed(allowed)) => {
-            let allow: Vec<&str> = allowed.iter().map(|method| method.as_str()).collect();
-            return Err((problem::METHOD_NOT_ALLOWED, Some(allow.join(", "))));
+
+    /// Reads the body.
+    async fn comes_in(&mut self, session: &mut Session) -> Result<(), NotRead> {
+        let Stage::Routed(routed) = &self.stage else {
+            return Err(Refusal::from(problem::INTERNAL).into());
+        };
+        let (pool, taken) = routed.read_body(&self.rules, session).await?;
+        if let Stage::Routed(routed) = std::mem::take(&mut self.stage) {
+            self.stage = Stage::Attempting(routed.attempt(pool, taken, session.req_header()));
         }
-    };
-    if let std::borrow::Cow::Owned(path) = path {
-        path::respell(session.req_header_mut(), &path).map_err(|_| (problem::BAD_PATH, None))?;
+        Ok(())
     }
-    Ok(route)
-}
 
-fn bad_path(error: PathError) -> Problem {
-    Problem {
-        reason: Some(error.reason()),
-        ..problem::BAD_PATH
+    fn is_answered(&mut self, latency: Duration) {
+        self.stage = match std::mem::take(&mut self.stage) {
+            Stage::Attempting(attempting) => Stage::Answered(Answered { attempting, latency }),
+            stage => stage,
+        };
     }
-}
 
-/// Answers with a problem in a backend's place.
-async fn refuse(
-    session: &mut Session,
-    exchange: &mut Exchange,
-    problem: Problem,
-    allow: Option<String>,
-) -> pingora::Result<bool> {
-    exchange.problem = Some(problem);
-    let (mut head, body) = problem.response(&exchange.request().id)?;
-    if let Some(allow) = allow {
-        head.insert_header(header::ALLOW, allow)?;
+    /// An answer that broke off before the client has seen any of it was none.
+    fn has_no_answer_yet(&mut self, session: &Session) {
+        if !has_begun_to_answer(session) {
+            self.stage = match std::mem::take(&mut self.stage) {
+                Stage::Answered(Answered { attempting, .. }) => Stage::Attempting(attempting),
+                stage => stage,
+            };
+        }
     }
-    send(session, exchange, head, body).await
-}
 
-/// Answers with what a filter made.
-async fn answer(
-    session: &mut Session,
-    exchange: &mut Exchange,
-    response: http::Response<Bytes>,
-) -> pingora::Result<bool> {
-    let (parts, body) = response.into_parts();
-    let mut head = ResponseHeader::from(parts);
-    head.insert_header(header::CONTENT_LENGTH, body.len())?;
-    send(session, exchange, head, body).await
-}
-
-/// A request's body that has not been read ends its connection with the answer.
-async fn send(
-    session: &mut Session,
-    exchange: &mut Exchange,
-    mut head: ResponseHeader,
-    content: Bytes,
-) -> pingora::Result<bool> {
-    exchange.let_body_go(session);
-    dress(&mut head, session.req_header(), exchange)?;
-    let content = if session.req_header().method == Method::HEAD {
-        Bytes::new()
-    } else {
-        content
-    };
-    session
-        .write_response_header(Box::new(head), content.is_empty())
-        .await?;
-    session.write_response_body(Some(content), true).await?;
-    body::linger(&mut session.downstream_session).await;
-    Ok(true)
-}
-
-/// What every answer gets on its way out.
-fn dress(head: &mut ResponseHeader, request: &RequestHeader, exchange: &Exchange) -> pingora::Result<()> {
-    head.insert_header(X_REQUEST_ID, exchange.request().id.as_str())?;
-    for filter in exchange.filters().iter().rev() {
-        filter.on_response(head, request, exchange.request());
-    }
-    Ok(())
-}
-
-/// An error that ends in this problem.
-fn refusal(exchange: &mut Exchange, problem: Problem) -> Box<Error> {
-    exchange.problem = Some(problem);
-    Error::new_in(ErrorType::HTTPStatus(problem.status.as_u16()))
-}
-
-/// What to tell the client of an error that nobody has put into words yet; nothing where it has left.
-fn problem_in(error: &Error) -> Option<Problem> {
-    if let Some(problem) = body::ReadError::problem_in(error) {
-        return Some(problem);
-    }
-    match (error.esource(), error.etype()) {
-        (ErrorSource::Downstream, ErrorType::ReadTimedout) => Some(problem::REQUEST_TIMEOUT),
-        // Pingora has looked through Connection for what not to pass on.
-        (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader) => Some(Violation::Connection.problem()),
-        (ErrorSource::Downstream, _) => None,
-        _ => Some(problem::INTERNAL),
+    /// What to tell the client in the end; nothing where it has left.
+    async fn refusal_after(&mut self, error: &Error, begun: bool) -> Option<Refusal> {
+        let Ok((rules, attempting)) = self.attempting_mut() else {
+            return Refusal::in_error(error);
+        };
+        if !begun && attempting.learn_of_death().await == Suspicion::Poison {
+            rules.shared.metrics.poison_body();
+            return Some(problem::POISON_BODY.into());
+        }
+        let told = attempting.told().map(Refusal::from);
+        Refusal::behind(error).or(told).or_else(|| Refusal::in_error(error))
     }
 }
 
-/// How the backend failed.
-fn failure(error: &Error) -> Failure {
-    match error.etype() {
-        ErrorType::ReadTimedout | ErrorType::WriteTimedout => Failure::TimedOut,
-        _ => Failure::Died,
-    }
+/// A backend's answer that means nothing, or too much.
+fn unusable(why: &'static str) -> Box<Error> {
+    Error::explain(ErrorType::InvalidHTTPHeader, why).into_up()
 }

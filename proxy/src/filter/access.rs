@@ -1,10 +1,12 @@
 //! Who may use a route, by the client's address. Nginx: `allow` and `deny`.
 
+use std::sync::Arc;
+
 use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Filter, Verdict};
+use super::{Filter, Settings, Verdict};
 use crate::request::RequestCtx;
 use crate::request::problem::Problem;
 use crate::yaml::units::Cidr;
@@ -19,9 +21,16 @@ pub struct Access {
     deny: Vec<Cidr>,
 }
 
+impl Settings for Access {
+    fn build(&self) -> Arc<dyn Filter> {
+        Arc::new(self.clone())
+    }
+}
+
 impl Filter for Access {
     fn on_request(&self, _request: &mut RequestHeader, ctx: &RequestCtx) -> Verdict {
-        let in_any = |networks: &[Cidr]| networks.iter().any(|network| network.contains(ctx.client));
+        let is_in = |network: &Cidr| ctx.client.is_some_and(|client| network.contains(client));
+        let in_any = |networks: &[Cidr]| networks.iter().any(is_in);
         let allowed = self.allow.as_deref().is_none_or(in_any);
         if in_any(&self.deny) || !allowed {
             return Verdict::Refuse(FORBIDDEN);
@@ -79,6 +88,17 @@ mod tests {
         for client in ["192.0.2.1", "10.6.6.6", "::ffff:10.6.6.6", "2001:db8::1"] {
             assert!(!lets_in(&access, client), "{client}");
         }
+    }
+
+    #[test]
+    fn nobody_knows_an_unknown_client() {
+        let unknown = RequestCtx {
+            client: None,
+            ..ctx("10.0.0.1")
+        };
+        let verdict = |yaml: &str| filter::<Access>(yaml).on_request(&mut request("GET", "/", &[]), &unknown);
+        assert!(matches!(verdict("{ allow: [0.0.0.0/0, '::/0'] }"), Verdict::Refuse(_)));
+        assert!(matches!(verdict("{ deny: [192.0.2.1] }"), Verdict::Continue));
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Lets pages from other origins use a route: the Fetch standard's CORS protocol, preflights included.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Filter, Verdict};
+use super::{Filter, Settings, Verdict};
 use crate::request::RequestCtx;
 use crate::yaml::units::Duration;
 
@@ -15,7 +17,7 @@ use crate::yaml::units::Duration;
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(try_from = "CorsFields")]
 #[schemars(with = "CorsFields")]
-pub struct CorsConfig {
+pub struct Cors {
     origins: Origins,
     /// The values of `Access-Control-Allow-Headers` and `-Expose-Headers`; none where they would be empty.
     headers: Option<HeaderValue>,
@@ -24,7 +26,7 @@ pub struct CorsConfig {
     credentials: bool,
 }
 
-impl CorsConfig {
+impl Cors {
     /// What goes into `Access-Control-Allow-Origin`, if the page that asks may be answered.
     fn allowed_origin(&self, request: &RequestHeader) -> Option<HeaderValue> {
         let origin = request.headers.get(header::ORIGIN)?;
@@ -62,7 +64,13 @@ impl CorsConfig {
     }
 }
 
-impl Filter for CorsConfig {
+impl Settings for Cors {
+    fn build(&self) -> Arc<dyn Filter> {
+        Arc::new(self.clone())
+    }
+}
+
+impl Filter for Cors {
     fn on_request(&self, request: &mut RequestHeader, _ctx: &RequestCtx) -> Verdict {
         match request.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD) {
             Some(method) if request.method == Method::OPTIONS && self.allowed_origin(request).is_some() => {
@@ -127,7 +135,7 @@ fn ten_minutes() -> Duration {
     Duration::from_secs(600)
 }
 
-impl TryFrom<CorsFields> for CorsConfig {
+impl TryFrom<CorsFields> for Cors {
     type Error = &'static str;
 
     fn try_from(fields: CorsFields) -> Result<Self, Self::Error> {
@@ -208,11 +216,11 @@ mod tests {
 
     const APP: (&str, &str) = ("origin", "https://app.test");
 
-    fn app() -> CorsConfig {
+    fn app() -> Cors {
         filter("{ origins: ['https://app.test'], expose: [X-Faces, Server-Timing], credentials: true }")
     }
 
-    fn response(cors: &CorsConfig, headers: &[(&'static str, &str)]) -> ResponseHeader {
+    fn response(cors: &Cors, headers: &[(&'static str, &str)]) -> ResponseHeader {
         let mut response = ok();
         response
             .insert_header("access-control-allow-origin", "https://evil.test")
@@ -284,7 +292,7 @@ mod tests {
             "{ origins: ['https://*.test'] }",
             "{ origins: ['https://app.test'], headers: ['a b'] }",
         ] {
-            assert!(serde_yaml::from_str::<CorsConfig>(text).is_err(), "{text}");
+            assert!(serde_yaml::from_str::<Cors>(text).is_err(), "{text}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Sends whoever comes over plain HTTP to the same place over HTTPS. Nginx: a second `server` with `return 308`.
 
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
@@ -8,9 +9,10 @@ use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Filter, Verdict};
+use super::{Filter, Settings, Verdict};
 use crate::request::problem;
-use crate::request::{RequestCtx, Scheme, host_name};
+use crate::request::syntax::{host, host_name, request_uri};
+use crate::request::{RequestCtx, Scheme};
 
 /// `https_only: {}`, or `https_only: { port: 8443 }` where clients reach HTTPS on another port than 443.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
@@ -24,25 +26,27 @@ fn https() -> NonZeroU16 {
     NonZeroU16::MIN.saturating_add(442)
 }
 
+impl Settings for HttpsOnly {
+    fn build(&self) -> Arc<dyn Filter> {
+        Arc::new(self.clone())
+    }
+}
+
 impl Filter for HttpsOnly {
     fn on_request(&self, request: &mut RequestHeader, ctx: &RequestCtx) -> Verdict {
         if ctx.scheme == Scheme::Https {
             return Verdict::Continue;
         }
-        let host = request
-            .headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok())
-            .map(host_name);
-        let Some(host) = host.filter(|host| !host.is_empty()) else {
+        let host = host_name(host(request));
+        if host.is_empty() {
             return Verdict::Refuse(problem::BAD_REQUEST);
-        };
+        }
         let port = match self.port {
             port if port == https() => String::new(),
             port => format!(":{port}"),
         };
-        let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
-        let Ok(location) = HeaderValue::try_from(format!("https://{host}{port}{target}")) else {
+        let location = [format!("https://{host}{port}").as_bytes(), request_uri(request)].concat();
+        let Ok(location) = HeaderValue::try_from(location) else {
             return Verdict::Refuse(problem::BAD_REQUEST);
         };
         let mut answer = http::Response::new(Bytes::new());
@@ -55,6 +59,8 @@ impl Filter for HttpsOnly {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::filter::testing::{ctx, filter, request};
 
@@ -78,6 +84,16 @@ mod tests {
             assert_eq!(answer.status(), 308);
             assert_eq!(answer.headers()["location"], location);
         }
+    }
+
+    #[test]
+    fn over_http2_the_authority_is_the_host() {
+        let mut request = request("GET", "/", &[]);
+        request.set_uri("http://example.com:80/a?b".parse().unwrap());
+        let Verdict::Answer(answer) = filter::<HttpsOnly>("{}").on_request(&mut request, &ctx("192.0.2.1")) else {
+            panic!("plain HTTP is redirected");
+        };
+        assert_eq!(answer.headers()["location"], "https://example.com/a?b");
     }
 
     #[test]

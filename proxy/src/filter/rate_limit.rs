@@ -6,6 +6,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
@@ -14,7 +15,7 @@ use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Filter, Verdict};
+use super::{Filter, Settings, Verdict};
 use crate::request::RequestCtx;
 use crate::request::problem::Problem;
 use crate::yaml::units::Rate;
@@ -23,7 +24,7 @@ use crate::yaml::units::Rate;
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(try_from = "RateLimitFields")]
 #[schemars(with = "RateLimitFields")]
-pub struct RateLimitConfig {
+pub struct RateLimit {
     /// From one request to the next, at the allowed rate.
     interval: Duration,
     /// How many may come at once after a pause.
@@ -31,10 +32,16 @@ pub struct RateLimitConfig {
     clients: NonZeroU32,
 }
 
-impl RateLimitConfig {
-    pub fn build(&self) -> RateLimit {
+impl Settings for RateLimit {
+    fn build(&self) -> Arc<dyn Filter> {
+        Arc::new(self.limiter())
+    }
+}
+
+impl RateLimit {
+    fn limiter(&self) -> Limiter {
         let rows = self.clients.get().div_ceil(ROW as u32);
-        RateLimit {
+        Limiter {
             interval: self.interval,
             patience: self.interval * (self.burst.get() - 1),
             started: Instant::now(),
@@ -59,7 +66,7 @@ fn many() -> NonZeroU32 {
     NonZeroU32::MIN.saturating_add((1 << 16) - 1)
 }
 
-impl TryFrom<RateLimitFields> for RateLimitConfig {
+impl TryFrom<RateLimitFields> for RateLimit {
     type Error = &'static str;
 
     fn try_from(fields: RateLimitFields) -> Result<Self, Self::Error> {
@@ -72,7 +79,7 @@ impl TryFrom<RateLimitFields> for RateLimitConfig {
     }
 }
 
-pub struct RateLimit {
+struct Limiter {
     interval: Duration,
     /// How far ahead of the clock a client's point may be.
     patience: Duration,
@@ -102,7 +109,7 @@ impl Default for Client {
     }
 }
 
-impl RateLimit {
+impl Limiter {
     /// Counts a request; how long to wait where it is one too many.
     fn admit(&self, client: IpAddr, now: Duration) -> Result<(), Duration> {
         let address = household(client);
@@ -125,9 +132,9 @@ impl RateLimit {
     }
 }
 
-impl Filter for RateLimit {
+impl Filter for Limiter {
     fn on_request(&self, _request: &mut RequestHeader, ctx: &RequestCtx) -> Verdict {
-        match self.admit(ctx.client, ctx.received.saturating_duration_since(self.started)) {
+        match self.admit(ctx.account(), ctx.received.saturating_duration_since(self.started)) {
             Ok(()) => Verdict::Continue,
             Err(wait) => Verdict::Refuse(rate_limited(wait)),
         }
@@ -163,8 +170,8 @@ mod tests {
     use super::*;
     use crate::filter::testing::{ctx, filter, request};
 
-    fn limit(yaml: &str) -> RateLimit {
-        filter::<RateLimitConfig>(yaml).build()
+    fn limit(yaml: &str) -> Limiter {
+        filter::<RateLimit>(yaml).limiter()
     }
 
     fn client(number: u32) -> IpAddr {
@@ -237,7 +244,7 @@ mod tests {
 
     #[test]
     fn refuses_a_rate_that_lets_nobody_in() {
-        let error = serde_yaml::from_str::<RateLimitConfig>("{ rate: 0/s }").unwrap_err();
+        let error = serde_yaml::from_str::<RateLimit>("{ rate: 0/s }").unwrap_err();
         assert!(error.to_string().contains("lets nobody in"), "{error}");
     }
 

@@ -1,13 +1,15 @@
 //! Sends the client elsewhere. Nginx: `return 308 https://$host$request_uri`.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::variables::Template;
-use super::{Filter, Verdict};
+use super::{Filter, Settings, Verdict};
 use crate::request::RequestCtx;
 use crate::request::problem;
 
@@ -21,9 +23,17 @@ pub struct Redirect {
     status: StatusCode,
 }
 
+impl Settings for Redirect {
+    const ALWAYS_ANSWERS: bool = true;
+
+    fn build(&self) -> Arc<dyn Filter> {
+        Arc::new(self.clone())
+    }
+}
+
 impl Filter for Redirect {
     fn on_request(&self, request: &mut RequestHeader, ctx: &RequestCtx) -> Verdict {
-        let Ok(location) = HeaderValue::try_from(self.to.render(request, ctx)) else {
+        let Some(location) = self.to.render(request, ctx) else {
             return Verdict::Refuse(problem::BAD_REQUEST);
         };
         let mut answer = http::Response::new(Bytes::new());

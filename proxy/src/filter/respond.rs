@@ -1,12 +1,14 @@
 //! A fixed answer. Nginx: `return 404 "text"`.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Filter, Verdict};
+use super::{Filter, Settings, Verdict};
 use crate::request::RequestCtx;
 
 /// `respond: { status: 404, body: "nothing here\n" }`
@@ -21,6 +23,14 @@ pub struct Respond {
     #[serde(default = "plain_text", deserialize_with = "header_value")]
     #[schemars(with = "String")]
     content_type: HeaderValue,
+}
+
+impl Settings for Respond {
+    const ALWAYS_ANSWERS: bool = true;
+
+    fn build(&self) -> Arc<dyn Filter> {
+        Arc::new(self.clone())
+    }
 }
 
 impl Filter for Respond {

@@ -1,10 +1,13 @@
 //! Text with a few variables in it, named as Nginx names them: `$host`, `$scheme`, `$request_id` …
 
+use http::HeaderValue;
 use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use crate::request::{RequestCtx, host_name};
+use crate::request::RequestCtx;
+use crate::request::syntax::{host, host_name, request_uri};
+use crate::request::text::push_address;
 use crate::yaml::placeholders::{Piece, pieces};
 
 /// `https://$host$request_uri`, taken apart once. A dollar sign itself is `$$`.
@@ -34,11 +37,16 @@ const VARIABLES: [(&str, Variable); 6] = [
 ];
 
 impl Template {
-    pub fn render(&self, request: &RequestHeader, ctx: &RequestCtx) -> String {
-        self.0.iter().fold(String::new(), |text, piece| match piece {
-            Piece::Text(piece) => text + piece,
-            Piece::Variable(variable) => text + &variable.value(request, ctx),
-        })
+    /// The text for a header field; none where a client's part in it makes it unfit for one.
+    pub fn render(&self, request: &RequestHeader, ctx: &RequestCtx) -> Option<HeaderValue> {
+        let mut text = Vec::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(piece) => text.extend_from_slice(piece.as_bytes()),
+                Piece::Variable(variable) => variable.append(request, ctx, &mut text),
+            }
+        }
+        HeaderValue::try_from(text).ok()
     }
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -54,29 +62,19 @@ impl Template {
 }
 
 impl Variable {
-    fn value(self, request: &RequestHeader, ctx: &RequestCtx) -> String {
+    fn append(self, request: &RequestHeader, ctx: &RequestCtx, text: &mut Vec<u8>) {
         match self {
-            Self::ClientAddress => ctx.client.to_string(),
-            Self::Host => host(request).to_owned(),
-            Self::Path => request.uri.path().to_owned(),
-            Self::RequestId => ctx.id.to_string(),
-            Self::RequestUri => request
-                .uri
-                .path_and_query()
-                .map_or("/", |target| target.as_str())
-                .to_owned(),
-            Self::Scheme => ctx.scheme.as_str().to_owned(),
+            Self::ClientAddress => match ctx.client {
+                Some(client) => push_address(text, client),
+                None => text.extend_from_slice(b"unknown"),
+            },
+            Self::Host => text.extend_from_slice(host_name(host(request)).as_bytes()),
+            Self::Path => text.extend_from_slice(request.uri.path().as_bytes()),
+            Self::RequestId => text.extend_from_slice(ctx.id.as_str().as_bytes()),
+            Self::RequestUri => text.extend_from_slice(request_uri(request)),
+            Self::Scheme => text.extend_from_slice(ctx.scheme.as_str().as_bytes()),
         }
     }
-}
-
-fn host(request: &RequestHeader) -> &str {
-    let field = request
-        .headers
-        .get(http::header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let host = request.uri.authority().map(|authority| authority.as_str()).or(field);
-    host_name(host.unwrap_or_default())
 }
 
 impl<'de> Deserialize<'de> for Template {
@@ -100,7 +98,8 @@ mod tests {
 
     fn rendered(text: &str) -> String {
         let request = request("GET", "/a%20b?c=d", &[("host", "example.com:8080")]);
-        Template::parse(text).unwrap().render(&request, &ctx("192.0.2.1"))
+        let value = Template::parse(text).unwrap().render(&request, &ctx("192.0.2.1"));
+        value.unwrap().to_str().unwrap().to_owned()
     }
 
     #[test]

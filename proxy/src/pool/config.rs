@@ -1,7 +1,9 @@
 //! What is configured of a pool as a whole.
 
+use std::time;
+
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::admission::queue::QueueConfig;
 use super::choose::selection::{self, SelectConfig};
@@ -54,11 +56,21 @@ pub struct TimeoutsConfig {
     pub send: Duration,
     /// Between two reads of the response.
     pub read: Duration,
-    /// From a request's last byte to the head of its answer, over all attempts. Nginx: `proxy_next_upstream_timeout`.
-    #[serde(deserialize_with = "some_time")]
-    pub total: Duration,
+    /// From a request's last byte to the head of its answer, or the 101 of an upgrade, over all attempts and the time in
+    /// the queue; two minutes unless given, or as long as `read` where that is longer. Nginx: `proxy_next_upstream_timeout`.
+    #[serde(deserialize_with = "some_time_if_given")]
+    pub total: Option<Duration>,
     /// How long an unused connection is kept.
     pub idle: Duration,
+}
+
+impl TimeoutsConfig {
+    const TOTAL: time::Duration = time::Duration::from_secs(120);
+
+    pub fn total(&self) -> time::Duration {
+        let longest = Self::TOTAL.max(self.read.get());
+        self.total.map_or(longest, Duration::get)
+    }
 }
 
 impl Default for TimeoutsConfig {
@@ -67,8 +79,33 @@ impl Default for TimeoutsConfig {
             connect: Duration::from_secs(5),
             send: Duration::from_secs(10),
             read: Duration::from_secs(60),
-            total: Duration::from_secs(120),
+            total: None,
             idle: Duration::from_secs(30),
         }
+    }
+}
+
+fn some_time_if_given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    some_time(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_total_is_no_shorter_than_a_read_unless_it_is_said_to_be() {
+        let total = |yaml| serde_yaml::from_str::<TimeoutsConfig>(yaml).unwrap().total().as_secs();
+        for (yaml, seconds) in [
+            ("{}", 120),
+            ("read: 10s", 120),
+            ("read: 10m", 600),
+            ("{ read: 10m, total: 3s }", 3),
+        ] {
+            assert_eq!(total(yaml), seconds, "{yaml}");
+        }
+        assert!(serde_yaml::from_str::<TimeoutsConfig>("total: 0s").is_err());
     }
 }

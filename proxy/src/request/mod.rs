@@ -1,7 +1,9 @@
 //! What Veil knows of a request while it lives: who sent it, when, and by which name logs and backends call it.
 
+pub mod deadline;
 pub mod path;
 pub mod problem;
+pub mod syntax;
 pub mod text;
 
 use std::cell::Cell;
@@ -16,11 +18,18 @@ pub struct RequestCtx {
     pub id: RequestId,
     /// The other end of the connection.
     pub peer: SocketAddr,
-    /// Who asks: the peer, unless the peer is a trusted proxy that names another.
-    pub client: IpAddr,
+    /// Who asks: the peer, unless the peer is a trusted proxy that names another; none where that name cannot be read.
+    pub client: Option<IpAddr>,
     pub scheme: Scheme,
     /// When the head had been read.
     pub received: Instant,
+}
+
+impl RequestCtx {
+    /// Whom to count or to place the request for: where it is not known who asks, that is the proxy that knows.
+    pub fn account(&self) -> IpAddr {
+        self.client.unwrap_or(self.peer.ip())
+    }
 }
 
 /// How the request came in.
@@ -108,31 +117,10 @@ fn next_random() -> u64 {
     })
 }
 
-/// The name in a `Host`: without its port and the root's dot.
-pub fn host_name(host: &str) -> &str {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    name.strip_suffix('.').unwrap_or(name)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn a_hosts_name_has_no_port() {
-        for (host, name) in [
-            ("a.test:80", "a.test"),
-            ("a.test.", "a.test"),
-            ("[::1]:80", "[::1]"),
-            ("[::1]", "[::1]"),
-        ] {
-            assert_eq!(host_name(host), name);
-        }
-    }
 
     #[test]
     fn keeps_a_sane_id() {

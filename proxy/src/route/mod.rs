@@ -6,6 +6,7 @@
 
 mod matching;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::Method;
@@ -16,7 +17,8 @@ use serde_yaml::with::singleton_map_recursive;
 pub use self::matching::{Fit, HostPattern, MatchConfig, PathPattern};
 use crate::body::RouteBodyConfig;
 use crate::filter::{Filter, FilterConfig};
-use crate::request::host_name;
+use crate::pool::Pool;
+use crate::request::syntax::host_name;
 use crate::upstream::retry::RetryConfig;
 
 /// One entry of `routes`.
@@ -50,26 +52,43 @@ impl RouteConfig {
 /// A route as requests meet it.
 pub struct Route {
     pub name: String,
-    pub pool: Option<String>,
-    pub filters: Vec<Box<dyn Filter>>,
+    pub pool: Option<Arc<Pool>>,
+    pub filters: Vec<Arc<dyn Filter>>,
     pub idempotent: bool,
     pub retry: RetryConfig,
     pub body: RouteBodyConfig,
     matches: MatchConfig,
+    /// What the filters were made of.
+    filter_configs: Vec<FilterConfig>,
 }
 
 impl Route {
-    pub fn new(config: &RouteConfig) -> Self {
+    /// `previous` is the route of that name before a reload: filters that have not changed live on, with what they know of
+    /// clients.
+    fn new(config: &RouteConfig, pools: &HashMap<String, Arc<Pool>>, previous: Option<&Self>) -> Self {
         Self {
             name: config.name(),
-            pool: config.pool.clone(),
-            filters: config.filters.iter().map(FilterConfig::build).collect(),
+            pool: config.pool.as_ref().and_then(|name| pools.get(name)).map(Arc::clone),
+            filters: filters(&config.filters, previous),
             idempotent: config.idempotent,
             retry: config.retry.clone(),
             body: config.body.clone(),
             matches: config.r#match.clone(),
+            filter_configs: config.filters.clone(),
         }
     }
+}
+
+/// Filters, those that stood in the route before taken over from it: each at most once.
+fn filters(configs: &[FilterConfig], previous: Option<&Route>) -> Vec<Arc<dyn Filter>> {
+    let before = previous.map_or(&[][..], |route| &route.filter_configs);
+    let kept = previous.map_or(&[][..], |route| &route.filters);
+    let mut kept: Vec<_> = before.iter().zip(kept).collect();
+    let mut filter = |config: &FilterConfig| match kept.iter().position(|(before, _)| *before == config) {
+        Some(place) => Arc::clone(kept.remove(place).1),
+        None => config.build(),
+    };
+    configs.iter().map(&mut filter).collect()
 }
 
 /// All routes, the most specific first.
@@ -78,13 +97,19 @@ pub struct Router {
 }
 
 impl Router {
-    pub fn new(configs: &[RouteConfig]) -> Self {
-        let routes = Self::in_order(configs)
-            .into_iter()
-            .map(|config| Arc::new(Route::new(config)));
+    /// `previous` is the router before a reload.
+    pub fn new(configs: &[RouteConfig], pools: &HashMap<String, Arc<Pool>>, previous: Option<&Self>) -> Self {
+        let route = |config: &RouteConfig| {
+            let before = previous.and_then(|previous| previous.named(&config.name()));
+            Arc::new(Route::new(config, pools, before))
+        };
         Self {
-            routes: routes.collect(),
+            routes: Self::in_order(configs).into_iter().map(route).collect(),
         }
+    }
+
+    fn named(&self, name: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| route.name == name).map(Arc::as_ref)
     }
 
     /// The routes in the order in which they are asked, the most specific first.
@@ -134,7 +159,7 @@ mod tests {
             .enumerate()
             .map(|(order, text)| serde_yaml::from_str(&format!("{{ name: '{order}', match: {{ {text} }} }}")).unwrap())
             .collect();
-        Router::new(&configs)
+        Router::new(&configs, &HashMap::new(), None)
     }
 
     fn found(router: &Router, host: &str, path: &str) -> String {
@@ -234,6 +259,24 @@ mod tests {
             let reached = path::canonical(path).is_ok_and(|path| router.find("", &path, &Method::GET).is_ok());
             assert!(!reached, "{path}");
         }
+    }
+
+    #[test]
+    fn a_filter_that_a_reload_leaves_as_it_is_lives_on() {
+        let routes = |filters: &str| -> Vec<RouteConfig> {
+            let yaml = format!("[{{ match: {{ path_prefix: / }}, filters: [{filters}] }}]");
+            serde_yaml::from_str(&yaml).unwrap()
+        };
+        let (limit, other) = ("{ rate_limit: { rate: 1/m } }", "{ rate_limit: { rate: 2/m } }");
+        let build = |filters: &str, previous| Router::new(&routes(filters), &HashMap::new(), previous);
+        let before = build(&format!("{limit}, {limit}"), None);
+        let after = build(&format!("{other}, {limit}, {limit}, {limit}"), Some(&before));
+        let is_kept = |filter: &Arc<dyn Filter>| {
+            let kept = |old: &Arc<dyn Filter>| std::ptr::addr_eq(Arc::as_ptr(old), Arc::as_ptr(filter));
+            before.routes[0].filters.iter().position(kept)
+        };
+        let kept: Vec<_> = after.routes[0].filters.iter().map(is_kept).collect();
+        assert_eq!(kept, [None, Some(0), Some(1), None]);
     }
 
     #[test]

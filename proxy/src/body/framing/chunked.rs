@@ -2,7 +2,7 @@
 //! skipped in one step.
 
 use super::Violation;
-use super::head::is_token_byte;
+use crate::request::syntax::is_token_byte;
 
 /// How far a chunked body has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

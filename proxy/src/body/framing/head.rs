@@ -1,6 +1,7 @@
 //! The head of an HTTP/1 request: whether it means the same to everybody, and where its body ends.
 
 use super::Violation;
+use crate::request::syntax::is_token;
 
 /// How the end of a request's body is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,15 +199,6 @@ fn is_field(name: &[u8], field: &[u8]) -> bool {
     name.iter()
         .zip(field)
         .all(|(byte, wanted)| byte.to_ascii_lowercase() == *wanted || (*byte == b'_' && *wanted == b'-'))
-}
-
-fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|byte| is_token_byte(*byte))
-}
-
-/// `tchar` of RFC 9110, section 5.6.2.
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// A host with or without a port. Who it names is for DNS to say; here it must not hold what ends or splits an

@@ -22,6 +22,7 @@ use tokio::time::timeout;
 
 use crate::body::{self, BodyConfig, Budget, HeadLimits, Limits, ReadError, RouteBodyConfig, Taken, Watch};
 use crate::request::RequestId;
+use crate::request::deadline::Patience;
 use crate::request::problem::Problem;
 
 /// Bytes.
@@ -113,9 +114,16 @@ impl ProxyHttp for App {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> Result<bool> {
-        let error = match body::take(&mut session.downstream_session, &self.limits, &self.budget).await {
+        let error = match body::take(
+            &mut session.downstream_session,
+            &self.limits,
+            &self.budget,
+            Patience::default(),
+        )
+        .await
+        {
             Ok(taken) => {
-                ctx.taken = taken;
+                ctx.taken = Some(taken);
                 return Ok(false);
             }
             Err(error) => error,

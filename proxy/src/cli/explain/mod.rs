@@ -14,10 +14,11 @@ use pingora::http::RequestHeader;
 pub use self::answer::{Asked, Considered, Explanation, Filtered};
 use crate::cli::pools::{self, OperateError};
 use crate::config::Config;
-use crate::filter::Verdict;
+use crate::filter::Settled;
 use crate::pool::{Pool, PoolConfig, PoolError, PoolStatus};
 use crate::request::path::{self, PathError};
-use crate::request::{RequestCtx, RequestId, Scheme, host_name};
+use crate::request::syntax::host_name;
+use crate::request::{RequestCtx, RequestId, Scheme};
 use crate::route::{Fit, RouteConfig, Router};
 use crate::upstream::retry::is_idempotent;
 use crate::yaml::diagnostic::suggest;
@@ -108,7 +109,7 @@ pub async fn explain(config: &Config, question: &Question) -> Result<Explanation
     let Some(route) = explanation.route(config, question) else {
         return Ok(explanation);
     };
-    if explanation.is_answered_by_filters(route, &mut head, question) {
+    if explanation.is_answered_by_filters(route, &mut head, question).await {
         return Ok(explanation);
     }
     match route.pool.as_ref().and_then(|name| config.pools.get_key_value(name)) {
@@ -140,7 +141,7 @@ impl Question {
         RequestCtx {
             id: RequestId::random(),
             peer: (self.client, 0).into(),
-            client: self.client,
+            client: Some(self.client),
             scheme: if self.https { Scheme::Https } else { Scheme::Http },
             received: Instant::now(),
         }
@@ -172,13 +173,18 @@ impl Explanation {
         None
     }
 
-    fn is_answered_by_filters(&mut self, route: &RouteConfig, head: &mut RequestHeader, question: &Question) -> bool {
+    async fn is_answered_by_filters(
+        &mut self,
+        route: &RouteConfig,
+        head: &mut RequestHeader,
+        question: &Question,
+    ) -> bool {
         let ctx = question.ctx();
         for filter in &route.filters {
-            let answers = match filter.build().on_request(head, &ctx) {
-                Verdict::Continue => None,
-                Verdict::Answer(answer) => Some(answer.status().as_u16().to_string()),
-                Verdict::Refuse(problem) => Some(format!("{} {}", problem.status.as_u16(), problem.code)),
+            let answers = match filter.build().on_request(head, &ctx).settled().await {
+                Settled::Continue => None,
+                Settled::Answer(answer) => Some(answer.status().as_u16().to_string()),
+                Settled::Refuse(problem) => Some(format!("{} {}", problem.status.as_u16(), problem.code)),
             };
             self.filters.push(Filtered {
                 filter: filter.name(),

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use http::header::CONTENT_LENGTH;
 use pingora::http::RequestHeader;
 
 use super::key_config::{KeyConfig, cookie};
+use crate::request::syntax::promised_length;
 
 /// What a pool has to know of one request. The client's address comes along for `nginx_ip_hash`, which hashes its
 /// octets, the length of the body for those that count load in bytes.
@@ -38,7 +38,7 @@ impl Key {
         Self {
             client,
             bytes,
-            upload_bytes: promised_length(head),
+            upload_bytes: promised_length(head).unwrap_or(0),
             home: None,
         }
     }
@@ -78,11 +78,6 @@ impl fmt::Display for Key {
 
 /// Enough for any address and most of what else there is.
 const USUAL_LENGTH: usize = 48;
-
-fn promised_length(head: &RequestHeader) -> u64 {
-    let written = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    written.and_then(|length| length.parse().ok()).unwrap_or(0)
-}
 
 #[cfg(test)]
 mod tests {

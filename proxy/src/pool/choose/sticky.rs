@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::pool::members::backend::Backend;
+use crate::request::syntax::is_token;
 use crate::yaml::units::Duration;
 
 /// `sticky: { cookie: veil_backend, same_site: lax }`
@@ -149,8 +150,7 @@ impl SameSite {
 /// A token of RFC 9110, which is what RFC 6265 lets a cookie be called.
 fn cookie_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let name = String::deserialize(deserializer)?;
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(is_token) {
+    if !is_token(name.as_bytes()) {
         return Err(de::Error::custom(format!(
             "{name:?} cannot name a cookie; write letters, digits, - and _"
         )));

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize, de};
 use serde_json::{Value, json};
 
 pub use self::budget::{Budget, BudgetConfig};
+use crate::request::deadline::Clock;
 
 /// `retry: { attempts: 3, retry_on: [timeout, 502, 503, 504] }`, Nginx's `proxy_next_upstream` and its `_tries`.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -50,7 +51,7 @@ impl RetryConfig {
         }
         let wanted = match failure {
             Failure::Connect | Failure::Died | Failure::Busy => true,
-            Failure::TimedOut => self.retry_on.contains(&RetryOn::Timeout),
+            Failure::TimedOut(clock) => clock.is_of_one_attempt() && self.retry_on.contains(&RetryOn::Timeout),
             Failure::Status(status) => self.retry_on.contains(&RetryOn::Status(status)),
         };
         match failure {
@@ -80,7 +81,8 @@ pub enum Failure {
     Connect,
     /// The connection was lost before a whole response head had come.
     Died,
-    TimedOut,
+    /// It did nothing for as long as this clock allows, or nobody waits any more.
+    TimedOut(Clock),
     /// It said that it has no room, and did nothing.
     Busy,
     /// It answered with a status.
@@ -92,7 +94,7 @@ impl Failure {
     pub fn ending(self) -> Ending {
         match self {
             Self::Connect | Self::Died => Ending::BadGateway,
-            Self::TimedOut => Ending::GatewayTimeout,
+            Self::TimedOut(_) => Ending::GatewayTimeout,
             Self::Busy | Self::Status(_) => Ending::Pass,
         }
     }
@@ -240,7 +242,7 @@ mod tests {
     fn sends_a_post_once_unless_its_route_says_that_twice_does_no_harm() {
         for (failure, ending) in [
             (Failure::Died, Ending::BadGateway),
-            (Failure::TimedOut, Ending::GatewayTimeout),
+            (Failure::TimedOut(Clock::Read), Ending::GatewayTimeout),
             (Failure::Status(502), Ending::Pass),
         ] {
             assert_eq!(decide(failure, &post()), Decision::GiveUp(ending));
@@ -253,6 +255,14 @@ mod tests {
     fn passes_on_a_status_that_is_not_to_be_retried() {
         assert_eq!(decide(Failure::Status(500), &blur()), Decision::GiveUp(Ending::Pass));
         assert_eq!(decide(Failure::Status(422), &blur()), Decision::GiveUp(Ending::Pass));
+    }
+
+    #[test]
+    fn tries_nobody_else_when_the_time_for_all_attempts_is_over() {
+        for clock in [Clock::Total, Clock::Client] {
+            let decision = decide(Failure::TimedOut(clock), &blur());
+            assert_eq!(decision, Decision::GiveUp(Ending::GatewayTimeout), "{clock:?}");
+        }
     }
 
     #[test]
@@ -293,7 +303,7 @@ mod tests {
         let config = RetryConfig::default();
         assert_eq!(config.decide(Failure::Died, &blur(), &budget, now), Decision::Retry);
         assert_eq!(config.decide(Failure::Connect, &blur(), &budget, now), Decision::Retry);
-        let timed_out = config.decide(Failure::TimedOut, &blur(), &budget, now);
+        let timed_out = config.decide(Failure::TimedOut(Clock::Read), &blur(), &budget, now);
         assert_eq!(timed_out, Decision::GiveUp(Ending::GatewayTimeout));
     }
 
@@ -311,7 +321,8 @@ mod tests {
         prop_oneof![
             Just(Failure::Connect),
             Just(Failure::Died),
-            Just(Failure::TimedOut),
+            Just(Failure::TimedOut(Clock::Read)),
+            Just(Failure::TimedOut(Clock::Total)),
             Just(Failure::Busy),
             (400_u16..600).prop_map(Failure::Status),
         ]

@@ -22,6 +22,7 @@ use super::Violation;
 use super::chunked::Chunked;
 use super::head::{self, BodyEnd, Head};
 use crate::request::problem::{self, Problem};
+use crate::request::syntax::is_token_byte;
 
 /// What a request's head has to keep to.
 #[derive(Clone, Copy, Debug)]
@@ -285,7 +286,7 @@ enum Gathered {
 fn head_end(bytes: &[u8], seen: usize) -> Result<Option<usize>, Violation> {
     if bytes
         .first()
-        .is_some_and(|first| !head::is_token_byte(*first) && *first != b'\r')
+        .is_some_and(|first| !is_token_byte(*first) && *first != b'\r')
     {
         return Err(Violation::RequestLine);
     }

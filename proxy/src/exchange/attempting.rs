@@ -1,0 +1,210 @@
+//! The third stage: the request has come in, and backends are asked for an answer, one after another. The fourth: an
+//! answer has begun.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::HeaderValue;
+use pingora::http::RequestHeader;
+use pingora::proxy::Session;
+use pingora::upstreams::peer::HttpPeer;
+use tokio::time::timeout_at;
+
+use super::Rules;
+use super::outcome::{refusal_of, timeout_of};
+use super::refusal::Refusal;
+use super::routed::Routed;
+use super::trial::Trial;
+use crate::body::Taken;
+use crate::pool::{Backend, Death, Key, Lease, Pool, Refused};
+use crate::request::Scheme;
+use crate::request::deadline::Deadline;
+use crate::request::problem::Problem;
+use crate::upstream::retry::{Attempt, Suspicion, is_idempotent};
+
+pub struct Attempting {
+    pub routed: Routed,
+    pub(super) pool: Arc<Pool>,
+    /// The way back to the client's own session; taken when no backend will be asked any more.
+    pub(super) taken: Option<Taken>,
+    /// When the head of an answer has to be there, over all attempts.
+    pub(super) deadline: Option<Deadline>,
+    /// What the policy of retries has to know of those so far.
+    pub(super) attempt: Attempt,
+    pub(super) tried: Vec<Arc<Backend>>,
+    /// Those that died on it, unbidden.
+    pub(super) deaths: Vec<Death>,
+    /// Whose connection was lost, with its deaths before; whether it has died is yet to be found out.
+    pub(super) lost: Option<(Arc<Backend>, u64)>,
+    /// The attempt under way, or the last one.
+    pub(super) trial: Option<Trial>,
+    /// The place for the next attempt, where it had to be sure before an answer was given up.
+    pub(super) next: Option<Lease>,
+    /// Why there is a further attempt.
+    pub(super) setback: Option<Setback>,
+    /// A kept connection was found closed, which is forgiven once.
+    pub(super) was_stale: bool,
+}
+
+/// A backend's answer has begun.
+pub struct Answered {
+    pub attempting: Attempting,
+    /// From the attempt's start to the answer's head.
+    pub latency: Duration,
+}
+
+/// What became of the attempt before.
+#[derive(Clone, Copy)]
+pub(super) struct Setback {
+    /// What metrics call it.
+    pub cause: &'static str,
+    /// What the client is told if nobody else is left; none where it has a backend's own words.
+    pub problem: Option<Problem>,
+}
+
+impl Attempting {
+    pub fn new(
+        routed: Routed,
+        pool: Arc<Pool>,
+        taken: Taken,
+        deadline: Option<Deadline>,
+        head: &RequestHeader,
+    ) -> Self {
+        Self {
+            attempt: Attempt {
+                idempotent: is_idempotent(&head.method, routed.route.idempotent),
+                ..Attempt::default()
+            },
+            routed,
+            pool,
+            taken: Some(taken),
+            deadline,
+            tried: Vec::new(),
+            deaths: Vec::new(),
+            lost: None,
+            trial: None,
+            next: None,
+            setback: None,
+            was_stale: false,
+        }
+    }
+
+    /// Takes a place at a backend that has not been tried.
+    pub async fn begin(&mut self, rules: &Rules, head: &RequestHeader) -> Result<(), Refusal> {
+        if let Some(deadline) = self.deadline.filter(|deadline| deadline.has_passed(Instant::now())) {
+            return Err(timeout_of(deadline.clock).into());
+        }
+        let lease = match self.next.take() {
+            Some(lease) => lease,
+            None => self.place(head).await?,
+        };
+        if let Some(setback) = self.setback {
+            rules.shared.metrics.retry(self.pool.name(), setback.cause);
+        }
+        self.attempt.sent += 1;
+        self.trial = Some(Trial::new(lease, Instant::now()));
+        Ok(())
+    }
+
+    async fn place(&mut self, head: &RequestHeader) -> Result<Lease, Refusal> {
+        let key = self.key(head);
+        if Suspicion::after(self.deaths.len() as u32) == Suspicion::Suspect {
+            // The place at the one that died would keep its successor from being idle.
+            self.trial = None;
+            let patience = self.time_left().min(ALONE_PATIENCE);
+            let alone = self.pool.acquire_quarantined(&key, &self.tried, &self.deaths, patience);
+            return alone.await.ok_or_else(|| self.nobody_left(Refused::Nobody));
+        }
+        let place = within(self.deadline, self.pool.acquire(&key, &self.tried)).await;
+        let place = place.map_err(|deadline| self.told().unwrap_or(timeout_of(deadline.clock)))?;
+        place.map_err(|refused| self.nobody_left(refused))
+    }
+
+    /// The last failure's problem, where there was one: it says more than that nobody is left to ask.
+    fn nobody_left(&self, refused: Refused) -> Refusal {
+        self.told().unwrap_or_else(|| refusal_of(refused)).into()
+    }
+
+    pub(super) fn told(&self) -> Option<Problem> {
+        self.setback?.problem
+    }
+
+    /// How to reach the backend whose turn it is.
+    pub fn peer(&self) -> Option<Box<HttpPeer>> {
+        let backend = self.trial.as_ref()?.backend();
+        let mut peer = Box::new(HttpPeer::new(backend.address(), false, String::new()));
+        let (timeouts, left) = (self.pool.timeouts(), self.time_left());
+        let connect = Some(left.min(timeouts.connect.get()));
+        peer.options.connection_timeout = connect;
+        peer.options.total_connection_timeout = connect;
+        // While a kept body is sent, no answer has begun, and whoever waits for one is not asked in between.
+        let send = timeouts.send.get();
+        peer.options.write_timeout = Some(if self.has_kept_body() { left.min(send) } else { send });
+        peer.options.read_timeout = Some(timeouts.read.get());
+        peer.options.idle_timeout = Some(timeouts.idle.get());
+        Some(peer)
+    }
+
+    /// How long this attempt's answer will be waited for, as its backend is told.
+    pub fn patience(&self) -> Duration {
+        self.time_left().min(self.pool.timeouts().read.get())
+    }
+
+    fn time_left(&self) -> Duration {
+        let now = Instant::now();
+        self.deadline.map_or(Duration::MAX, |deadline| deadline.left(now))
+    }
+
+    /// Whether the request has a body that is sent out of memory.
+    pub(super) fn has_kept_body(&self) -> bool {
+        self.taken.as_ref().is_some_and(|taken| taken.whole().is_some())
+    }
+
+    /// Backends that it was sent to.
+    pub fn attempts(&self) -> u32 {
+        self.attempt.sent
+    }
+
+    /// What the pool tells this request apart by.
+    pub(super) fn key(&self, head: &RequestHeader) -> Key {
+        self.pool.key(head, self.routed.arrived.request.account())
+    }
+
+    /// Finds out whether the backend whose connection was lost has died, and what that makes of the request.
+    pub async fn learn_of_death(&mut self) -> Suspicion {
+        if let Some((backend, before)) = self.lost.take()
+            && backend.died_unbidden(before).await
+        {
+            self.deaths.push(Death::now(backend));
+        }
+        Suspicion::after(self.deaths.len() as u32)
+    }
+
+    /// Gives the client its own session back.
+    pub fn let_body_go(&mut self, session: &mut Session) {
+        if let Some(taken) = self.taken.take() {
+            taken.release(&mut session.downstream_session);
+        }
+    }
+}
+
+impl Answered {
+    /// The sticky cookie that goes out with the answer, where the client needs one.
+    pub fn cookie(&self, head: &RequestHeader) -> Option<HeaderValue> {
+        let attempting = &self.attempting;
+        let served = attempting.trial.as_ref()?.backend();
+        let under_tls = attempting.routed.arrived.request.scheme == Scheme::Https;
+        attempting.pool.cookie(&attempting.key(head), served, under_tls)
+    }
+}
+
+/// Waits no longer than until the deadline, which is given back then.
+async fn within<T>(deadline: Option<Deadline>, what: impl Future<Output = T>) -> Result<T, Deadline> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline.at.into(), what).await.map_err(|_| deadline),
+        None => Ok(what.await),
+    }
+}
+
+/// How long a suspect waits for a worker of its own; a dead one may have to load its models anew.
+const ALONE_PATIENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,73 @@
+//! Sets and removes header fields on the way to the backend. Nginx: `proxy_set_header`.
+
+use std::sync::Arc;
+
+use pingora::http::RequestHeader;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::headers::Changes;
+use super::{Filter, Settings};
+use crate::request::RequestCtx;
+
+/// `request_headers: { set: { X-Tenant: acme }, remove: [Cookie] }`: what backends get.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
+#[serde(transparent)]
+pub struct RequestHeaders(Changes);
+
+impl Settings for RequestHeaders {
+    fn build(&self) -> Arc<dyn Filter> {
+        Arc::new(self.clone())
+    }
+}
+
+impl Filter for RequestHeaders {
+    fn on_upstream_request(&self, request: &mut RequestHeader, ctx: &RequestCtx) {
+        for (name, value) in self.0.fields(request, ctx) {
+            request.remove_header(&name);
+            if let Some(value) = value {
+                request.insert_header(name, value).expect("name and value are parsed already");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::filter::testing::{ctx, filter, request};
+
+    #[test]
+    fn backends_get_what_was_set_and_not_what_was_removed() {
+        let headers: RequestHeaders =
+            filter("{ set: { X-Client: $client_address, x-tenant: acme }, remove: [Cookie] }");
+        let mut request = request(
+            "GET",
+            "/",
+            &[("cookie", "a=b"), ("x-tenant", "forged"), ("x-tenant", "twice")],
+        );
+        headers.on_upstream_request(&mut request, &ctx("192.0.2.1"));
+        assert_eq!(request.headers["x-client"], "192.0.2.1");
+        assert_eq!(request.headers.get_all("x-tenant").iter().collect::<Vec<_>>(), ["acme"]);
+        assert!(!request.headers.contains_key("cookie"));
+    }
+
+    #[test]
+    fn what_a_client_forged_never_stands() {
+        let headers: RequestHeaders = filter("{ set: { X-Original-Uri: $request_uri, X-Kept: $request_uri } }");
+        let field = |target: &[u8]| {
+            let mut request = request("GET", "/", &[]);
+            request.set_uri(http::Uri::from_maybe_shared(Bytes::copy_from_slice(target)).unwrap());
+            request.append_header("x-original-uri", "/forged").unwrap();
+            headers.on_upstream_request(&mut request, &ctx("192.0.2.1"));
+            let value = request.headers.get("x-original-uri");
+            value.map(|value| value.as_bytes().to_vec())
+        };
+        assert_eq!(field(b"/a?b"), Some(b"/a?b".to_vec()));
+        assert_eq!(field("/a?é".as_bytes()), Some("/a?é".as_bytes().to_vec()));
+    }
+}

@@ -1,0 +1,77 @@
+//! Small rules of HTTP's syntax, and what a head says of itself, each in one place.
+
+use http::header::{CONTENT_LENGTH, HOST};
+use pingora::http::RequestHeader;
+
+/// `token` of RFC 9110, section 5.6.2: a method, or a field's or a cookie's name.
+pub fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|byte| is_token_byte(*byte))
+}
+
+/// `tchar` of RFC 9110, section 5.6.2.
+pub fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Bytes of the body, where the head says so.
+pub fn promised_length(head: &RequestHeader) -> Option<u64> {
+    head.headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Whom the request is for, as the client wrote it: the authority of its target before its Host.
+pub fn host(head: &RequestHeader) -> &str {
+    let authority = head.uri.authority().map(|authority| authority.as_str());
+    let named = || head.headers.get(HOST).and_then(|host| host.to_str().ok());
+    authority.or_else(named).unwrap_or_default()
+}
+
+/// Path and query as the client wrote them; an absolute target has lost its authority to Host by then. Nginx:
+/// `$request_uri`.
+pub fn request_uri(head: &RequestHeader) -> &[u8] {
+    head.raw_path()
+}
+
+/// The name in a `Host`: without its port and the root's dot.
+pub fn host_name(host: &str) -> &str {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    name.strip_suffix('.').unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_hosts_name_has_no_port() {
+        for (host, name) in [
+            ("a.test:80", "a.test"),
+            ("a.test.", "a.test"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+        ] {
+            assert_eq!(host_name(host), name);
+        }
+    }
+
+    #[test]
+    fn the_targets_authority_says_whom_a_request_is_for() {
+        let mut head = RequestHeader::build("GET", b"/", None).unwrap();
+        assert_eq!(host(&head), "");
+        head.insert_header(HOST, "named:80").unwrap();
+        assert_eq!(host(&head), "named:80");
+        head.set_uri("http://authority:81/".parse().unwrap());
+        assert_eq!(host(&head), "authority:81");
+    }
+
+    #[test]
+    fn a_token_has_no_separators() {
+        assert!(is_token(b"X-Name_1!"));
+        for other in [&b""[..], b"a b", b"a:b", b"a\0", "ä".as_bytes()] {
+            assert!(!is_token(other), "{other:?}");
+        }
+    }
+}
