@@ -155,6 +155,12 @@ fn receive(stream: &UnixStream) -> io::Result<(Sockets, BTreeMap<String, Overrid
         sockets: names,
         overrides,
     } = serde_json::from_slice(&letter)?;
+    if names.len() != descriptors.len() {
+        let (named, came) = (names.len(), descriptors.len());
+        return Err(io::Error::other(format!(
+            "of {named} sockets {came} came; is the limit of open files too low?"
+        )));
+    }
     let sockets = names.into_iter().zip(descriptors.into_iter().map(TcpListener::from));
     Ok((sockets.collect(), overrides))
 }
