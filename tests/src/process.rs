@@ -104,6 +104,8 @@ pub struct Lines(Arc<(Mutex<Seen>, Condvar)>);
 struct Seen {
     lines: Vec<String>,
     ended: bool,
+    /// Nothing more is read, and the pipe stays open.
+    unread: bool,
 }
 
 impl Lines {
@@ -114,6 +116,14 @@ impl Lines {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 writer.0.0.lock().expect("no holder panics").lines.push(line);
                 writer.0.1.notify_all();
+                let seen = writer.0.0.lock().expect("no holder panics");
+                drop(
+                    writer
+                        .0
+                        .1
+                        .wait_while(seen, |seen| seen.unread)
+                        .expect("no holder panics"),
+                );
             }
             writer.0.0.lock().expect("no holder panics").ended = true;
             writer.0.1.notify_all();
@@ -138,6 +148,11 @@ impl Lines {
             }
             seen = changed.wait_timeout(seen, left).expect("no holder panics").0;
         }
+    }
+
+    /// Lets what is written from now on pile up in the pipe.
+    pub fn stop_reading(&self) {
+        self.0.0.lock().expect("no holder panics").unread = true;
     }
 
     pub fn text(&self) -> String {

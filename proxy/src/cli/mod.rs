@@ -11,6 +11,8 @@ use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
@@ -21,6 +23,7 @@ use self::pools::{OperateError, Target};
 use crate::config::check::{self, Findings};
 use crate::config::{self, Config, Source};
 use crate::keepalived::RenderError;
+use crate::observe::outlet::{Outlet, Sink};
 use crate::server::{self, ServerError};
 
 /// Load balancer for picture workers, in YAML
@@ -211,8 +214,14 @@ fn source(file: Option<PathBuf>) -> Source {
 }
 
 fn run(args: RunArgs) -> ExitCode {
-    log_to_stderr();
-    match server::run(&source(args.config), args.take_over) {
+    let log = match log_to_stderr() {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("veil: cannot log: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    let code = match server::run(&source(args.config), args.take_over) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say_why(&error);
@@ -222,7 +231,9 @@ fn run(args: RunArgs) -> ExitCode {
                 FAILED
             })
         }
-    }
+    };
+    log.finish(Outlet::FAREWELL);
+    code
 }
 
 /// In a log of JSON as one event, whatever a supervisor or a predecessor reads it with; never not at all.
@@ -392,16 +403,33 @@ fn worker(args: blur_service::Args) -> ExitCode {
 const LOG_FILTER: &str = "info,pingora_core=off,pingora_proxy=off,pingora_pool=off,pingora_load_balancing=off";
 
 /// `VEIL_LOG` overrides what is logged, in the form of tracing's filters. For a person at a terminal it is text; anywhere
-/// else each line is a JSON object, as the access log's are, between which it may stand.
-fn log_to_stderr() {
+/// else each line is a JSON object, as the access log's are, between which it may stand. Nobody waits for who reads it.
+fn log_to_stderr() -> io::Result<Arc<Outlet>> {
+    let outlet = Arc::new(Outlet::open(Sink::Stderr, "log", Duration::ZERO)?);
+    let writer = Arc::clone(&outlet);
     let filter = EnvFilter::try_from_env("VEIL_LOG").unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(move || Lines(Arc::clone(&writer)))
         .with_target(false);
     if io::stderr().is_terminal() {
         log.init();
     } else {
         log.json().flatten_event(true).with_current_span(false).init();
+    }
+    Ok(outlet)
+}
+
+/// What tracing writes of one event goes out as a whole.
+struct Lines(Arc<Outlet>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(|lines| lines.extend_from_slice(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

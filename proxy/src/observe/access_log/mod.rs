@@ -2,20 +2,16 @@
 
 mod line;
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use self::line::Line;
+use crate::observe::outlet::{Outlet, Sink};
 
 /// `access_log: { to: /var/log/veil/access.log, client_address: network }`
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
@@ -25,7 +21,8 @@ pub struct AccessLogConfig {
     pub client_address: ClientAddress,
 }
 
-/// Where the lines go: `stderr`, `stdout`, `off`, or a file's path. USR1 opens the file anew.
+/// Where the lines go: `stderr`, `stdout`, `off`, or a file's path, which is made for its owner and group alone. USR1
+/// opens the file anew.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(from = "PathBuf")]
 #[schemars(with = "PathBuf")]
@@ -74,57 +71,27 @@ impl ClientAddress {
 /// The log. Dropping it writes what is left.
 pub struct AccessLog {
     config: AccessLogConfig,
-    shared: Arc<Shared>,
-    /// Taken by whoever ends the log.
-    writer: Mutex<Option<JoinHandle<()>>>,
-    on: bool,
-}
-
-struct Shared {
-    pending: Mutex<Pending>,
-    changed: Condvar,
-    dropped: AtomicU64,
-}
-
-/// Touched by every request, for as long as it takes to append a line.
-#[derive(Default)]
-struct Pending {
-    lines: Vec<u8>,
-    reopen: bool,
-    closed: bool,
+    /// None where it is off.
+    outlet: Option<Outlet>,
 }
 
 impl AccessLog {
     /// Lines are given this long to gather, so that one write takes many of them.
     const GATHER: Duration = Duration::from_millis(50);
-    /// More than this unwritten is dropped and counted.
-    const MOST_PENDING_BYTES: usize = 8 << 20;
 
     /// # Errors
     /// The file cannot be opened.
     pub fn open(config: &AccessLogConfig) -> io::Result<Self> {
-        let pending = Mutex::new(Pending::default());
-        let shared = Arc::new(Shared {
-            pending,
-            changed: Condvar::new(),
-            dropped: AtomicU64::new(0),
-        });
-        let writer = match open(&config.to)? {
-            None => None,
-            Some(sink) => {
-                let (shared, to) = (Arc::clone(&shared), config.to.clone());
-                Some(
-                    thread::Builder::new()
-                        .name("access-log".into())
-                        .spawn(move || shared.write_out(sink, &to))?,
-                )
-            }
+        let sink = match &config.to {
+            Destination::Off => None,
+            Destination::Stderr => Some(Sink::Stderr),
+            Destination::Stdout => Some(Sink::Stdout),
+            Destination::File(path) => Some(Sink::File(path.clone())),
         };
+        let open = |sink| Outlet::open(sink, "access-log", Self::GATHER);
         Ok(Self {
             config: config.clone(),
-            shared,
-            on: writer.is_some(),
-            writer: Mutex::new(writer),
+            outlet: sink.map(open).transpose()?,
         })
     }
 
@@ -133,101 +100,34 @@ impl AccessLog {
     }
 
     pub fn is_on(&self) -> bool {
-        self.on
+        self.outlet.is_some()
     }
 
     /// Appends a line.
     pub fn write(&self, line: &Line<'_>) {
-        let mut pending = self.shared.pending.lock();
-        if pending.lines.len() > Self::MOST_PENDING_BYTES {
-            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        let first = pending.lines.is_empty();
-        line.write(&mut pending.lines);
-        drop(pending);
-        if first {
-            self.shared.changed.notify_one();
+        if let Some(outlet) = &self.outlet {
+            outlet.write(|lines| line.write(lines));
         }
     }
 
     /// Opens the file anew, after it was moved away.
     pub fn reopen(&self) {
-        self.shared.pending.lock().reopen = true;
-        self.shared.changed.notify_one();
+        if let Some(outlet) = &self.outlet {
+            outlet.reopen();
+        }
     }
 
-    /// Writes what is left, and ends the log.
+    /// Writes what is left, and ends the log. Whoever does not read it is not waited for.
     pub fn finish(&self) {
-        self.shared.pending.lock().closed = true;
-        self.shared.changed.notify_one();
-        if let Some(writer) = self.writer.lock().take() {
-            // A writer that panicked has said so.
-            let _ = writer.join();
+        if let Some(outlet) = &self.outlet {
+            outlet.finish(Outlet::FAREWELL);
         }
     }
 
     /// Lines that were not written because their reader was too slow.
     pub fn dropped(&self) -> u64 {
-        self.shared.dropped.load(Ordering::Relaxed)
+        self.outlet.as_ref().map_or(0, Outlet::dropped)
     }
-}
-
-impl Drop for AccessLog {
-    fn drop(&mut self) {
-        self.finish();
-    }
-}
-
-impl Shared {
-    fn write_out(&self, mut sink: Box<dyn Write + Send>, to: &Destination) {
-        let mut lines = Vec::new();
-        loop {
-            let (reopen, closed) = self.take(&mut lines);
-            if reopen {
-                match open(to) {
-                    Ok(Some(opened)) => sink = opened,
-                    Ok(None) => {}
-                    Err(error) => tracing::error!(%error, ?to, "cannot open the access log anew; the old file stays"),
-                }
-            }
-            if sink.write_all(&lines).and_then(|()| sink.flush()).is_err() {
-                self.dropped.fetch_add(
-                    lines.iter().filter(|byte| **byte == b'\n').count() as u64,
-                    Ordering::Relaxed,
-                );
-            }
-            lines.clear();
-            if closed {
-                return;
-            }
-        }
-    }
-
-    /// Waits for something to do, and takes the lines.
-    fn take(&self, lines: &mut Vec<u8>) -> (bool, bool) {
-        let mut pending = self.pending.lock();
-        while pending.lines.is_empty() && !pending.reopen && !pending.closed {
-            self.changed.wait(&mut pending);
-        }
-        if !pending.reopen && !pending.closed {
-            self.changed.wait_for(&mut pending, AccessLog::GATHER);
-        }
-        std::mem::swap(&mut pending.lines, lines);
-        (std::mem::take(&mut pending.reopen), pending.closed)
-    }
-}
-
-fn open(to: &Destination) -> io::Result<Option<Box<dyn Write + Send>>> {
-    Ok(match to {
-        Destination::Off => None,
-        Destination::Stderr => Some(Box::new(io::stderr())),
-        Destination::Stdout => Some(Box::new(io::stdout())),
-        Destination::File(path) => {
-            let file: File = OpenOptions::new().create(true).append(true).open(path)?;
-            Some(Box::new(file))
-        }
-    })
 }
 
 #[cfg(test)]

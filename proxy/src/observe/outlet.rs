@@ -1,0 +1,227 @@
+//! Where lines leave the process: a thread of its own writes them, so that a reader who is slow, or has ceased to read,
+//! holds up nobody; not even the end of the process.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+/// Where lines go in the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sink {
+    Stderr,
+    Stdout,
+    File(PathBuf),
+}
+
+/// Lines on their way out. Dropping it writes what is left, if somebody takes it.
+pub struct Outlet(Arc<Shared>);
+
+struct Shared {
+    pending: Mutex<Pending>,
+    changed: Condvar,
+    /// The thread has ended.
+    over: Condvar,
+    gather: Duration,
+    dropped: AtomicU64,
+}
+
+/// Touched for every line, for as long as it takes to append it.
+#[derive(Default)]
+struct Pending {
+    lines: Vec<u8>,
+    reopen: bool,
+    closed: bool,
+    /// Nothing more is written, or waited for.
+    over: bool,
+}
+
+impl Outlet {
+    /// More than this unwritten is dropped and counted.
+    const MOST_PENDING_BYTES: usize = 8 << 20;
+    /// For the last lines, once no more come.
+    pub const FAREWELL: Duration = Duration::from_secs(1);
+
+    /// Lines are given the time `gather` to come together, so that one write takes many of them.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn open(sink: Sink, thread: &str, gather: Duration) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            pending: Mutex::default(),
+            changed: Condvar::new(),
+            over: Condvar::new(),
+            gather,
+            dropped: AtomicU64::new(0),
+        });
+        let file = sink.open()?;
+        let writer = Arc::clone(&shared);
+        let builder = thread::Builder::new().name(thread.to_owned());
+        builder.spawn(move || writer.write_out(file, &sink))?;
+        Ok(Self(shared))
+    }
+
+    /// Appends a line, as `write` puts it.
+    pub fn write(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut pending = self.0.pending.lock();
+        if pending.lines.len() > Self::MOST_PENDING_BYTES {
+            self.0.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let first = pending.lines.is_empty();
+        write(&mut pending.lines);
+        drop(pending);
+        if first {
+            self.0.changed.notify_one();
+        }
+    }
+
+    /// Opens the file anew, after it was moved away.
+    pub fn reopen(&self) {
+        self.0.pending.lock().reopen = true;
+        self.0.changed.notify_one();
+    }
+
+    /// Writes what is left, for as long as `patience` lasts.
+    pub fn finish(&self, patience: Duration) {
+        let mut pending = self.0.pending.lock();
+        pending.closed = true;
+        self.0.changed.notify_one();
+        if !pending.over {
+            self.0.over.wait_for(&mut pending, patience);
+            pending.over = true;
+        }
+    }
+
+    /// Lines that were not written because their reader was too slow.
+    pub fn dropped(&self) -> u64 {
+        self.0.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        self.finish(Self::FAREWELL);
+    }
+}
+
+impl Shared {
+    fn write_out(&self, mut file: File, sink: &Sink) {
+        let mut lines = Vec::new();
+        loop {
+            let (reopen, closed) = self.take(&mut lines);
+            if reopen {
+                match sink.open() {
+                    Ok(opened) => file = opened,
+                    Err(error) => tracing::error!(%error, ?sink, "cannot open the log anew; the old file stays"),
+                }
+            }
+            if file.write_all(&lines).is_err() {
+                let lost = lines.iter().filter(|byte| **byte == b'\n').count();
+                self.dropped.fetch_add(lost as u64, Ordering::Relaxed);
+            }
+            lines.clear();
+            if closed {
+                self.pending.lock().over = true;
+                self.over.notify_all();
+                return;
+            }
+        }
+    }
+
+    /// Waits for something to do, and takes the lines.
+    fn take(&self, lines: &mut Vec<u8>) -> (bool, bool) {
+        let mut pending = self.pending.lock();
+        while pending.lines.is_empty() && !pending.reopen && !pending.closed {
+            self.changed.wait(&mut pending);
+        }
+        if !pending.reopen && !pending.closed && !self.gather.is_zero() {
+            self.changed.wait_for(&mut pending, self.gather);
+        }
+        std::mem::swap(&mut pending.lines, lines);
+        (std::mem::take(&mut pending.reopen), pending.closed)
+    }
+}
+
+impl Sink {
+    /// A copy of the descriptor, since the standard library's streams are locked while somebody writes.
+    fn open(&self) -> io::Result<File> {
+        match self {
+            Self::Stderr => Ok(File::from(io::stderr().as_fd().try_clone_to_owned()?)),
+            Self::Stdout => Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
+            Self::File(path) => append_to(path),
+        }
+    }
+}
+
+/// A new file can be read by its owner and group alone, whatever the umask: its lines say who asked for what.
+fn append_to(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true);
+    match options.clone().create_new(true).open(path) {
+        Ok(file) => {
+            file.set_permissions(Permissions::from_mode(0o640))?;
+            Ok(file)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    use std::os::fd::OwnedFd;
+    use std::time::Instant;
+
+    fn outlet(path: &Path) -> Outlet {
+        Outlet::open(Sink::File(path.to_owned()), "test", Duration::ZERO).unwrap()
+    }
+
+    #[test]
+    fn what_was_written_before_the_end_is_there_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let outlet = outlet(&path);
+        for line in 0..1000 {
+            outlet.write(|lines| writeln!(lines, "{line}").unwrap());
+        }
+        drop(outlet);
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1000);
+    }
+
+    #[test]
+    fn a_new_file_is_for_its_owner_and_group_and_an_old_one_stays_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let (new, old) = (folder.path().join("new"), folder.path().join("old"));
+        std::fs::write(&old, "").unwrap();
+        std::fs::set_permissions(&old, Permissions::from_mode(0o604)).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        drop((outlet(&new), outlet(&old)));
+        assert_eq!((mode(&new), mode(&old)), (0o640, 0o604));
+    }
+
+    #[test]
+    fn a_reader_that_reads_nothing_does_not_keep_it_from_ending() {
+        let (reader, writer): (OwnedFd, OwnedFd) = rustix::pipe::pipe().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
+        let fifo = folder.path().join("pipe");
+        std::os::unix::fs::symlink(path, &fifo).unwrap();
+        let outlet = outlet(&fifo);
+        outlet.write(|lines| lines.resize(1 << 20, b'\n'));
+        let begun = Instant::now();
+        outlet.finish(Duration::from_millis(50));
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        drop(reader);
+    }
+}
