@@ -11,6 +11,7 @@ pub mod process;
 pub mod random;
 pub mod raw;
 mod received;
+pub mod tls;
 pub mod until;
 pub mod veil;
 pub mod worker;

@@ -15,7 +15,7 @@ mod stream;
 pub use authority::{settle as settle_authority, settle_on_arrival};
 pub use budget::Budget;
 pub use config::{BodyConfig, Buffering, Limits, RouteBodyConfig};
-pub use framing::{HeadLimits, Violation, Watch};
+pub use framing::{HeadLimits, Next, Violation, Watch, Wire};
 pub use read::{ReadError, linger, take};
 pub use replay::Whole;
 pub use stand_in::Taken;

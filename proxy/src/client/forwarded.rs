@@ -147,12 +147,14 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::client::places::Places;
     use crate::request::RequestId;
 
     fn listener(trusted: &[&str]) -> Listener {
         let yaml = format!("{{ address: '127.0.0.1:80', trusted_proxies: {trusted:?} }}");
         let config: crate::client::listener::ListenerConfig = serde_yaml::from_str(&yaml).unwrap();
-        Listener::new("public", &config, config.address, &Arc::default()).unwrap()
+        let places = Places::new(config.max_connections);
+        Listener::new("public", &config, config.address, places, &Arc::default()).unwrap()
     }
 
     fn head(forwarded: &[&'static str]) -> RequestHeader {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::body::{HeadLimits, Watch};
+use crate::client::places::Places;
 use crate::client::tls::{TlsConfig, TlsError};
 use crate::request::Scheme;
 use crate::yaml::units::{ByteSize, Cidr, Duration};
@@ -31,7 +32,8 @@ pub struct ListenerConfig {
     /// Nginx: `underscores_in_headers`.
     #[serde(default)]
     pub underscores_in_headers: bool,
-    /// Connections at a time. Further ones wait, and idle ones make room. Nginx: `worker_connections`.
+    /// Connections at a time, those of before a reload included. Further ones wait, and idle ones make room. Nginx:
+    /// `worker_connections`.
     #[serde(default = "ten_thousand")]
     pub max_connections: usize,
     /// A longer request head is refused with 431. Nginx: `large_client_header_buffers`.
@@ -45,9 +47,10 @@ pub struct ListenerConfig {
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct ListenerTimeouts {
-    /// For a TLS handshake, and for a whole request head from its first byte. Nginx: `client_header_timeout`.
+    /// From a connection's first byte to its first request's whole head, a TLS handshake included; then for each further
+    /// head from its first byte. Nginx: `client_header_timeout`.
     pub head: Duration,
-    /// Between an answer and the next request. Nginx: `keepalive_timeout`.
+    /// Between an answer and the next request, over HTTP/2 as well. Nginx: `keepalive_timeout`.
     pub idle: Duration,
     /// Without taking anything of an answer. Nginx: `send_timeout`.
     pub send: Duration,
@@ -77,6 +80,10 @@ fn thirty_two_kib() -> ByteSize {
 pub struct AdminConfig {
     /// Whoever can connect here can drain and reload: a loopback or management address.
     pub address: SocketAddr,
+    /// Names under which it is asked, beside `localhost`, the machine's own and every address: a request for another one
+    /// is refused, since a web page could have made it. `[veil-1.internal]`
+    #[serde(default)]
+    pub names: Vec<String>,
 }
 
 /// A listener as its connections know it.
@@ -86,6 +93,8 @@ pub struct Listener {
     /// The address that was bound, with its port.
     pub address: SocketAddr,
     pub tls: Option<TlsAcceptor>,
+    /// Its connections', of its former settings too.
+    pub places: Arc<Places>,
     /// Over the framing of its HTTP/1 requests.
     pub watch: Arc<Watch>,
 }
@@ -106,6 +115,7 @@ impl Listener {
         name: &str,
         config: &ListenerConfig,
         address: SocketAddr,
+        places: Arc<Places>,
         refused_heads: &Arc<AtomicU64>,
     ) -> Result<Self, ListenError> {
         let tls = config.tls.as_ref().map(TlsConfig::acceptor).transpose()?;
@@ -120,6 +130,7 @@ impl Listener {
             config: config.clone(),
             address,
             tls,
+            places,
             watch,
         })
     }

@@ -4,4 +4,5 @@
 pub mod connection;
 pub mod forwarded;
 pub mod listener;
+pub mod places;
 pub mod tls;

@@ -1,15 +1,12 @@
 //! TLS towards clients, by rustls: versions 1.2 and 1.3, HTTP/2 and HTTP/1.1 offered.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use pingora::tls::{RusTlsError, ServerConfig, ServerTlsStream, TlsAcceptor};
+use pingora::tls::{RusTlsError, ServerConfig, TlsAcceptor};
+use rustls::server::ProducesTickets;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokio::net::TcpStream;
-
-/// A client's connection once its handshake is done.
-pub type TlsStream = ServerTlsStream<TcpStream>;
 
 /// `tls: { certificate: /etc/veil/tls.crt, key: /etc/veil/tls.key }`, as Nginx's `ssl_certificate` and
 /// `ssl_certificate_key`.
@@ -40,6 +37,8 @@ pub enum TlsError {
         #[source]
         source: RusTlsError,
     },
+    #[error("no keys for session tickets: {0}")]
+    Tickets(#[source] RusTlsError),
 }
 
 impl TlsConfig {
@@ -66,9 +65,21 @@ impl TlsConfig {
             key,
             source,
         })?;
+        config.ticketer = ticketer().map_err(TlsError::Tickets)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
+}
+
+/// Seals the sessions that clients keep and resume with: no memory of ours is needed for them, however many there are.
+/// One for the whole process, so that a reload forgets none. Its keys change every six hours, and never touch a disk.
+fn ticketer() -> Result<Arc<dyn ProducesTickets>, RusTlsError> {
+    static TICKETER: OnceLock<Arc<dyn ProducesTickets>> = OnceLock::new();
+    if let Some(ticketer) = TICKETER.get() {
+        return Ok(Arc::clone(ticketer));
+    }
+    let made = rustls::crypto::ring::Ticketer::new()?;
+    Ok(Arc::clone(TICKETER.get_or_init(|| made)))
 }
 
 fn text(path: &std::path::Path) -> String {

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::path::Path as FilePath;
 
 use rustix::fs::{Access, access};
+use rustix::process::{Resource, getrlimit};
 
 use crate::body::Buffering;
 use crate::config::{self, Config, Source};
@@ -63,7 +64,7 @@ pub fn all(source: &Source) -> Findings {
 
 /// What may well be a mistake in a configuration that has none.
 pub fn doubts(source: &Source, config: &Config) -> Vec<Diagnostic> {
-    let parts = located(source, [bodies(config), cookies(config)].concat());
+    let parts = located(source, [bodies(config), cookies(config), files(config)].concat());
     [config::doubts(source), parts].concat()
 }
 
@@ -85,6 +86,25 @@ fn cookies(config: &Config) -> Vec<Remark> {
         is_dropped.then(|| (at(), what()))
     });
     pools.collect()
+}
+
+/// A connection takes a file, which the system may not let this process open.
+fn files(config: &Config) -> Vec<Remark> {
+    let Some(most) = getrlimit(Resource::Nofile).maximum else {
+        return Vec::new();
+    };
+    let too_many = config.listeners.iter().filter_map(|(name, listener)| {
+        let connections = listener.max_connections;
+        let what = || {
+            format!(
+                "listener {name:?}: max_connections is {connections}, more than the {most} files that this process may \
+                 open (ulimit -n, LimitNOFILE)"
+            )
+        };
+        let at = || steps!["listeners", name.as_str(), "max_connections"].to_vec();
+        (connections as u64 > most).then(|| (at(), what()))
+    });
+    too_many.collect()
 }
 
 /// A body that may be longer than the memory for all of them waits for memory that there will never be.

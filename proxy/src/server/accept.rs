@@ -1,116 +1,184 @@
-//! Accepting connections, and carrying each one through its requests.
+//! Accepting connections: as many as there are places for, and one more, which waits for the next one.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use pingora::apps::{HttpServerApp, HttpServerOptions, ServerApp};
-use pingora::protocols::http::ServerSession;
-use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
-use pingora::server::configuration::ServerConf;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
 
-use crate::client::connection::{Connections, Downstream, Entered};
+use crate::client::connection::{Connections, Dispensable};
 use crate::client::listener::Listener;
-use crate::exchange::phases::Edge;
+use crate::client::places::Place;
+use crate::server::serve::{Proxy, serve};
 
-/// Pingora's proxy with our phases in it.
-pub type Proxy = HttpProxy<Edge>;
-
-/// Pingora's proxy around our phases; `threads` is how many serve requests.
-pub fn proxy(edge: Edge, threads: usize) -> Proxy {
-    let conf = ServerConf {
-        threads,
-        max_retries: MOST_ATTEMPTS,
-        ..ServerConf::default()
-    };
-    let mut proxy = HttpProxy::new(edge, Arc::new(conf));
-    let mut options = HttpServerOptions::default();
-    options.h2c = true;
-    // So that the answer to CONNECT is ours; no route takes it.
-    options.allow_connect_method_proxying = true;
-    options.h2_idle_timeout = Some(HTTP2_IDLE);
-    proxy.server_options = Some(options);
-    proxy.handle_init_modules();
-    proxy
+/// A listener's socket, and who has been accepted and waits for a place.
+pub struct Entrance {
+    pub socket: TcpListener,
+    newcomer: Option<(TcpStream, SocketAddr)>,
 }
 
-/// A bound far above what a route's `retry` allows, which is what decides.
-const MOST_ATTEMPTS: usize = 100;
-
-/// How long an HTTP/2 connection may be without a request. Nginx: `keepalive_timeout`.
-const HTTP2_IDLE: Duration = Duration::from_secs(75);
+impl Entrance {
+    pub fn new(socket: TcpListener) -> Self {
+        Self { socket, newcomer: None }
+    }
+}
 
 /// One listener's accept loop.
 pub struct Acceptor {
-    pub listener: Arc<Listener>,
-    pub connections: Arc<Connections>,
-    pub proxy: Arc<Proxy>,
+    listener: Arc<Listener>,
+    connections: Arc<Connections>,
+    proxy: Arc<Proxy>,
     /// True once the process drains.
-    pub shutdown: ShutdownWatch,
+    shutdown: ShutdownWatch,
+    /// Connections that may leave in favour of newcomers, as of the last look.
+    dispensable: VecDeque<Dispensable>,
+    looked: Option<Instant>,
+    /// Who was told to leave last, and when.
+    leaving: Option<(Dispensable, Instant)>,
+    /// When accepting last failed.
+    failed: Option<Instant>,
 }
 
 impl Acceptor {
     /// How long to wait after an error that a further attempt would only repeat, such as EMFILE.
     const BACK_OFF: Duration = Duration::from_millis(50);
+    /// Errors less than this apart are one trouble, which is logged once.
+    const ONE_TROUBLE: Duration = Duration::from_secs(60);
+    /// How often those are looked for who could make room.
+    const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
+    /// For one that was told to leave, before the next one is.
+    const TO_LEAVE: Duration = Duration::from_millis(500);
 
-    /// Accepts until told to stop, then takes the connections that wait in the kernel's queue, which would otherwise be
-    /// reset when the socket closes. Gives the socket back, for the listener's next settings.
-    pub async fn run(self, socket: TcpListener, mut stop: oneshot::Receiver<()>) -> TcpListener {
-        let room = Arc::new(Semaphore::new(self.listener.config.max_connections));
-        let mut failing = false;
-        loop {
-            let next = async { (self.place(&room).await, socket.accept().await) };
-            let (place, accepted) = tokio::select! {
-                next = next => next,
-                _ = &mut stop => break,
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    failing = false;
-                    self.spawn(stream, peer, place);
-                }
-                Err(error) if concerns_one_connection(&error) => {}
-                Err(error) => {
-                    if !failing {
-                        tracing::error!(listener = self.listener.name, %error, "cannot accept connections");
-                    }
-                    failing = true;
-                    self.connections.end_longest_waiting();
-                    tokio::time::sleep(Self::BACK_OFF).await;
-                }
+    pub fn new(
+        listener: &Arc<Listener>,
+        connections: &Arc<Connections>,
+        proxy: &Arc<Proxy>,
+        shutdown: ShutdownWatch,
+    ) -> Self {
+        Self {
+            listener: Arc::clone(listener),
+            connections: Arc::clone(connections),
+            proxy: Arc::clone(proxy),
+            shutdown,
+            dispensable: VecDeque::new(),
+            looked: None,
+            leaving: None,
+            failed: None,
+        }
+    }
+
+    /// Accepts until told to stop. Gives the entrance back, for the listener's next settings; those in the kernel's queue
+    /// wait there meanwhile. At a `last` stop it takes them all, who would be reset when the socket closes.
+    pub async fn run(mut self, mut entrance: Entrance, mut stop: oneshot::Receiver<Stop>) -> Entrance {
+        let stop = loop {
+            tokio::select! {
+                () = self.admit(&mut entrance) => {}
+                // One that is dropped leaves the socket to nobody.
+                stop = &mut stop => break stop.unwrap_or(Stop::Last),
+            }
+        };
+        if let Stop::Last = stop {
+            self.admit_all(&mut entrance).await;
+        }
+        entrance
+    }
+
+    /// One newcomer. At every point where this waits it can be dropped and nobody is lost.
+    async fn admit(&mut self, entrance: &mut Entrance) {
+        if entrance.newcomer.is_none() {
+            match entrance.socket.accept().await {
+                Ok(newcomer) => entrance.newcomer = Some(newcomer),
+                Err(error) if concerns_one_connection(&error) => return,
+                Err(error) => return self.back_off(&error).await,
             }
         }
-        while let Poll::Ready(Ok((stream, peer))) = poll_fn(|cx| Poll::Ready(socket.poll_accept(cx))).await {
-            self.spawn(stream, peer, None);
+        let place = self.place().await;
+        if let Some(newcomer) = entrance.newcomer.take() {
+            self.spawn(newcomer, place);
         }
-        socket
+    }
+
+    async fn admit_all(&mut self, entrance: &mut Entrance) {
+        if let Some(newcomer) = entrance.newcomer.take() {
+            self.spawn(newcomer, self.listener.places.take_anyway());
+        }
+        while let Poll::Ready(Ok(newcomer)) = poll_fn(|cx| Poll::Ready(entrance.socket.poll_accept(cx))).await {
+            self.spawn(newcomer, self.listener.places.take_anyway());
+        }
+    }
+
+    /// Lacks descriptors, most likely, or memory: says so once, and makes room.
+    async fn back_off(&mut self, error: &io::Error) {
+        let last = self.failed.replace(Instant::now());
+        if last.is_none_or(|last| last.elapsed() > Self::ONE_TROUBLE) {
+            tracing::error!(listener = self.listener.name, %error, "cannot accept connections");
+        }
+        self.connections.end_longest_idle();
+        sleep(Self::BACK_OFF).await;
     }
 
     /// A place for one more connection; one that idles makes room.
-    async fn place(&self, room: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-        if let Ok(place) = Arc::clone(room).try_acquire_owned() {
-            return Some(place);
+    async fn place(&mut self) -> Place {
+        let places = Arc::clone(&self.listener.places);
+        loop {
+            if let Some(place) = places.take() {
+                return place;
+            }
+            self.make_room();
+            let _ = timeout(Self::BETWEEN_LOOKS, places.freed()).await;
         }
-        self.connections.end_longest_waiting();
-        Arc::clone(room).acquire_owned().await.ok()
     }
 
-    fn spawn(&self, stream: TcpStream, peer: SocketAddr, place: Option<OwnedSemaphorePermit>) {
-        let connection = self.connections.enter(&self.listener, peer);
+    /// Tells one to leave, if there is one that may and nobody is about to.
+    fn make_room(&mut self) {
+        let is_leaving = |(told, at): &(Dispensable, Instant)| told.is_leaving() && at.elapsed() < Self::TO_LEAVE;
+        if self.leaving.as_ref().is_some_and(is_leaving) {
+            return;
+        }
+        self.leaving = self.told_to_leave();
+        if self.leaving.is_some() || self.looked.is_some_and(|looked| looked.elapsed() < Self::BETWEEN_LOOKS) {
+            return;
+        }
+        self.looked = Some(Instant::now());
+        self.dispensable = self.connections.dispensable(&self.listener.places);
+        self.leaving = self.told_to_leave();
+    }
+
+    /// The first of those found that has had no work since.
+    fn told_to_leave(&mut self) -> Option<(Dispensable, Instant)> {
+        while let Some(next) = self.dispensable.pop_front() {
+            if next.leave() {
+                return Some((next, Instant::now()));
+            }
+        }
+        None
+    }
+
+    fn spawn(&self, (stream, peer): (TcpStream, SocketAddr), place: Place) {
+        let connection = self.connections.enter(&self.listener, peer, place);
         let (proxy, shutdown) = (Arc::clone(&self.proxy), self.shutdown.clone());
         tokio::spawn(async move {
             // A client that has left already is found out at the first read.
             let _ = stream.set_nodelay(true);
             serve(stream, connection, &proxy, &shutdown).await;
-            drop(place);
         });
     }
+}
+
+/// Why an accept loop is to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Another one goes on at the same socket, in this process or in its successor.
+    Continued,
+    /// The socket closes.
+    Last,
 }
 
 /// Errors of `accept` that say nothing about the next connection (accept(2)).
@@ -120,41 +188,4 @@ fn concerns_one_connection(error: &io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | WouldBlock
     )
-}
-
-/// One connection, from its first byte to its last.
-async fn serve(stream: TcpStream, entered: Entered, proxy: &Arc<Proxy>, shutdown: &ShutdownWatch) {
-    let listener = &entered.listener;
-    let downstream = match &listener.tls {
-        None => Downstream::plain(stream, Arc::clone(&entered)),
-        Some(tls) => match tokio::time::timeout(listener.config.timeouts.head.get(), tls.accept(stream)).await {
-            Ok(Ok(stream)) => Downstream::tls(stream, Arc::clone(&entered)),
-            // Scanners and clients that do not trust the certificate are no news.
-            Ok(Err(_)) | Err(_) => return,
-        },
-    };
-    match downstream.speaks_http2().await {
-        Ok(false) => serve_http1(downstream, &entered, proxy, shutdown).await,
-        Ok(true) => {
-            entered.multiplex();
-            proxy.process_new(Box::new(downstream), shutdown).await;
-        }
-        Err(_) => {}
-    }
-}
-
-async fn serve_http1(downstream: Downstream, entered: &Entered, proxy: &Arc<Proxy>, shutdown: &ShutdownWatch) {
-    let watched = entered.listener.watch.over(Box::new(downstream));
-    let mut session = ServerSession::new_http1(watched);
-    // No timer of Pingora's: the sweep ends connections that idle.
-    session.set_keepalive(Some(0));
-    session.set_pipelining_enabled(true);
-    while let Some(reusable) = proxy.process_new_http(session, shutdown).await {
-        entered.await_request();
-        let (stream, settings) = reusable.consume();
-        session = ServerSession::new_http1(stream);
-        if let Some(settings) = settings {
-            settings.apply_to_session(&mut session);
-        }
-    }
 }

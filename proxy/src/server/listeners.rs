@@ -14,9 +14,11 @@ use tokio::time::timeout;
 
 use super::{ServerError, say};
 use crate::client::listener::{self, ListenError, Listener, ListenerConfig, Socket};
+use crate::client::places::Places;
 use crate::config::{self, Config, Source};
-use crate::server::accept::{Acceptor, Proxy};
+use crate::server::accept::{Acceptor, Entrance, Stop};
 use crate::server::admin::{Admin, ReloadRequest};
+use crate::server::serve::Proxy;
 use crate::server::takeover::Sockets;
 use crate::state::Shared;
 use crate::yaml::document::{Step, steps};
@@ -31,6 +33,8 @@ pub struct Listeners {
     /// From the process that this one replaces; empty once the listeners are open.
     inherited: Sockets,
     open: BTreeMap<String, OpenListener>,
+    /// By the listener's name, from its first settings on.
+    places: BTreeMap<String, Arc<Places>>,
     admin: Option<AdminListener>,
     /// Tells connections to end with the request at hand.
     shutdown: watch::Sender<bool>,
@@ -41,8 +45,8 @@ struct OpenListener {
     listener: Arc<Listener>,
     /// The socket, for a successor.
     socket: OwnedFd,
-    stop: oneshot::Sender<()>,
-    acceptor: JoinHandle<TcpListener>,
+    stop: oneshot::Sender<Stop>,
+    acceptor: JoinHandle<Entrance>,
 }
 
 /// The admin listener while it takes connections.
@@ -101,6 +105,7 @@ impl Listeners {
             reloads,
             inherited,
             open: BTreeMap::new(),
+            places: BTreeMap::new(),
             admin: None,
             shutdown: watch::Sender::new(false),
         }
@@ -123,8 +128,12 @@ impl Listeners {
                     .map(|(socket, address)| (Some(socket), address)),
             };
             let refused_heads = &self.shared.connections.refused_heads;
-            let made = bound
-                .and_then(|(socket, address)| Ok((socket, Listener::new(name, settings, address, refused_heads)?)));
+            let places = self.places.get(name).cloned();
+            let places = places.unwrap_or_else(|| Places::new(settings.max_connections));
+            let made = bound.and_then(|(socket, address)| {
+                let listener = Listener::new(name, settings, address, places, refused_heads)?;
+                Ok((socket, listener))
+            });
             let (socket, listener) =
                 made.map_err(|error| self.misplaced(&steps!["listeners", name.as_str()], &error))?;
             prepared.push(Prepared {
@@ -151,32 +160,30 @@ impl Listeners {
     /// Takes connections. A listener whose settings have changed goes on with the new ones at its socket.
     pub async fn open(&mut self, ready: Vec<Ready>) {
         for Ready { key, listener, socket } in ready {
-            let socket = match socket {
-                Some(socket) => {
+            let entrance = match socket {
+                Some((socket, copy)) => {
                     say(&format!("listening on {} ({})", listener.url(), listener.name));
-                    Some(socket)
+                    Some((Entrance::new(socket), copy))
                 }
-                None => self.close(&key).await,
+                None => self.close(&key, Stop::Continued).await,
             };
-            if let Some((socket, copy)) = socket {
-                self.open.insert(key, self.accept(listener, socket, copy));
+            listener.places.set_limit(listener.config.max_connections);
+            self.places.insert(listener.name.clone(), Arc::clone(&listener.places));
+            if let Some((entrance, copy)) = entrance {
+                self.open.insert(key, self.accept(listener, entrance, copy));
             }
         }
     }
 
-    fn accept(&self, listener: Arc<Listener>, socket: TcpListener, copy: OwnedFd) -> OpenListener {
-        let acceptor = Acceptor {
-            listener: Arc::clone(&listener),
-            connections: Arc::clone(&self.shared.connections),
-            proxy: Arc::clone(&self.proxy),
-            shutdown: self.shutdown.subscribe(),
-        };
+    fn accept(&self, listener: Arc<Listener>, entrance: Entrance, copy: OwnedFd) -> OpenListener {
+        let connections = &self.shared.connections;
+        let acceptor = Acceptor::new(&listener, connections, &self.proxy, self.shutdown.subscribe());
         let (stop, stopped) = oneshot::channel();
         OpenListener {
             listener,
             socket: copy,
             stop,
-            acceptor: tokio::spawn(acceptor.run(socket, stopped)),
+            acceptor: tokio::spawn(acceptor.run(entrance, stopped)),
         }
     }
 
@@ -190,23 +197,24 @@ impl Listeners {
         };
         let others: Vec<String> = self.open.keys().filter(|key| !named(key)).cloned().collect();
         for key in others {
-            self.close(&key).await;
+            self.close(&key, Stop::Last).await;
         }
     }
 
-    /// Takes no further connections, and tells those that are open to end with the request at hand.
-    pub async fn close_all(&mut self) {
+    /// Takes no further connections, and tells those that are open to end with the request at hand. Those that wait to be
+    /// accepted are left to a successor, or taken as well.
+    pub async fn close_all(&mut self, stop: Stop) {
         for key in self.open.keys().cloned().collect::<Vec<_>>() {
-            self.close(&key).await;
+            self.close(&key, stop).await;
         }
         self.shutdown.send_replace(true);
     }
 
     /// Takes no further connections; gives the socket and its copy back. Those that are open live on.
-    async fn close(&mut self, key: &str) -> Option<(TcpListener, OwnedFd)> {
+    async fn close(&mut self, key: &str, stop: Stop) -> Option<(Entrance, OwnedFd)> {
         let listener = self.open.remove(key)?;
         // It listens for this until its end.
-        let _ = listener.stop.send(());
+        let _ = listener.stop.send(stop);
         Some((listener.acceptor.await.ok()?, listener.socket))
     }
 

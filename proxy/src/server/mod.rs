@@ -2,8 +2,10 @@
 
 pub mod accept;
 pub mod admin;
+mod http2;
 mod listeners;
 mod pools;
+mod serve;
 mod service_manager;
 pub mod signals;
 pub mod takeover;
@@ -14,15 +16,18 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use service_notify::Notice;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use self::accept::proxy;
+use self::accept::Stop;
 use self::admin::ReloadRequest;
 use self::listeners::Listeners;
 use self::pools::RunningPools;
+use self::serve::proxy;
 use self::signals::{Event, Signals};
 use self::takeover::{Predecessor, Sockets};
 use crate::config::check;
@@ -45,6 +50,13 @@ pub enum ServerError {
     State(#[from] StateError),
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// The environment says whom to trust, and nobody can be read there.
+    #[error("{variable}={value:?}, as the environment has it, names certificates that cannot be used: {reason}")]
+    Trust {
+        variable: &'static str,
+        value: std::ffi::OsString,
+        reason: String,
+    },
     /// This process was to replace another one.
     #[error("cannot take over: {0}")]
     TakeOver(#[source] io::Error),
@@ -56,6 +68,7 @@ pub enum ServerError {
 /// running Veil, whose sockets this one takes and which it then relieves.
 pub fn run(source: &Source, takes_over: bool) -> Result<(), ServerError> {
     program::path()?;
+    allow_many_files();
     let inherited = takes_over.then(Predecessor::on_stdin).transpose();
     let (predecessor, sockets) = inherited.map_err(ServerError::TakeOver)?.unzip();
     let config = load(source)?;
@@ -72,13 +85,14 @@ pub fn run(source: &Source, takes_over: bool) -> Result<(), ServerError> {
             served = server.serve(predecessor, &mut signals) => served,
             never = service_manager::beat() => match never {},
         };
-        if !matches!(served, Ok(End::Relieved)) {
+        let relieved = matches!(served, Ok(End::Relieved));
+        if !relieved {
             service_manager::tell(Notice::Stopping);
             // Not where a successor serves: who asks meanwhile is not to hear otherwise.
             server.shared.set_draining();
             server.linger(&mut signals).await;
         }
-        server.drain(&mut signals).await;
+        server.drain(&mut signals, relieved).await;
         served.map(|_| ())
     })
 }
@@ -116,12 +130,14 @@ struct Server {
 }
 
 impl Server {
-    /// Connections that were opened less than this ago may still send their first request when Veil drains.
-    const FRESH: Duration = Duration::from_secs(1);
+    /// After a successor has taken over, connections that idle for less than this may send one more request: its answer
+    /// tells them to go elsewhere, and none is lost because a connection closes in the moment it comes.
+    const FAREWELL: Duration = Duration::from_secs(5);
     /// How long pools may take to end their workers.
     const POOLS_GRACE: Duration = Duration::from_secs(10);
 
     fn new(source: &Source, config: Config, threads: usize, inherited: Sockets) -> Result<Self, ServerError> {
+        check_trust()?;
         let shared = Shared::new(State::build(config, None)?, Metrics::new()?);
         let proxy = proxy(Edge::new(Arc::clone(&shared)), threads);
         let (reload_requests, reloads) = mpsc::channel(1);
@@ -269,15 +285,14 @@ impl Server {
 
     /// Takes no more connections, lets the requests in flight end, and stops the pools: at once when nothing is left to
     /// wait for, after `shutdown.grace` at the latest, and immediately on a second signal.
-    async fn drain(&mut self, signals: &mut Signals) {
-        self.listeners.close_all().await;
-        let grace = self.shared.state.load().config.shutdown.grace.get();
-        let drained = async {
-            while !self.shared.connections.is_empty() {
-                self.shared.connections.end_waiting(Self::FRESH);
-                sleep(Duration::from_millis(10)).await;
-            }
+    async fn drain(&mut self, signals: &mut Signals, relieved: bool) {
+        let (stop, patience) = match relieved {
+            true => (Stop::Continued, Self::FAREWELL),
+            false => (Stop::Last, Duration::ZERO),
         };
+        self.listeners.close_all(stop).await;
+        let grace = self.shared.state.load().config.shutdown.grace.get();
+        let drained = self.shared.connections.drain(patience);
         let left = tokio::select! {
             drained = timeout(grace, drained) => drained.is_err(),
             () = signals.stop() => true,
@@ -303,11 +318,40 @@ impl Server {
     }
 }
 
-/// A line for whoever started the program, person or test.
+/// Certificates that the environment names are read when Pingora is built, which cannot say what is wrong with them.
+fn check_trust() -> Result<(), ServerError> {
+    let set = |variable| std::env::var_os(variable).map(|value| (variable, value));
+    let Some((variable, value)) = set("SSL_CERT_FILE").or_else(|| set("SSL_CERT_DIR")) else {
+        return Ok(());
+    };
+    let read = pingora::tls::load_platform_certs_incl_env_into_store(&mut pingora::tls::RootCertStore::empty());
+    read.map_err(|error| ServerError::Trust {
+        variable,
+        value,
+        reason: error.to_string(),
+    })
+}
+
+/// As many files as the system lets this process open: clients and backends take one each.
+fn allow_many_files() {
+    let limits = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limits.maximum,
+        ..limits
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, most) {
+        tracing::debug!(%error, "the limit of open files stays");
+    }
+}
+
+/// A line for whoever started the program, person or test. Nobody may be reading, which is no reason to wait or to stop.
 fn say(line: &str) {
     use std::io::Write;
-    // Nobody may be reading, which is no reason to stop.
-    let _ = writeln!(io::stdout(), "{line}");
+    let stdout = io::stdout();
+    let is_read = poll(&mut [PollFd::new(&stdout, PollFlags::OUT)], Some(&Timespec::default()));
+    if is_read.is_ok_and(|ready| ready > 0) {
+        let _ = writeln!(io::stdout(), "{line}");
+    }
 }
 
 fn lines(diagnostics: &[Diagnostic]) -> String {

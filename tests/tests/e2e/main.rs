@@ -8,6 +8,7 @@
 mod admin;
 mod asking;
 mod blur;
+mod connections;
 mod deadlines;
 mod discovery;
 mod examples;

@@ -7,4 +7,4 @@ mod violation;
 mod wire;
 
 pub use violation::Violation;
-pub use wire::{HeadLimits, Watch};
+pub use wire::{HeadLimits, Next, Watch, Wire};

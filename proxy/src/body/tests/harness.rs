@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::body::{self, BodyConfig, Budget, HeadLimits, Limits, ReadError, RouteBodyConfig, Taken, Watch};
+use crate::body::{self, BodyConfig, Budget, HeadLimits, Limits, Next, ReadError, RouteBodyConfig, Taken, Watch};
 use crate::request::RequestId;
 use crate::request::deadline::Patience;
 use crate::request::problem::Problem;
@@ -60,18 +60,16 @@ impl Proxy {
             while let Ok((stream, _)) = listener.accept().await {
                 let (app, stopped, watch) = (app.clone(), stopped.clone(), watch.clone());
                 tokio::spawn(async move {
-                    let mut first = [0; 1];
-                    stream.peek(&mut first).await.unwrap();
-                    let http2 = first == *b"P" && {
-                        let mut preface = [0; 3];
-                        stream.peek(&mut preface).await.unwrap() == 3 && preface == *b"PRI"
-                    };
-                    let stream = Box::new(L4Stream::from(stream));
-                    if http2 {
-                        app.process_new(stream, &stopped).await;
-                        return;
+                    let mut wire = Box::new(watch.over_new(Box::new(L4Stream::from(stream))));
+                    match wire.next().await {
+                        Next::Request => {}
+                        Next::Http2 => {
+                            app.process_new(Box::new(wire.multiplexed()), &stopped).await;
+                            return;
+                        }
+                        Next::Gone => return,
                     }
-                    let mut session = ServerSession::new_http1(watch.over(stream));
+                    let mut session = ServerSession::new_http1(wire);
                     session.set_keepalive(Some(60));
                     while let Some(reusable) = app.process_new_http(session, &stopped).await {
                         let (stream, settings) = reusable.consume();

@@ -1,12 +1,11 @@
-//! A client's byte stream as Pingora reads and writes it, plain or through TLS, with the connection's account kept.
+//! A client's byte stream as Pingora reads and writes it, plain or through TLS.
 
 use std::fmt;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use pingora::http::ResponseHeader;
@@ -15,15 +14,16 @@ use pingora::protocols::tls::SslDigest;
 use pingora::protocols::{
     ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest, UniqueID,
 };
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
-use tokio::net::TcpStream;
+use pingora::tls::ServerTlsStream;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use super::Connection;
-use crate::client::tls::TlsStream;
+use super::{Connection, Socket};
 
 /// A connection's byte stream, as Pingora wants it.
 pub struct Downstream {
     transport: Transport,
+    /// Written, and to leave in one packet with what follows; there is no memory for it while nothing is.
+    unsent: Vec<u8>,
     connection: Arc<Connection>,
     socket: Arc<SocketDigest>,
     /// Carries the connection to [`Connection::of`].
@@ -31,25 +31,24 @@ pub struct Downstream {
     tls: Option<Arc<SslDigest>>,
 }
 
+/// A client's connection once its handshake is done.
+type TlsStream = ServerTlsStream<Socket>;
+
 enum Transport {
-    Plain(BufWriter<TcpStream>),
-    Tls(Box<BufWriter<TlsStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream>),
 }
 
 /// Bytes of an answer's head and a small body that leave in one packet.
 const WRITE_BUFFER: usize = 4096;
 
 impl Downstream {
-    pub fn plain(stream: TcpStream, connection: Arc<Connection>) -> Self {
-        Self::new(
-            stream.as_raw_fd(),
-            None,
-            connection,
-            Transport::Plain(BufWriter::with_capacity(WRITE_BUFFER, stream)),
-        )
+    pub fn plain(socket: Socket) -> Self {
+        let connection = Arc::clone(socket.connection());
+        Self::new(socket.as_raw_fd(), None, connection, Transport::Plain(socket))
     }
 
-    pub fn tls(stream: TlsStream, connection: Arc<Connection>) -> Self {
+    pub fn tls(stream: ServerTlsStream<Socket>) -> Self {
         let (socket, session) = stream.get_ref();
         let name = |name: Option<&'static str>| name.unwrap_or_default();
         let digest = SslDigest::new(
@@ -63,13 +62,9 @@ impl Downstream {
             None,
             Vec::new(),
         );
-        let transport = |stream| Transport::Tls(Box::new(BufWriter::with_capacity(WRITE_BUFFER, stream)));
-        Self::new(
-            socket.as_raw_fd(),
-            Some(Arc::new(digest)),
-            connection,
-            transport(stream),
-        )
+        let (fd, connection) = (socket.as_raw_fd(), Arc::clone(socket.connection()));
+        let transport = Transport::Tls(Box::new(stream));
+        Self::new(fd, Some(Arc::new(digest)), connection, transport)
     }
 
     fn new(fd: i32, tls: Option<Arc<SslDigest>>, connection: Arc<Connection>, transport: Transport) -> Self {
@@ -79,6 +74,7 @@ impl Downstream {
         let proxy = ProxyDigest::new(Box::new(nothing), Some(Box::new(Arc::clone(&connection))));
         Self {
             transport,
+            unsent: Vec::new(),
             connection,
             socket: Arc::new(socket),
             proxy: Arc::new(proxy),
@@ -86,51 +82,32 @@ impl Downstream {
         }
     }
 
-    /// Whether the client begins with HTTP/2's preface (RFC 9113, 3.4). Waits for as many bytes as it takes to tell, and
-    /// consumes none.
-    pub async fn speaks_http2(&self) -> io::Result<bool> {
-        let stream = match &self.transport {
-            Transport::Plain(stream) => stream.get_ref(),
-            Transport::Tls(stream) => return Ok(stream.get_ref().get_ref().1.alpn_protocol() == Some(b"h2")),
-        };
-        let mut seen = [0; PREFACE.len()];
-        loop {
-            let count = std::future::poll_fn(|cx| self.poll_peek(stream, cx, &mut seen)).await?;
-            if count == PREFACE.len() || count == 0 || seen[..count] != PREFACE[..count] {
-                return Ok(seen == *PREFACE);
+    /// Whether HTTP/2 was agreed on in the TLS handshake.
+    pub fn has_agreed_on_http2(&self) -> bool {
+        match &self.transport {
+            Transport::Plain(_) => false,
+            Transport::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
+    /// Ready once all that was written is with the transport.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut sent = 0;
+        let polled = loop {
+            if sent == self.unsent.len() {
+                break Poll::Ready(Ok(()));
             }
-            // A part of the preface stays readable, so there is no event to wait for.
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    fn poll_peek(&self, stream: &TcpStream, cx: &mut Context<'_>, seen: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.check()?;
-        let polled = stream.poll_peek(cx, &mut ReadBuf::new(seen));
-        match polled {
-            Poll::Pending => self.connection.park(cx),
-            Poll::Ready(_) => self.connection.bytes_arrived(),
-        }
-        polled
-    }
-
-    fn check(&self) -> io::Result<()> {
-        match self.connection.has_ended() {
-            true => Err(io::ErrorKind::TimedOut.into()),
-            false => Ok(()),
-        }
-    }
-
-    fn written<T>(&self, polled: Poll<T>, cx: &Context<'_>) -> Poll<T> {
-        if polled.is_pending() {
-            self.connection.park(cx);
-        }
-        self.connection.note_write(polled.is_ready());
+            match self.transport.poll_write(cx, &self.unsent[sent..]) {
+                Poll::Ready(Ok(0)) => break Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => sent += count,
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        self.unsent.drain(..sent);
         polled
     }
 }
-
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 impl Transport {
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
@@ -164,37 +141,40 @@ impl Transport {
 
 impl AsyncRead for Downstream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        this.check()?;
-        let polled = this.transport.poll_read(cx, buffer);
-        match polled {
-            Poll::Pending => this.connection.park(cx),
-            Poll::Ready(_) => this.connection.bytes_arrived(),
-        }
-        polled
+        self.get_mut().transport.poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for Downstream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.check()?;
-        let polled = this.transport.poll_write(cx, bytes);
-        this.written(polled, cx)
+        this.connection.check()?;
+        this.connection.answers();
+        if this.unsent.len() + bytes.len() > WRITE_BUFFER {
+            ready!(this.poll_send(cx))?;
+        }
+        if bytes.len() >= WRITE_BUFFER {
+            return this.transport.poll_write(cx, bytes);
+        }
+        if this.unsent.capacity() == 0 {
+            this.unsent.reserve_exact(WRITE_BUFFER);
+        }
+        this.unsent.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.check()?;
-        let polled = this.transport.poll_flush(cx);
-        this.written(polled, cx)
+        ready!(this.poll_send(cx))?;
+        this.unsent = Vec::new();
+        this.transport.poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.check()?;
-        let polled = this.transport.poll_shutdown(cx);
-        this.written(polled, cx)
+        this.connection.closes();
+        ready!(this.poll_send(cx))?;
+        this.transport.poll_shutdown(cx)
     }
 }
 
@@ -215,8 +195,8 @@ impl Shutdown for Downstream {
 impl UniqueID for Downstream {
     fn id(&self) -> i32 {
         match &self.transport {
-            Transport::Plain(stream) => stream.get_ref().as_raw_fd(),
-            Transport::Tls(stream) => stream.get_ref().get_ref().0.as_raw_fd(),
+            Transport::Plain(socket) => socket.as_raw_fd(),
+            Transport::Tls(stream) => stream.get_ref().0.as_raw_fd(),
         }
     }
 }
@@ -227,10 +207,7 @@ impl Ssl for Downstream {
     }
 
     fn selected_alpn_proto(&self) -> Option<ALPN> {
-        match &self.transport {
-            Transport::Tls(stream) if stream.get_ref().get_ref().1.alpn_protocol() == Some(b"h2") => Some(ALPN::H2),
-            _ => None,
-        }
+        self.has_agreed_on_http2().then_some(ALPN::H2)
     }
 }
 
@@ -252,5 +229,5 @@ impl GetSocketDigest for Downstream {
     }
 }
 
-/// [`Downstream::speaks_http2`] looks ahead before Pingora has the stream.
+/// The watch over the stream finds out what the client speaks.
 impl Peek for Downstream {}

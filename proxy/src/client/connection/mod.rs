@@ -1,166 +1,31 @@
-//! Clients' connections: what each is doing, and since when.
+//! A client's connection: what it is doing, and since when.
 //!
 //! Instead of a timer a read, every connection writes down when its present phase began, and one sweep a tick ends those
-//! that overstay: idle connections and clients that do not take their answer.
+//! that overstay: see [`Phase`] for how long each may last.
 
+mod all;
 mod downstream;
+mod phase;
+mod socket;
 
-use std::collections::HashMap;
 use std::fmt;
+use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use pingora::proxy::Session;
-use tokio::time::MissedTickBehavior;
 
+pub use self::all::{ConnectionCounts, Connections, Dispensable, Entered};
 pub use self::downstream::Downstream;
+use self::phase::{Ending, Phase};
+pub use self::socket::Socket;
 use crate::client::listener::Listener;
 use crate::request::Scheme;
-
-/// All connections of all listeners, and the clock they share.
-#[derive(Default)]
-pub struct Connections {
-    live: Mutex<HashMap<u64, Arc<Connection>>>,
-    /// Milliseconds since the start, as of the last sweep: cheap to read for every request.
-    clock: AtomicU64,
-    accepted: AtomicU64,
-    requests: AtomicU64,
-    /// Counted by the listeners' watches over framing.
-    pub refused_heads: Arc<AtomicU64>,
-}
-
-/// Nginx's `stub_status`, as numbers, and what it has no place for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ConnectionCounts {
-    pub active: u64,
-    pub accepted: u64,
-    pub requests: u64,
-    pub reading: u64,
-    pub writing: u64,
-    pub waiting: u64,
-    pub refused_heads: u64,
-}
-
-impl Connections {
-    /// How often overstaying connections are looked for; the precision of the listeners' timeouts.
-    const TICK: Duration = Duration::from_millis(250);
-
-    /// Enters a connection that has just been accepted.
-    pub fn enter(self: &Arc<Self>, listener: &Arc<Listener>, peer: SocketAddr) -> Entered {
-        let id = self.accepted.fetch_add(1, Ordering::Relaxed);
-        let connection = Arc::new(Connection {
-            id,
-            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
-            listener: Arc::clone(listener),
-            all: Arc::clone(self),
-            phase: AtomicU8::new(Phase::Waiting as u8),
-            since: AtomicU64::new(self.now()),
-            blocked_since: AtomicU64::new(NEVER),
-            requests: AtomicU32::new(0),
-            ended: AtomicBool::new(false),
-            waker: Mutex::new(None),
-        });
-        self.live.lock().insert(id, Arc::clone(&connection));
-        Entered(connection)
-    }
-
-    pub fn counts(&self) -> ConnectionCounts {
-        let mut counts = ConnectionCounts {
-            accepted: self.accepted.load(Ordering::Relaxed),
-            requests: self.requests.load(Ordering::Relaxed),
-            refused_heads: self.refused_heads.load(Ordering::Relaxed),
-            ..ConnectionCounts::default()
-        };
-        for connection in self.live.lock().values() {
-            counts.active += 1;
-            match connection.phase() {
-                Phase::Waiting => counts.waiting += 1,
-                Phase::Reading => counts.reading += 1,
-                Phase::Working | Phase::Multiplexed => counts.writing += 1,
-            }
-        }
-        counts
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.live.lock().is_empty()
-    }
-
-    /// Ends overstaying connections, for ever.
-    pub async fn sweep(&self) {
-        let mut ticks = tokio::time::interval(Self::TICK);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let start = ticks.tick().await;
-        loop {
-            let now = ticks.tick().await.duration_since(start).as_millis() as u64;
-            self.clock.store(now, Ordering::Relaxed);
-            for connection in self.live.lock().values().filter(|connection| connection.overstays(now)) {
-                connection.end();
-            }
-        }
-    }
-
-    /// Ends the connections that wait for a further request. Those that have yet to send their first one get `grace`
-    /// since they were accepted: their request is probably on its way.
-    pub fn end_waiting(&self, grace: Duration) {
-        let now = self.now();
-        for connection in self.live.lock().values() {
-            let fresh = connection.requests.load(Ordering::Relaxed) == 0 && connection.age(now) < grace;
-            if connection.phase() == Phase::Waiting && !fresh {
-                connection.end();
-            }
-        }
-    }
-
-    /// Makes room: ends the connection that has waited longest for a further request.
-    pub fn end_longest_waiting(&self) {
-        let live = self.live.lock();
-        let waiting = live.values().filter(|connection| connection.phase() == Phase::Waiting);
-        if let Some(longest) = waiting.min_by_key(|connection| connection.since.load(Ordering::Relaxed)) {
-            longest.end();
-        }
-    }
-
-    fn now(&self) -> u64 {
-        self.clock.load(Ordering::Relaxed)
-    }
-}
-
-/// A connection's place among all others, for as long as it is served.
-pub struct Entered(Arc<Connection>);
-
-impl Deref for Entered {
-    type Target = Arc<Connection>;
-
-    fn deref(&self) -> &Arc<Connection> {
-        &self.0
-    }
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        self.0.all.live.lock().remove(&self.0.id);
-    }
-}
-
-/// What a connection is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-enum Phase {
-    /// For the first byte of a request.
-    Waiting,
-    /// A head has begun and is not complete.
-    Reading,
-    /// A request is being served.
-    Working,
-    /// HTTP/2: many requests at once, with timeouts of its own.
-    Multiplexed,
-}
 
 /// One client's connection.
 pub struct Connection {
@@ -173,7 +38,12 @@ pub struct Connection {
     since: AtomicU64,
     /// When the client ceased to take what we write.
     blocked_since: AtomicU64,
-    requests: AtomicU32,
+    /// HTTP/2, where requests do not come one after the other.
+    multiplexed: AtomicBool,
+    /// HTTP/2: those that are being served.
+    streams: AtomicU32,
+    /// It is to leave if it idles.
+    asked: AtomicBool,
     ended: AtomicBool,
     /// Who to wake at the end; contended by the sweep only.
     waker: Mutex<Option<Waker>>,
@@ -195,57 +65,109 @@ impl Connection {
 
     /// A request's head is complete.
     pub fn begin_request(&self) {
-        self.all.requests.fetch_add(1, Ordering::Relaxed);
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        if self.phase() != Phase::Multiplexed {
-            self.enter_phase(Phase::Working);
+        self.all.count_request();
+        if !self.is_multiplexed() {
+            self.work();
         }
     }
 
     /// The answer is out; a further request may come.
     pub fn await_request(&self) {
-        self.enter_phase(Phase::Waiting);
+        self.since.store(self.all.measured(), Ordering::Relaxed);
+        self.phase.store(Phase::Waiting as u8, Ordering::Relaxed);
     }
 
     /// The client speaks HTTP/2.
     pub fn multiplex(&self) {
-        self.enter_phase(Phase::Multiplexed);
+        self.multiplexed.store(true, Ordering::Relaxed);
     }
 
-    /// Makes every further read and write fail.
-    fn end(&self) {
-        self.ended.store(true, Ordering::Release);
+    /// A request has come over HTTP/2; until the guard is dropped it is being served.
+    pub fn begin_stream(self: &Arc<Self>) -> Stream {
+        self.streams.fetch_add(1, Ordering::AcqRel);
+        self.work();
+        Stream(Arc::clone(self))
+    }
+
+    /// When the first byte came, if that is how long a head is being waited for.
+    pub fn reading_for(&self) -> Duration {
+        match self.phase() {
+            Phase::Reading => self.age(self.all.measured()),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Ready when the connection idles and is to leave.
+    pub async fn asked_to_leave(&self) {
+        poll_fn(|cx| {
+            self.park(cx);
+            match self.asked.load(Ordering::Acquire) {
+                true if self.is_idle() => Poll::Ready(()),
+                true => {
+                    self.asked.store(false, Ordering::Release);
+                    Poll::Pending
+                }
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    /// Whoever asked it to leave came too late.
+    fn work(&self) {
+        if self.asked.load(Ordering::Relaxed) {
+            self.asked.store(false, Ordering::Release);
+        }
+        self.enter_phase(Phase::Working);
+    }
+
+    fn end(&self, ending: Ending) {
+        let flag = match ending {
+            Ending::IfIdle => &self.asked,
+            // Every further read and write fails.
+            Ending::Now => &self.ended,
+        };
+        flag.store(true, Ordering::Release);
         if let Some(waker) = self.waker.lock().take() {
             waker.wake();
         }
     }
 
-    fn overstays(&self, now: u64) -> bool {
+    fn overstays(&self, now: u64) -> Option<Ending> {
         let timeouts = &self.listener.config.timeouts;
         let blocked = self.blocked_since.load(Ordering::Relaxed);
-        if blocked != NEVER && Duration::from_millis(now.saturating_sub(blocked)) > timeouts.send.get() {
-            return true;
+        if blocked != NEVER && since(blocked, now) > timeouts.send.get() {
+            return Some(Ending::Now);
         }
-        match self.phase() {
-            Phase::Waiting if self.requests.load(Ordering::Relaxed) == 0 => self.age(now) > timeouts.head.get(),
-            Phase::Waiting => self.age(now) > timeouts.idle.get(),
-            // A head that has begun has a deadline of its own, and HTTP/2 has timeouts of its own.
-            Phase::Reading | Phase::Working | Phase::Multiplexed => false,
-        }
+        let ending = self.phase().overstays(self.age(now), timeouts)?;
+        (ending == Ending::Now || self.is_idle()).then_some(ending)
+    }
+
+    /// How it would end in favour of a newcomer, and since when it has not been at work.
+    fn makes_room(&self, now: u64) -> Option<(u64, Ending)> {
+        let ending = self.phase().makes_room(self.age(now))?;
+        let dispensable = !self.has_ended() && (ending == Ending::Now || self.is_idle());
+        dispensable.then(|| (self.since.load(Ordering::Relaxed), ending))
+    }
+
+    /// Between requests, and all that was written is with the client's side.
+    fn is_idle(&self) -> bool {
+        self.phase() == Phase::Waiting
+            && self.streams.load(Ordering::Acquire) == 0
+            && self.blocked_since.load(Ordering::Relaxed) == NEVER
+    }
+
+    fn is_multiplexed(&self) -> bool {
+        self.multiplexed.load(Ordering::Relaxed)
     }
 
     /// Time in the present phase.
     fn age(&self, now: u64) -> Duration {
-        Duration::from_millis(now.saturating_sub(self.since.load(Ordering::Relaxed)))
+        since(self.since.load(Ordering::Relaxed), now)
     }
 
     fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Relaxed) {
-            0 => Phase::Waiting,
-            1 => Phase::Reading,
-            2 => Phase::Working,
-            _ => Phase::Multiplexed,
-        }
+        Phase::from_number(self.phase.load(Ordering::Relaxed))
     }
 
     fn enter_phase(&self, phase: Phase) {
@@ -254,13 +176,41 @@ impl Connection {
     }
 
     fn bytes_arrived(&self) {
-        if self.phase() == Phase::Waiting {
-            self.enter_phase(Phase::Reading);
+        // Over HTTP/2 bytes may be no part of a request.
+        let begins = match self.phase() {
+            Phase::Opening => true,
+            Phase::Waiting => !self.is_multiplexed(),
+            Phase::Reading | Phase::Working | Phase::Closing => false,
+        };
+        if begins {
+            self.since.store(self.all.measured(), Ordering::Relaxed);
+            self.phase.store(Phase::Reading as u8, Ordering::Relaxed);
+        }
+    }
+
+    /// Something is about to be written that is not part of a handshake.
+    fn answers(&self) {
+        if self.phase() == Phase::Reading && !self.is_multiplexed() {
+            self.enter_phase(Phase::Working);
+        }
+    }
+
+    /// Nothing more will be written.
+    fn closes(&self) {
+        if self.phase() != Phase::Closing {
+            self.enter_phase(Phase::Closing);
         }
     }
 
     fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
+    }
+
+    fn check(&self) -> io::Result<()> {
+        match self.has_ended() {
+            true => Err(io::ErrorKind::TimedOut.into()),
+            false => Ok(()),
+        }
     }
 
     /// Keeps the account of how long the client has not taken what we write.
@@ -290,4 +240,20 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "connection {} of {}", self.id, self.peer)
     }
+}
+
+/// A request that is being served over HTTP/2.
+pub struct Stream(Arc<Connection>);
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.0.streams.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.await_request();
+        }
+    }
+}
+
+/// From one time of the connections' clock to another.
+fn since(then: u64, now: u64) -> Duration {
+    Duration::from_millis(now.saturating_sub(then))
 }

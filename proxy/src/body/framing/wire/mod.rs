@@ -1,13 +1,15 @@
 //! The client's stream, watched: no head reaches Pingora before it is whole and checked, no byte of a body before its
 //! framing is. Bytes of the next request stay here until Pingora comes to read them, so that pipelined requests are
-//! answered in order and none is read as part of another.
+//! answered in order and none is read as part of another. Of HTTP/2 only the time is watched that heads take.
 
+mod http2;
 mod stream;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
@@ -15,9 +17,10 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use pingora::protocols::Stream;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use self::http2::{Frames, PREFACE};
 use super::Violation;
 use super::chunked::Chunked;
 use super::head::{self, BodyEnd, Head};
@@ -46,28 +49,59 @@ impl Watch {
     }
 
     /// The same stream, with nothing on it but well-framed HTTP/1 requests.
-    pub fn over(self: &Arc<Self>, stream: Stream) -> Stream {
-        Box::new(Wire {
+    pub fn over(self: &Arc<Self>, stream: Stream) -> Wire {
+        Wire {
             inner: stream,
             state: State::BETWEEN,
+            may_be_http2: false,
             asks_upgrade: false,
             pending: BytesMut::new(),
             timer: None,
             watch: Arc::clone(self),
-        })
+        }
+    }
+
+    /// The same, on a connection that has just been made. HTTP/2 with prior knowledge is told from HTTP/1.
+    pub fn over_new(self: &Arc<Self>, stream: Stream) -> Wire {
+        Wire {
+            may_be_http2: true,
+            ..self.over(stream)
+        }
+    }
+
+    /// The same, after a handshake that took `spent` of the first head's time.
+    pub fn over_secured(self: &Arc<Self>, stream: Stream, spent: Duration) -> Wire {
+        let left = self.limits.deadline.saturating_sub(spent);
+        Wire {
+            timer: Some(Box::pin(sleep(left))),
+            ..self.over(stream)
+        }
     }
 }
 
 /// A client's stream under watch.
-struct Wire {
+pub struct Wire {
     inner: Stream,
     state: State,
+    /// Nothing has told yet which protocol it is.
+    may_be_http2: bool,
     /// The request at hand may turn the connection into another protocol's.
     asks_upgrade: bool,
     /// Read from the client, not yet by Pingora.
     pending: BytesMut,
     timer: Option<Pin<Box<Sleep>>>,
     watch: Arc<Watch>,
+}
+
+/// What a client has come with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A request of HTTP/1, whose head is whole and good.
+    Request,
+    /// HTTP/2: [`Wire::multiplexed`].
+    Http2,
+    /// Nothing: it has left, or was refused.
+    Gone,
 }
 
 #[derive(Debug)]
@@ -86,6 +120,8 @@ enum State {
     Body(Body),
     /// No longer HTTP: nothing is checked.
     Open,
+    /// HTTP/2: with a timer while a head is incomplete.
+    Http2(Frames),
     /// The client broke the rules; these words, and the end.
     Refuse {
         words: Bytes,
@@ -111,16 +147,81 @@ enum Body {
 }
 
 impl Wire {
+    /// Waits for a request, without memory for what has yet to come. Nothing that was read is lost when this is dropped.
+    pub async fn next(&mut self) -> Next {
+        if self.pending.is_empty() {
+            self.pending = BytesMut::new();
+        }
+        // An error on the way to the client is its end.
+        poll_fn(|cx| self.poll_next(cx).map(|next| next.unwrap_or(Next::Gone))).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Next>> {
+        loop {
+            match self.state {
+                State::Head { seen, skipped_line } => match ready!(self.poll_head(seen, skipped_line, cx))? {
+                    Gathered::Head | Gathered::Refused => {}
+                    Gathered::Preface => return Poll::Ready(Ok(Next::Http2)),
+                    Gathered::Left => return Poll::Ready(Ok(Next::Gone)),
+                },
+                State::Refuse { .. } | State::Linger => return self.poll_refuse(cx),
+                _ => return Poll::Ready(Ok(Next::Request)),
+            }
+        }
+    }
+
+    /// The same stream as HTTP/2, from its preface on. The first request's head has no more time than it had.
+    pub fn multiplexed(mut self) -> Self {
+        self.arm();
+        self.state = State::Http2(Frames::new());
+        self
+    }
+
+    /// The time for a head begins, unless it has.
+    fn arm(&mut self) -> &mut Pin<Box<Sleep>> {
+        let deadline = self.watch.limits.deadline;
+        self.timer.get_or_insert_with(|| Box::pin(sleep(deadline)))
+    }
+
+    /// Hands on what comes over HTTP/2, and fails when a head takes too long.
+    fn poll_http2(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = self.poll_pass(cx, buf);
+        let State::Http2(frames) = &mut self.state else {
+            return polled;
+        };
+        let ended = frames.pass(&buf.filled()[before..]);
+        let (open, has_had_head) = (frames.is_open(), frames.has_had_head);
+        if ended && has_had_head {
+            self.timer = None;
+        }
+        if open {
+            self.arm();
+        }
+        if polled.is_pending()
+            && let Some(timer) = &mut self.timer
+        {
+            ready!(timer.as_mut().poll(cx));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        polled
+    }
+
+    /// Hands on what comes, out of `pending` first.
+    fn poll_pass(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.pending.is_empty() {
+            return Pin::new(&mut self.inner).poll_read(cx, buf);
+        }
+        let length = self.pending.len().min(buf.remaining());
+        buf.put_slice(&self.pending[..length]);
+        self.pending.advance(length);
+        Poll::Ready(Ok(()))
+    }
+
     /// Hands on bytes of a body, out of `pending` first, and keeps back what comes after its end.
     fn poll_body(&mut self, mut body: Body, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        if self.pending.is_empty() {
-            ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-        } else {
-            let length = self.pending.len().min(buf.remaining());
-            buf.put_slice(&self.pending[..length]);
-            self.pending.advance(length);
-        }
+        ready!(self.poll_pass(cx, buf))?;
         let fresh = &buf.filled()[before..];
         let end = match &mut body {
             Body::Counted(left) => {
@@ -164,7 +265,14 @@ impl Wire {
                 self.pending.advance(2);
                 (seen, skipped_line) = (0, true);
             }
+            match self.speaks_http2() {
+                Some(true) => return Poll::Ready(Ok(Gathered::Preface)),
+                Some(false) => self.may_be_http2 = false,
+                None => {}
+            }
             match head_end(&self.pending, seen) {
+                // A preface begins as a head of HTTP/1 does.
+                _ if self.may_be_http2 => {}
                 Ok(Some(end)) if end <= self.watch.limits.max_size => return Poll::Ready(Ok(self.pass_head(end))),
                 Ok(None) if self.pending.len() < self.watch.limits.max_size => seen = self.pending.len(),
                 Ok(_) => return Poll::Ready(Ok(self.refuse(problem::HEAD_TOO_LARGE, "its head is too long"))),
@@ -172,15 +280,29 @@ impl Wire {
             }
             self.state = State::Head { seen, skipped_line };
             if !self.pending.is_empty() {
-                let deadline = self.watch.limits.deadline;
-                let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(deadline)));
-                if timer.as_mut().poll(cx).is_ready() {
+                self.arm();
+            }
+            if let Some(timer) = &mut self.timer
+                && timer.as_mut().poll(cx).is_ready()
+            {
+                if self.pending.is_empty() {
+                    return Poll::Ready(Ok(Gathered::Left));
+                } else {
                     return Poll::Ready(Ok(self.refuse(problem::REQUEST_TIMEOUT, "its head takes too long")));
                 }
             }
             if ready!(self.poll_fill(cx))? == 0 {
                 return Poll::Ready(Ok(Gathered::Left));
             }
+        }
+    }
+
+    /// Whether the client begins with HTTP/2's preface; nothing while that cannot be told.
+    fn speaks_http2(&self) -> Option<bool> {
+        let length = self.pending.len().min(PREFACE.len());
+        match self.may_be_http2 && self.pending[..length] == PREFACE[..length] {
+            false => Some(false),
+            true => (length == PREFACE.len()).then_some(true),
         }
     }
 
@@ -230,7 +352,7 @@ impl Wire {
     }
 
     /// Says the last words and closes. Always ends in an error, for Pingora has nothing to read here.
-    fn poll_refuse(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_refuse<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         if let State::Refuse { words } = &mut self.state {
             while !words.is_empty() {
                 let written = match Pin::new(&mut self.inner).poll_write(cx, words) {
@@ -270,14 +392,18 @@ impl Wire {
 
     /// Reads from the client into `pending`; how many bytes.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.pending.reserve(READ);
-        let read = pin!(self.inner.read_buf(&mut self.pending));
-        read.poll(cx)
+        let mut space = [MaybeUninit::uninit(); READ];
+        let mut read = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut self.inner).poll_read(cx, &mut read))?;
+        self.pending.extend_from_slice(read.filled());
+        Poll::Ready(Ok(read.filled().len()))
     }
 }
 
 enum Gathered {
     Head,
+    /// HTTP/2's.
+    Preface,
     Refused,
     Left,
 }
@@ -312,8 +438,9 @@ impl AsyncRead for Wire {
                 State::Head { .. } if buf.remaining() == 1 => return this.poll_probe(cx),
                 State::Head { seen, skipped_line } => {
                     let (seen, skipped_line) = (*seen, *skipped_line);
-                    if let Gathered::Left = ready!(this.poll_head(seen, skipped_line, cx))? {
-                        return Poll::Ready(Ok(()));
+                    match ready!(this.poll_head(seen, skipped_line, cx))? {
+                        Gathered::Head | Gathered::Refused => {}
+                        Gathered::Preface | Gathered::Left => return Poll::Ready(Ok(())),
                     }
                 }
                 State::Pass { left, body } => {
@@ -333,13 +460,8 @@ impl AsyncRead for Wire {
                     let body = *body;
                     return this.poll_body(body, cx, buf);
                 }
-                State::Open if this.pending.is_empty() => return Pin::new(&mut this.inner).poll_read(cx, buf),
-                State::Open => {
-                    let length = this.pending.len().min(buf.remaining());
-                    buf.put_slice(&this.pending[..length]);
-                    this.pending.advance(length);
-                    return Poll::Ready(Ok(()));
-                }
+                State::Open => return this.poll_pass(cx, buf),
+                State::Http2(_) => return this.poll_http2(cx, buf),
                 State::Refuse { .. } | State::Linger => return this.poll_refuse(cx),
                 State::Broken(violation) => return Poll::Ready(Err((*violation).into())),
             }
@@ -367,7 +489,7 @@ impl AsyncWrite for Wire {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.state {
             State::Linger => {}
-            State::Open => return Pin::new(&mut self.inner).poll_shutdown(cx),
+            State::Open | State::Http2(_) => return Pin::new(&mut self.inner).poll_shutdown(cx),
             State::Head { .. } if self.pending.is_empty() => return Pin::new(&mut self.inner).poll_shutdown(cx),
             _ => {
                 self.timer = None;

@@ -1,0 +1,174 @@
+//! Follows a client's HTTP/2 frames just far enough to know whether a request's head has begun and has not ended
+//! (RFC 9113, sections 4.1 and 6.10). What the frames say is judged by others.
+
+/// What every HTTP/2 connection begins with (RFC 9113, section 3.4).
+pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+#[derive(Debug)]
+pub struct Frames {
+    /// Bytes of the preface that are still to come.
+    preface: usize,
+    head: [u8; HEAD],
+    /// Bytes of `head` that are there.
+    known: usize,
+    /// Bytes of the present frame's content that are still to come.
+    left: usize,
+    /// A block of fields has begun, and no frame has ended it.
+    block: bool,
+    /// A block of fields has come to its end.
+    pub has_had_head: bool,
+}
+
+impl Frames {
+    pub fn new() -> Self {
+        Self {
+            preface: PREFACE.len(),
+            head: [0; HEAD],
+            known: 0,
+            left: 0,
+            block: false,
+            has_had_head: false,
+        }
+    }
+
+    /// Takes note of what the client has sent next. Says whether what was open has come to its end in it.
+    pub fn pass(&mut self, mut bytes: &[u8]) -> bool {
+        let mut ended = false;
+        skip(&mut self.preface, &mut bytes);
+        while !bytes.is_empty() {
+            if self.known < HEAD {
+                let count = bytes.len().min(HEAD - self.known);
+                self.head[self.known..][..count].copy_from_slice(&bytes[..count]);
+                self.known += count;
+                bytes = &bytes[count..];
+                if self.known < HEAD {
+                    break;
+                }
+                self.begin();
+            }
+            skip(&mut self.left, &mut bytes);
+            if self.left == 0 {
+                ended |= self.end();
+            }
+        }
+        ended
+    }
+
+    /// Whether something has begun that costs its sender nothing to leave as it is. A part of a body does not count: it
+    /// has deadlines of its own.
+    pub fn is_open(&self) -> bool {
+        let amid_a_frame = self.known > 0 && !(self.known == HEAD && self.kind() == DATA);
+        self.preface > 0 || self.block || amid_a_frame
+    }
+
+    fn begin(&mut self) {
+        let [a, b, c, ..] = self.head;
+        self.left = u32::from_be_bytes([0, a, b, c]) as usize;
+        self.block |= self.kind() == HEADERS;
+    }
+
+    fn end(&mut self) -> bool {
+        if self.block && matches!(self.kind(), HEADERS | CONTINUATION) && self.head[4] & END_HEADERS != 0 {
+            self.block = false;
+            self.has_had_head = true;
+        }
+        self.known = 0;
+        !self.block
+    }
+
+    fn kind(&self) -> u8 {
+        self.head[3]
+    }
+}
+
+/// Goes on by as many bytes as are left, and are there.
+fn skip(left: &mut usize, bytes: &mut &[u8]) {
+    let count = bytes.len().min(*left);
+    *left -= count;
+    *bytes = &bytes[count..];
+}
+
+/// Bytes of length, kind, flags and stream before a frame's content.
+const HEAD: usize = 9;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const CONTINUATION: u8 = 9;
+const END_HEADERS: u8 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, content: &[u8]) -> Vec<u8> {
+        let length = (content.len() as u32).to_be_bytes();
+        let mut frame = vec![length[1], length[2], length[3], kind, flags, 0, 0, 0, 1];
+        frame.extend_from_slice(content);
+        frame
+    }
+
+    const SETTINGS: u8 = 4;
+
+    /// A connection's first bytes, and after how many of them nothing is open.
+    fn beginning() -> (Vec<u8>, Vec<usize>) {
+        let mut bytes = PREFACE.to_vec();
+        let mut closed = vec![bytes.len()];
+        for frames in [
+            frame(SETTINGS, 0, b"123456"),
+            frame(SETTINGS, 1, b""),
+            [frame(HEADERS, 1, b"some"), frame(CONTINUATION, END_HEADERS, b"more")].concat(),
+            frame(HEADERS, END_HEADERS, b""),
+        ] {
+            bytes.extend(frames);
+            closed.push(bytes.len());
+        }
+        (bytes, closed)
+    }
+
+    #[test]
+    fn is_open_at_every_byte_but_those_between_frames() {
+        let (bytes, closed) = beginning();
+        let mut frames = Frames::new();
+        assert!(frames.is_open());
+        for (index, byte) in bytes.iter().enumerate() {
+            frames.pass(&[*byte]);
+            assert_eq!(frames.is_open(), !closed.contains(&(index + 1)), "after byte {index}");
+        }
+    }
+
+    #[test]
+    fn it_does_not_matter_in_which_pieces_frames_come() {
+        let (bytes, closed) = beginning();
+        for cut in 0..=bytes.len() {
+            let mut frames = Frames::new();
+            let first = frames.pass(&bytes[..cut]);
+            assert_eq!(frames.is_open(), !closed.contains(&cut), "{cut}");
+            let second = frames.pass(&bytes[cut..]);
+            assert!(first || second);
+            assert!(!frames.is_open() && frames.has_had_head, "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_block_ends_with_the_flag_that_says_so() {
+        let mut frames = Frames::new();
+        frames.pass(PREFACE);
+        assert!(!frames.pass(&frame(HEADERS, 0, b"some")) && !frames.has_had_head);
+        assert!(!frames.pass(&frame(CONTINUATION, 0, b"more")));
+        assert!(frames.is_open());
+        assert!(frames.pass(&frame(CONTINUATION, END_HEADERS, b"")));
+        assert!(!frames.is_open());
+    }
+
+    #[test]
+    fn a_part_of_a_body_is_not_open() {
+        let mut frames = Frames::new();
+        frames.pass(PREFACE);
+        let data = frame(DATA, 0, &[b'x'; 100]);
+        frames.pass(&data[..50]);
+        assert!(!frames.is_open());
+        frames.pass(&data[50..]);
+        frames.pass(&data[..5]);
+        assert!(frames.is_open(), "what it is to be is not known yet");
+    }
+}

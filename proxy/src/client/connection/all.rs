@@ -1,0 +1,252 @@
+//! All connections of all listeners, and the clock they share.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{MissedTickBehavior, timeout};
+
+use super::phase::{Ending, Phase};
+use super::{Connection, NEVER};
+use crate::client::listener::Listener;
+use crate::client::places::{Place, Places};
+
+pub struct Connections {
+    live: Mutex<HashMap<u64, Arc<Connection>>>,
+    start: Instant,
+    /// Milliseconds since the start, as of the last sweep: cheap to read for every request.
+    clock: AtomicU64,
+    accepted: AtomicU64,
+    requests: AtomicU64,
+    /// Counted by the listeners' watches over framing.
+    pub refused_heads: Arc<AtomicU64>,
+    /// One has left.
+    left: Notify,
+}
+
+/// Nginx's `stub_status`, as numbers, and what it has no place for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionCounts {
+    pub active: u64,
+    pub accepted: u64,
+    pub requests: u64,
+    pub reading: u64,
+    pub writing: u64,
+    pub waiting: u64,
+    pub refused_heads: u64,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self {
+            live: Mutex::default(),
+            start: Instant::now(),
+            clock: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            refused_heads: Arc::default(),
+            left: Notify::new(),
+        }
+    }
+}
+
+impl Connections {
+    /// How often overstaying connections are looked for; the precision of the listeners' timeouts.
+    const TICK: Duration = Duration::from_millis(250);
+
+    /// Enters a connection that has just been accepted.
+    pub fn enter(self: &Arc<Self>, listener: &Arc<Listener>, peer: SocketAddr, place: Place) -> Entered {
+        let id = self.accepted.fetch_add(1, Ordering::Relaxed);
+        let connection = Arc::new(Connection {
+            id,
+            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+            listener: Arc::clone(listener),
+            all: Arc::clone(self),
+            phase: AtomicU8::new(Phase::Opening as u8),
+            since: AtomicU64::new(self.measured()),
+            blocked_since: AtomicU64::new(NEVER),
+            multiplexed: AtomicBool::new(false),
+            streams: AtomicU32::new(0),
+            asked: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            waker: Mutex::new(None),
+        });
+        self.live.lock().insert(id, Arc::clone(&connection));
+        Entered {
+            connection,
+            _place: place,
+        }
+    }
+
+    pub fn counts(&self) -> ConnectionCounts {
+        let mut counts = ConnectionCounts {
+            accepted: self.accepted.load(Ordering::Relaxed),
+            requests: self.requests.load(Ordering::Relaxed),
+            refused_heads: self.refused_heads.load(Ordering::Relaxed),
+            ..ConnectionCounts::default()
+        };
+        for connection in self.live.lock().values() {
+            counts.active += 1;
+            match connection.phase() {
+                Phase::Opening | Phase::Waiting => counts.waiting += 1,
+                Phase::Reading => counts.reading += 1,
+                Phase::Working | Phase::Closing => counts.writing += 1,
+            }
+        }
+        counts
+    }
+
+    /// Ends overstaying connections, for ever.
+    pub async fn sweep(&self) {
+        let mut ticks = tokio::time::interval(Self::TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            ticks.tick().await;
+            let now = self.measured();
+            self.clock.store(now, Ordering::Relaxed);
+            for connection in self.live.lock().values() {
+                if let Some(ending) = connection.overstays(now) {
+                    connection.end(ending);
+                }
+            }
+        }
+    }
+
+    /// Returns once all have left. Those that wait for a further request are asked to when `patience` is over since their
+    /// last one: while there is patience they may send one, and its answer says that it is the last. Those that have yet
+    /// to send their first one get [`Connections::FRESH`] since they were accepted: it is probably on its way.
+    pub async fn drain(&self, patience: Duration) {
+        let begun = self.measured();
+        loop {
+            let left = self.left.notified();
+            if self.live.lock().is_empty() {
+                return;
+            }
+            self.ask_to_leave(begun, patience);
+            // One that has left has been told by then.
+            let _ = timeout(Self::FRESH / 20, left).await;
+        }
+    }
+
+    /// Connections that were opened less than this ago may still send their first request when Veil drains, and those
+    /// that speak HTTP/2 may send what crossed our word that it is the last.
+    const FRESH: Duration = Duration::from_secs(1);
+
+    fn ask_to_leave(&self, begun: u64, patience: Duration) {
+        let now = self.measured();
+        for connection in self.live.lock().values() {
+            let age = connection.age(now);
+            let drained_for = super::since(begun, now);
+            match connection.phase() {
+                Phase::Opening if age >= Self::FRESH => connection.end(Ending::Now),
+                Phase::Waiting if connection.is_multiplexed() && drained_for.min(age) < Self::FRESH => {}
+                Phase::Waiting if age >= patience => connection.end(Ending::IfIdle),
+                _ => {}
+            }
+        }
+    }
+
+    /// Those of a listener that could leave in favour of newcomers, the ones that have been without work the longest
+    /// first; a part of them if there are many.
+    pub fn dispensable(&self, places: &Arc<Places>) -> VecDeque<Dispensable> {
+        self.dispensable_where(|connection| Arc::ptr_eq(&connection.listener.places, places))
+    }
+
+    /// Ends the one of all listeners that has been without work the longest, in favour of all others.
+    pub fn end_longest_idle(&self) {
+        if let Some(longest) = self.dispensable_where(|_| true).pop_front() {
+            longest.leave();
+        }
+    }
+
+    fn dispensable_where(&self, wanted: impl Fn(&Connection) -> bool) -> VecDeque<Dispensable> {
+        let now = self.measured();
+        let live = self.live.lock();
+        let candidates = live.values().filter(|connection| wanted(connection));
+        let mut found: Vec<Dispensable> = candidates
+            .filter_map(|connection| {
+                let (since, _) = connection.makes_room(now)?;
+                let connection = Arc::clone(connection);
+                Some(Dispensable { connection, since })
+            })
+            .collect();
+        drop(live);
+        if found.len() > Self::AT_ONCE {
+            found.select_nth_unstable_by_key(Self::AT_ONCE, |dispensable| dispensable.since);
+            found.truncate(Self::AT_ONCE);
+        }
+        found.sort_unstable_by_key(|dispensable| dispensable.since);
+        found.into()
+    }
+
+    /// How many connections one look finds to make room for as many newcomers.
+    const AT_ONCE: usize = 64;
+
+    pub(super) fn count_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// As of the last sweep.
+    pub(super) fn now(&self) -> u64 {
+        self.clock.load(Ordering::Relaxed)
+    }
+
+    /// Now.
+    pub(super) fn measured(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64
+    }
+}
+
+/// A connection that could leave in favour of a newcomer.
+pub struct Dispensable {
+    connection: Arc<Connection>,
+    since: u64,
+}
+
+impl Dispensable {
+    /// Ends it, unless it has worked since it was found. Says whether it was told to.
+    pub fn leave(&self) -> bool {
+        let connection = &self.connection;
+        match connection.makes_room(connection.all.measured()) {
+            Some((since, ending)) if since == self.since => {
+                connection.end(ending);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it was told to leave and has neither left nor got work.
+    pub fn is_leaving(&self) -> bool {
+        let connection = &self.connection;
+        let told = connection.has_ended() || connection.asked.load(Ordering::Acquire);
+        told && connection.all.live.lock().contains_key(&connection.id)
+    }
+}
+
+/// A connection's place among all others, for as long as it is served.
+pub struct Entered {
+    connection: Arc<Connection>,
+    _place: Place,
+}
+
+impl Deref for Entered {
+    type Target = Arc<Connection>;
+
+    fn deref(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let all = &self.connection.all;
+        all.live.lock().remove(&self.connection.id);
+        all.left.notify_one();
+    }
+}

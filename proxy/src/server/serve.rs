@@ -1,0 +1,108 @@
+//! Carrying one connection through its requests: what it speaks is found out, and Pingora gets each request once its
+//! head is whole.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pingora::apps::{HttpServerApp, HttpServerOptions};
+use pingora::protocols::http::ServerSession;
+use pingora::proxy::HttpProxy;
+use pingora::server::ShutdownWatch;
+use pingora::server::configuration::ServerConf;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::body::{Next, Wire};
+use crate::client::connection::{Downstream, Entered, Socket};
+use crate::exchange::phases::Edge;
+use crate::server::http2;
+
+/// Pingora's proxy with our phases in it.
+pub type Proxy = HttpProxy<Edge>;
+
+/// Pingora's proxy around our phases; `threads` is how many serve requests.
+pub fn proxy(edge: Edge, threads: usize) -> Proxy {
+    let conf = ServerConf {
+        threads,
+        max_retries: MOST_ATTEMPTS,
+        ..ServerConf::default()
+    };
+    let mut proxy = HttpProxy::new(edge, Arc::new(conf));
+    let mut options = HttpServerOptions::default();
+    // So that the answer to CONNECT is ours; no route takes it.
+    options.allow_connect_method_proxying = true;
+    proxy.server_options = Some(options);
+    proxy.handle_init_modules();
+    proxy
+}
+
+/// A bound far above what a route's `retry` allows, which is what decides.
+const MOST_ATTEMPTS: usize = 100;
+
+/// One connection, from its first byte to its last.
+pub async fn serve(stream: TcpStream, entered: Entered, proxy: &Arc<Proxy>, shutdown: &ShutdownWatch) {
+    let (socket, watch) = (Socket::new(stream, Arc::clone(&entered)), &entered.listener.watch);
+    let mut wire = match &entered.listener.tls {
+        None => Box::new(watch.over_new(Box::new(Downstream::plain(socket)))),
+        Some(tls) => {
+            // Scanners and clients that do not trust the certificate are no news. The handshake's time is watched by the
+            // sweep, as a part of the first head's.
+            let Ok(stream) = Box::pin(tls.accept(socket)).await else {
+                return;
+            };
+            let downstream = Downstream::tls(stream);
+            let speaks_http2 = downstream.has_agreed_on_http2();
+            let wire = watch.over_secured(Box::new(downstream), entered.reading_for());
+            if speaks_http2 {
+                return http2::serve(Box::new(wire.multiplexed()), &entered, proxy, shutdown).await;
+            }
+            Box::new(wire)
+        }
+    };
+    match wire.next().await {
+        Next::Request => serve_http1(wire, &entered, proxy, shutdown).await,
+        Next::Http2 => http2::serve(Box::new(wire.multiplexed()), &entered, proxy, shutdown).await,
+        Next::Gone => {}
+    }
+}
+
+/// Requests one after the other, of which the first is there.
+async fn serve_http1(mut wire: Box<Wire>, entered: &Entered, proxy: &Arc<Proxy>, shutdown: &ShutdownWatch) {
+    let mut settings = None;
+    loop {
+        let mut session = ServerSession::new_http1(wire);
+        match settings.take() {
+            None => {
+                // No timer of Pingora's: the sweep ends connections that idle.
+                session.set_keepalive(Some(0));
+                session.set_pipelining_enabled(true);
+            }
+            Some(settings) => pingora::apps::HttpPersistentSettings::apply_to_session(settings, &mut session),
+        }
+        let Some(reusable) = proxy.process_new_http(session, shutdown).await else {
+            return;
+        };
+        entered.await_request();
+        let (stream, next_settings) = reusable.consume();
+        settings = next_settings;
+        wire = match stream.into_any().downcast() {
+            Ok(wire) => wire,
+            Err(_) => return,
+        };
+        let next = tokio::select! {
+            biased;
+            next = wire.next() => next,
+            () = entered.asked_to_leave() => {
+                let _ = timeout(FAREWELL, wire.shutdown()).await;
+                return;
+            }
+        };
+        if next != Next::Request {
+            return;
+        }
+    }
+}
+
+/// How long it may take to say that no further request is wanted.
+pub const FAREWELL: Duration = Duration::from_secs(1);
