@@ -1,5 +1,6 @@
 //! The admin listener: liveness, readiness, numbers, and the operator's commands.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State as Extract};
@@ -8,6 +9,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use rustix::system::uname;
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
@@ -34,6 +36,7 @@ impl Admin {
             .route("/pools/{pool}/{backend}/undrain", post(undrain))
             .route("/pools/{pool}/{backend}/weight/{weight}", put(weight))
             .route_layer(middleware::from_fn(refuse_web_pages));
+        let guard = middleware::from_fn_with_state(self.clone(), refuse_strangers);
         Router::new()
             .route("/", get(async || ENDPOINTS))
             .route("/livez", get(async || "ok\n"))
@@ -42,6 +45,7 @@ impl Admin {
             .route("/metrics", get(metrics))
             .route("/pools", get(pools))
             .merge(commands)
+            .layer(guard)
             .with_state(self)
     }
 
@@ -170,6 +174,47 @@ fn command(admin: &Admin, name: &str, act: impl FnOnce(&Arc<Pool>) -> bool) -> R
     }
 }
 
+/// A web page of somebody else's may make its reader's browser ask, by another name for this address (DNS rebinding) or
+/// openly; it is not to see or do anything.
+async fn refuse_strangers(Extract(admin): Extract<Admin>, request: Request, next: Next) -> Response {
+    let state = admin.shared.state.load_full();
+    let names = state.config.admin.as_ref().map_or(&[][..], |admin| &admin.names);
+    if let Some(stranger) = hosts(&request).find(|host| !is_ours(host, names)) {
+        let detail =
+            format!("{stranger:?} is not a name of this listener; the configuration may say so in admin.names");
+        return refusal(StatusCode::MISDIRECTED_REQUEST, "not_our_name", &detail);
+    }
+    let from = request.headers().get("sec-fetch-site");
+    if from.is_some_and(|site| !matches!(site.as_bytes(), b"none" | b"same-origin")) {
+        let detail = "another site's web pages have no business here";
+        return refusal(StatusCode::FORBIDDEN, "web_page", detail);
+    }
+    next.run(request).await
+}
+
+/// Whom a request says it is for.
+fn hosts(request: &Request) -> impl Iterator<Item = String> {
+    let fields = request.headers().get_all(header::HOST).into_iter();
+    let fields = fields.map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
+    let target = request.uri().authority().map(ToString::to_string);
+    fields.chain(target).collect::<Vec<_>>().into_iter()
+}
+
+/// An address cannot be somebody else's name for this listener; of names, only those of this machine are ours, and those
+/// that the configuration adds.
+fn is_ours(host: &str, names: &[String]) -> bool {
+    let named = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = named.trim_start_matches('[').trim_end_matches(']');
+    let is = |ours: &str| !ours.is_empty() && named.eq_ignore_ascii_case(ours);
+    address.parse::<IpAddr>().is_ok()
+        || is("localhost")
+        || uname().nodename().to_str().is_ok_and(is)
+        || names.iter().any(|name| is(name))
+}
+
 /// Browsers name the page that sends a command; no page has business here.
 async fn refuse_web_pages(request: Request, next: Next) -> Response {
     match request.headers().contains_key(header::ORIGIN) {
@@ -193,4 +238,41 @@ fn refusal(status: StatusCode, code: &str, detail: &str) -> Response {
         document.to_string(),
     )
         .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_ours_and_so_is_a_name_of_ours() {
+        let names = ["veil.internal".to_owned()];
+        for host in [
+            "127.0.0.1:8081",
+            "10.0.0.7",
+            "[::1]:8081",
+            "[::1]",
+            "localhost:8081",
+            "LOCALHOST",
+            "Veil.Internal:8081",
+        ] {
+            assert!(is_ours(host, &names), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_somebody_else_has_given_this_address_is_not() {
+        for host in [
+            "",
+            ":8081",
+            "rebound.example",
+            "rebound.example:8081",
+            "127.0.0.1.example:8081",
+            "localhost.example",
+            "localhost:8081:8081",
+            "veil.internal",
+        ] {
+            assert!(!is_ours(host, &[]), "{host}");
+        }
+    }
 }

@@ -2,8 +2,9 @@
 
 use e2e::backend::Backend;
 use e2e::process::Process;
+use e2e::raw::Raw;
 use e2e::until::SOON;
-use e2e::veil::{Veil, round_robin};
+use e2e::veil::{Veil, configuration, round_robin};
 
 #[test]
 fn tells_operators_how_it_is() {
@@ -83,4 +84,39 @@ fn said(arguments: &[&str]) -> String {
     let mut process = Process::start("veil", arguments);
     assert!(process.exit(SOON).success(), "{}", process.stderr.text());
     process.stdout.all()
+}
+
+#[test]
+fn pages_of_other_sites_see_and_do_nothing() {
+    let backend = Backend::named("backend");
+    let yaml = configuration(&round_robin(&[&backend]));
+    let veil = Veil::start(&yaml.replace(
+        "admin: { address: 127.0.0.1:0 }",
+        "admin: { address: 127.0.0.1:0, names: [veil.internal] }",
+    ));
+    let ask = |method: &str, path: &str, fields: &str| {
+        let mut client = Raw::connect(veil.admin);
+        client.send(format!("{method} {path} HTTP/1.1\r\n{fields}\r\n\r\n"));
+        client.response().status()
+    };
+    for path in ["/", "/livez", "/metrics", "/pools", "/nothing"] {
+        let rebound = format!("Host: rebound.example:{}", veil.admin.port());
+        assert_eq!(ask("GET", path, &rebound), 421, "{path}");
+        let cross = "Host: 127.0.0.1\r\nSec-Fetch-Site: cross-site";
+        assert_eq!(ask("GET", path, cross), 403, "{path}");
+    }
+    for host in ["127.0.0.1", "localhost", "[::1]:80", "Veil.Internal:8081"] {
+        assert_eq!(ask("GET", "/pools", &format!("Host: {host}")), 200, "{host}");
+    }
+    assert_eq!(ask("GET", "/pools", "Host: localhost\r\nSec-Fetch-Site: none"), 200);
+    let drain = format!("/pools/blur/{}/drain", backend.address);
+    for fields in [
+        "Host: rebound.example",
+        "Host: localhost\r\nOrigin: http://localhost",
+        "Host: localhost\r\nSec-Fetch-Site: same-site",
+    ] {
+        let refused = ask("POST", &drain, &format!("{fields}\r\nContent-Length: 0"));
+        assert!([403, 421].contains(&refused), "{fields}: {refused}");
+    }
+    assert_eq!(veil.backend(backend.address)["standing"], "eligible");
 }
