@@ -27,6 +27,10 @@ RECIPES = [
     ("centerface", [640, 384], [60, 90, 60], [(HEAD, 1, [20, 40]), (HEAD, 2, [240, 60]), (HEAD, 4, [380, 200]), (HEAD, 8, [500, 90])]),
     ("centerface", [352, 608], [200, 200, 210], [(HEAD, 4, [16 + 82 * (i % 4), 16 + 58 * (i // 4)]) for i in range(40)]),
     ("centerface", [300, 200], [10, 10, 10], [(HEAD, 2, [200, 90])]),
+    ("yunet", [512, 512], [0, 0, 0], [([0, 0, 512, 512], 1, [0, 0])]),
+    ("yunet", [640, 384], [60, 90, 60], [(HEAD, 1, [20, 40]), (HEAD, 2, [240, 60]), (HEAD, 4, [380, 200]), (HEAD, 8, [500, 90])]),
+    ("yunet", [352, 608], [200, 200, 210], [(HEAD, 4, [16 + 82 * (i % 4), 16 + 58 * (i // 4)]) for i in range(40)]),
+    ("yunet", [300, 200], [10, 10, 10], [(HEAD, 2, [200, 90])]),
 ]
 
 
@@ -67,6 +71,20 @@ def centerface(session, picture):
         yield x - w / 2, y - h / 2, w, h, heat[0, 0, row, column]
 
 
+def yunet(session, picture):
+    canvas = on_canvas(picture)[..., ::-1]
+    names = [f"{name}_{stride}" for stride in (8, 16, 32) for name in ("cls", "obj", "bbox")]
+    outputs = session.run(names, {"input": canvas.transpose(2, 0, 1)[None]})
+    for level, stride in enumerate((8, 16, 32)):
+        of_a_face, of_an_object, boxes = (output[0] for output in outputs[3 * level :][:3])
+        columns = canvas.shape[1] // stride
+        for cell, box in enumerate(boxes):
+            score = float(np.sqrt(of_a_face[cell, 0] * of_an_object[cell, 0]))
+            x, y = (cell % columns + box[0]) * stride, (cell // columns + box[1]) * stride
+            width, height = np.exp(box[2:]) * stride
+            yield x - width / 2, y - height / 2, width, height, score
+
+
 def any_size(file):
     """A session for the model without the sizes it declares, which are of one input only."""
     model = onnx.load(file)
@@ -94,7 +112,11 @@ def best(faces):
 
 
 def main():
-    detectors = {"full_range": (full_range, "full_range_192.onnx"), "centerface": (centerface, "centerface.onnx")}
+    detectors = {
+        "full_range": (full_range, "full_range_192.onnx"),
+        "centerface": (centerface, "centerface.onnx"),
+        "yunet": (yunet, "yunet_s.onnx"),
+    }
     golden = []
     for model, canvas, background, pastes in RECIPES:
         find, file = detectors[model]

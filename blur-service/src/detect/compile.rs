@@ -1,6 +1,6 @@
 //! From an ONNX graph to a tract model of our own layers: channels last, convolutions fused into blocks, any input size.
 //!
-//! Knows what the two detectors are made of (convolutions of 1 × 1 and 3 × 3, ReLU, sums, pooling by two, doubling by two)
+//! Knows what the detectors are made of (convolutions of 1 × 1 and 3 × 3, ReLU, sums, pooling by two, doubling by two)
 //! and refuses the rest: a model it does not understand is an error at start-up, never a wrong box.
 
 use std::{array, collections::HashMap, sync::Arc};
@@ -14,7 +14,7 @@ use tract_onnx::{
 
 use super::{
     graph::{Convolution, Graph, Kind, attribute, first_of},
-    kernel::{Bilinear, Block, Dense, Depthwise, Kernel, LANES, MaxPool, Pointwise, Transposed},
+    kernel::{Bilinear, Block, Dense, Depthwise, Kernel, LANES, MaxPool, Nearest, Pointwise, Transposed},
     layer::Layer,
 };
 
@@ -123,11 +123,12 @@ impl<'a> Compiler<'a> {
                 outputs,
             );
         }
-        ensure!(
-            last.kind == Kind::Pointwise,
-            "a depthwise convolution that no pointwise one follows"
-        );
-        let depthwise = self.leading_only_to(last.input, Kind::Depthwise)?;
+        let (depthwise, project) = if last.kind == Kind::Depthwise {
+            ensure!(added.is_none(), "a sum with a depthwise convolution");
+            (Some(last), None)
+        } else {
+            (self.leading_only_to(last.input, Kind::Depthwise)?, Some(last))
+        };
         let expand = match &depthwise {
             Some(depthwise) => self.leading_only_to(depthwise.input, Kind::Pointwise)?,
             None => None,
@@ -137,7 +138,8 @@ impl<'a> Compiler<'a> {
             Some(expand) if self.leading_only_to(expand.input, Kind::Depthwise)?.is_some() => None,
             expand => expand,
         };
-        let first = expand.as_ref().or(depthwise.as_ref()).unwrap_or(&last);
+        let first = [&expand, &depthwise, &project].into_iter().flatten().next();
+        let first = first.context("a block of nothing")?;
         let map = self.map(first.input)?;
         let seen = if first.kind == Kind::Depthwise {
             first.bias.len()
@@ -153,7 +155,7 @@ impl<'a> Compiler<'a> {
         let block = Block {
             expand: expand.as_ref().map(pointwise),
             depthwise: depthwise.as_ref().map(channelwise),
-            project: pointwise(&last),
+            project: project.as_ref().map(pointwise),
         };
         self.wire(name, block, &inputs, outputs)
     }
@@ -195,10 +197,11 @@ impl<'a> Compiler<'a> {
 
     fn double(&mut self, name: &str, resize: &NodeProto, other: &str) -> TractResult<Made> {
         let is = |name, value: &[u8]| attribute(resize, name).is_some_and(|attribute| attribute.s == value);
-        ensure!(
-            is("mode", b"linear") && is("coordinate_transformation_mode", b"half_pixel"),
-            "resized in another way"
-        );
+        let bilinear = is("mode", b"linear") && is("coordinate_transformation_mode", b"half_pixel");
+        let nearest = is("mode", b"nearest")
+            && is("coordinate_transformation_mode", b"asymmetric")
+            && is("nearest_mode", b"floor");
+        ensure!(bilinear || nearest, "resized in another way");
         ensure!(
             self.graph.floats(&resize.input[2])? == [1.0, 1.0, 2.0, 2.0],
             "resized not by two"
@@ -210,14 +213,13 @@ impl<'a> Compiler<'a> {
             small.channels,
             large.channels
         );
-        self.wire(
-            name,
-            Bilinear {
-                channels: stored(large.channels),
-            },
-            &[small, large],
-            large.channels,
-        )
+        let channels = stored(large.channels);
+        let inputs = [small, large];
+        if nearest {
+            self.wire(name, Nearest { channels }, &inputs, large.channels)
+        } else {
+            self.wire(name, Bilinear { channels }, &inputs, large.channels)
+        }
     }
 
     fn transpose(&mut self, name: &str, norm: &NodeProto, other: &str) -> TractResult<Made> {

@@ -8,7 +8,7 @@ use image::RgbImage;
 
 use super::{
     DetectError, Detector, Face, View,
-    net::{Net, canvas, input, logit, probability},
+    net::{Net, Order, canvas, input, logit, probability},
 };
 use crate::geometry::Rect;
 
@@ -27,7 +27,7 @@ impl FullRange {
 
 impl Detector for FullRange {
     fn detect(&self, picture: &RgbImage, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
-        let input = input(&view.shown(picture)?, canvas(view.shown_size()), 1.0 / 127.5, -1.0);
+        let input = input(&view.shown(picture)?, canvas(view.shown_size()), Order::Rgb, 1.0 / 127.5, -1.0);
         let outputs = self.0.run(input)?;
         let (boxes, scores) = (&outputs[0], &outputs[1]);
         let least = logit(least_score);

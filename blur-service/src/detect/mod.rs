@@ -13,6 +13,7 @@ mod net;
 mod options;
 mod sheet;
 mod view;
+mod yunet;
 
 use std::{io, path::PathBuf};
 

@@ -75,15 +75,25 @@ pub fn canvas(shown: Size) -> Size {
     Size::new(shown.width.next_multiple_of(32), shown.height.next_multiple_of(32))
 }
 
-/// `[canvas.height, canvas.width, 3] f32`, RGB: `pixels` in the upper left corner, each value times `scale` plus `shift`,
-/// and black around them.
-pub fn input(pixels: &RgbImage, canvas: Size, scale: f32, shift: f32) -> Tensor {
+/// In which order a network wants a pixel's colours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    Rgb,
+    Bgr,
+}
+
+/// `[canvas.height, canvas.width, 3] f32`: `pixels` in the upper left corner, each value times `scale` plus `shift`, and
+/// black around them.
+pub fn input(pixels: &RgbImage, canvas: Size, order: Order, scale: f32, shift: f32) -> Tensor {
     let (width, height) = (canvas.width as usize, canvas.height as usize);
     let mut values = vec![shift; height * width * 3];
     let shown = pixels.as_raw().chunks_exact(pixels.width() as usize * 3);
     for (row, shown) in values.chunks_exact_mut(width * 3).zip(shown) {
         for (value, shown) in row.iter_mut().zip(shown) {
             *value = f32::from(*shown) * scale + shift;
+        }
+        if order == Order::Bgr {
+            row.chunks_exact_mut(3).for_each(|pixel| pixel.swap(0, 2));
         }
     }
     let values = tract_ndarray::Array3::from_shape_vec((height, width, 3), values);

@@ -1,4 +1,4 @@
-//! What these networks are made of: perhaps a pointwise convolution, perhaps a depthwise one, a pointwise one, and
+//! What these networks are made of: perhaps a pointwise convolution, perhaps a depthwise one, perhaps a pointwise one, and
 //! perhaps a sum with an earlier map. Row by row: only three rows of what lies between are ever held.
 
 use super::{Depthwise, Kernel, Map, Pointwise, Scale, Shape, map::window, pointwise::Residual};
@@ -8,7 +8,7 @@ use super::{Depthwise, Kernel, Map, Pointwise, Scale, Shape, map::window, pointw
 pub struct Block {
     pub expand: Option<Pointwise>,
     pub depthwise: Option<Depthwise>,
-    pub project: Pointwise,
+    pub project: Option<Pointwise>,
 }
 
 impl Kernel for Block {
@@ -17,7 +17,8 @@ impl Kernel for Block {
     }
 
     fn channels(&self) -> usize {
-        self.project.outputs()
+        let depthwise = self.depthwise.as_ref().map_or(0, Depthwise::channels);
+        self.project.as_ref().map_or(depthwise, Pointwise::outputs)
     }
 
     fn scale(&self) -> Scale {
@@ -31,18 +32,26 @@ impl Kernel for Block {
                 pixels: map.values,
                 channels: map.shape.channels,
             });
-            return self.project.run(inputs[0].values, residual, out);
+            if let Some(project) = &self.project {
+                project.run(inputs[0].values, residual, out);
+            }
+            return;
         };
         let mut rows = Rows::new(inputs[0], self.expand.as_ref(), depthwise.channels());
         let width = self.scale().apply(inputs[0].shape.width);
         let mut between = vec![0.0; width * depthwise.channels()];
         for (y, out) in out.chunks_exact_mut(width * self.channels()).enumerate() {
-            depthwise.run(rows.under(depthwise.first_row(y)), &mut between);
+            let rows = rows.under(depthwise.first_row(y));
+            let Some(project) = &self.project else {
+                depthwise.run(rows, out);
+                continue;
+            };
+            depthwise.run(rows, &mut between);
             let residual = added.map(|map| Residual {
                 pixels: map.row(y),
                 channels: map.shape.channels,
             });
-            self.project.run(&between, residual, out);
+            project.run(&between, residual, out);
         }
     }
 }
@@ -113,12 +122,12 @@ mod tests {
             let fused = Block {
                 expand: Some(expand.clone()),
                 depthwise: Some(depthwise.clone()),
-                project: project.clone(),
+                project: Some(project.clone()),
             };
             let parts = Block {
                 expand: None,
                 depthwise: Some(depthwise),
-                project,
+                project: Some(project),
             };
             let mut expanded = vec![0.0; 7 * 6 * 16];
             expand.run(&values, None, &mut expanded);

@@ -21,7 +21,7 @@ pub use self::{
     map::{Map, Shape},
     pointwise::Pointwise,
     pool::MaxPool,
-    upsample::{Bilinear, Transposed},
+    upsample::{Bilinear, Nearest, Transposed},
 };
 
 /// One layer of a network: maps in, one map out.

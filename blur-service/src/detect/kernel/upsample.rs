@@ -1,6 +1,12 @@
-//! Doubling a map's sides and adding the map of that size, which brings the detail: two ways to double.
+//! Doubling a map's sides and adding the map of that size, which brings the detail: three ways to double.
 
 use super::{Kernel, Map, Pointwise, Scale};
+
+/// Each pixel four times. Takes the small map, then the large one.
+#[derive(Clone, Debug)]
+pub struct Nearest {
+    pub channels: usize,
+}
 
 /// Bilinear, between the centres of pixels (ONNX `half_pixel`). Takes the small map, then the large one.
 #[derive(Clone, Debug)]
@@ -13,6 +19,34 @@ pub struct Bilinear {
 pub struct Transposed {
     /// For each corner of the doubled pixel, row by row, what it gets of the small map's pixel.
     pub corners: [Pointwise; 4],
+}
+
+impl Kernel for Nearest {
+    fn name(&self) -> &'static str {
+        "Nearest"
+    }
+
+    fn channels(&self) -> usize {
+        self.channels
+    }
+
+    fn scale(&self) -> Scale {
+        Scale::Double
+    }
+
+    fn run(&self, inputs: &[Map<'_>], out: &mut [f32]) {
+        let (small, large) = (inputs[0], inputs[1]);
+        for (y, out) in out.chunks_exact_mut(large.shape.row()).enumerate() {
+            let pairs = out
+                .chunks_exact_mut(2 * self.channels)
+                .zip(large.row(y).chunks_exact(2 * self.channels));
+            for ((out, large), small) in pairs.zip(small.row(y / 2).chunks_exact(self.channels)) {
+                for (index, (out, large)) in out.iter_mut().zip(large).enumerate() {
+                    *out = small[index % self.channels] + large;
+                }
+            }
+        }
+    }
 }
 
 impl Kernel for Bilinear {
@@ -106,6 +140,16 @@ mod tests {
         width: 4,
         channels: 8,
     };
+
+    #[test]
+    fn nearest_repeats_each_pixel() {
+        let small: Vec<f32> = (0..4).flat_map(|value| [value as f32; 8]).collect();
+        let mut out = vec![0.0; 128];
+        Nearest { channels: 8 }.run(&[Map::new(SMALL, &small), Map::new(LARGE, &[10.0; 128])], &mut out);
+        let values: Vec<f32> = out.chunks_exact(8).map(|pixel| pixel[5]).collect();
+        assert_eq!(values[..8], [10.0, 10.0, 11.0, 11.0, 10.0, 10.0, 11.0, 11.0]);
+        assert_eq!(values[8..], [12.0, 12.0, 13.0, 13.0, 12.0, 12.0, 13.0, 13.0]);
+    }
 
     #[test]
     fn bilinear_blends_three_to_one_and_repeats_the_edge() {
