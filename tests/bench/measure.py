@@ -156,6 +156,12 @@ def build(binary, profile="release"):
     return pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / profile / binary
 
 
+def build_example(example):
+    """The path of an example of the workspace, built first."""
+    subprocess.run(["cargo", "build", "--locked", "--release", "--workspace", "--example", example], cwd=ROOT, check=True)
+    return pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release" / "examples" / example
+
+
 def baseline_environment():
     """The Python of a virtual environment with the article's packages, made once."""
     environment = CACHE / "article-venv"
@@ -164,6 +170,17 @@ def baseline_environment():
         print("installing the article's packages", flush=True)
         subprocess.run(["python3.11", "-m", "venv", "--clear", environment], check=True)
         requirements = BENCH / "baseline" / "requirements.txt"
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", requirements], check=True)
+        done.touch()
+    return python
+
+
+def environment(name, requirements):
+    """The Python of a virtual environment with these packages, made once."""
+    folder = CACHE / f"{name}-venv"
+    python, done = folder / "bin" / "python", folder / "complete"
+    if not done.exists():
+        subprocess.run(["python3.11", "-m", "venv", "--clear", folder], check=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", requirements], check=True)
         done.touch()
     return python

@@ -1,11 +1,13 @@
-//! From an ONNX graph to a tract model of our own layers: channels last, convolutions fused into blocks, any input size.
+//! From an ONNX graph to a tract model of our own layers: what leads from one map that several look at to the next becomes
+//! one chain of steps, for any input size.
 //!
-//! Knows what the detectors are made of (convolutions of 1 × 1 and 3 × 3, ReLU, sums, pooling by two, doubling by two)
-//! and refuses the rest: a model it does not understand is an error at start-up, never a wrong box.
+//! Knows what the detectors are made of (convolutions of 1 × 1 and 3 × 3, ReLU, sums, pooling by two, doubling by two) and
+//! refuses the rest: a model it does not understand is an error at start-up, never a wrong box.
 
 use std::{array, collections::HashMap, sync::Arc};
 
 use anyhow::{Context, bail, ensure};
+use fearless_simd::Level;
 use tract_onnx::{
     pb::{GraphProto, NodeProto},
     prelude::*,
@@ -14,26 +16,39 @@ use tract_onnx::{
 
 use super::{
     graph::{Convolution, Graph, Kind, attribute, first_of},
-    kernel::{Bilinear, Block, Dense, Depthwise, Kernel, LANES, MaxPool, Nearest, Pointwise, Transposed},
+    kernel::{self, Bilinear, Chain, Depthwise, Link, Matrix, MaxPool, Nearest, Scale, Stem, Step, Transposed},
     layer::Layer,
 };
 
-/// A model from one input `[H, W, 3]`, sides multiples of 32, to `outputs`, each `[H', W', channels]`; the channels are
-/// rounded up to eights with zeros.
-pub fn compile(graph: &GraphProto, outputs: &[&str]) -> TractResult<TypedModel> {
+/// How a network wants to see a picture: in which order a pixel's colours, and each of them times `scale` plus `shift`.
+#[derive(Clone, Copy)]
+pub struct Colours {
+    pub order: [usize; 3],
+    pub scale: f32,
+    pub shift: f32,
+}
+
+/// A model from `[H, W, 3] u8`, RGB, sides multiples of 32, to `outputs`, each `[H', blocks, W' + 2, 16] f32` of the named
+/// values side by side, computed with the vectors of `level`.
+pub fn compile(graph: &GraphProto, colours: Colours, outputs: &[&[&str]], level: Level) -> TractResult<TypedModel> {
     let mut model = TypedModel::default();
     let [height, width] = ["H", "W"].map(|side| model.symbols.sym(side).to_dim());
-    let outlet = model.add_source("input", f32::fact([height, width, 3.to_dim()]))?;
-    let graph = Graph::new(graph)?;
-    let maps = HashMap::from([(graph.input().to_owned(), Made { outlet, channels: 3 })]);
+    let picture = model.add_source("input", u8::fact([height, width, 3.to_dim()]))?;
+    let graph = Graph::new(graph, &outputs.concat())?;
     let mut compiler = Compiler {
         graph: &graph,
-        maps,
+        colours,
+        level,
+        picture,
+        maps: HashMap::new(),
         model,
     };
     let outputs = outputs
         .iter()
-        .map(|output| Ok(compiler.map(output)?.outlet))
+        .map(|names| {
+            let draft = compiler.beside(names)?;
+            Ok(compiler.wire(names[0], draft)?.outlet)
+        })
         .collect::<TractResult<Vec<_>>>()?;
     compiler.model.select_output_outlets(&outputs)?;
     Ok(compiler.model)
@@ -41,15 +56,27 @@ pub fn compile(graph: &GraphProto, outputs: &[&str]) -> TractResult<TypedModel> 
 
 struct Compiler<'a> {
     graph: &'a Graph<'a>,
+    colours: Colours,
+    level: Level,
+    picture: OutletId,
     /// By the name of the ONNX value.
     maps: HashMap<String, Made>,
     model: TypedModel,
 }
 
-/// A map of the new model. `channels` counts those of the old one.
+/// A map of the new model.
 #[derive(Clone, Copy)]
 struct Made {
     outlet: OutletId,
+    channels: usize,
+}
+
+/// A chain that grows.
+struct Draft {
+    /// What it begins with, then what it adds on its way.
+    inputs: TVec<OutletId>,
+    stem: Option<Stem>,
+    links: Vec<Link>,
     channels: usize,
 }
 
@@ -58,144 +85,194 @@ impl<'a> Compiler<'a> {
         if let Some(map) = self.maps.get(name) {
             return Ok(*map);
         }
-        let map = self.make(name).with_context(|| format!("value {name}"))?;
-        self.maps.insert(name.to_owned(), map);
-        Ok(map)
+        let draft = self.draft(name)?;
+        let made = self.wire(name, draft)?;
+        self.maps.insert(name.to_owned(), made);
+        Ok(made)
     }
 
-    fn make(&mut self, name: &str) -> TractResult<Made> {
+    fn wire(&mut self, name: &str, draft: Draft) -> TractResult<Made> {
+        let channels = draft.channels;
+        if draft.stem.is_none() && draft.links.is_empty() {
+            return Ok(Made {
+                outlet: draft.inputs[0],
+                channels,
+            });
+        }
+        let chain = Chain {
+            stem: draft.stem,
+            links: draft.links,
+        };
+        let outlet = self.model.wire_node(name, Layer(Arc::new(chain)), &draft.inputs)?[0];
+        Ok(Made { outlet, channels })
+    }
+
+    /// What `users` nodes look at together: nothing is made of it in between if these are all that do.
+    fn begin(&mut self, name: &str, users: usize) -> TractResult<Draft> {
+        if self.graph.uses(name) == users && !self.maps.contains_key(name) {
+            return self.draft(name);
+        }
+        let map = self.map(name)?;
+        Ok(Draft {
+            inputs: tvec!(map.outlet),
+            stem: None,
+            links: Vec::new(),
+            channels: map.channels,
+        })
+    }
+
+    fn draft(&mut self, name: &str) -> TractResult<Draft> {
+        self.unnamed(name).with_context(|| format!("value {name}"))
+    }
+
+    fn unnamed(&mut self, name: &str) -> TractResult<Draft> {
         if let Some(convolution) = self.graph.convolution(name)? {
-            return self.convolve(name, convolution, None);
+            return self.convolve(&convolution, None);
         }
         let node = self.graph.producer(name)?;
         match node.op_type.as_str() {
-            "Relu" => self.add(name, self.graph.producer(&node.input[0])?, true),
-            "Add" => self.add(name, node, false),
-            "MaxPool" => self.pool(name, node),
+            "Relu" => self.add(self.graph.producer(&node.input[0])?, true),
+            "Add" => self.add(node, false),
+            "MaxPool" => self.pool(node),
             "Pad" => self.pad(node),
             other => bail!("{other} is not among the operators that detectors are made of"),
         }
     }
 
-    fn add(&mut self, name: &str, node: &'a NodeProto, relu: bool) -> TractResult<Made> {
+    /// Several values of the same kind, made side by side.
+    fn beside(&mut self, names: &[&str]) -> TractResult<Draft> {
+        if let [name] = names {
+            return self.draft(name);
+        }
+        let convolutions = names
+            .iter()
+            .map(|name| self.graph.convolution(name)?.context("not a convolution"))
+            .collect::<TractResult<Vec<_>>>()?;
+        let inputs: Vec<&str> = convolutions.iter().map(|convolution| convolution.input).collect();
+        let all = convolutions[1..]
+            .iter()
+            .try_fold(convolutions[0].clone(), Convolution::beside)?;
+        let draft = if all.kind == Kind::Depthwise {
+            self.beside(&inputs)?
+        } else {
+            ensure!(
+                inputs.iter().all(|input| *input == inputs[0]),
+                "side by side of {inputs:?}"
+            );
+            self.begin(inputs[0], inputs.len())?
+        };
+        self.convolved(draft, &all, None)
+    }
+
+    fn add(&mut self, node: &'a NodeProto, relu: bool) -> TractResult<Draft> {
         ensure!(node.op_type == "Add", "{} where a sum was expected", node.op_type);
         for [one, other] in [[0, 1], [1, 0]].map(|order| order.map(|index| node.input[index].as_str())) {
             let producer = self.graph.producer(one)?;
             if producer.op_type == "Conv" && self.graph.is_used_once(one) {
                 let mut convolution = self.graph.convolution(one)?.context("not a convolution")?;
                 convolution.relu = relu;
-                return self.convolve(name, convolution, Some(other));
+                return self.convolve(&convolution, Some(other));
             }
             if producer.op_type == "Resize" && !relu {
-                return self.double(name, producer, other);
+                return self.double(producer, other);
             }
             if producer.op_type == "Relu"
                 && !relu
                 && self.graph.producer(&producer.input[0])?.op_type == "BatchNormalization"
             {
-                return self.transpose(name, self.graph.producer(&producer.input[0])?, other);
+                return self.transpose(self.graph.producer(&producer.input[0])?, other);
             }
         }
         bail!("a sum of neither a convolution nor a doubled map")
     }
 
-    /// One layer for `last` and what leads only to it, with `added` summed up before its ReLU.
-    fn convolve(&mut self, name: &str, last: Convolution<'a>, added: Option<&str>) -> TractResult<Made> {
-        let outputs = last.bias.len();
-        if last.kind == Kind::Dense {
-            ensure!(added.is_none(), "a sum with a dense convolution");
-            let map = self.map(last.input)?;
-            ensure!(
-                map.channels == last.inputs,
-                "{} channels for {}",
-                map.channels,
-                last.inputs
-            );
-            let matrix = dense(&last, stored(map.channels));
-            return self.wire(
-                name,
-                Dense {
-                    scale: last.scale,
-                    before: last.before,
-                    matrix,
-                },
-                &[map],
-                outputs,
-            );
+    fn convolve(&mut self, convolution: &Convolution<'a>, added: Option<&str>) -> TractResult<Draft> {
+        if convolution.input == self.graph.input() {
+            ensure!(added.is_none(), "a sum with what looks at the picture");
+            return self.stem(convolution);
         }
-        let (depthwise, project) = if last.kind == Kind::Depthwise {
+        let draft = self.begin(convolution.input, 1)?;
+        self.convolved(draft, convolution, added)
+    }
+
+    /// `draft` and then `convolution`, with `added` summed up before its ReLU.
+    fn convolved(&mut self, draft: Draft, convolution: &Convolution<'_>, added: Option<&str>) -> TractResult<Draft> {
+        let seen = if convolution.kind == Kind::Depthwise {
+            convolution.bias.len()
+        } else {
+            convolution.inputs
+        };
+        ensure!(draft.channels == seen, "{} channels for {seen}", draft.channels);
+        let Convolution { scale, before, .. } = *convolution;
+        if convolution.kind == Kind::Depthwise {
             ensure!(added.is_none(), "a sum with a depthwise convolution");
-            (Some(last), None)
-        } else {
-            (self.leading_only_to(last.input, Kind::Depthwise)?, Some(last))
-        };
-        let expand = match &depthwise {
-            Some(depthwise) => self.leading_only_to(depthwise.input, Kind::Pointwise)?,
-            None => None,
-        };
-        // One that follows a depthwise convolution belongs to the block of that.
-        let expand = match expand {
-            Some(expand) if self.leading_only_to(expand.input, Kind::Depthwise)?.is_some() => None,
-            expand => expand,
-        };
-        let first = [&expand, &depthwise, &project].into_iter().flatten().next();
-        let first = first.context("a block of nothing")?;
-        let map = self.map(first.input)?;
-        let seen = if first.kind == Kind::Depthwise {
-            first.bias.len()
-        } else {
-            first.inputs
-        };
-        ensure!(map.channels == seen, "{} channels for {seen}", map.channels);
-        let mut inputs = vec![map];
-        if let Some(added) = added {
-            inputs.push(self.map(added)?);
-            ensure!(inputs[1].channels <= outputs, "more channels added than there are");
+            let weight = |channel, tap| convolution.weight(channel, 0, tap);
+            let step = Depthwise::new(self.level, scale, before, weight, &convolution.bias, convolution.relu);
+            return Ok(draft.then(step));
         }
-        let block = Block {
-            expand: expand.as_ref().map(pointwise),
-            depthwise: depthwise.as_ref().map(channelwise),
-            project: project.as_ref().map(pointwise),
+        let side = convolution.side();
+        ensure!(
+            scale == Scale::Same && before == side / 2,
+            "a stride or padding that only depthwise convolutions may have"
+        );
+        let step = kernel::Convolution {
+            side,
+            inputs: convolution.inputs,
+            matrix: matrix(self.level, convolution),
         };
-        self.wire(name, block, &inputs, outputs)
+        let Some(added) = added else {
+            return Ok(draft.then(step));
+        };
+        let added = self.map(added)?;
+        ensure!(added.channels <= step.channels(), "more channels added than there are");
+        Ok(draft.then_adding(step, added))
     }
 
-    fn leading_only_to(&self, name: &str, kind: Kind) -> TractResult<Option<Convolution<'a>>> {
-        let convolution = if self.graph.is_used_once(name) {
-            self.graph.convolution(name)?
-        } else {
-            None
+    fn stem(&self, convolution: &Convolution<'_>) -> TractResult<Draft> {
+        ensure!(
+            convolution.kind == Kind::Dense && convolution.inputs == 3 && convolution.scale == Scale::Half,
+            "a picture is looked at by three times three pixels, two pixels apart"
+        );
+        let Colours { order, scale, shift } = self.colours;
+        let weight = |output: usize, seen: usize| {
+            let place = order.iter().position(|colour| *colour == seen % 3).unwrap_or(seen % 3);
+            convolution.weight(output, place, seen / 3)
         };
-        Ok(convolution.filter(|convolution| convolution.kind == kind))
+        let matrix = Matrix::new(self.level, 27, weight, &convolution.bias, convolution.relu);
+        Ok(Draft {
+            inputs: tvec!(self.picture),
+            channels: matrix.outputs(),
+            stem: Some(Stem {
+                scale,
+                shift,
+                before: convolution.before,
+                matrix,
+            }),
+            links: Vec::new(),
+        })
     }
 
-    fn pool(&mut self, name: &str, node: &NodeProto) -> TractResult<Made> {
+    fn pool(&mut self, node: &NodeProto) -> TractResult<Draft> {
         ensure!(
             first_of(node, "kernel_shape") == Some(2) && first_of(node, "strides") == Some(2),
             "pooling not by two"
         );
-        let map = self.map(&node.input[0])?;
-        self.wire(
-            name,
-            MaxPool {
-                channels: stored(map.channels),
-            },
-            &[map],
-            map.channels,
-        )
+        let draft = self.begin(&node.input[0], 1)?;
+        let (level, channels) = (self.level, draft.channels);
+        Ok(draft.then(MaxPool { level, channels }))
     }
 
     /// Channels of zeros, there only for a sum, need not exist.
-    fn pad(&mut self, node: &NodeProto) -> TractResult<Made> {
+    fn pad(&mut self, node: &NodeProto) -> TractResult<Draft> {
         let pads = self.graph.integers(&node.input[1])?;
         ensure!(
             pads.iter().enumerate().all(|(place, pad)| place == 5 || *pad == 0),
             "padding {pads:?}, not of channels"
         );
-        self.map(&node.input[0])
+        self.begin(&node.input[0], 1)
     }
 
-    fn double(&mut self, name: &str, resize: &NodeProto, other: &str) -> TractResult<Made> {
+    fn double(&mut self, resize: &NodeProto, other: &str) -> TractResult<Draft> {
         let is = |name, value: &[u8]| attribute(resize, name).is_some_and(|attribute| attribute.s == value);
         let bilinear = is("mode", b"linear") && is("coordinate_transformation_mode", b"half_pixel");
         let nearest = is("mode", b"nearest")
@@ -206,23 +283,21 @@ impl<'a> Compiler<'a> {
             self.graph.floats(&resize.input[2])? == [1.0, 1.0, 2.0, 2.0],
             "resized not by two"
         );
-        let (small, large) = (self.map(&resize.input[0])?, self.map(other)?);
+        let (small, large) = (self.begin(&resize.input[0], 1)?, self.map(other)?);
+        let (level, channels) = (self.level, large.channels);
         ensure!(
-            small.channels == large.channels,
-            "a sum of {} and {} channels",
-            small.channels,
-            large.channels
+            small.channels == channels,
+            "a sum of {} and {channels} channels",
+            small.channels
         );
-        let channels = stored(large.channels);
-        let inputs = [small, large];
-        if nearest {
-            self.wire(name, Nearest { channels }, &inputs, large.channels)
+        Ok(if nearest {
+            small.then_adding(Nearest { level, channels }, large)
         } else {
-            self.wire(name, Bilinear { channels }, &inputs, large.channels)
-        }
+            small.then_adding(Bilinear { level, channels }, large)
+        })
     }
 
-    fn transpose(&mut self, name: &str, norm: &NodeProto, other: &str) -> TractResult<Made> {
+    fn transpose(&mut self, norm: &NodeProto, other: &str) -> TractResult<Draft> {
         let transposed = self.graph.producer(&norm.input[0])?;
         ensure!(
             transposed.op_type == "ConvTranspose" && transposed.input.len() == 2,
@@ -230,7 +305,7 @@ impl<'a> Compiler<'a> {
             transposed.op_type
         );
         ensure!(first_of(transposed, "kernel_shape") == Some(2) && first_of(transposed, "strides") == Some(2));
-        let (small, large) = (self.map(&transposed.input[0])?, self.map(other)?);
+        let (small, large) = (self.begin(&transposed.input[0], 1)?, self.map(other)?);
         let weights = self.graph.floats(&transposed.input[1])?;
         let (inputs, outputs) = (small.channels, large.channels);
         ensure!(
@@ -246,70 +321,42 @@ impl<'a> Compiler<'a> {
             bail!("a normalisation of {} inputs", norm.len())
         };
         let factor = |output: usize| gain[output] / (variance[output] + epsilon).sqrt();
-        let mut shift: Vec<f32> = (0..outputs)
+        let shift: Vec<f32> = (0..outputs)
             .map(|output| bias[output] - mean[output] * factor(output))
             .collect();
-        shift.resize(stored(outputs), 0.0);
         let corners = array::from_fn(|corner| {
-            let weight = |output: usize, input: usize| {
-                let there = output < outputs && input < inputs;
-                if there {
-                    weights[(input * outputs + output) * 4 + corner] * factor(output)
-                } else {
-                    0.0
-                }
-            };
-            Pointwise::new(stored(inputs), weight, shift.clone(), true)
+            let weight = |output, input| weights[(input * outputs + output) * 4 + corner] * factor(output);
+            Matrix::new(self.level, inputs, weight, &shift, true)
         });
-        self.wire(name, Transposed { corners }, &[small, large], outputs)
-    }
-
-    fn wire(
-        &mut self,
-        name: &str,
-        kernel: impl Kernel + 'static,
-        inputs: &[Made],
-        channels: usize,
-    ) -> TractResult<Made> {
-        let inputs: TVec<OutletId> = inputs.iter().map(|input| input.outlet).collect();
-        let outlet = self.model.wire_node(name, Layer(Arc::new(kernel)), &inputs)?[0];
-        Ok(Made { outlet, channels })
+        Ok(small.then_adding(Transposed { inputs, corners }, large))
     }
 }
 
-fn pointwise(convolution: &Convolution<'_>) -> Pointwise {
-    let weight = |output, input| convolution.weight(output, input, 0);
-    Pointwise::new(stored(convolution.inputs), weight, bias(convolution), convolution.relu)
-}
-
-fn channelwise(convolution: &Convolution<'_>) -> Depthwise {
-    let weight = |channel, tap| convolution.weight(channel, 0, tap);
-    Depthwise::new(
-        convolution.scale,
-        convolution.before,
-        weight,
-        bias(convolution),
-        convolution.relu,
-    )
-}
-
-/// The window's cells one after the other, each of `channels` inputs.
-fn dense(convolution: &Convolution<'_>, channels: usize) -> Pointwise {
-    let weight = |output, input| convolution.weight(output, input % channels, input / channels);
-    Pointwise::new(9 * channels, weight, bias(convolution), convolution.relu)
-}
-
-fn bias(convolution: &Convolution<'_>) -> Vec<f32> {
-    let mut bias = convolution.bias.clone();
-    bias.resize(stored(bias.len()), 0.0);
-    bias
-}
-
-/// Channels a map has in the new model: whole vectors, but for the picture's three.
-fn stored(channels: usize) -> usize {
-    if channels == 3 {
-        3
-    } else {
-        channels.next_multiple_of(LANES)
+impl Draft {
+    fn then(mut self, step: impl Step + 'static) -> Self {
+        self.channels = step.channels();
+        self.links.push(Link {
+            step: Box::new(step),
+            added: None,
+        });
+        self
     }
+
+    fn then_adding(mut self, step: impl Step + 'static, added: Made) -> Self {
+        self.channels = step.channels();
+        self.links.push(Link {
+            step: Box::new(step),
+            added: Some(self.inputs.len() - 1),
+        });
+        self.inputs.push(added.outlet);
+        self
+    }
+}
+
+/// The window's cells one after the other, each of all inputs.
+fn matrix(level: Level, convolution: &Convolution<'_>) -> Matrix {
+    let inputs = convolution.inputs;
+    let weight = |output, seen| convolution.weight(output, seen % inputs, seen / inputs);
+    let seen = convolution.side() * convolution.side() * inputs;
+    Matrix::new(level, seen, weight, &convolution.bias, convolution.relu)
 }

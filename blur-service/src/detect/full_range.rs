@@ -1,14 +1,15 @@
 //! MediaPipe's full-range face detector: quick, and right for faces larger than about a sixteenth of what it is shown.
 //!
-//! Input `[H, W, 3] f32`, RGB, `x / 127.5 - 1`, sides multiples of 32. Outputs, for each cell of 4 × 4 pixels: a box
+//! Input `[H, W, 3]`, RGB, `x / 127.5 - 1`, sides multiples of 32. Outputs, for each cell of 4 × 4 pixels: a box
 //! `[H/4, W/4, 16]` (centre relative to the cell's, size, six points; input pixels) and a score `[H/4, W/4, 1]` (logit).
 //! Source: npm `@mediapipe/face_detection`, `face_detection_full_range.tflite`.
 
+use fearless_simd::Level;
 use image::RgbImage;
 
 use super::{
     DetectError, Detector, Face, View,
-    net::{Net, Order, canvas, input, logit, probability},
+    net::{Colours, Net, canvas, input, logit, probability},
 };
 use crate::geometry::Rect;
 
@@ -21,14 +22,18 @@ impl FullRange {
     pub const LONG_SIDE: u32 = 192;
 
     pub fn load(onnx: &[u8]) -> Result<Self, DetectError> {
-        Net::load(Self::FILE, onnx, &["t363", "t360"]).map(Self)
+        Self::load_for(Level::new(), onnx)
+    }
+
+    /// With the vectors of `level` rather than the machine's best.
+    pub fn load_for(level: Level, onnx: &[u8]) -> Result<Self, DetectError> {
+        Net::load(Self::FILE, onnx, COLOURS, &[&["t363"], &["t360"]], level).map(Self)
     }
 }
 
 impl Detector for FullRange {
     fn detect(&self, picture: &RgbImage, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
-        let input = input(&view.shown(picture)?, canvas(view.shown_size()), Order::Rgb, 1.0 / 127.5, -1.0);
-        let outputs = self.0.run(input)?;
+        let outputs = self.0.run(input(&view.shown(picture)?, canvas(view.shown_size())))?;
         let (boxes, scores) = (&outputs[0], &outputs[1]);
         let least = logit(least_score);
         let faces = scores
@@ -48,3 +53,8 @@ impl Detector for FullRange {
 }
 
 const STRIDE: f32 = 4.0;
+const COLOURS: Colours = Colours {
+    order: [0, 1, 2],
+    scale: 1.0 / 127.5,
+    shift: -1.0,
+};

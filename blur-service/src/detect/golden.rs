@@ -6,7 +6,10 @@ use std::path::Path;
 use image::{Rgb, RgbImage, imageops};
 use serde::Deserialize;
 
-use super::{Detector, View, centerface::CenterFace, detectors::one_each, full_range::FullRange, yunet::YuNet};
+use super::{
+    Detector, View, centerface::CenterFace, detectors::one_each, full_range::FullRange, kernel::testing::levels,
+    yunet::YuNet,
+};
 use crate::geometry::{Rect, Size};
 
 #[derive(Deserialize)]
@@ -34,18 +37,20 @@ fn boxes_are_onnx_runtimes_within_a_pixel() {
     let portrait = image::open(tests.join("pictures/astronaut.png")).unwrap().into_rgb8();
     let golden: Vec<Golden> =
         serde_json::from_str(&std::fs::read_to_string(tests.join("eval/golden.json")).unwrap()).unwrap();
-    let full_range = FullRange::load(FullRange::EMBEDDED).unwrap();
-    let centerface = CenterFace::load(CenterFace::EMBEDDED).unwrap();
-    let yunet = YuNet::load(YuNet::EMBEDDED).unwrap();
     assert!(!golden.is_empty());
-    for expected in golden {
-        let model: &dyn Detector = match expected.model.as_str() {
-            "full_range" => &full_range,
-            "centerface" => &centerface,
-            "yunet" => &yunet,
-            other => panic!("no model {other}"),
-        };
-        expected.check(model, &portrait);
+    for level in levels() {
+        let full_range = FullRange::load_for(level, FullRange::EMBEDDED).unwrap();
+        let centerface = CenterFace::load_for(level, CenterFace::EMBEDDED).unwrap();
+        let yunet = YuNet::load_for(level, YuNet::EMBEDDED).unwrap();
+        for expected in &golden {
+            let model: &dyn Detector = match expected.model.as_str() {
+                "full_range" => &full_range,
+                "centerface" => &centerface,
+                "yunet" => &yunet,
+                other => panic!("no model {other}"),
+            };
+            expected.check(model, &portrait);
+        }
     }
 }
 

@@ -13,11 +13,13 @@ use super::kernel::Scale;
 pub struct Graph<'a> {
     constants: HashMap<&'a str, &'a TensorProto>,
     producers: HashMap<&'a str, &'a NodeProto>,
+    /// How many of the nodes that lead to an output use a value.
     uses: HashMap<&'a str, usize>,
     input: &'a str,
 }
 
 /// A convolution as ONNX has it, with the ReLU that follows.
+#[derive(Clone)]
 pub struct Convolution<'a> {
     pub input: &'a str,
     pub kind: Kind,
@@ -42,20 +44,18 @@ pub enum Kind {
 }
 
 impl<'a> Graph<'a> {
-    pub fn new(graph: &'a GraphProto) -> TractResult<Self> {
+    /// What of `graph` leads to `outputs`.
+    pub fn new(graph: &'a GraphProto, outputs: &[&str]) -> TractResult<Self> {
         let constants: HashMap<_, _> = graph
             .initializer
             .iter()
             .map(|tensor| (tensor.name.as_str(), tensor))
             .collect();
         let mut producers = HashMap::new();
-        let mut uses = HashMap::new();
         for node in &graph.node {
             producers.extend(node.output.iter().map(|output| (output.as_str(), node)));
-            node.input
-                .iter()
-                .for_each(|input| *uses.entry(input.as_str()).or_default() += 1);
         }
+        let uses = uses(&producers, outputs);
         let mut inputs = graph.input.iter().map(|input| input.name.as_str());
         let input = inputs
             .find(|input| !constants.contains_key(input))
@@ -81,7 +81,11 @@ impl<'a> Graph<'a> {
     }
 
     pub fn is_used_once(&self, name: &str) -> bool {
-        self.uses.get(name) == Some(&1)
+        self.uses(name) == 1
+    }
+
+    pub fn uses(&self, name: &str) -> usize {
+        self.uses.get(name).copied().unwrap_or(0)
     }
 
     /// The values of a constant of numbers.
@@ -184,16 +188,40 @@ impl<'a> Graph<'a> {
     }
 }
 
-impl Convolution<'_> {
-    /// The weight of one of the window's cells, counted row by row; zero for channels that are not there.
-    pub fn weight(&self, output: usize, input: usize, tap: usize) -> f32 {
-        let taps = if self.kind == Kind::Pointwise { 1 } else { 9 };
-        let there = output < self.bias.len() && input < self.inputs;
-        if there {
-            self.weights[(output * self.inputs + input) * taps + tap]
-        } else {
-            0.0
+/// How often each value is used by what leads to `outputs`, these themselves once each.
+fn uses<'a>(producers: &HashMap<&'a str, &'a NodeProto>, outputs: &[&str]) -> HashMap<&'a str, usize> {
+    let mut uses: HashMap<&str, usize> = HashMap::new();
+    let known = |name: &&str| producers.get_key_value(*name).map(|(name, _)| *name);
+    let mut left: Vec<&'a str> = outputs.iter().filter_map(known).collect();
+    while let Some(name) = left.pop() {
+        let count = uses.entry(name).or_default();
+        *count += 1;
+        if let (1, Some(node)) = (*count, producers.get(name)) {
+            left.extend(node.input.iter().map(String::as_str));
         }
+    }
+    uses
+}
+
+impl Convolution<'_> {
+    /// One that makes what `self` and `other` make, side by side.
+    pub fn beside(mut self, other: &Self) -> TractResult<Self> {
+        let shape = |one: &Self| (one.kind, one.inputs, one.scale, one.before, one.relu);
+        ensure!(shape(&self) == shape(other), "convolutions of two kinds side by side");
+        self.weights.extend(&other.weights);
+        self.bias.extend(&other.bias);
+        Ok(self)
+    }
+
+    /// The weight of one of the window's cells, counted row by row.
+    pub fn weight(&self, output: usize, input: usize, tap: usize) -> f32 {
+        let taps = self.side() * self.side();
+        self.weights[(output * self.inputs + input) * taps + tap]
+    }
+
+    /// Of the window, in pixels.
+    pub fn side(&self) -> usize {
+        if self.kind == Kind::Pointwise { 1 } else { 3 }
     }
 }
 

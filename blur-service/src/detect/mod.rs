@@ -12,6 +12,7 @@ mod layer;
 mod net;
 mod options;
 mod sheet;
+mod single;
 mod view;
 mod yunet;
 
@@ -23,6 +24,7 @@ use thiserror::Error;
 pub use self::{
     detectors::Detectors,
     options::{Detail, Sensitivity, UnknownOption},
+    single::single,
     view::View,
 };
 use crate::geometry::Rect;

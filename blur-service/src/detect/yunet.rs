@@ -1,15 +1,16 @@
 //! YuNet-s: the cheapest network there is for faces of about 10 to 300 pixels of what it is shown, at any input size.
 //!
-//! Input `[H, W, 3] f32`, BGR, 0 to 255, sides multiples of 32. Outputs, for each cell of 8, of 16 and of 32 pixels: how
+//! Input `[H, W, 3]`, BGR, 0 to 255, sides multiples of 32. Outputs, for each cell of 8, of 16 and of 32 pixels: how
 //! likely it is of a face `[…, 1]` and how likely it shows an object at all `[…, 1]` (logits; the score is the root of their
 //! product), and the face `[…, 4]`: its centre right of and below the cell's corner, in cells, and the logarithm of its width
 //! and height in cells. Source: Wu, Peng & Yu 2023, doi 10.1007/s11633-023-1423-y; weights from OpenCV Zoo.
 
+use fearless_simd::Level;
 use image::RgbImage;
 
 use super::{
     DetectError, Detector, Face, View,
-    net::{Grid, Net, Order, canvas, input, probability},
+    net::{Colours, Grid, Net, canvas, input, logit, probability},
 };
 use crate::geometry::Rect;
 
@@ -20,15 +21,19 @@ impl YuNet {
     pub const EMBEDDED: &[u8] = include_bytes!("../../models/yunet_s.onnx");
 
     pub fn load(onnx: &[u8]) -> Result<Self, DetectError> {
-        Net::load(Self::FILE, onnx, &OUTPUTS.concat()).map(Self)
+        Self::load_for(Level::new(), onnx)
+    }
+
+    /// With the vectors of `level` rather than the machine's best.
+    pub fn load_for(level: Level, onnx: &[u8]) -> Result<Self, DetectError> {
+        Net::load(Self::FILE, onnx, COLOURS, &OUTPUTS, level).map(Self)
     }
 }
 
 impl Detector for YuNet {
     fn detect(&self, picture: &RgbImage, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
-        let input = input(&view.shown(picture)?, canvas(view.shown_size()), Order::Bgr, 1.0, 0.0);
-        let outputs = self.0.run(input)?;
-        let levels = outputs.chunks_exact(OUTPUTS[0].len()).zip(STRIDES);
+        let outputs = self.0.run(input(&view.shown(picture)?, canvas(view.shown_size())))?;
+        let levels = outputs.iter().zip(STRIDES);
         let faces = levels.flat_map(|(level, stride)| faces(level, stride, least_score));
         let to_picture = |face: Face| Face {
             rect: view.to_picture(face.rect),
@@ -39,21 +44,25 @@ impl Detector for YuNet {
 }
 
 /// What one level of the network finds, in pixels of what it was shown.
-fn faces(level: &[Grid], stride: f32, least_score: f32) -> impl Iterator<Item = Face> {
-    let [of_a_face, of_an_object, boxes] = [0, 1, 2].map(|output| &level[output]);
-    of_a_face.cells().filter_map(move |(row, column, of_a_face)| {
-        let of_an_object = of_an_object.cell(row, column);
-        let score = (probability(of_a_face[0]) * probability(of_an_object[0])).sqrt();
-        if score < least_score {
-            return None;
-        }
-        let cell = boxes.cell(row, column);
-        let (x, y) = (column as f32 + cell[0], row as f32 + cell[1]);
-        let rect = Rect::centred(x * stride, y * stride, cell[2].exp() * stride, cell[3].exp() * stride);
-        Some(Face { rect, score })
+fn faces(level: &Grid, stride: f32, least_score: f32) -> impl Iterator<Item = Face> {
+    // No product of two probabilities is greater than either; most cells need no exponential.
+    let least = logit(least_score * least_score);
+    let doubtful = level
+        .cells()
+        .filter(move |(_, _, cell)| cell[0] >= least && cell[1] >= least);
+    doubtful.filter_map(move |(row, column, cell)| {
+        let score = (probability(cell[0]) * probability(cell[1])).sqrt();
+        let (x, y) = (column as f32 + cell[2], row as f32 + cell[3]);
+        let rect = Rect::centred(x * stride, y * stride, cell[4].exp() * stride, cell[5].exp() * stride);
+        (score >= least_score).then_some(Face { rect, score })
     })
 }
 
 /// Of each level: of a face, of an object, the box. Before the sigmoids and the change of layout.
-const OUTPUTS: [[&str; 3]; 3] = [["258", "270", "264"], ["260", "272", "266"], ["262", "274", "268"]];
+const OUTPUTS: [&[&str]; 3] = [&["258", "270", "264"], &["260", "272", "266"], &["262", "274", "268"]];
+const COLOURS: Colours = Colours {
+    order: [2, 1, 0],
+    scale: 1.0,
+    shift: 0.0,
+};
 const STRIDES: [f32; 3] = [8.0, 16.0, 32.0];

@@ -1,123 +1,188 @@
-//! A depthwise convolution of three by three: each channel by itself, one row of the output at a time.
+//! A depthwise convolution of three by three: each channel by itself.
 
 use std::array;
 
-use fearless_simd::{Level, Simd, dispatch, f32x8, prelude::*};
+use fearless_simd::{Level, Simd, dispatch, prelude::*};
 
-use super::{LANES, Scale};
+use super::{
+    Aligned, LANES, Rows, Scale,
+    step::{Made, Step},
+};
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Depthwise {
+    level: Level,
     channels: usize,
     scale: Scale,
-    /// Columns (and rows) missing before the first window.
+    /// Rows and columns missing before the first window: none or one.
     before: usize,
-    /// Nine taps, row by row, each of all channels.
-    taps: Vec<f32>,
-    bias: Vec<f32>,
+    /// Nine taps, row by row, each of all channels, in whole blocks.
+    taps: Aligned,
+    bias: Aligned,
     relu: bool,
 }
 
 impl Depthwise {
-    /// `weight(channel, tap)`, taps counted row by row; one bias a channel, and their number a multiple of eight.
-    pub fn new(scale: Scale, before: usize, weight: impl Fn(usize, usize) -> f32, bias: Vec<f32>, relu: bool) -> Self {
+    /// `weight(channel, tap)`, taps counted row by row; one bias a channel.
+    pub fn new(
+        level: Level,
+        scale: Scale,
+        before: usize,
+        weight: impl Fn(usize, usize) -> f32,
+        bias: &[f32],
+        relu: bool,
+    ) -> Self {
         let channels = bias.len();
-        let weight = &weight;
-        let taps = (0..9)
-            .flat_map(|tap| (0..channels).map(move |channel| weight(channel, tap)))
-            .collect();
+        let stored = channels.next_multiple_of(LANES);
+        let mut taps = Aligned::zeros(9 * stored);
+        for tap in 0..9 {
+            for channel in 0..channels {
+                taps[tap * stored + channel] = weight(channel, tap);
+            }
+        }
+        let mut padded = Aligned::zeros(stored);
+        padded[..channels].copy_from_slice(bias);
         Self {
+            level,
             channels,
             scale,
             before,
             taps,
-            bias,
+            bias: padded,
             relu,
         }
     }
 
-    pub fn channels(&self) -> usize {
-        self.channels
-    }
-
-    pub fn scale(&self) -> Scale {
-        self.scale
-    }
-
-    /// The first of the three input rows under row `y` of the output; may lie outside.
-    pub fn first_row(&self, y: usize) -> isize {
-        (y * self.scale.stride()) as isize - self.before as isize
-    }
-
-    /// `rows`: the three rows of the input under the window, zeros for one outside.
-    pub fn run(&self, rows: [&[f32]; 3], out: &mut [f32]) {
-        dispatch!(Level::new(), simd => self.run_on(simd, rows, out));
-    }
-
     #[inline(always)]
-    fn run_on<S: Simd>(&self, simd: S, rows: [&[f32]; 3], out: &mut [f32]) {
-        let channels = self.channels;
-        let width = rows[0].len() / channels;
-        let load = |values: &[f32], at: usize| f32x8::from_slice(simd, &values[at..][..LANES]);
-        for first in (0..channels).step_by(LANES) {
-            let taps: [f32x8<S>; 9] = array::from_fn(|tap| load(&self.taps, tap * channels + first));
-            let bias = load(&self.bias, first);
-            for (column, out) in out.chunks_exact_mut(channels).enumerate() {
-                let left = column * self.scale.stride();
-                let mut sum = bias;
-                if left >= self.before && left + 3 <= width + self.before {
-                    let start = (left - self.before) * channels + first;
-                    for (row, taps) in rows.iter().zip(taps.chunks_exact(3)) {
-                        let window = &row[start..][..2 * channels + LANES];
-                        for (tap, weight) in taps.iter().enumerate() {
-                            sum = weight.mul_add(load(window, tap * channels), sum);
-                        }
-                    }
-                } else {
-                    for (row, taps) in rows.iter().zip(taps.chunks_exact(3)) {
-                        for (tap, weight) in taps.iter().enumerate() {
-                            let at = (left + tap).wrapping_sub(self.before);
-                            if at < width {
-                                sum = weight.mul_add(load(row, at * channels + first), sum);
-                            }
-                        }
-                    }
-                }
-                if self.relu {
-                    sum = sum.max(f32x8::splat(simd, 0.0));
-                }
-                sum.store_slice(&mut out[first..][..LANES]);
+    fn run<S: Simd>(&self, simd: S, rows: [&[f32]; 3], block: usize, made: Made<'_>) {
+        let vector = S::f32s::LEN;
+        let stored = self.bias.len();
+        for channel in (0..self.channels).step_by(vector) {
+            let lane = channel % LANES;
+            let (from, to) = (channel / LANES * block, channel / LANES * made.shape.block());
+            let job = Job {
+                taps: array::from_fn(|tap| S::f32s::from_slice(simd, &self.taps[tap * stored + channel..][..vector])),
+                bias: S::f32s::from_slice(simd, &self.bias[channel..][..vector]),
+                rows: rows.map(|row| &row[from..][..block][(1 - self.before) * LANES + lane..]),
+                relu: self.relu,
+            };
+            let out = &mut made.row[to + LANES + lane..][..made.shape.width * LANES - lane];
+            match self.scale {
+                Scale::Half => job.run::<2>(simd, made.shape.width, out),
+                _ => job.run::<1>(simd, made.shape.width, out),
             }
         }
     }
 }
 
+impl Step for Depthwise {
+    fn channels(&self) -> usize {
+        self.channels
+    }
+
+    fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    fn window(&self, y: usize) -> (isize, usize) {
+        ((y * self.scale.stride()) as isize - self.before as isize, 3)
+    }
+
+    fn make(&self, y: usize, input: Rows<'_>, _: Option<Rows<'_>>, outside: &[f32], made: Made<'_>) {
+        let (first, _) = self.window(y);
+        let rows = [0, 1, 2].map(|index| input.inside(first + index).unwrap_or(outside));
+        dispatch!(self.level, simd => self.run(simd, rows, input.shape.block(), made));
+    }
+}
+
+/// The channels of one vector, along a row.
+struct Job<'a, S: Simd> {
+    taps: [S::f32s; 9],
+    bias: S::f32s,
+    rows: [&'a [f32]; 3],
+    relu: bool,
+}
+
+impl<S: Simd> Job<'_, S> {
+    #[inline(always)]
+    fn run<const STRIDE: usize>(&self, simd: S, count: usize, out: &mut [f32]) {
+        if count < TILE {
+            (0..count).for_each(|x| self.tile::<STRIDE, 1>(simd, x, out));
+            return;
+        }
+        for x in (0..count).step_by(TILE) {
+            self.tile::<STRIDE, TILE>(simd, x.min(count - TILE), out);
+        }
+    }
+
+    #[inline(always)]
+    fn tile<const STRIDE: usize, const P: usize>(&self, simd: S, x: usize, out: &mut [f32]) {
+        let vector = S::f32s::LEN;
+        let mut sums = [self.bias; P];
+        for (row, taps) in self.rows.iter().zip(self.taps.as_chunks::<3>().0) {
+            let row = &row[x * STRIDE * LANES..][..((P - 1) * STRIDE + 2) * LANES + vector];
+            for (p, sum) in sums.iter_mut().enumerate() {
+                for (tap, weight) in taps.iter().enumerate() {
+                    let value = S::f32s::from_slice(simd, &row[(p * STRIDE + tap) * LANES..][..vector]);
+                    *sum = weight.mul_add(value, *sum);
+                }
+            }
+        }
+        let out = &mut out[x * LANES..][..(P - 1) * LANES + vector];
+        for (p, sum) in sums.into_iter().enumerate() {
+            let sum = if self.relu {
+                sum.max(S::f32s::splat(simd, 0.0))
+            } else {
+                sum
+            };
+            sum.store_slice(&mut out[p * LANES..][..vector]);
+        }
+    }
+}
+
+/// Pixels whose sums are made together.
+const TILE: usize = 8;
+
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::testing::{CHANNELS, Plain, WIDTHS, levels, run},
+        *,
+    };
 
     #[test]
     fn sums_the_window_of_each_channel_and_takes_what_is_outside_for_zero() {
-        let (width, channels) = (5, 16);
-        let rows: Vec<Vec<f32>> = (0..3)
-            .map(|y| (0..width * channels).map(|i| (i * 3 % 17 + y) as f32).collect())
-            .collect();
-        for (scale, before) in [(Scale::Same, 1), (Scale::Half, 0), (Scale::Half, 1)] {
-            let weight = |channel: usize, tap: usize| (channel * 5 + tap) as f32 % 7.0 - 3.0;
-            let kernel = Depthwise::new(scale, before, weight, vec![1.0; channels], false);
-            let columns = scale.apply(width);
-            let mut out = vec![0.0; columns * channels];
-            kernel.run([&rows[0], &rows[1], &rows[2]], &mut out);
-            for (index, value) in out.into_iter().enumerate() {
-                let (column, channel) = (index / channels, index % channels);
-                let taps = (0..9).filter_map(|tap| {
-                    let x = (column * scale.stride() + tap % 3)
-                        .checked_sub(before)
-                        .filter(|x| *x < width)?;
-                    Some(weight(channel, tap) * rows[tap / 3][x * channels + channel])
-                });
-                assert_eq!(value, 1.0 + taps.sum::<f32>());
+        for level in levels() {
+            for channels in CHANNELS {
+                for (index, width) in WIDTHS.into_iter().enumerate() {
+                    let height = 1 + index % 4;
+                    check(level, Scale::Same, 1, &Plain::any(height, width, channels));
+                    check(level, Scale::Half, 1, &Plain::any(height, width, channels));
+                    check(level, Scale::Half, 0, &Plain::any(2 * height, 2 * width, channels));
+                }
             }
+        }
+    }
+
+    fn check(level: Level, scale: Scale, before: usize, input: &Plain) {
+        let channels = input.shape.channels;
+        let weight = |channel: usize, tap: usize| ((channel * 5 + tap) % 7) as f32 - 3.0;
+        let bias: Vec<f32> = (0..channels).map(|channel| channel as f32 - 4.0).collect();
+        for relu in [false, true] {
+            let step = Depthwise::new(level, scale, before, weight, &bias, relu);
+            let (height, width) = (scale.apply(input.shape.height), scale.apply(input.shape.width));
+            let expected = Plain::new(height, width, channels, |y, x, channel| {
+                let at = |place: usize, tap: usize| (place * scale.stride() + tap) as isize - before as isize;
+                let taps = (0..9).map(|tap| weight(channel, tap) * input.at(at(y, tap / 3), at(x, tap % 3), channel));
+                let sum = bias[channel] + taps.sum::<f32>();
+                if relu { sum.max(0.0) } else { sum }
+            });
+            assert_eq!(
+                run(step, input, None),
+                expected,
+                "{level:?} {scale:?} {before} {:?}",
+                input.shape
+            );
         }
     }
 }

@@ -1,31 +1,37 @@
 //! Doubling a map's sides and adding the map of that size, which brings the detail: three ways to double.
 
-use super::{Kernel, Map, Pointwise, Scale};
+use fearless_simd::{Level, Simd, dispatch, prelude::*};
 
-/// Each pixel four times. Takes the small map, then the large one.
-#[derive(Clone, Debug)]
+use super::{
+    LANES, Matrix, Rows, Scale,
+    convolution::Blocks,
+    matrix::{Added, Target, When},
+    step::{Made, Step},
+};
+
+/// Each pixel four times.
+#[derive(Debug)]
 pub struct Nearest {
+    pub level: Level,
     pub channels: usize,
 }
 
-/// Bilinear, between the centres of pixels (ONNX `half_pixel`). Takes the small map, then the large one.
-#[derive(Clone, Debug)]
+/// Bilinear, between the centres of pixels (ONNX `half_pixel`).
+#[derive(Debug)]
 pub struct Bilinear {
+    pub level: Level,
     pub channels: usize,
 }
 
-/// A transposed convolution of two by two, stride two. Takes the small map, then the large one.
-#[derive(Clone, Debug)]
+/// A transposed convolution of two by two, stride two; the sum comes after its ReLU.
+#[derive(Debug)]
 pub struct Transposed {
+    pub inputs: usize,
     /// For each corner of the doubled pixel, row by row, what it gets of the small map's pixel.
-    pub corners: [Pointwise; 4],
+    pub corners: [Matrix; 4],
 }
 
-impl Kernel for Nearest {
-    fn name(&self) -> &'static str {
-        "Nearest"
-    }
-
+impl Step for Nearest {
     fn channels(&self) -> usize {
         self.channels
     }
@@ -34,26 +40,39 @@ impl Kernel for Nearest {
         Scale::Double
     }
 
-    fn run(&self, inputs: &[Map<'_>], out: &mut [f32]) {
-        let (small, large) = (inputs[0], inputs[1]);
-        for (y, out) in out.chunks_exact_mut(large.shape.row()).enumerate() {
-            let pairs = out
-                .chunks_exact_mut(2 * self.channels)
-                .zip(large.row(y).chunks_exact(2 * self.channels));
-            for ((out, large), small) in pairs.zip(small.row(y / 2).chunks_exact(self.channels)) {
-                for (index, (out, large)) in out.iter_mut().zip(large).enumerate() {
-                    *out = small[index % self.channels] + large;
+    fn window(&self, y: usize) -> (isize, usize) {
+        ((y / 2) as isize, 1)
+    }
+
+    fn make(&self, y: usize, input: Rows<'_>, added: Option<Rows<'_>>, outside: &[f32], made: Made<'_>) {
+        let large = added.map_or(outside, |large| large.row(y));
+        let small = input.row(y / 2);
+        dispatch!(self.level, simd => nearest(simd, small, input.shape.block(), large, made));
+    }
+}
+
+#[inline(always)]
+fn nearest<S: Simd>(simd: S, small: &[f32], block: usize, large: &[f32], made: Made<'_>) {
+    let width = made.shape.block();
+    let blocks = small.chunks_exact(block).zip(large.chunks_exact(width));
+    for (out, (small, large)) in made.row.chunks_exact_mut(width).zip(blocks) {
+        let inside = LANES..width - LANES;
+        let pairs = out[inside.clone()]
+            .chunks_exact_mut(2 * LANES)
+            .zip(large[inside].chunks_exact(2 * LANES));
+        for ((out, large), small) in pairs.zip(small[LANES..].chunks_exact(LANES)) {
+            for lane in (0..LANES).step_by(S::f32s::LEN) {
+                let small = S::f32s::from_slice(simd, &small[lane..][..S::f32s::LEN]);
+                for at in [lane, LANES + lane] {
+                    let sum = small + S::f32s::from_slice(simd, &large[at..][..S::f32s::LEN]);
+                    sum.store_slice(&mut out[at..][..S::f32s::LEN]);
                 }
             }
         }
     }
 }
 
-impl Kernel for Bilinear {
-    fn name(&self) -> &'static str {
-        "Bilinear"
-    }
-
+impl Step for Bilinear {
     fn channels(&self) -> usize {
         self.channels
     }
@@ -62,23 +81,32 @@ impl Kernel for Bilinear {
         Scale::Double
     }
 
-    fn run(&self, inputs: &[Map<'_>], out: &mut [f32]) {
-        let (small, large) = (inputs[0], inputs[1]);
-        let mut blended = vec![0.0; small.shape.row()];
-        for (y, out) in out.chunks_exact_mut(large.shape.row()).enumerate() {
-            let (near, far) = neighbours(y, small.shape.height);
-            for ((blended, near), far) in blended.iter_mut().zip(small.row(near)).zip(small.row(far)) {
-                *blended = near * 0.75 + far * 0.25;
-            }
-            let pixel = |x: usize| &blended[x * self.channels..][..self.channels];
-            let pixels = out
-                .chunks_exact_mut(self.channels)
-                .zip(large.row(y).chunks_exact(self.channels));
-            for (x, (out, large)) in pixels.enumerate() {
-                let (near, far) = neighbours(x, small.shape.width);
-                for (((out, near), far), large) in out.iter_mut().zip(pixel(near)).zip(pixel(far)).zip(large) {
-                    *out = near * 0.75 + far * 0.25 + large;
-                }
+    fn window(&self, y: usize) -> (isize, usize) {
+        (y.div_ceil(2) as isize - 1, 2)
+    }
+
+    fn make(&self, y: usize, input: Rows<'_>, added: Option<Rows<'_>>, outside: &[f32], made: Made<'_>) {
+        let large = added.map_or(outside, |large| large.row(y));
+        let (near, far) = neighbours(y, input.shape.height);
+        let rows = [input.row(near), input.row(far)];
+        dispatch!(self.level, simd => bilinear(simd, rows, input.shape.width, large, made));
+    }
+}
+
+#[inline(always)]
+fn bilinear<S: Simd>(simd: S, [near, far]: [&[f32]; 2], width: usize, large: &[f32], made: Made<'_>) {
+    let (small, wide) = ((width + 2) * LANES, made.shape.block());
+    let rows = near.chunks_exact(small).zip(far.chunks_exact(small));
+    let outs = made.row.chunks_exact_mut(wide).zip(large.chunks_exact(wide));
+    for ((near, far), (out, large)) in rows.zip(outs) {
+        for lane in (0..LANES).step_by(S::f32s::LEN) {
+            let load =
+                |row: &[f32], x: usize| S::f32s::from_slice(simd, &row[(x + 1) * LANES + lane..][..S::f32s::LEN]);
+            let blended = |x: usize| load(near, x) * 0.75 + load(far, x) * 0.25;
+            for x in 0..made.shape.width {
+                let (one, other) = neighbours(x, width);
+                let sum = blended(one) * 0.75 + blended(other) * 0.25 + load(large, x);
+                sum.store_slice(&mut out[(x + 1) * LANES + lane..][..S::f32s::LEN]);
             }
         }
     }
@@ -95,11 +123,7 @@ fn neighbours(at: usize, length: usize) -> (usize, usize) {
     (near, far)
 }
 
-impl Kernel for Transposed {
-    fn name(&self) -> &'static str {
-        "Transposed"
-    }
-
+impl Step for Transposed {
     fn channels(&self) -> usize {
         self.corners[0].outputs()
     }
@@ -108,74 +132,126 @@ impl Kernel for Transposed {
         Scale::Double
     }
 
-    fn run(&self, inputs: &[Map<'_>], out: &mut [f32]) {
-        let (small, large) = (inputs[0], inputs[1]);
-        let channels = self.channels();
-        let mut corner = vec![0.0; small.shape.width * channels];
-        for (y, out) in out.chunks_exact_mut(large.shape.row()).enumerate() {
-            for (side, kernel) in self.corners[y % 2 * 2..][..2].iter().enumerate() {
-                kernel.run(small.row(y / 2), None, &mut corner);
-                let pixels = out.chunks_exact_mut(channels).zip(large.row(y).chunks_exact(channels));
-                for ((out, large), doubled) in pixels.skip(side).step_by(2).zip(corner.chunks_exact(channels)) {
-                    for ((out, large), doubled) in out.iter_mut().zip(large).zip(doubled) {
-                        *out = doubled + large;
-                    }
-                }
-            }
+    fn window(&self, y: usize) -> (isize, usize) {
+        ((y / 2) as isize, 1)
+    }
+
+    fn make(&self, y: usize, input: Rows<'_>, added: Option<Rows<'_>>, _: &[f32], made: Made<'_>) {
+        let rows = [input.row(y / 2)];
+        let blocks = Blocks {
+            shape: input.shape,
+            inputs: self.inputs,
+            side: 1,
+            rows: &rows,
+        };
+        let added = added.map(|added| Added {
+            row: added.row(y),
+            blocks: added.shape.blocks(),
+            when: When::AfterRelu,
+        });
+        for (first, matrix) in self.corners[y % 2 * 2..][..2].iter().enumerate() {
+            let target = Target {
+                shape: made.shape,
+                row: &mut *made.row,
+                first,
+                step: 2,
+            };
+            dispatch!(matrix.level, simd => matrix.run(simd, &blocks, input.shape.width, added, target));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::Shape, *};
-
-    const SMALL: Shape = Shape {
-        height: 2,
-        width: 2,
-        channels: 8,
-    };
-    const LARGE: Shape = Shape {
-        height: 4,
-        width: 4,
-        channels: 8,
+    use super::{
+        super::{
+            Shape,
+            testing::{CHANNELS, Plain, WIDTHS, levels, run},
+        },
+        *,
     };
 
     #[test]
     fn nearest_repeats_each_pixel() {
-        let small: Vec<f32> = (0..4).flat_map(|value| [value as f32; 8]).collect();
-        let mut out = vec![0.0; 128];
-        Nearest { channels: 8 }.run(&[Map::new(SMALL, &small), Map::new(LARGE, &[10.0; 128])], &mut out);
-        let values: Vec<f32> = out.chunks_exact(8).map(|pixel| pixel[5]).collect();
-        assert_eq!(values[..8], [10.0, 10.0, 11.0, 11.0, 10.0, 10.0, 11.0, 11.0]);
-        assert_eq!(values[8..], [12.0, 12.0, 13.0, 13.0, 12.0, 12.0, 13.0, 13.0]);
+        each(|level, small, large| {
+            let channels = small.shape.channels;
+            let expected = doubled(small, |y, x, channel| {
+                small.at(y / 2, x / 2, channel) + large.at(y, x, channel)
+            });
+            assert_eq!(run(Nearest { level, channels }, small, Some(large)), expected);
+        });
     }
 
     #[test]
     fn bilinear_blends_three_to_one_and_repeats_the_edge() {
-        let small: Vec<f32> = [0.0, 4.0, 8.0, 12.0].iter().flat_map(|value| [*value; 8]).collect();
-        let mut out = vec![0.0; 128];
-        Bilinear { channels: 8 }.run(&[Map::new(SMALL, &small), Map::new(LARGE, &[100.0; 128])], &mut out);
-        let first_row: Vec<f32> = out.chunks_exact(8).take(4).map(|pixel| pixel[3]).collect();
-        assert_eq!(first_row, [100.0, 101.0, 103.0, 104.0]);
-        assert_eq!(out[5 * 8], 103.0);
+        each(|level, small, large| {
+            let channels = small.shape.channels;
+            let edge = |at: isize, length: usize| at.clamp(0, length as isize - 1);
+            // Towards the neighbour that is nearer to where the pixel's centre lies.
+            let far = |at: isize, length: usize| edge(at / 2 + if at % 2 == 0 { -1 } else { 1 }, length);
+            let expected = doubled(small, |y, x, channel| {
+                let (rows, columns) = ([y / 2, far(y, small.shape.height)], [x / 2, far(x, small.shape.width)]);
+                let blend = |[near, far]: [f32; 2]| near * 0.75 + far * 0.25;
+                let of = columns.map(|x| blend(rows.map(|y| small.at(y, x, channel))));
+                blend(of) + large.at(y, x, channel)
+            });
+            assert_eq!(run(Bilinear { level, channels }, small, Some(large)), expected);
+        });
     }
 
     #[test]
     fn transposed_gives_each_corner_its_own_weights() {
-        let corners = [1.0, 2.0, 3.0, 4.0].map(|factor| {
-            Pointwise::new(
-                8,
-                move |output, input| if output == input { factor } else { 0.0 },
-                vec![0.0; 8],
-                true,
-            )
+        each(|level, small, large| {
+            let channels = small.shape.channels;
+            let weight =
+                |corner: usize, output: usize, input: usize| ((corner * 3 + output * 5 + input * 2) % 7) as f32 - 3.0;
+            let bias: Vec<f32> = (0..channels).map(|channel| channel as f32 - 9.0).collect();
+            let corners = [0, 1, 2, 3].map(|corner| {
+                Matrix::new(
+                    level,
+                    channels,
+                    move |output, input| weight(corner, output, input),
+                    &bias,
+                    true,
+                )
+            });
+            let expected = doubled(small, |y, x, channel| {
+                let corner = (y % 2 * 2 + x % 2) as usize;
+                let products =
+                    (0..channels).map(|input| weight(corner, channel, input) * small.at(y / 2, x / 2, input));
+                (bias[channel] + products.sum::<f32>()).max(0.0) + large.at(y, x, channel)
+            });
+            let step = Transposed {
+                inputs: channels,
+                corners,
+            };
+            assert_eq!(run(step, small, Some(large)), expected);
         });
-        let small: Vec<f32> = [1.0, 10.0, 100.0, -1.0].iter().flat_map(|value| [*value; 8]).collect();
-        let mut out = vec![0.0; 128];
-        Transposed { corners }.run(&[Map::new(SMALL, &small), Map::new(LARGE, &[0.5; 128])], &mut out);
-        let values: Vec<f32> = out.chunks_exact(8).map(|pixel| pixel[7]).collect();
-        assert_eq!(values[..8], [1.5, 2.5, 10.5, 20.5, 3.5, 4.5, 30.5, 40.5]);
-        assert_eq!(values[8..], [100.5, 200.5, 0.5, 0.5, 300.5, 400.5, 0.5, 0.5]);
+    }
+
+    fn each(check: impl Fn(Level, &Plain, &Plain)) {
+        for level in levels() {
+            for channels in CHANNELS {
+                for (index, width) in WIDTHS.into_iter().enumerate() {
+                    let height = 1 + index % 3;
+                    check(
+                        level,
+                        &Plain::any(height, width, channels),
+                        &Plain::any(2 * height, 2 * width, channels),
+                    );
+                }
+            }
+        }
+    }
+
+    fn doubled(small: &Plain, value: impl Fn(isize, isize, usize) -> f32) -> Plain {
+        let Shape {
+            height,
+            width,
+            channels,
+        } = small.shape;
+        Plain::new(2 * height, 2 * width, channels, |y, x, channel| {
+            value(y as isize, x as isize, channel)
+        })
     }
 }

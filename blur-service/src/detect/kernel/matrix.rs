@@ -1,0 +1,242 @@
+//! Sums of products: what each output of a convolution gets of all that its window sees, many pixels at a time.
+
+use std::array;
+
+use fearless_simd::{Level, Simd, prelude::*};
+
+use super::{Aligned, LANES, Shape};
+
+/// Weights and bias, laid out for the vectors of `level`.
+#[derive(Debug)]
+pub struct Matrix {
+    pub level: Level,
+    outputs: usize,
+    /// For each panel, for each number that the window sees, the weights of the panel's outputs.
+    weights: Aligned,
+    bias: Aligned,
+    panels: Vec<Panel>,
+    relu: bool,
+}
+
+/// Outputs whose sums are made together.
+#[derive(Clone, Copy, Debug)]
+struct Panel {
+    first: usize,
+    vectors: usize,
+    start: usize,
+}
+
+/// What the window of each output pixel sees.
+pub trait Window {
+    /// Adds the products of the windows of `P` pixels from `x` on with `weights`, of `N` vectors for each number seen.
+    fn add_products<S: Simd, const P: usize, const N: usize>(
+        &self,
+        simd: S,
+        x: usize,
+        weights: &[f32],
+        sums: [[S::f32s; N]; P],
+    ) -> [[S::f32s; N]; P];
+}
+
+/// Where the sums go.
+pub struct Target<'a> {
+    /// Of the row that is written.
+    pub shape: Shape,
+    pub row: &'a mut [f32],
+    /// Sum `x` goes to pixel `first + step * x`.
+    pub first: usize,
+    pub step: usize,
+}
+
+/// A row of the target's width that is added to the sums.
+#[derive(Clone, Copy)]
+pub struct Added<'a> {
+    pub row: &'a [f32],
+    pub blocks: usize,
+    pub when: When,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    BeforeRelu,
+    AfterRelu,
+}
+
+impl Matrix {
+    /// `weight(output, number)` for the `seen` numbers of a window in the order in which it gives them; one bias an output.
+    pub fn new(level: Level, seen: usize, weight: impl Fn(usize, usize) -> f32, bias: &[f32], relu: bool) -> Self {
+        let lanes = lanes(level);
+        let mut panels = Vec::new();
+        let mut weights = Vec::new();
+        let mut first = 0;
+        for vectors in parts(bias.len().div_ceil(lanes), lanes) {
+            panels.push(Panel {
+                first,
+                vectors,
+                start: weights.len(),
+            });
+            let outputs = first..first + vectors * lanes;
+            for number in 0..seen {
+                let weight = |output| {
+                    if output < bias.len() {
+                        weight(output, number)
+                    } else {
+                        0.0
+                    }
+                };
+                weights.extend(outputs.clone().map(weight));
+            }
+            first += vectors * lanes;
+        }
+        let mut padded = Aligned::zeros(first);
+        padded[..bias.len()].copy_from_slice(bias);
+        Self {
+            level,
+            outputs: bias.len(),
+            weights: Aligned::from(&weights[..]),
+            bias: padded,
+            panels,
+            relu,
+        }
+    }
+
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// The sums of `count` pixels.
+    #[inline(always)]
+    pub fn run<S: Simd>(
+        &self,
+        simd: S,
+        window: &impl Window,
+        count: usize,
+        added: Option<Added<'_>>,
+        target: Target<'_>,
+    ) {
+        let mut target = target;
+        for (index, panel) in self.panels.iter().enumerate() {
+            let end = self.panels.get(index + 1).map_or(self.weights.len(), |next| next.start);
+            let mut job = Job {
+                matrix: self,
+                panel,
+                weights: &self.weights[panel.start..end],
+                window,
+                count,
+                added,
+                target: &mut target,
+            };
+            // As many sums as there are registers for.
+            match (S::f32s::LEN, panel.vectors) {
+                (16, 1) => job.run::<S, 12, 1>(simd),
+                (16, 2) => job.run::<S, 12, 2>(simd),
+                (16, 3) => job.run::<S, 8, 3>(simd),
+                (16, _) => job.run::<S, 6, 4>(simd),
+                (8, 1) => job.run::<S, 8, 1>(simd),
+                (8, 2) => job.run::<S, 6, 2>(simd),
+                (8, _) => job.run::<S, 4, 3>(simd),
+                (_, 1) => job.run::<S, 4, 1>(simd),
+                (_, 2) => job.run::<S, 4, 2>(simd),
+                (_, 3) => job.run::<S, 4, 3>(simd),
+                (_, _) => job.run::<S, MANY, 4>(simd),
+            }
+        }
+    }
+}
+
+/// Numbers in a vector.
+pub fn lanes(level: Level) -> usize {
+    fearless_simd::dispatch!(level, simd => native(simd))
+}
+
+#[inline(always)]
+fn native<S: Simd>(_: S) -> usize {
+    S::f32s::LEN
+}
+
+/// `vectors` in parts of as many as are summed up together, none of them alone if that can be.
+fn parts(vectors: usize, lanes: usize) -> Vec<usize> {
+    let most = if lanes == 8 { 2 } else { 4 };
+    let mut parts = Vec::new();
+    let mut left = vectors;
+    while left > 0 {
+        let part = match left {
+            3 => 3,
+            left if left == most + 1 && most > 2 => most - 1,
+            left => left.min(most),
+        };
+        parts.push(part);
+        left -= part;
+    }
+    parts
+}
+
+struct Job<'a, 'b, W> {
+    matrix: &'a Matrix,
+    panel: &'a Panel,
+    weights: &'a [f32],
+    window: &'a W,
+    count: usize,
+    added: Option<Added<'a>>,
+    target: &'a mut Target<'b>,
+}
+
+impl<W: Window> Job<'_, '_, W> {
+    /// In tiles of `P` pixels, then of a few; the last may compute some again, which costs less than one by one.
+    #[inline(always)]
+    fn run<S: Simd, const P: usize, const N: usize>(&mut self, simd: S) {
+        let count = self.count;
+        let mut x = 0;
+        while x + P <= count {
+            self.tile::<S, P, N>(simd, x);
+            x += P;
+        }
+        while x < count && count >= FEW {
+            self.tile::<S, FEW, N>(simd, x.min(count - FEW));
+            x += FEW;
+        }
+        while x < count {
+            self.tile::<S, 1, N>(simd, x);
+            x += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const P: usize, const N: usize>(&mut self, simd: S, x: usize) {
+        let lanes = S::f32s::LEN;
+        let channel = |n: usize| self.panel.first + n * lanes;
+        let bias: [S::f32s; N] =
+            array::from_fn(|n| S::f32s::from_slice(simd, &self.matrix.bias[channel(n)..][..lanes]));
+        let sums = self.window.add_products::<S, P, N>(simd, x, self.weights, [bias; P]);
+        let Target {
+            shape,
+            row,
+            first,
+            step,
+        } = &mut *self.target;
+        for n in 0..N {
+            let (block, lane) = (channel(n) / LANES, channel(n) % LANES);
+            let added = self.added.filter(|added| block < added.blocks);
+            for (p, sums) in sums.iter().enumerate() {
+                let place = (block * shape.pitch() + 1 + *first + *step * (x + p)) * LANES + lane;
+                let mut sum = sums[n];
+                let more = added.map(|added| (added.when, S::f32s::from_slice(simd, &added.row[place..][..lanes])));
+                if let Some((When::BeforeRelu, more)) = more {
+                    sum += more;
+                }
+                if self.matrix.relu {
+                    sum = sum.max(S::f32s::splat(simd, 0.0));
+                }
+                if let Some((When::AfterRelu, more)) = more {
+                    sum += more;
+                }
+                sum.store_slice(&mut row[place..][..lanes]);
+            }
+        }
+    }
+}
+
+/// Pixels of a small tile.
+const FEW: usize = 4;
+/// Pixels of a tile of four vectors of four.
+const MANY: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
