@@ -234,7 +234,7 @@ mod tests {
         let left = |peer: &str, yaml: &str| {
             let config = format!("{{ address: '127.0.0.1:80', trusted_proxies: [10.0.0.0/8], {yaml} }}");
             let config: crate::client::listener::ListenerConfig = serde_yaml::from_str(&config).unwrap();
-            let listener = Listener::new("public", &config, config.address, &Arc::default()).unwrap();
+            let listener = Listener::new("public", &config, config.address, Places::new(1), &Arc::default()).unwrap();
             let mut head = head(&[]);
             for name in LIES {
                 head.append_header(name, "lie").unwrap();
