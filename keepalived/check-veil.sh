@@ -1,7 +1,7 @@
 #!/bin/sh
-# check-veil.sh [ADMIN]: succeeds while veil can serve: its /readyz answers 200 within 0.6 s, at the second asking at the
+# check-veil.sh livez|readyz [ADMIN]: succeeds while veil says so: it answers 200 within 0.5 s, at the second asking at the
 # latest. ADMIN is the `admin:` of veil.yaml.
 for _ in 1 2; do
-    curl --silent --fail --output /dev/null --max-time 0.6 "http://${1:-127.0.0.1:8081}/readyz" && exit 0
+    curl --silent --fail --output /dev/null --max-time 0.5 "http://${2:-127.0.0.1:8081}/$1" && exit 0
 done
 exit 1

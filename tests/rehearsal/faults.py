@@ -1,5 +1,6 @@
 """The faults, one function each: what is done to the network between two healthy states, and how it is undone."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -18,13 +19,15 @@ RATE = 100.0
 @dataclass
 class Outcome:
     """What the client saw, in seconds. `outage` is from the fault to the end of the first success after the last failure,
-    `first` to that of the first request sent after the fault; `slowest` is the longest request."""
+    `first` to that of the first request sent after the fault; `slowest` is the longest request; `silent` are those that
+    got no answer at all, where a 503 is one."""
 
     outage: float
     first: float
     slowest: float
     sent: int
     failed: int
+    silent: int
     takeovers: int = 0
 
 
@@ -50,7 +53,8 @@ class Client:
 
         outage = first_success(failures[-1]) if failures else 0.0
         slowest = max(end - start for start, end, _ in rows)
-        return Outcome(outage, first_success(fault), slowest, len(rows), len(failures))
+        silent = sum(status == 0 for _, _, status in rows)
+        return Outcome(outage, first_success(fault), slowest, len(rows), len(failures), silent)
 
 
 def warm(network: Network, config: Path) -> None:
@@ -76,6 +80,7 @@ def restore(network: Network) -> None:
         network.kill(name, signal.SIGTERM if name.startswith("keepalived-") else signal.SIGKILL)
     for host in ("p1", "p2"):
         network.mend(host)
+        network.hear_all(host)
         subprocess.run(["ip", "-n", namespace(host), "addr", "del", f"{VIRTUAL_ADDRESS}/24", "dev", "eth0"], capture_output=True)
 
 
@@ -145,6 +150,42 @@ def hosts_apart(network: Network) -> None:
     time.sleep(2.0)
     network.forward("p1", True)
 
+
+def all_workers_die_and_return(network: Network) -> None:
+    """For 3 s neither host has anybody to ask: the address stays with one of them, which says so."""
+    for worker in WORKERS:
+        network.kill(worker)
+    time.sleep(3.0)
+    for worker in WORKERS:
+        network.start_worker(worker)
+
+
+def losses(percent: int, seconds: float):
+    """Between the two hosts that many adverts are lost, each way."""
+
+    def fault(network: Network) -> None:
+        for host in ("p1", "p2"):
+            network.lose_adverts(host, percent)
+        time.sleep(seconds)
+
+    return fault
+
+
+def starved(network: Network) -> None:
+    """The machine has eight times as much to do as it can, for 5 s."""
+    network.busy(8 * (os.cpu_count() or 1), 5.0)
+
+
+# What is done, for how long the client asks, how often the address may move, and how many requests may find nobody for
+# each move: a flip is over in 0.3 s.
+HELD = {
+    "all workers dead for 3 s, and back": (all_workers_die_and_return, 9.0, 2),
+    "5 % of adverts lost": (losses(5, 8.0), 10.0, 1),
+    "20 % of adverts lost": (losses(20, 8.0), 10.0, 1),
+    "the machine starved of CPU": (starved, 8.0, 1),
+}
+LONG_LOSSES = {f"{percent} % of adverts lost for 60 s": (losses(percent, 60.0), 62.0, 1) for percent in (5, 10, 20)}
+SILENT_A_MOVE = round(0.3 * RATE)
 
 # What is done, for how long the client asks, the longest outage that is fine (in seconds), and how often the address moves.
 FAILOVERS = {

@@ -74,6 +74,21 @@ def failovers(network: Network, options: argparse.Namespace) -> list[str]:
     return broken
 
 
+def held(network: Network, options: argparse.Namespace) -> list[str]:
+    """The address stays with somebody, whatever happens."""
+    broken = []
+    print()
+    row("fault", "without an answer", "failed of sent", "first success after the last failure", "takeovers")
+    row(*["---"] * 5)
+    all_rows = faults.HELD if options.counts_only else {**faults.HELD, **faults.LONG_LOSSES}
+    for name, (fault, seconds, moves) in chosen(all_rows, options):
+        run = faults.failover(network, faults.STOCK, fault, seconds)
+        row(name, run.silent, f"{run.failed} of {run.sent}", f"{run.outage:.2f} s", run.takeovers)
+        if run.takeovers > moves or run.silent > faults.SILENT_A_MOVE * run.takeovers or run.outage == float("inf"):
+            broken.append(f"{name}: {run.silent} without an answer, {run.takeovers} takeovers")
+    return broken
+
+
 def worker_faults(network: Network, options: argparse.Namespace) -> list[str]:
     broken = []
     print()
@@ -118,6 +133,7 @@ def main() -> int:
             broken = (
                 check_stock_files()
                 + failovers(network, options)
+                + held(network, options)
                 + worker_faults(network, options)
                 + rolling_work(network, options)
             )

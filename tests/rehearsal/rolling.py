@@ -20,7 +20,7 @@ def worked(network: Network, work, seconds: float) -> Outcome:
     moved = takeovers(network) - before
     restore(network)
     return Outcome(max(small.outage, large.outage), small.first, max(small.slowest, large.slowest),
-                   small.sent + large.sent, small.failed + large.failed, moved)
+                   small.sent + large.sent, small.failed + large.failed, small.silent + large.silent, moved)
 
 
 def restart_workers(network: Network) -> None:

@@ -185,6 +185,22 @@ class Network:
         """Whether the switch takes anything from, or gives anything to the host; its link stays up."""
         sh(f"ip -n {namespace('switch')} link set {host} {'master bridge0' if does else 'nomaster'}")
 
+    def lose_adverts(self, host: str, percent: int) -> None:
+        """Of VRRP's packets (IP protocol 112) that come in, until `hear_all`."""
+        rule = f"ip protocol 112 numgen random mod 100 < {percent} drop"
+        hook = "{ type filter hook input priority 0; }"
+        sh(f"ip netns exec {namespace(host)} nft 'add table ip loss; add chain ip loss input {hook}; add rule ip loss input {rule}'")
+
+    def hear_all(self, host: str) -> None:
+        sh(f"ip netns exec {namespace(host)} nft delete table ip loss", check=False)
+
+    def busy(self, loops: int, seconds: float) -> None:
+        """Keeps that many processes running in circles for so long."""
+        loop = f"timeout {seconds} sh -c 'while :; do :; done'"
+        running = [subprocess.Popen(loop, shell=True, start_new_session=True) for _ in range(loops)]
+        for each in running:
+            each.wait()
+
     def holders(self) -> list[str]:
         """The proxies whose interface carries the virtual address, whether they can be reached or not."""
         return [h for h in ("p1", "p2") if f" {VIRTUAL_ADDRESS}/" in sh(f"ip -n {namespace(h)} -o addr show dev eth0")]

@@ -11,19 +11,20 @@ use super::{AdvertInterval, Host, KeepalivedConfig, VirtualAddressConfig};
 const HEAD: &str = include_str!("head.conf");
 const INSTANCE: &str = include_str!("instance.conf");
 
-/// Where an address has no home.
+/// Where an address has no home, and on the host that is not its home.
 const STAYS: &str = "    \
-    state BACKUP                       # on both hosts: the one that serves keeps the address
-    nopreempt";
+    state BACKUP                       # on both hosts: the one that serves keeps the address";
 
-/// Where it has one.
+/// On the host that is its home.
 const RETURNS: &str = "    \
     state BACKUP                       # the higher priority takes the address back …
     preempt_delay 30                   # … once its host has been well for 30 s";
 
-/// Which of the two starts with an address, and takes it back where it has a home.
-const HIGHER_PRIORITY: &str = "150";
-const LOWER_PRIORITY: &str = "100";
+/// Of both hosts where an address has no home: equals do not take it from each other, so that it moves once for a
+/// failure. One that is not ready counts for 60 less (`head.conf`), and so for less than the other, at home or not; one
+/// that hangs for the least there is.
+const PRIORITY: &str = "100";
+const PRIORITY_AT_HOME: &str = "150";
 
 pub fn render(config: &KeepalivedConfig, host: Host, admin: SocketAddr) -> String {
     let page = Page { config, host };
@@ -86,20 +87,16 @@ impl Page<'_> {
 
     fn instance(&self, index: usize, address: &VirtualAddressConfig) -> String {
         let suffix = if address.address.addr().is_ipv4() { "" } else { "_6" };
-        let home = match &address.home {
-            Some(name) => self.config.host(name.as_str()),
-            None => Some(Host::First),
-        };
-        let priority = if home == Some(self.host) {
-            HIGHER_PRIORITY
-        } else {
-            LOWER_PRIORITY
+        let home = address.home.as_ref().and_then(|name| self.config.host(name.as_str()));
+        let (keeping, priority) = match home == Some(self.host) {
+            true => (RETURNS, PRIORITY_AT_HOME),
+            false => (STAYS, PRIORITY),
         };
         fill(
             INSTANCE,
             &[
                 ("INSTANCE", &numbered("veil", index)),
-                ("KEEPING", if address.home.is_some() { RETURNS } else { STAYS }),
+                ("KEEPING", keeping),
                 ("ROUTER_ID", &numbered("ROUTER_ID", index)),
                 ("PRIORITY", priority),
                 ("ADVERT_INTERVAL", &seconds(self.config.advert_interval)),
@@ -121,7 +118,7 @@ impl Page<'_> {
         groups
             .map(|(id, instances)| {
                 let instances = instances.concat();
-                format!("\n# They move together.\nvrrp_sync_group veil_{id} {{\n    group {{\n{instances}    }}\n}}\n")
+                format!("\n# They move together.\nvrrp_sync_group veil_{id} {{\n    group {{\n{instances}    }}\n    sync_group_tracking_weight\n}}\n")
             })
             .collect()
     }
@@ -201,13 +198,12 @@ mod tests {
     }
 
     #[test]
-    fn the_hosts_differ_in_who_is_who_and_in_priority_only() {
+    fn the_hosts_differ_in_who_is_who_only() {
         let [one, two] = rendered("{ address: 10.0.0.9/24, router_id: 9 }", "");
         let differing: Vec<(&str, &str)> = one.lines().zip(two.lines()).filter(|(a, b)| a != b).skip(1).collect();
         let expected = [
             ("$THIS_PROXY=10.0.0.1", "$THIS_PROXY=10.0.0.2"),
             ("$OTHER_PROXY=10.0.0.2", "$OTHER_PROXY=10.0.0.1"),
-            ("    priority 150", "    priority 100"),
         ];
         assert_eq!(differing, expected);
     }
@@ -216,7 +212,7 @@ mod tests {
     fn an_address_with_a_home_returns_to_it() {
         let [one, two] = rendered("{ address: 10.0.0.9/24, router_id: 9, home: two }", "");
         assert!(one.contains("priority 100") && two.contains("priority 150"));
-        assert!(one.contains("preempt_delay 30") && !one.contains("nopreempt"));
+        assert!(!one.contains("preempt_delay 30") && two.contains("preempt_delay 30"));
     }
 
     #[test]
