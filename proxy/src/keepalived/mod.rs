@@ -25,7 +25,7 @@ pub struct KeepalivedConfig {
     /// The network interface of both hosts that carries the addresses.
     #[serde(default = "eth0")]
     pub interface: Name,
-    /// The first one takes an address that neither holds.
+    /// Where both are equally well, the one with the higher address takes an address that neither holds.
     #[serde(deserialize_with = "two_hosts")]
     pub hosts: [HostConfig; 2],
     pub virtual_addresses: Vec<VirtualAddressConfig>,
@@ -123,6 +123,13 @@ impl KeepalivedConfig {
         mistakes
     }
 
+    /// The host whose own address beside the virtual one is the higher.
+    fn higher_beside(&self, virtual_address: &IpNet) -> Option<Host> {
+        let [first, second] = &self.hosts;
+        let (first, second) = (first.address_beside(virtual_address)?, second.address_beside(virtual_address)?);
+        Some(if first > second { Host::First } else { Host::Second })
+    }
+
     fn are_called_alike(&self) -> bool {
         self.hosts[0].name == self.hosts[1].name
     }
@@ -182,6 +189,14 @@ impl KeepalivedConfig {
                     earlier.address
                 );
                 let help = "give both the same home, or this one a router id of its own".to_owned();
+                mistakes.push(mistake(&at("router_id"), what, Some(help)));
+            } else if home.is_none() && self.higher_beside(&earlier.address) != self.higher_beside(address) {
+                let what = format!(
+                    "{} and {address} move together, and of two hosts that are equally well the one with the higher address \
+                     holds them: that is another one for each",
+                    earlier.address
+                );
+                let help = "give the higher IPv4 and the higher IPv6 address to the same host, or both a home".to_owned();
                 mistakes.push(mistake(&at("router_id"), what, Some(help)));
             }
         }
