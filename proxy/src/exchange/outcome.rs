@@ -10,6 +10,7 @@ use pingora::{Error, ErrorType};
 use super::attempting::{Attempting, Setback};
 use super::{Rules, has_begun_to_answer};
 use crate::pool::{Outcome, Refused};
+use crate::program;
 use crate::request::deadline::Clock;
 use crate::request::problem::{self, Problem};
 use crate::upstream::retry::{Decision, Ending, Failure};
@@ -67,7 +68,7 @@ impl Attempting {
     /// Whether a failed attempt is followed by another.
     pub fn failed(&mut self, rules: &Rules, failure: Failure, session: &Session) -> bool {
         self.end_race(rules);
-        if matches!(failure, Failure::Connect) {
+        if matches!(failure, Failure::Connect | Failure::Local) {
             self.attempt.sent = self.attempt.sent.saturating_sub(1);
         }
         self.report(
@@ -75,7 +76,7 @@ impl Attempting {
             match failure {
                 Failure::Connect => Outcome::ConnectFailed,
                 Failure::TimedOut(clock) if self.is_to_blame(clock) => Outcome::TimedOut,
-                Failure::TimedOut(_) => Outcome::Cancelled,
+                Failure::TimedOut(_) | Failure::Local => Outcome::Cancelled,
                 Failure::Busy => Outcome::Busy,
                 Failure::Died | Failure::Status(_) => Outcome::Reset,
             },
@@ -152,6 +153,11 @@ impl Attempting {
                 Clock::Connect => Failure::Connect,
                 clock => Failure::TimedOut(clock),
             },
+            // What Pingora makes of errors before the backend had a part in it.
+            ErrorType::InternalError | ErrorType::BindError => {
+                program::tell_of_lack(error);
+                Failure::Local
+            }
             _ => Failure::Connect,
         }
     }
@@ -181,6 +187,7 @@ impl Attempting {
 /// What the client is told; nothing where it has an answer already.
 fn problem_of(ending: Ending, failure: Failure) -> Option<Problem> {
     match (ending, failure) {
+        (_, Failure::Local) => Some(problem::LOCAL_LIMIT),
         (Ending::BadGateway, _) => Some(problem::UPSTREAM_FAILED),
         (Ending::GatewayTimeout, Failure::TimedOut(clock)) => Some(timeout_of(clock)),
         (Ending::GatewayTimeout, _) => Some(problem::UPSTREAM_TIMEOUT),
@@ -208,6 +215,7 @@ pub(super) fn refusal_of(refused: Refused) -> Problem {
 fn cause_label(failure: Failure) -> &'static str {
     match failure {
         Failure::Connect => "connect",
+        Failure::Local => "local",
         Failure::Died => "died",
         Failure::TimedOut(_) => "timeout",
         Failure::Busy => "busy",

@@ -76,6 +76,11 @@ pub const QUEUE_FULL: Problem = Problem {
     reason: Some("queue_full"),
     ..BUSY
 };
+/// This host has no descriptors or ports left.
+pub const LOCAL_LIMIT: Problem = Problem {
+    reason: Some("local_limit"),
+    ..BUSY
+};
 pub const QUEUE_TIMEOUT: Problem = Problem {
     reason: Some("queue_timeout"),
     ..BUSY

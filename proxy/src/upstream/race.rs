@@ -15,13 +15,14 @@ use pingora::connectors::L4Connect;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
-use pingora::{Error, ErrorType, OrErr};
+use pingora::{Error, ErrorType};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::body::Whole;
 use crate::pool::{Backend, Key, Lease, Outcome, Pool};
+use crate::program;
 use crate::upstream::retry::Budget;
 
 /// One request's race; all clones are the same one.
@@ -115,7 +116,10 @@ impl Race {
     async fn ask(&self, backend: &Backend, head: &[u8], body: Option<Arc<Whole>>) -> Result<(Runner, u16), Outcome> {
         let mut runner = Runner::connect(backend.address(), self.plan.connect)
             .await
-            .map_err(|_| Outcome::ConnectFailed)?;
+            .map_err(|error| match program::lacks_means(&error) {
+                true => Outcome::Cancelled,
+                false => Outcome::ConnectFailed,
+            })?;
         let answered = async {
             runner.stream.write_all(head).await?;
             for piece in body.iter().flat_map(|whole| whole.pieces()) {
@@ -152,9 +156,13 @@ impl L4Connect for Race {
         let address = address
             .as_inet()
             .ok_or_else(|| Error::explain(ErrorType::InternalError, "backends have internet addresses"))?;
-        let incumbent = Runner::connect(*address, self.plan.connect)
-            .await
-            .or_err(ErrorType::ConnectError, "connecting to the first backend of a race")?;
+        let incumbent = Runner::connect(*address, self.plan.connect).await.map_err(|error| {
+            let kind = match program::lacks_means(&error) {
+                true => ErrorType::InternalError,
+                false => ErrorType::ConnectError,
+            };
+            Error::because(kind, "connecting to the first backend of a race", error)
+        })?;
         let track = Track {
             race: self.clone(),
             head: Vec::new(),

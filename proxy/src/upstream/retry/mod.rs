@@ -42,15 +42,18 @@ impl RetryConfig {
         if attempt.answering {
             return Decision::GiveUp(Ending::Cut);
         }
-        if matches!(failure, Failure::Connect) {
-            return Decision::Retry;
+        match failure {
+            Failure::Connect => return Decision::Retry,
+            // It would lack for the next backend as well.
+            Failure::Local => return give_up,
+            _ => {}
         }
         let harmless = attempt.idempotent || matches!(failure, Failure::Busy);
         if attempt.sent >= self.attempts || !attempt.replayable || !harmless {
             return give_up;
         }
         let wanted = match failure {
-            Failure::Connect | Failure::Died | Failure::Busy => true,
+            Failure::Connect | Failure::Local | Failure::Died | Failure::Busy => true,
             Failure::TimedOut(clock) => clock.is_of_one_attempt() && self.retry_on.contains(&RetryOn::Timeout),
             Failure::Status(status) => self.retry_on.contains(&RetryOn::Status(status)),
         };
@@ -79,6 +82,8 @@ pub enum RetryOn {
 pub enum Failure {
     /// No connection came about; nothing was sent.
     Connect,
+    /// As before, for lack of descriptors or ports on this side.
+    Local,
     /// The connection was lost before a whole response head had come.
     Died,
     /// It did nothing for as long as this clock allows, or nobody waits any more.
@@ -93,7 +98,7 @@ impl Failure {
     /// How a request ends that is not tried again after this.
     pub fn ending(self) -> Ending {
         match self {
-            Self::Connect | Self::Died => Ending::BadGateway,
+            Self::Connect | Self::Local | Self::Died => Ending::BadGateway,
             Self::TimedOut(_) => Ending::GatewayTimeout,
             Self::Busy | Self::Status(_) => Ending::Pass,
         }
@@ -320,6 +325,7 @@ mod tests {
     fn any_failure() -> impl Strategy<Value = Failure> {
         prop_oneof![
             Just(Failure::Connect),
+            Just(Failure::Local),
             Just(Failure::Died),
             Just(Failure::TimedOut(Clock::Read)),
             Just(Failure::TimedOut(Clock::Total)),

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use pingora::ErrorType;
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::client::HttpSession;
@@ -10,6 +11,7 @@ use pingora::upstreams::peer::HttpPeer;
 
 use super::config::HealthConfig;
 use super::expect::Unexpected;
+use crate::program;
 
 /// What a check found.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub enum CheckResult {
     Draining,
     /// Says that it has no room: neither well nor unwell.
     Busy,
+    /// This host has no descriptor or port left to ask it: nothing is known.
+    Unasked,
 }
 
 /// Why a check failed.
@@ -60,6 +64,10 @@ impl Check {
         let timeout = self.config.timeout;
         match tokio::time::timeout(timeout.get(), self.ask(address)).await {
             Ok(Ok(result)) => result,
+            Ok(Err(Reason::Connection(error))) if is_local(&error) => {
+                program::tell_of_lack(&error);
+                CheckResult::Unasked
+            }
             Ok(Err(reason)) => CheckResult::Unwell(reason),
             Err(_) => CheckResult::Unwell(Reason::TimedOut(timeout)),
         }
@@ -120,6 +128,11 @@ impl Check {
         }
         Ok(body)
     }
+}
+
+/// What Pingora makes of errors before the backend had a part in it.
+fn is_local(error: &pingora::Error) -> bool {
+    matches!(error.etype(), ErrorType::InternalError | ErrorType::BindError)
 }
 
 const BUSY_OR_DRAINING: u16 = 503;

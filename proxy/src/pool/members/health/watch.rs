@@ -104,7 +104,7 @@ impl Streak {
         let (good, bad) = match result {
             CheckResult::Well => (self.good.saturating_add(1), 0),
             CheckResult::Unwell(_) => (0, self.bad.saturating_add(1)),
-            CheckResult::Draining | CheckResult::Busy => return,
+            CheckResult::Draining | CheckResult::Busy | CheckResult::Unasked => return,
         };
         *self = Self { good, bad };
     }
@@ -117,7 +117,7 @@ fn apply(roster: &Roster, backend: &Backend, result: &CheckResult, streak: &Stre
     let draining_changed = match result {
         CheckResult::Draining => !backend.set_draining(true),
         CheckResult::Well => backend.set_draining(false),
-        CheckResult::Busy | CheckResult::Unwell(_) => false,
+        CheckResult::Busy | CheckResult::Unasked | CheckResult::Unwell(_) => false,
     };
     if !health_changed && !draining_changed {
         return;
@@ -126,7 +126,7 @@ fn apply(roster: &Roster, backend: &Backend, result: &CheckResult, streak: &Stre
     match result {
         CheckResult::Unwell(reason) => tracing::warn!(pool, backend = name, "down: {reason}"),
         CheckResult::Draining => tracing::info!(pool, backend = name, "draining"),
-        CheckResult::Well | CheckResult::Busy => tracing::info!(pool, backend = name, "up"),
+        CheckResult::Well | CheckResult::Busy | CheckResult::Unasked => tracing::info!(pool, backend = name, "up"),
     }
     roster.tell_change();
 }
@@ -134,6 +134,7 @@ fn apply(roster: &Roster, backend: &Backend, result: &CheckResult, streak: &Stre
 /// The first answer of all counts alone; but a worker of ours that is not ready yet is starting, not down.
 fn health_after(result: &CheckResult, backend: &Backend, streak: &Streak, config: &HealthConfig) -> Health {
     match (result, backend.health()) {
+        (CheckResult::Unasked, known) => known,
         (CheckResult::Well, Health::Down) if streak.good < config.rise.get() => Health::Down,
         (CheckResult::Well, _) => Health::Up,
         (CheckResult::Unwell(_), Health::Up) if streak.bad < config.fall.get() => Health::Up,
