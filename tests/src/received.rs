@@ -55,6 +55,12 @@ impl Received {
         header.map(|(_, value)| value.as_str())
     }
 
+    /// The values of all fields of this name.
+    pub fn headers(&self, name: &str) -> Vec<&str> {
+        let headers = self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        headers.map(|(_, value)| value.as_str()).collect()
+    }
+
     /// Bytes; 0 where the head does not say.
     pub(crate) fn content_length(&self) -> usize {
         self.header("content-length")

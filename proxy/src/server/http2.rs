@@ -2,16 +2,20 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::Reason;
 use h2::server::Connection;
+use http::{HeaderValue, header};
 use pingora::apps::HttpServerApp;
+use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Accept, HttpSession, default_h2_options, handshake};
 use pingora::protocols::{Digest, Stream};
 use pingora::server::ShutdownWatch;
-use tokio::time::timeout;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{sleep, timeout};
 
 use crate::client::connection::Entered;
 use crate::server::serve::{FAREWELL, Proxy};
@@ -27,9 +31,12 @@ pub async fn serve(stream: Stream, entered: &Entered, proxy: &Arc<Proxy>, shutdo
         socket_digest: stream.get_socket_digest(),
     });
     // A client that leaves meanwhile is no news.
-    let Ok(mut connection) = handshake(stream, Some(default_h2_options())).await else {
+    let mut options = default_h2_options();
+    options.initial_window_size(WIDE);
+    let Ok(mut connection) = handshake(stream, Some(options)).await else {
         return;
     };
+    let mut wide = None;
     let mut stopping = shutdown.clone();
     let mut told = false;
     let mut rejected = 0;
@@ -43,9 +50,20 @@ pub async fn serve(stream: Stream, entered: &Entered, proxy: &Arc<Proxy>, shutdo
             }
             accepted = HttpSession::from_h2_conn(&mut connection, Arc::clone(&digest)) => accepted,
             () = entered.asked_to_leave() => return leave(connection).await,
+            () = sleep(BETWEEN_UPLOADS), if wide.is_some() => {
+                if !entered.is_busy() {
+                    wide = None;
+                    connection.set_target_window_size(NARROW);
+                }
+                continue;
+            }
         };
         match accepted {
-            Ok(Some(H2Accept::Session(session))) => {
+            Ok(Some(H2Accept::Session(mut session))) => {
+                if wide.is_none() && !session.is_body_empty() {
+                    wide = widen(&mut connection);
+                }
+                join_cookies(session.req_header_mut());
                 let guard = entered.begin_stream();
                 let (proxy, shutdown) = (Arc::clone(proxy), shutdown.clone());
                 tokio::spawn(async move {
@@ -77,5 +95,59 @@ async fn leave(mut connection: Connection<Stream, Bytes>) {
     let _ = timeout(FAREWELL, poll_fn(|cx| connection.poll_closed(cx))).await;
 }
 
+/// Room for a whole picture on its way, for as many connections at a time as there is memory for: else an upload gets no
+/// further than a narrow window in each round trip.
+fn widen(connection: &mut Connection<Stream, Bytes>) -> Option<SemaphorePermit<'static>> {
+    static PLACES: Semaphore = Semaphore::const_new(MOST_WIDE);
+    let place = PLACES.try_acquire().ok()?;
+    connection.set_target_window_size(WIDE);
+    Some(place)
+}
+
+/// Bytes that a connection may send of all its requests' bodies together before they are read: what one costs whose
+/// bodies are not. (The window of a stream is as wide as can be, since this one bounds it.)
+const NARROW: u32 = 65_535;
+const WIDE: u32 = 4 << 20;
+
+/// How long a connection without requests keeps its wide window.
+const BETWEEN_UPLOADS: Duration = Duration::from_secs(1);
+
+/// Connections with a wide window: together 64 MiB.
+const MOST_WIDE: usize = 16;
+
+/// Browsers send a field for each cookie; HTTP/1.1 has one for all (RFC 9113, section 8.2.3).
+fn join_cookies(head: &mut RequestHeader) {
+    let cookies: Vec<&[u8]> = head
+        .headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if cookies.len() < 2 {
+        return;
+    }
+    // Values that are fit one by one are so together.
+    if let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..])) {
+        let _ = head.insert_header(header::COOKIE, joined);
+    }
+}
+
 /// Malformed requests that one connection may send. Pingora's own accept loop has the same bound.
 const MOST_REJECTED: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn cookies_become_one_field_in_their_order() {
+        let mut head = RequestHeader::build("GET", b"/", None).unwrap();
+        for cookie in ["a=1", "b=2; c=3", "d="] {
+            head.append_header(header::COOKIE, cookie).unwrap();
+        }
+        join_cookies(&mut head);
+        let all: Vec<_> = head.headers.get_all(header::COOKIE).iter().collect();
+        assert_eq!(all, ["a=1; b=2; c=3; d="]);
+    }
+}

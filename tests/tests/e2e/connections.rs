@@ -489,6 +489,54 @@ fn a_lack_of_descriptors_is_told_once_and_passes() {
 }
 
 #[test]
+fn a_backend_that_could_not_be_asked_for_lack_of_descriptors_has_not_failed() {
+    let backend = Backend::start(|request| match request.path() {
+        "/hang" => Answer::Hang,
+        _ => Answer::ok("done"),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("veil.yaml");
+    let pool = format!(
+        "{{ backends: [{{ address: {}, max_fails: 1 }}], health: {{ path: /, interval: 50ms }} }}",
+        backend.address
+    );
+    std::fs::write(&file, configuration(&pool)).unwrap();
+    let process = run_with_files(70, &file);
+    let public: SocketAddr = process.stdout.wait_for("the listener", |line| {
+        line.split_once("listening on http://")?
+            .1
+            .split(' ')
+            .next()?
+            .parse()
+            .ok()
+    });
+    // First the clients, so that there is a descriptor for each of them and for few of their backends.
+    let mut clients: Vec<Raw> = (0..34).map(|_| get(public)).collect();
+    for client in &mut clients {
+        // The last ones may find that their backend's connection has no descriptor left.
+        assert!([200, 503].contains(&client.response().status()));
+    }
+    for client in &mut clients {
+        client.send("GET /hang HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    process.stderr.wait_for("the lack", |line| {
+        line.contains("for lack of descriptors").then_some(())
+    });
+    let is_refused = |client: &mut Raw| !client.stays_open(Duration::from_millis(1));
+    let refused = clients.iter_mut().map(is_refused).filter(|refused| *refused).count();
+    assert!(refused > 0);
+    drop(clients);
+    until("there is room again", SOON, || {
+        (get(public).response().status() == 200).then_some(())
+    });
+    let log = process.stderr.text();
+    for word in ["ejected", "\"down"] {
+        assert!(!log.contains(word), "{log}");
+    }
+    assert_eq!(log.matches("for lack of descriptors").count(), 1, "{log}");
+}
+
+#[test]
 fn a_limit_of_connections_above_that_of_files_is_doubted() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("veil.yaml");
@@ -515,4 +563,21 @@ fn certificates_of_the_environment_that_cannot_be_read_are_named() {
         "{said}"
     );
     assert!(!said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn cookies_that_came_in_pieces_reach_the_backend_as_one() {
+    let backend = Backend::named("hello");
+    let door = Door::before("max_head: 32KiB", &backend);
+    let cookies: [&[u8]; 2] = [b"\x60\x03a=1", b"\x60\x03b=2"];
+    let mut stream = TcpStream::connect(door.plain).unwrap();
+    let block = [GET, cookies[0], cookies[1]].concat();
+    let asked = [PREFACE, &frame(4, 0, 0, b""), &frame(1, 5, 1, &block)].concat();
+    stream.write_all(&asked).unwrap();
+    until("the backend has it", SOON, || {
+        (!backend.received().is_empty()).then_some(())
+    });
+    let received = backend.received();
+    let cookies: Vec<&str> = received[0].headers("cookie");
+    assert_eq!(cookies, ["a=1; b=2"]);
 }

@@ -89,6 +89,11 @@ impl Connection {
         Stream(Arc::clone(self))
     }
 
+    /// HTTP/2: whether a request is being served.
+    pub fn is_busy(&self) -> bool {
+        self.streams.load(Ordering::Acquire) > 0
+    }
+
     /// When the first byte came, if that is how long a head is being waited for.
     pub fn reading_for(&self) -> Duration {
         match self.phase() {
@@ -152,9 +157,7 @@ impl Connection {
 
     /// Between requests, and all that was written is with the client's side.
     fn is_idle(&self) -> bool {
-        self.phase() == Phase::Waiting
-            && self.streams.load(Ordering::Acquire) == 0
-            && self.blocked_since.load(Ordering::Relaxed) == NEVER
+        self.phase() == Phase::Waiting && !self.is_busy() && self.blocked_since.load(Ordering::Relaxed) == NEVER
     }
 
     fn is_multiplexed(&self) -> bool {
