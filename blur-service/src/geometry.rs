@@ -149,6 +149,29 @@ impl Rect {
     pub fn covers(self, other: Self) -> f32 {
         self.intersection(other).map_or(0.0, Self::area) / other.area().max(f32::MIN_POSITIVE)
     }
+
+    /// How much of it lies inside `others` together, 0 to 1: what several of them cover counts once.
+    pub fn covered_by(self, others: &[Self]) -> f32 {
+        let parts: Vec<Self> = others.iter().filter_map(|other| self.intersection(*other)).collect();
+        let mut edges: Vec<f32> = parts.iter().flat_map(|part| [part.x, part.right()]).collect();
+        edges.sort_by(f32::total_cmp);
+        let columns = edges.windows(2).map(|edge| {
+            let across = parts.iter().filter(|part| part.x <= edge[0] && edge[1] <= part.right());
+            (edge[1] - edge[0]) * united_length(across.map(|part| (part.y, part.bottom())).collect())
+        });
+        columns.sum::<f32>() / self.area().max(f32::MIN_POSITIVE)
+    }
+}
+
+/// The length of intervals together, each a start and an end.
+fn united_length(mut intervals: Vec<(f32, f32)>) -> f32 {
+    intervals.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut length, mut reached) = (0.0, f32::NEG_INFINITY);
+    for (start, end) in intervals {
+        length += (end - start.max(reached)).max(0.0);
+        reached = reached.max(end);
+    }
+    length
 }
 
 /// Greedy non-maximum suppression: goes through `candidates`, best first, and keeps those which are no `double` of one kept before.
@@ -169,6 +192,8 @@ pub fn without_doubles<T>(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const SQUARE: Rect = Rect {
@@ -216,6 +241,34 @@ mod tests {
         assert_eq!(SQUARE.covers(small), 1.0);
         assert_eq!(small.covers(SQUARE), 0.04);
         assert!((SQUARE.iou(small) - 0.04).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_several_cover_counts_once() {
+        let face = Rect::new(0.0, 0.0, 100.0, 100.0);
+        let left = Rect::from_edges(-50.0, 0.0, 50.0, 100.0);
+        let above = Rect::from_edges(-5.0, -100.0, 45.0, 100.0);
+        assert_eq!(face.covered_by(&[left, above]), 0.5);
+        assert_eq!(face.covered_by(&[left, left.moved(100.0, 0.0)]), 1.0);
+        assert_eq!(face.covered_by(&[left.moved(500.0, 0.0)]), 0.0);
+        assert_eq!(face.covered_by(&[]), 0.0);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_covered_is_what_counting_its_squares_tells(
+            parts in prop::collection::vec((-4i8..20, -4i8..20, 1i8..12, 1i8..12), 0..8)
+        ) {
+            let parts: Vec<Rect> = parts
+                .into_iter()
+                .map(|(x, y, width, height)| Rect::new(x.into(), y.into(), width.into(), height.into()))
+                .collect();
+            let whole = Rect::of(Size::new(16, 16));
+            let is_inside = |square: Rect| parts.iter().any(|part| part.covers(square) == 1.0);
+            let squares = (0..256u16).map(|n| Rect::new(f32::from(n % 16), f32::from(n / 16), 1.0, 1.0));
+            let counted = squares.filter(|square| is_inside(*square)).count();
+            prop_assert!((whole.covered_by(&parts) - counted as f32 / 256.0).abs() < 1e-5);
+        }
     }
 
     #[test]
