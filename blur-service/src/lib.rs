@@ -9,6 +9,7 @@
 
 pub mod admission;
 pub mod args;
+pub mod clearing;
 pub mod codec;
 pub mod detect;
 pub mod error;
@@ -21,7 +22,6 @@ pub mod pipeline;
 pub mod redact;
 mod run;
 mod vector;
-pub mod wipe;
 pub mod workers;
 
 pub use args::Args;
@@ -33,7 +33,7 @@ mod tests {
 
     /// The lowest first. Modules of one row do not know each other.
     const ORDER: &[&[&str]] = &[
-        &["geometry", "error", "vector", "wipe"],
+        &["geometry", "error", "vector", "clearing"],
         &["detect"],
         &["redact"],
         &["jpeg"],

@@ -2,7 +2,11 @@
 
 use std::process::ExitCode;
 
+use blur_service::clearing::Clearing;
 use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: Clearing<std::alloc::System> = Clearing(std::alloc::System);
 
 /// HTTP image API that hides every face in a picture, irreversibly
 #[derive(Parser)]

@@ -17,6 +17,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     args::{Args, LogFormat},
+    clearing::clear_from_now_on,
     detect::Detectors,
     http::{self, Service},
 };
@@ -29,6 +30,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if args.die_with_parent {
         die_with_parent()?;
     }
+    clear_from_now_on();
     start_log(args.log_format);
     keep_pictures_out_of_core_dumps();
     keep_pictures_out_of_panics();

@@ -16,5 +16,3 @@ pub mod jpeg;
 pub mod options;
 #[path = "../../src/redact/mod.rs"]
 pub mod redact;
-#[path = "../../src/wipe.rs"]
-pub mod wipe;

@@ -9,7 +9,6 @@ use crate::{
     error::Error,
     geometry::Size,
     redact::{Canvas, Effect, Noise, Region, Tone},
-    wipe::wipe,
 };
 
 pub struct Picture {
@@ -95,23 +94,6 @@ impl Picture {
             DynamicImage::ImageLumaA16(pixels) => pixels.pixels().any(|pixel| pixel[1] < u16::MAX),
             DynamicImage::ImageRgba16(pixels) => pixels.pixels().any(|pixel| pixel[3] < u16::MAX),
             _ => false,
-        }
-    }
-}
-
-impl Drop for Picture {
-    fn drop(&mut self) {
-        match &mut self.pixels {
-            DynamicImage::ImageLuma8(pixels) => wipe(pixels.as_flat_samples_mut().samples),
-            DynamicImage::ImageLumaA8(pixels) => wipe(pixels.as_flat_samples_mut().samples),
-            DynamicImage::ImageRgb8(pixels) => wipe(pixels.as_flat_samples_mut().samples),
-            DynamicImage::ImageRgba8(pixels) => wipe(pixels.as_flat_samples_mut().samples),
-            DynamicImage::ImageLuma16(pixels) => wipe(pixels.as_flat_samples_mut().samples),
-            DynamicImage::ImageLumaA16(pixels) => wipe(pixels.as_flat_samples_mut().samples),
-            DynamicImage::ImageRgb16(pixels) => wipe(pixels.as_flat_samples_mut().samples),
-            DynamicImage::ImageRgba16(pixels) => wipe(pixels.as_flat_samples_mut().samples),
-            // No decoder here makes any other.
-            _ => {}
         }
     }
 }

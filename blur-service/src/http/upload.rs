@@ -16,13 +16,11 @@ use axum::{
 use tokio::time::{timeout, timeout_at};
 
 use super::service::{Service, Visit};
-use crate::{
-    admission::Hold, codec::Header, detect::Detectors, error::Error, options::Options, pipeline::GoOn, wipe::Wiped,
-};
+use crate::{admission::Hold, codec::Header, detect::Detectors, error::Error, options::Options, pipeline::GoOn};
 
 /// A picture that has arrived and passed every limit that can be judged without decoding it.
 pub(super) struct Upload {
-    file: Wiped,
+    file: Vec<u8>,
     header: Header,
     options: Options,
     models: Arc<Detectors>,
@@ -180,10 +178,10 @@ fn time_left(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     }
 }
 
-async fn read(request: Request, service: &Service, held: Hold) -> Result<(Wiped, Hold), Error> {
+async fn read(request: Request, service: &Service, held: Hold) -> Result<(Vec<u8>, Hold), Error> {
     let known = request.body().size_hint().exact();
     let mut intake = Intake {
-        file: Wiped::with_capacity(known.unwrap_or(0).min(service.max_bytes) as usize),
+        file: Vec::with_capacity(known.unwrap_or(0).min(service.max_bytes) as usize),
         held,
         covered: known.unwrap_or(0),
         service,
@@ -232,7 +230,7 @@ fn not_one_picture() -> Error {
 
 /// Collects a body within the limits.
 struct Intake<'a> {
-    file: Wiped,
+    file: Vec<u8>,
     held: Hold,
     /// How many bytes `held` is for.
     covered: u64,
@@ -253,7 +251,7 @@ impl Intake<'_> {
             self.held.join(self.service.admission.files().take(more)?);
             self.covered += more;
         }
-        self.file.extend(data);
+        self.file.extend_from_slice(data);
         Ok(())
     }
 }

@@ -17,7 +17,6 @@ use crate::{
     jpeg::{Jpeg, JpegError, Limits, Metadata, Plan, Scale, Scan},
     options::Verify,
     redact::{Noise, regions},
-    wipe::{Wiped, wipe},
 };
 
 /// Why this road ends.
@@ -111,7 +110,7 @@ pub fn decode(task: &Task) -> Result<Picture, Error> {
     let pixels = whole(&original, task).map_err(not_supported)?;
     let is_grey = task.header.jpeg.is_some_and(|facts| facts.is_grey());
     let pixels = if is_grey {
-        first_channel(pixels).into()
+        first_channel(&pixels).into()
     } else {
         pixels.into()
     };
@@ -127,11 +126,9 @@ fn whole(original: &Jpeg, task: &Task) -> Result<RgbImage, Leave> {
     Ok(scan.preview.take().unwrap_or_default())
 }
 
-fn first_channel(mut pixels: RgbImage) -> GrayImage {
+fn first_channel(pixels: &RgbImage) -> GrayImage {
     let (width, height) = pixels.dimensions();
-    let grey = GrayImage::from_fn(width, height, |x, y| Luma([pixels.get_pixel(x, y).0[0]]));
-    wipe(pixels.as_flat_samples_mut().samples);
-    grey
+    GrayImage::from_fn(width, height, |x, y| Luma([pixels.get_pixel(x, y).0[0]]))
 }
 
 /// A file of one Huffman scan: the one that came in, or one of the same coefficients.
@@ -142,7 +139,7 @@ struct Source<'a> {
 
 enum File<'a> {
     Given(&'a [u8]),
-    Made(Wiped),
+    Made(Vec<u8>),
 }
 
 impl<'a> Source<'a> {
@@ -150,7 +147,7 @@ impl<'a> Source<'a> {
         let (file, name, why) = match original.supported() {
             Ok(()) => (File::Given(task.file), "splice", "a JPEG of one scan".to_owned()),
             Err(kind) if kind.may_be_recoded() => (
-                File::Made(Wiped::from_vec(original.in_one_scan(task.go_on)?)),
+                File::Made(original.in_one_scan(task.go_on)?),
                 "coefficients",
                 kind.to_string(),
             ),
@@ -291,12 +288,6 @@ impl View {
     /// How many pixels of the picture lie along one of its own.
     fn larger(&self) -> f32 {
         8.0 / self.scale.eighths() as f32
-    }
-}
-
-impl Drop for View {
-    fn drop(&mut self) {
-        wipe(self.stored.as_flat_samples_mut().samples);
     }
 }
 

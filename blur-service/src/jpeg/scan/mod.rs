@@ -18,7 +18,6 @@ use crate::{
         },
     },
     vector::vectorized,
-    wipe::wipe,
 };
 
 /// A scan that was read through once.
@@ -73,12 +72,7 @@ impl<'a> Jpeg<'a> {
             Some(Scale::FiveEighths) => scan.read::<5, 39>(self, go_on)?,
             Some(Scale::Full) => scan.read::<8, 63>(self, go_on)?,
         }
-        if let Err(kind) = self.check_what_follows(scan.end) {
-            if let Some(mut preview) = scan.preview.take() {
-                wipe(preview.as_flat_samples_mut().samples);
-            }
-            return Err(kind.into());
-        }
+        self.check_what_follows(scan.end)?;
         Ok(scan)
     }
 

@@ -1,9 +1,6 @@
 //! The coefficients of every block of a picture, which scan after scan completes.
 
-use crate::{
-    jpeg::{entropy::coding::Coefficients, syntax::frame::Frame},
-    wipe::wipe,
-};
+use crate::jpeg::{entropy::coding::Coefficients, syntax::frame::Frame};
 
 pub struct Store {
     planes: Vec<Plane>,
@@ -39,13 +36,5 @@ impl Store {
     pub fn block_mut(&mut self, component: usize, x: u32, y: u32) -> &mut Coefficients {
         let plane = &mut self.planes[component];
         &mut plane.blocks[y as usize * plane.width + x as usize]
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        for plane in &mut self.planes {
-            wipe(plane.blocks.as_flattened_mut());
-        }
     }
 }
