@@ -9,7 +9,7 @@ use std::{env, fs, hint::black_box, path::Path, process::Command};
 
 use blur_service::{
     jpeg::{Jpeg, Limits, Metadata, Scale},
-    redact::{Look, Region, operating_system_noise},
+    redact::{Look, Noise, Region, Spot},
 };
 use image::RgbImage;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
@@ -122,10 +122,8 @@ fn whole(file: &[u8], scale: Option<Scale>) {
     let (effect, metadata) = (Look::Smooth.effect(), Metadata::default());
     let regions = faces(&jpeg);
     black_box(
-        scan.redact(&jpeg, &regions, effect, &mut operating_system_noise, &metadata, &|| {
-            true
-        })
-        .unwrap(),
+        scan.redact(&jpeg, &regions, effect, &Noise::repeatable(1), &metadata, &|| true)
+            .unwrap(),
     );
 }
 
@@ -133,15 +131,12 @@ fn steps(file: &[u8]) -> String {
     let jpeg = Jpeg::parse(file, &Limits::default()).unwrap();
     let scan = jpeg.scan(None, &|| true).unwrap();
     let (effect, metadata, go_on) = (Look::Smooth.effect(), Metadata::default(), || true);
-    let regions = faces(&jpeg);
-    let plan = scan.plan(&jpeg, &regions, &mut operating_system_noise, &go_on).unwrap();
+    let spots: Vec<Spot> = faces(&jpeg).into_iter().map(Spot::from).collect();
+    let noise = Noise::repeatable(1);
+    let plan = scan.plan(&jpeg, &spots, &noise, &go_on).unwrap();
     let output = scan.write(&jpeg, &plan, effect, &metadata, &go_on).unwrap();
     let scanned = cpu_time(&|| drop(black_box(jpeg.scan(None, &go_on).unwrap())));
-    let planned = cpu_time(&|| {
-        drop(black_box(
-            scan.plan(&jpeg, &regions, &mut operating_system_noise, &go_on).unwrap(),
-        ))
-    });
+    let planned = cpu_time(&|| drop(black_box(scan.plan(&jpeg, &spots, &noise, &go_on).unwrap())));
     let written = cpu_time(&|| drop(black_box(scan.write(&jpeg, &plan, effect, &metadata, &go_on).unwrap())));
     let proven = cpu_time(&|| scan.prove(&jpeg, &plan, effect, &metadata, &output, &go_on).unwrap());
     format!(" = scan {scanned:.2} + cells {planned:.2} + write {written:.2} + proof {proven:.2}")

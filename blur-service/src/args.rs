@@ -17,7 +17,7 @@ use clap::ValueEnum;
 use crate::{
     detect::{Detail, Sensitivity},
     options::{Options, Profile, Verify, parse_margin},
-    redact::Look,
+    redact::{Look, NoiseKey},
 };
 
 /// Hides every face in the pictures it is sent.
@@ -63,7 +63,7 @@ pub struct Args {
     #[arg(long, env = "BLUR_PROFILE", value_enum, default_value_t = Profile::Lossless)]
     pub profile: Profile,
 
-    /// How many times wider and higher than the face the hidden region is, from 1 to 4
+    /// How many times wider and higher than the face the hidden region is, from 1 to 4, rounded up to the next step
     #[arg(long, env = "BLUR_MARGIN", default_value = "1.3", value_parser = parse_margin)]
     pub margin: f32,
 
@@ -75,6 +75,11 @@ pub struct Args {
     /// lossless profile, no second look
     #[arg(long, env = "BLUR_ALLOW_CLIENT_OPTIONS")]
     pub allow_client_options: bool,
+
+    /// Secret, of at least 32 characters, from which the noise upon hidden faces is made: workers that share it answer alike
+    /// [default: a new one for each process]
+    #[arg(long, env = "BLUR_NOISE_KEY", hide_env_values = true)]
+    noise_key: Option<NoiseKey>,
 
     /// Read the models from this folder and not from the program
     #[arg(long, env = "BLUR_MODEL_DIR")]
@@ -110,6 +115,14 @@ impl Args {
         self.workers
             .or_else(|| thread::available_parallelism().ok())
             .map_or(1, NonZeroUsize::get)
+    }
+
+    /// The one that was chosen, or a new one.
+    ///
+    /// # Errors
+    /// The system's, when it has no random numbers.
+    pub fn noise_key(&self) -> std::io::Result<NoiseKey> {
+        self.noise_key.clone().map_or_else(|| Ok(NoiseKey::random()?), Ok)
     }
 
     pub fn options(&self) -> Options {

@@ -14,7 +14,7 @@ use anyhow::Context;
 use blocks::Blocks;
 use blur_service::{
     jpeg::{Jpeg, JpegError, Limits, Metadata},
-    redact::{Look, Region},
+    redact::{Look, Noise, Region},
 };
 use serde::{Deserialize, Serialize};
 
@@ -150,15 +150,8 @@ fn spliced(file: &[u8], places: &[Region], look: Look) -> Result<Vec<u8>, JpegEr
     };
     let scan = jpeg.scan(None, &|| true)?;
     let metadata = Metadata { orientation, icc: None };
-    let mut seed = 1u8;
-    let mut noise = |bytes: &mut [u8]| {
-        for byte in bytes {
-            seed = seed.wrapping_mul(109).wrapping_add(89);
-            *byte = seed;
-        }
-        Ok(())
-    };
-    scan.redact(&jpeg, places, look.effect(), &mut noise, &metadata, &|| true)
+    let noise = Noise::repeatable(1);
+    scan.redact(&jpeg, places, look.effect(), &noise, &metadata, &|| true)
 }
 
 /// A file of several scans is brought into one before it is spliced, as in the service.

@@ -2,7 +2,7 @@
 
 use blur_service::{
     geometry::Size,
-    redact::{Region, grid},
+    redact::{self, Region, Spot},
 };
 use libjpeg_turbo_rs::{JpegCoefficients, write_coefficients};
 
@@ -13,15 +13,9 @@ pub fn pair(blocks: &Blocks) -> Option<(Vec<u8>, Vec<u8>, Region)> {
     let unit = blocks.unit_px();
     let size = [blocks.read.width, blocks.read.height].map(u32::from);
     let is_large_enough = (0..2).all(|side| (FIRST + SIDE) * unit[side] <= size[side]);
-    let cells = grid(Size::new(SIDE * unit[0], SIDE * unit[1]));
-    let cell = [cells.0, cells.1].map(|count| SIDE / count as u32);
-    if !is_large_enough || cell[0] * cells.0 as u32 != SIDE || cell[1] * cells.1 as u32 != SIDE {
+    if !is_large_enough {
         return None;
     }
-    let (one, other) = (
-        write_coefficients(&blocks.read).ok()?,
-        write_coefficients(&turned(blocks, cell)).ok()?,
-    );
     // So far inside of the area that this is still what is hidden when the chroma beside it is taken in.
     let area = Region {
         x: FIRST * unit[0] + INSET_PX,
@@ -29,6 +23,12 @@ pub fn pair(blocks: &Blocks) -> Option<(Vec<u8>, Vec<u8>, Region)> {
         width: SIDE * unit[0] - 2 * INSET_PX,
         height: SIDE * unit[1] - 2 * INSET_PX,
     };
+    let (picture, block) = (Size::new(size[0], size[1]), Size::new(unit[0], unit[1]));
+    let cell = redact::Blocks { picture, block }.cell(Spot::from(area).face_px);
+    let (one, other) = (
+        write_coefficients(&blocks.read).ok()?,
+        write_coefficients(&turned(blocks, [cell.width.min(SIDE), cell.height.min(SIDE)])).ok()?,
+    );
     (one != other).then_some((one, other, area))
 }
 
@@ -52,7 +52,7 @@ fn turned(blocks: &Blocks, cell: [u32; 2]) -> JpegCoefficients {
     turned
 }
 
-/// The area's first unit and its number of units, across and down alike.
-const FIRST: u32 = 1;
+/// The area's first unit, where cells begin, and its number of units, across and down alike.
+const FIRST: u32 = 0;
 const SIDE: u32 = 16;
 const INSET_PX: u32 = 4;

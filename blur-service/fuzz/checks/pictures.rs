@@ -2,8 +2,9 @@
 //! written, and proven.
 
 use blur_service::{
-    codec::Header,
-    redact::{Look, Region},
+    codec::{Header, Picture},
+    error::Error,
+    redact::{Look, Means, Noise, Region, Spot},
 };
 
 const MOST_PIXELS: u64 = 1 << 18;
@@ -25,18 +26,7 @@ pub fn check(data: &[u8]) {
             .all(|view| view.dimensions() == (size.width, size.height))
     );
     picture.clear_hidden_colour();
-    let middle = Region {
-        x: size.width / 4,
-        y: size.height / 4,
-        width: size.width.div_ceil(2),
-        height: size.height.div_ceil(2),
-    };
-    let mut no_noise = |bytes: &mut [u8]| {
-        bytes.fill(0);
-        Ok(())
-    };
-    let hidden = picture.hide(middle, Look::Smooth.effect(), &mut no_noise);
-    hidden.expect("every picture can be hidden in");
+    hide_the_middle(&mut picture, &header).expect("every picture can be hidden in");
     picture.clear_hidden_colour();
     let written = header
         .format
@@ -45,4 +35,21 @@ pub fn check(data: &[u8]) {
     header.format.prove(&written).expect("what is written is proven");
     let again = Header::read(&written).expect("what is written can be read");
     assert_eq!(again.size, size);
+}
+
+fn hide_the_middle(picture: &mut Picture, header: &Header) -> Result<(), Error> {
+    let (size, blocks) = (header.size, header.blocks());
+    let middle = Region {
+        x: size.width / 4,
+        y: size.height / 4,
+        width: size.width.div_ceil(2),
+        height: size.height.div_ceil(2),
+    };
+    let mut means = Means::unknown(blocks, picture.channels());
+    for place in blocks.places(&[Spot::from(middle)], |region| blocks.around(region)) {
+        picture.measure(header, place.reach(blocks.count()), &mut means)?;
+        let cells = means.cells(place, picture.tones()?, &|_, _| false, &Noise::repeatable(0));
+        picture.paint(header, place.area, &cells, Look::Smooth.effect())?;
+    }
+    Ok(())
 }

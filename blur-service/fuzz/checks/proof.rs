@@ -4,7 +4,7 @@
 use blur_service::{
     codec::{Format, Header},
     jpeg::{Jpeg, JpegError, Limits, Metadata, Plan, Scan},
-    redact::{Effect, Look, Region},
+    redact::{Effect, Look, Noise, Region},
 };
 use image::{DynamicImage, metadata::Orientation};
 
@@ -47,14 +47,10 @@ fn check_splice(candidate: &[u8]) {
 }
 
 fn with_plan<T>(work: impl Fn(&Jpeg, &Scan, &Plan) -> Result<T, JpegError>) -> T {
-    let mut no_noise = |bytes: &mut [u8]| {
-        bytes.fill(0);
-        Ok(())
-    };
-    let mut worked = || {
+    let worked = || {
         let jpeg = Jpeg::parse(PICTURE, &Limits::default())?;
         let scan = jpeg.scan(None, &|| true)?;
-        let plan = scan.plan(&jpeg, &[FACE], &mut no_noise, &|| true)?;
+        let plan = scan.plan(&jpeg, &[FACE.into()], &Noise::repeatable(0), &|| true)?;
         work(&jpeg, &scan, &plan)
     };
     worked().expect("a sound file")

@@ -3,7 +3,7 @@
 
 use blur_service::{
     jpeg::{Jpeg, JpegError, Limits, Metadata, Scale},
-    redact::{Look, Region},
+    redact::{Look, Noise, Region},
 };
 
 pub fn check(data: &[u8]) {
@@ -48,15 +48,6 @@ fn spliced(file: &[u8], scale: Option<Scale>, look: Look, regions: &[Region]) ->
     };
     let _ = (jpeg.icc(), jpeg.orientation());
     let scan = jpeg.scan(scale, &|| true)?;
-    let mut seed = 1u8;
-    let mut noise = |bytes: &mut [u8]| {
-        for byte in bytes {
-            seed = seed.wrapping_mul(109).wrapping_add(89);
-            *byte = seed;
-        }
-        Ok(())
-    };
-    scan.redact(&jpeg, regions, look.effect(), &mut noise, &Metadata::default(), &|| {
-        true
-    })
+    let noise = Noise::repeatable(1);
+    scan.redact(&jpeg, regions, look.effect(), &noise, &Metadata::default(), &|| true)
 }

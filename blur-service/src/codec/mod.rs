@@ -10,7 +10,7 @@ mod webp;
 
 use image::metadata::Orientation;
 
-use crate::{error::Error, geometry::Size};
+use crate::{error::Error, geometry::Size, redact::Blocks};
 
 pub use icc::{Profile, Space};
 pub use jpeg::JpegFacts;
@@ -64,14 +64,12 @@ impl Header {
         }
     }
 
-    /// The pixels that are coded together in the answer: what is hidden covers whole ones, since a block that is hidden
-    /// in part would ring with what is beneath.
-    pub fn block(&self) -> Size {
-        let block = self.jpeg.map_or(Size::new(1, 1), |facts| facts.block());
-        if turns_sides(self.orientation) {
-            block.turned()
-        } else {
-            block
+    /// The picture as stored, in the pixels that are coded together in the answer: what is hidden covers whole blocks, since
+    /// one that is hidden in part would ring with what is beneath.
+    pub fn blocks(&self) -> Blocks {
+        Blocks {
+            picture: self.size,
+            block: self.jpeg.map_or(SMALLEST_BLOCK, |facts| facts.block()),
         }
     }
 
@@ -184,6 +182,9 @@ fn reason_against(file: &[u8]) -> &'static str {
         _ => "the first bytes are not those of a JPEG, PNG or WebP picture",
     }
 }
+
+/// Of the formats that have none: no cell is smaller.
+const SMALLEST_BLOCK: Size = Size { width: 8, height: 8 };
 
 /// A blank page of a one-bit scan has some thousand pixels a byte.
 const MOST_RATIO: u64 = 10_000;

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use image::{DynamicImage, GenericImageView, Rgb, RgbImage, imageops};
 
-use super::Profile;
+use super::{Header, Profile, to_upright};
 use crate::{
     error::Error,
-    geometry::Size,
-    redact::{Canvas, Effect, Noise, Region, Tone},
+    geometry::{Rect, Size},
+    redact::{Area, Canvas, Cells, Effect, Means, Sample, Steps, Tone},
 };
 
 pub struct Picture {
@@ -57,34 +57,69 @@ impl Picture {
         }
     }
 
-    /// Replaces `region` in all channels, alpha included.
+    /// How many samples a pixel has.
+    pub fn channels(&self) -> usize {
+        usize::from(self.pixels.color().channel_count())
+    }
+
+    /// What each sample of a pixel stands for.
     ///
     /// # Errors
-    /// [`Error::Internal`] if the noise cannot be had or the pixels are of a kind no decoder here makes.
-    pub fn hide(&mut self, region: Region, effect: &dyn Effect, noise: &mut Noise) -> Result<(), Error> {
-        let width = self.size().width;
-        macro_rules! hide {
-            ($pixels:expr, $channels:expr) => {{
-                let samples = $pixels.as_flat_samples_mut().samples;
-                Canvas {
-                    samples,
-                    width,
-                    channels: $channels,
-                }
-                .hide(region, effect, noise)
-            }};
+    /// [`Error::Internal`] if the pixels are of a kind no decoder here makes.
+    pub fn tones(&self) -> Result<&'static [Tone], Error> {
+        match self.pixels {
+            DynamicImage::ImageLuma8(_) | DynamicImage::ImageLuma16(_) => Ok(GREY),
+            DynamicImage::ImageLumaA8(_) | DynamicImage::ImageLumaA16(_) => Ok(GREY_ALPHA),
+            DynamicImage::ImageRgb8(_) | DynamicImage::ImageRgb16(_) => Ok(COLOUR),
+            DynamicImage::ImageRgba8(_) | DynamicImage::ImageRgba16(_) => Ok(COLOUR_ALPHA),
+            _ => Err(self.unknown_kind()),
+        }
+    }
+
+    /// Takes the means of the blocks of an area, but for those that are known.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the pixels are of a kind no decoder here makes.
+    pub fn measure(&mut self, header: &Header, area: Area, means: &mut Means) -> Result<(), Error> {
+        self.on_canvas(header, Measure { area, means })
+    }
+
+    /// Replaces an area in all channels, alpha included.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the pixels are of a kind no decoder here makes.
+    pub fn paint(&mut self, header: &Header, area: Area, cells: &[Cells], effect: &dyn Effect) -> Result<(), Error> {
+        self.on_canvas(header, Paint { area, cells, effect })
+    }
+
+    fn on_canvas(&mut self, header: &Header, work: impl OnCanvas) -> Result<(), Error> {
+        let (steps, blocks, channels) = (steps(header), header.blocks(), self.channels());
+        macro_rules! canvas {
+            ($pixels:expr) => {
+                work.on(Canvas {
+                    samples: $pixels.as_flat_samples_mut().samples,
+                    channels,
+                    blocks,
+                    steps,
+                })
+            };
         }
         match &mut self.pixels {
-            DynamicImage::ImageLuma8(pixels) => hide!(pixels, GREY),
-            DynamicImage::ImageLumaA8(pixels) => hide!(pixels, GREY_ALPHA),
-            DynamicImage::ImageRgb8(pixels) => hide!(pixels, COLOUR),
-            DynamicImage::ImageRgba8(pixels) => hide!(pixels, COLOUR_ALPHA),
-            DynamicImage::ImageLuma16(pixels) => hide!(pixels, GREY),
-            DynamicImage::ImageLumaA16(pixels) => hide!(pixels, GREY_ALPHA),
-            DynamicImage::ImageRgb16(pixels) => hide!(pixels, COLOUR),
-            DynamicImage::ImageRgba16(pixels) => hide!(pixels, COLOUR_ALPHA),
-            other => Err(Error::internal(format!("no way to paint on {:?}", other.color()))),
+            DynamicImage::ImageLuma8(pixels) => canvas!(pixels),
+            DynamicImage::ImageLumaA8(pixels) => canvas!(pixels),
+            DynamicImage::ImageRgb8(pixels) => canvas!(pixels),
+            DynamicImage::ImageRgba8(pixels) => canvas!(pixels),
+            DynamicImage::ImageLuma16(pixels) => canvas!(pixels),
+            DynamicImage::ImageLumaA16(pixels) => canvas!(pixels),
+            DynamicImage::ImageRgb16(pixels) => canvas!(pixels),
+            DynamicImage::ImageRgba16(pixels) => canvas!(pixels),
+            _ => return Err(self.unknown_kind()),
         }
+        Ok(())
+    }
+
+    fn unknown_kind(&self) -> Error {
+        Error::internal(format!("no way to paint on {:?}", self.pixels.color()))
     }
 
     fn has_clear_pixels(&self) -> bool {
@@ -95,6 +130,49 @@ impl Picture {
             DynamicImage::ImageRgba16(pixels) => pixels.pixels().any(|pixel| pixel[3] < u16::MAX),
             _ => false,
         }
+    }
+}
+
+/// What is done to samples of 8 bits or of 16.
+trait OnCanvas {
+    fn on<S: Sample>(self, canvas: Canvas<S>);
+}
+
+struct Measure<'a> {
+    area: Area,
+    means: &'a mut Means,
+}
+
+impl OnCanvas for Measure<'_> {
+    fn on<S: Sample>(self, canvas: Canvas<S>) {
+        canvas.measure(self.area, self.means);
+    }
+}
+
+struct Paint<'a> {
+    area: Area,
+    cells: &'a [Cells],
+    effect: &'a dyn Effect,
+}
+
+impl OnCanvas for Paint<'_> {
+    fn on<S: Sample>(self, mut canvas: Canvas<S>) {
+        canvas.paint(self.area, self.cells, self.effect);
+    }
+}
+
+/// Where the pixels of the picture as stored lie in the upright one.
+fn steps(header: &Header) -> Steps {
+    let width = header.upright_size().width as isize;
+    let at = |x: f32, y: f32| {
+        let upright = to_upright(Rect::new(x, y, 1.0, 1.0), header.size, header.orientation);
+        upright.y as isize * width + upright.x as isize
+    };
+    let first = at(0.0, 0.0);
+    Steps {
+        first,
+        right: at(1.0, 0.0) - first,
+        down: at(0.0, 1.0) - first,
     }
 }
 
@@ -115,8 +193,8 @@ const DOTS_BLUR: f32 = 1.5;
 
 const GREY: &[Tone] = &[Tone::Colour];
 const GREY_ALPHA: &[Tone] = &[Tone::Colour, Tone::Alpha];
-const COLOUR: &[Tone] = &[Tone::Colour; 3];
-const COLOUR_ALPHA: &[Tone] = &[Tone::Colour, Tone::Colour, Tone::Colour, Tone::Alpha];
+const COLOUR: &[Tone] = &[Tone::Rgb; 3];
+const COLOUR_ALPHA: &[Tone] = &[Tone::Rgb, Tone::Rgb, Tone::Rgb, Tone::Alpha];
 
 /// The picture as it looks upon an even ground.
 fn composed(pixels: &DynamicImage, plain: &RgbImage, ground: u8) -> RgbImage {

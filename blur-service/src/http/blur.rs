@@ -11,7 +11,12 @@ use crate::pipeline;
 
 pub(super) async fn blur(State(service): AppState, request: Request) -> Result<Response, Failure> {
     let upload = Upload::receive(request, &service).await?;
-    let worked = upload.work(&service, pipeline::blur).await?;
+    let key = service.noise_key.clone();
+    let worked = upload
+        .work(&service, move |file, header, options, models, go_on| {
+            pipeline::blur(file, header, options, &key, models, go_on)
+        })
+        .await?;
     let blurred = &worked.value;
     let media_type = worked.header.format.media_type();
     let path = blurred.road.name;

@@ -17,12 +17,14 @@ use crate::{
     detect::Detectors,
     error::Error,
     options::Options,
+    redact::NoiseKey,
     workers::Workers,
 };
 
 pub struct Service {
     pub(super) options: Options,
     pub(super) weaker_allowed: bool,
+    pub(super) noise_key: NoiseKey,
     pub(super) max_bytes: u64,
     pub(super) max_pixels: u64,
     pub(super) deadline: Duration,
@@ -38,11 +40,12 @@ pub struct Service {
 
 impl Service {
     /// # Errors
-    /// The system's, when there can be no more threads.
+    /// The system's, when there can be no more threads or no random numbers.
     pub fn new(args: &Args) -> std::io::Result<Self> {
         Ok(Self {
             options: args.options(),
             weaker_allowed: args.allow_client_options,
+            noise_key: args.noise_key()?,
             max_bytes: args.max_bytes.0,
             max_pixels: args.max_pixels,
             deadline: args.deadline.0,

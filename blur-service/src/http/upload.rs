@@ -42,9 +42,6 @@ pub(super) struct Worked<T> {
     pub queue: Duration,
 }
 
-/// What the pipeline does with a picture.
-type Steps<T> = fn(&[u8], &Header, &Options, &Detectors, &GoOn) -> Result<T, Error>;
-
 impl Upload {
     /// # Errors
     /// Any limit's. Those that the head breaks are told before the body is read.
@@ -93,11 +90,15 @@ impl Upload {
         &self.options
     }
 
-    /// Waits for a thread, and for the work on it. The picture's place is free again when this returns.
+    /// Waits for a thread, and for `steps` of the pipeline on it. The picture's place is free again when this returns.
     ///
     /// # Errors
     /// That of `steps`; [`Error::DeadlineExceeded`].
-    pub async fn work<T: Send + 'static>(self, service: &Service, steps: Steps<T>) -> Result<Worked<T>, Error> {
+    pub async fn work<T: Send + 'static>(
+        self,
+        service: &Service,
+        steps: impl FnOnce(&[u8], &Header, &Options, &Detectors, &GoOn) -> Result<T, Error> + Send + 'static,
+    ) -> Result<Worked<T>, Error> {
         let Self {
             file,
             header,

@@ -16,8 +16,6 @@ pub enum JpegError {
     Unsupported(#[from] Unsupported),
     #[error("the work was given up")]
     Stopped,
-    #[error("no noise for the cells")]
-    Noise(#[source] Box<crate::error::Error>),
     /// The result is not what was promised; it must not leave the process.
     #[error("the result does not keep its promise: {0}")]
     Unproven(&'static str),

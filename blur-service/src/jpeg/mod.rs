@@ -9,14 +9,15 @@
 //! ```
 //! # fn hide(file: &[u8], faces: &[blur_service::redact::Region]) -> Result<Vec<u8>, blur_service::jpeg::JpegError> {
 //! use blur_service::jpeg::{Jpeg, Limits, Metadata, Scale};
-//! use blur_service::redact::{Look, operating_system_noise};
+//! use blur_service::redact::{Look, NoiseKey};
 //!
 //! let go_on = || true;
 //! let jpeg = Jpeg::parse(file, &Limits::default())?;
 //! let scan = jpeg.scan(Some(Scale::Quarter), &go_on)?;
 //! // Here a detector looks at `scan.preview`; its boxes, grown to full-size pixels, become `faces`.
+//! let noise = NoiseKey::random().expect("random numbers").noise(file);
 //! let metadata = Metadata { orientation: jpeg.orientation(), icc: None };
-//! scan.redact(&jpeg, faces, Look::Smooth.effect(), &mut operating_system_noise, &metadata, &go_on)
+//! scan.redact(&jpeg, faces, Look::Smooth.effect(), &noise, &metadata, &go_on)
 //! # }
 //! # assert!(hide(b"no picture", &[]).is_err());
 //! ```

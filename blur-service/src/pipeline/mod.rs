@@ -21,7 +21,7 @@ use crate::{
     geometry::{Rect, Size},
     inventory::Inventory,
     options::{Options, Profile, Verify},
-    redact::{Noise, operating_system_noise},
+    redact::{Noise, NoiseKey},
 };
 
 /// A picture with its faces hidden.
@@ -69,7 +69,8 @@ pub struct Timings {
 /// Whether the work is still wanted; asked between the steps and inside the long ones.
 pub type GoOn<'a> = dyn Fn() -> bool + 'a;
 
-/// Hides every face in `file`, whose head is `header`, which passed the limits.
+/// Hides every face in `file`, whose head is `header`, which passed the limits; the noise upon what is left of them comes
+/// from `key`.
 ///
 /// # Errors
 /// Any step's; there is no picture then. [`Error::Stopped`] once `go_on` says no.
@@ -77,6 +78,7 @@ pub fn blur(
     file: &[u8],
     header: &Header,
     options: &Options,
+    key: &NoiseKey,
     detectors: &Detectors,
     go_on: &GoOn,
 ) -> Result<Blurred, Error> {
@@ -85,7 +87,7 @@ pub fn blur(
         options,
         go_on,
     };
-    let mut blurred = Task::new(file, header, options, &eyes, go_on).blur(&mut operating_system_noise)?;
+    let mut blurred = Task::new(file, header, options, &eyes, go_on).blur(&key.noise(file))?;
     blurred.removed = options.report.then(|| Inventory::of(file, header.format));
     Ok(blurred)
 }
@@ -141,7 +143,7 @@ impl<'a> Task<'a> {
         }
     }
 
-    fn blur(&self, noise: &mut Noise) -> Result<Blurred, Error> {
+    fn blur(&self, noise: &Noise) -> Result<Blurred, Error> {
         if self.header.format != Format::Jpeg {
             let why = format!("{} has no blocks to keep", self.header.format.media_type());
             return pixels::blur(self, why, noise);

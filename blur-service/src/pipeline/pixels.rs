@@ -6,27 +6,22 @@ use super::{
     splice,
 };
 use crate::{
-    codec::Picture,
+    codec::{Picture, to_stored, to_upright},
     detect::Face,
     error::Error,
     geometry::Rect,
     options::Verify,
-    redact::{Look, Noise, Region, regions},
+    redact::{Blocks, Cells, Means, Noise, Place, regions},
 };
 
-pub fn blur(task: &Task, why: String, noise: &mut Noise) -> Result<Blurred, Error> {
+pub fn blur(task: &Task, why: String, noise: &Noise) -> Result<Blurred, Error> {
     let Task { header, options, .. } = *task;
     let mut clock = Clock::start(task.go_on);
     let picture = decode(task)?;
     clock.lap(|timings| &mut timings.decode)?;
     let mut faces = faces_in(&picture, |view| task.eyes.find(view))?;
     clock.lap(|timings| &mut timings.detect)?;
-    let mut sheet = Sheet {
-        task,
-        picture,
-        hidden: Vec::new(),
-        noise,
-    };
+    let mut sheet = Sheet::new(task, picture, noise);
     sheet.picture.clear_hidden_colour();
     sheet.hide(&faces)?;
     clock.lap(|timings| &mut timings.redact)?;
@@ -78,9 +73,75 @@ fn decode(task: &Task) -> Result<Picture, Error> {
 struct Sheet<'a> {
     task: &'a Task<'a>,
     picture: Picture,
-    /// Regions, and whether they still show something.
-    hidden: Vec<(Region, bool)>,
-    noise: &'a mut Noise<'a>,
+    blocks: Blocks,
+    /// Of the picture that came in, as far as they were needed.
+    means: Option<Means>,
+    /// In pixels as stored, like all that follows.
+    faces: Vec<Face>,
+    /// Where nothing is shown any more.
+    blank: Vec<Rect>,
+    hidden: Vec<(Place, Vec<Cells>)>,
+    noise: &'a Noise,
+}
+
+impl<'a> Sheet<'a> {
+    fn new(task: &'a Task<'a>, picture: Picture, noise: &'a Noise) -> Self {
+        let blocks = task.header.blocks();
+        Self {
+            task,
+            means: None,
+            picture,
+            blocks,
+            faces: Vec::new(),
+            blank: Vec::new(),
+            hidden: Vec::new(),
+            noise,
+        }
+    }
+
+    /// Chooses the cells of all faces that are known, anew.
+    fn plan(&mut self) -> Result<(), Error> {
+        let Task { header, options, .. } = *self.task;
+        let (blocks, count) = (self.blocks, self.blocks.count());
+        let spots = regions(&self.faces, header.size, options.margin);
+        let places = blocks.places(&spots, |region| blocks.around(region));
+        let owners = blocks.owners(&places);
+        let is_hidden = |x: u32, y: u32| owners[(y * count.width + x) as usize].is_some();
+        let channels = self.picture.channels();
+        let means = self.means.get_or_insert_with(|| Means::unknown(blocks, channels));
+        for place in &places {
+            self.picture.measure(header, place.reach(count), means)?;
+        }
+        let tones = self.picture.tones()?;
+        let cells = |place: Place| (place, means.cells(place, tones, &is_hidden, self.noise));
+        self.hidden = places.into_iter().map(cells).collect();
+        for rect in self.blank.clone() {
+            self.make_blank(rect);
+        }
+        Ok(())
+    }
+
+    fn make_blank(&mut self, rect: Rect) -> u32 {
+        let mut changed = 0;
+        for (place, cells) in &mut self.hidden {
+            let is_touched = self.blocks.region(place.area).rect().intersection(rect).is_some();
+            if is_touched && cells.iter().any(|cells| !cells.is_blank()) {
+                cells.iter_mut().for_each(Cells::make_blank);
+                changed += 1;
+            }
+        }
+        changed
+    }
+
+    fn paint(&mut self) -> Result<(), Error> {
+        let Task { header, options, .. } = *self.task;
+        for (place, cells) in &self.hidden {
+            self.picture.paint(header, place.area, cells, options.effect.effect())?;
+        }
+        // Cells with a trace of alpha may have become clear ones.
+        self.picture.clear_hidden_colour();
+        Ok(())
+    }
 }
 
 impl Draft for Sheet<'_> {
@@ -90,30 +151,38 @@ impl Draft for Sheet<'_> {
     }
 
     fn regions(&self) -> Vec<Rect> {
-        self.hidden.iter().map(|(region, _)| region.rect()).collect()
+        let header = self.task.header;
+        let stored = self
+            .hidden
+            .iter()
+            .map(|(place, _)| self.blocks.region(place.area).rect());
+        stored
+            .map(|rect| to_upright(rect, header.size, header.orientation))
+            .collect()
     }
 
     fn blank(&mut self, rect: Rect) -> Result<u32, Error> {
-        let mut blanked = 0;
-        for (region, shows) in &mut self.hidden {
-            if *shows && region.rect().intersection(rect).is_some() {
-                self.picture.hide(*region, Look::Solid.effect(), self.noise)?;
-                *shows = false;
-                blanked += 1;
-            }
+        let header = self.task.header;
+        let stored = to_stored(rect, header.upright_size(), header.orientation);
+        self.blank.push(stored);
+        let changed = self.make_blank(stored);
+        if changed > 0 {
+            self.paint()?;
         }
-        Ok(blanked)
+        Ok(changed)
     }
 
     fn hide(&mut self, faces: &[Face]) -> Result<(), Error> {
-        let Task { header, options, .. } = *self.task;
-        for region in regions(faces, self.picture.size(), options.margin, header.block()) {
-            self.picture.hide(region, options.effect.effect(), self.noise)?;
-            self.hidden.push((region, true));
+        let header = self.task.header;
+        if faces.is_empty() {
+            return Ok(());
         }
-        // Cells with a trace of alpha may have become clear ones.
-        self.picture.clear_hidden_colour();
-        Ok(())
+        self.faces.extend(faces.iter().map(|face| Face {
+            rect: to_stored(face.rect, header.upright_size(), header.orientation),
+            ..*face
+        }));
+        self.plan()?;
+        self.paint()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     codec::{Picture, Space, to_stored, to_upright},
     detect::Face,
     error::Error,
-    geometry::{Rect, Size},
+    geometry::Rect,
     jpeg::{Jpeg, JpegError, Limits, Metadata, Plan, Scale, Scan},
     options::Verify,
     redact::{Noise, regions},
@@ -26,7 +26,7 @@ pub enum Leave {
     Failed(Error),
 }
 
-pub fn blur(task: &Task, noise: &mut Noise) -> Result<Blurred, Leave> {
+pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Leave> {
     let Task {
         header, options, go_on, ..
     } = *task;
@@ -190,7 +190,7 @@ struct Sketch<'a> {
     /// Where nothing is shown any more, in pixels as stored.
     blank: Vec<Rect>,
     plan: Plan,
-    noise: &'a mut Noise<'a>,
+    noise: &'a Noise,
 }
 
 impl Draft for Sketch<'_> {
@@ -235,8 +235,8 @@ impl Draft for Sketch<'_> {
             ..*face
         }));
         // The splice itself rounds outward to whole units.
-        let regions = regions(&self.faces, header.size, options.margin, Size::new(1, 1));
-        self.plan = self.scan.plan(self.jpeg, &regions, self.noise, go_on).map_err(failed)?;
+        let spots = regions(&self.faces, header.size, options.margin);
+        self.plan = self.scan.plan(self.jpeg, &spots, self.noise, go_on).map_err(failed)?;
         for rect in &self.blank {
             self.plan.blank(self.jpeg, *rect);
         }
@@ -315,7 +315,6 @@ impl From<JpegError> for Leave {
 fn failed(error: JpegError) -> Error {
     match error {
         JpegError::Stopped => Error::Stopped,
-        JpegError::Noise(source) => *source,
         JpegError::Unproven(what) => Error::ProofFailed(what.to_owned()),
         JpegError::TooLarge { what, found, limit } => Error::TooMany { what, found, limit },
         JpegError::NotJpeg | JpegError::Truncated { .. } | JpegError::Corrupt { .. } | JpegError::Unsupported(_) => {

@@ -1,22 +1,21 @@
 //! The look of a large Gaussian blur that grows with the face, painted from the cells and not from the pixels.
 
 use super::{
-    Cells, Effect,
+    Cells, Effect, Extent,
     separable::{self, Kernel},
 };
-use crate::geometry::Size;
 
 pub struct Gaussian;
 
 impl Effect for Gaussian {
-    fn paint(&self, cells: &Cells, size: Size, patch: &mut [u8]) {
+    fn paint(&self, cells: &Cells, extent: Extent, patch: &mut [u8]) {
         let kernel = Kernel {
             weight: |distance| (-distance * distance / (2.0 * SIGMA_CELLS * SIGMA_CELLS)).exp(),
             reach: 4.0 * SIGMA_CELLS,
         };
-        separable::paint(cells, size, patch, kernel);
+        separable::paint(cells, extent, patch, kernel);
     }
 }
 
-/// One cell: an eighth of the region, as wide as the blur that usual face-blurring scripts choose.
+/// One cell: the face or more, wider than the blur that usual face-blurring scripts choose.
 const SIGMA_CELLS: f32 = 1.0;

@@ -14,20 +14,64 @@ pub struct Region {
     pub height: u32,
 }
 
-/// The regions to hide in a picture of `size`: every face's box grown by `margin` (1.3: 15 % on each side), rounded
-/// outward to multiples of `block`, clamped to the picture; those that mostly cover each other become one.
-pub fn regions(faces: &[Face], size: Size, margin: f32, block: Size) -> Vec<Region> {
-    let mut merged: Vec<Region> = Vec::new();
+/// A region and how large the face in it is, which decides how coarse its cells are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot {
+    pub region: Region,
+    /// The longer side of the face's own box.
+    pub face_px: u32,
+}
+
+/// What to hide in a picture of `size`: every face's box grown by `margin` (1.3: 15 % on each side), rounded outward to
+/// steps, clamped to the picture; those that mostly cover each other become one.
+pub fn regions(faces: &[Face], size: Size, margin: f32) -> Vec<Spot> {
+    let mut merged: Vec<Spot> = Vec::new();
     for face in faces {
-        let Some(mut region) = Region::around(face.rect, size, margin, block) else {
+        let Some(mut spot) = Spot::around(face.rect, size, stepped(margin)) else {
             continue;
         };
-        while let Some(index) = merged.iter().position(|other| region.mostly_covers(*other)) {
-            region = region.union(merged.swap_remove(index));
+        while let Some(index) = merged.iter().position(|other| spot.region.mostly_covers(other.region)) {
+            spot = spot.union(merged.swap_remove(index));
         }
-        merged.push(region);
+        merged.push(spot);
     }
     merged
+}
+
+/// The next larger of a few margins, so that regions differ in a few steps only.
+fn stepped(margin: f32) -> f32 {
+    MARGINS.into_iter().find(|step| *step >= margin).unwrap_or(margin)
+}
+
+impl Spot {
+    fn around(face: Rect, size: Size, margin: f32) -> Option<Self> {
+        let wanted = face.padded(margin).clamped(size)?;
+        let face_px = face.width.max(face.height).ceil() as u32;
+        let step = (face_px / STEPS_OF_A_FACE).clamp(1, MOST_STEP_PX).next_power_of_two();
+        let (x, width) = span(wanted.x, wanted.right(), size.width, step);
+        let (y, height) = span(wanted.y, wanted.bottom(), size.height, step);
+        Some(Self {
+            region: Region { x, y, width, height },
+            face_px,
+        })
+    }
+
+    fn union(self, other: Self) -> Self {
+        Self {
+            region: self.region.union(other.region),
+            face_px: self.face_px.max(other.face_px),
+        }
+    }
+}
+
+/// A region without more ado is all face.
+impl From<Region> for Spot {
+    fn from(region: Region) -> Self {
+        Self {
+            region,
+            face_px: region.size().long_side(),
+        }
+    }
 }
 
 impl Region {
@@ -36,11 +80,8 @@ impl Region {
         Rect { x, y, width, height }
     }
 
-    fn around(face: Rect, size: Size, margin: f32, block: Size) -> Option<Self> {
-        let wanted = face.padded(margin).clamped(size)?;
-        let (x, width) = span(wanted.x, wanted.right(), size.width, block.width);
-        let (y, height) = span(wanted.y, wanted.bottom(), size.height, block.height);
-        Some(Self { x, y, width, height })
+    pub fn size(self) -> Size {
+        Size::new(self.width, self.height)
     }
 
     /// Whether the two share most of the smaller one.
@@ -67,10 +108,10 @@ impl Region {
     }
 }
 
-/// Start and length of the whole blocks that `low` to `high` touch, cut off at `limit`.
-fn span(low: f32, high: f32, limit: u32, block: u32) -> (u32, u32) {
-    let start = low as u32 / block * block;
-    let end = (high.ceil() as u32).next_multiple_of(block).min(limit);
+/// Start and length of the steps that `low` to `high` touch, cut off at `limit`.
+fn span(low: f32, high: f32, limit: u32, step: u32) -> (u32, u32) {
+    let start = low as u32 / step * step;
+    let end = (high.ceil() as u32).next_multiple_of(step).min(limit);
     (start, end - start)
 }
 
@@ -80,19 +121,31 @@ fn overlap(a: u32, a_length: u32, b: u32, b_length: u32) -> u64 {
 
 const MOSTLY: f64 = 0.6;
 
+/// Regions begin and end at multiples of a sixteenth of their face or more, a power of two of pixels; but not much more is
+/// hidden than was asked for.
+const STEPS_OF_A_FACE: u32 = 16;
+const MOST_STEP_PX: u32 = 16;
+
+/// From the face's box itself to four times as wide and high.
+const MARGINS: [f32; 7] = [1.0, 1.3, 1.6, 2.0, 2.5, 3.2, 4.0];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redact::Blocks;
 
     const SIZE: Size = Size { width: 100, height: 60 };
-    const PIXEL: Size = Size { width: 1, height: 1 };
 
     #[test]
     fn a_box_grows_by_the_margin_and_outward_to_whole_blocks() {
-        let block = Size { width: 8, height: 16 };
-        let found = regions(&[face(20.0, 20.0, 20.0, 20.0)], SIZE, 1.3, block);
+        let blocks = Blocks {
+            picture: SIZE,
+            block: Size { width: 8, height: 16 },
+        };
+        let found = regions(&[face(20.0, 20.0, 20.0, 20.0)], SIZE, 1.3);
+        let places = blocks.places(&found, |region| blocks.around(region));
         assert_eq!(
-            found,
+            places.iter().map(|place| blocks.region(place.area)).collect::<Vec<_>>(),
             [Region {
                 x: 16,
                 y: 16,
@@ -104,9 +157,8 @@ mod tests {
 
     #[test]
     fn a_box_that_reaches_out_of_the_picture_is_clamped() {
-        let found = regions(&[face(-10.0, 50.0, 30.0, 30.0)], SIZE, 1.0, PIXEL);
         assert_eq!(
-            found,
+            pixels(&regions(&[face(-10.0, 50.0, 30.0, 30.0)], SIZE, 1.0)),
             [Region {
                 x: 0,
                 y: 50,
@@ -114,14 +166,13 @@ mod tests {
                 height: 10
             }]
         );
-        assert!(regions(&[face(200.0, 0.0, 10.0, 10.0)], SIZE, 1.3, PIXEL).is_empty());
+        assert!(regions(&[face(200.0, 0.0, 10.0, 10.0)], SIZE, 1.3).is_empty());
     }
 
     #[test]
     fn a_box_of_a_fraction_of_a_pixel_still_hides_something() {
-        let found = regions(&[face(5.4, 5.4, 0.1, 0.1)], SIZE, 1.0, PIXEL);
         assert_eq!(
-            found,
+            pixels(&regions(&[face(5.4, 5.4, 0.1, 0.1)], SIZE, 1.0)),
             [Region {
                 x: 5,
                 y: 5,
@@ -133,14 +184,9 @@ mod tests {
 
     #[test]
     fn boxes_upon_each_other_become_one_and_neighbours_stay_two() {
-        let found = regions(
-            &[face(10.0, 10.0, 20.0, 20.0), face(12.0, 12.0, 20.0, 20.0)],
-            SIZE,
-            1.0,
-            PIXEL,
-        );
+        let found = regions(&[face(10.0, 10.0, 20.0, 20.0), face(12.0, 12.0, 20.0, 20.0)], SIZE, 1.0);
         assert_eq!(
-            found,
+            pixels(&found),
             [Region {
                 x: 10,
                 y: 10,
@@ -149,15 +195,32 @@ mod tests {
             }]
         );
         assert_eq!(
-            regions(
-                &[face(0.0, 0.0, 20.0, 20.0), face(18.0, 0.0, 20.0, 20.0)],
-                SIZE,
-                1.0,
-                PIXEL
-            )
-            .len(),
+            regions(&[face(0.0, 0.0, 20.0, 20.0), face(18.0, 0.0, 20.0, 20.0)], SIZE, 1.0).len(),
             2
         );
+    }
+
+    #[test]
+    fn a_larger_margin_covers_a_smaller_one() {
+        let blocks = Blocks {
+            picture: Size::new(800, 600),
+            block: Size::new(8, 8),
+        };
+        let faces = [face(300.0, 200.0, 77.0, 101.0)];
+        let areas = [1.0, 1.1, 1.3, 1.31, 1.6, 2.0, 2.2, 3.0, 4.0].map(|margin| {
+            let places = blocks.places(&regions(&faces, blocks.picture, margin), |region| blocks.around(region));
+            assert_eq!((places.len(), places[0].cell), (1, Size::new(16, 16)));
+            places[0].area
+        });
+        assert!(
+            areas.windows(2).all(|pair| pair[0].union(pair[1]) == pair[1]),
+            "{areas:?}"
+        );
+        assert_eq!(areas[3], areas[4], "margins come in steps");
+    }
+
+    fn pixels(spots: &[Spot]) -> Vec<Region> {
+        spots.iter().map(|spot| spot.region).collect()
     }
 
     fn face(x: f32, y: f32, width: f32, height: f32) -> Face {

@@ -1,11 +1,8 @@
 //! Paints cells as a soft surface: every pixel is a weighted mean of the cells, the weights being a product of one
-//! kernel along each axis.
+//! kernel along each axis. Towards the border it fades into what stands around.
 
-use crate::{
-    geometry::Size,
-    redact::{Cells, MAX_CELLS},
-    vector::{byte, vectorized},
-};
+use super::{Cells, Extent, rim::Fade};
+use crate::vector::{byte, vectorized};
 
 /// How far a cell is seen.
 #[derive(Clone, Copy)]
@@ -17,20 +14,35 @@ pub(super) struct Kernel {
 }
 
 /// Fills `patch` with the cells spread by `kernel`.
-pub(super) fn paint(cells: &Cells, size: Size, patch: &mut [u8], kernel: Kernel) {
-    let horizontal = spans(cells.columns, size.width, kernel);
-    let vertical = spans(cells.rows, size.height, kernel);
+pub(super) fn paint(cells: &Cells, extent: Extent, patch: &mut [u8], kernel: Kernel) {
+    let along = |cells: usize, length: u32, block: f32, before: u32, size: u32| {
+        let cell = size as f32 * block;
+        let position = move |pixel: usize| (pixel as f32 + 0.5 + before as f32 * block) / cell - 0.5;
+        spans(cells, length, position, kernel)
+    };
+    let (size, block) = (extent.size, extent.block);
+    let horizontal = along(cells.columns, size.width, block.0, cells.before.0, cells.size.0);
+    let vertical = along(cells.rows, size.height, block.1, cells.before.1, cells.size.1);
+    let fade = cells.rim.fade(extent);
     vectorized(
         #[inline(always)]
-        || paint_rows(cells, size, patch, &horizontal, &vertical),
+        || paint_rows(cells, size.width as usize, patch, &horizontal, &vertical, fade.as_ref()),
     );
 }
 
 #[inline(always)]
-fn paint_rows(cells: &Cells, size: Size, patch: &mut [u8], horizontal: &[Span], vertical: &[Span]) {
-    let mut row = vec![0f32; size.width as usize];
-    for (y, painted) in patch.chunks_exact_mut(size.width as usize).enumerate() {
-        let mut levels = [0f32; MAX_CELLS];
+fn paint_rows(
+    cells: &Cells,
+    width: usize,
+    patch: &mut [u8],
+    horizontal: &[Span],
+    vertical: &[Span],
+    fade: Option<&Fade>,
+) {
+    let mut row = vec![0f32; width];
+    let mut levels = vec![0f32; cells.columns];
+    for (y, painted) in patch.chunks_exact_mut(width).enumerate() {
+        levels.fill(0.0);
         for (span, values) in vertical.iter().zip(cells.values.chunks_exact(cells.columns)) {
             let weight = span.at(y);
             if weight == 0.0 {
@@ -41,10 +53,13 @@ fn paint_rows(cells: &Cells, size: Size, patch: &mut [u8], horizontal: &[Span], 
             }
         }
         row.fill(0.0);
-        for (span, level) in horizontal.iter().zip(levels) {
+        for (span, level) in horizontal.iter().zip(&levels) {
             for (sum, weight) in row[span.first..].iter_mut().zip(&span.weights) {
                 *sum += level * weight;
             }
+        }
+        if let Some(fade) = fade {
+            fade.apply(y, &mut row);
         }
         for (sample, sum) in painted.iter_mut().zip(&row) {
             *sample = byte(*sum);
@@ -65,11 +80,12 @@ impl Span {
     }
 }
 
-/// The span of every cell along a side of `length` pixels; the weights at a pixel sum to one.
-fn spans(cells: usize, length: u32, kernel: Kernel) -> Vec<Span> {
+/// The span of every cell along a side of `length` pixels, each at a `position` among the cells; the weights at a pixel sum
+/// to one.
+fn spans(cells: usize, length: u32, position: impl Fn(usize) -> f32, kernel: Kernel) -> Vec<Span> {
     let mut weights = vec![vec![0f32; length as usize]; cells];
     for pixel in 0..length as usize {
-        let position = (pixel as f32 + 0.5) * cells as f32 / length as f32 - 0.5;
+        let position = position(pixel);
         let (first, last) = (
             (position - kernel.reach).ceil() as i32,
             (position + kernel.reach).floor() as i32,
@@ -102,6 +118,7 @@ fn trimmed(weights: Vec<f32>) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{geometry::Size, redact::rim::Rim};
 
     #[test]
     fn an_even_surface_stays_even() {
@@ -109,13 +126,20 @@ mod tests {
             columns: 3,
             rows: 2,
             values: vec![90; 6],
+            before: (1, 0),
+            size: (2, 2),
+            rim: Rim::default(),
         };
         let mut patch = vec![0; 30 * 20];
         let tent = Kernel {
             weight: |distance| (1.0 - distance.abs()).max(0.0),
             reach: 1.0,
         };
-        paint(&cells, Size { width: 30, height: 20 }, &mut patch, tent);
+        let extent = Extent {
+            size: Size { width: 30, height: 20 },
+            block: (6.0, 5.0),
+        };
+        paint(&cells, extent, &mut patch, tent);
         assert!(patch.iter().all(|sample| *sample == 90));
     }
 }

@@ -1,20 +1,19 @@
 //! The default look: a soft surface through the cells, which people see as a strong blur.
 
 use super::{
-    Cells, Effect,
+    Cells, Effect, Extent,
     separable::{self, Kernel},
 };
-use crate::geometry::Size;
 
 pub struct Smooth;
 
 impl Effect for Smooth {
-    fn paint(&self, cells: &Cells, size: Size, patch: &mut [u8]) {
+    fn paint(&self, cells: &Cells, extent: Extent, patch: &mut [u8]) {
         let kernel = Kernel {
             weight: cubic_b_spline,
             reach: 2.0,
         };
-        separable::paint(cells, size, patch, kernel);
+        separable::paint(cells, extent, patch, kernel);
     }
 }
 

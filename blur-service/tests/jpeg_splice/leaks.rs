@@ -2,7 +2,7 @@
 
 use blur_service::{
     jpeg::{Jpeg, JpegError, Limits, Metadata},
-    redact::{Look, Region, operating_system_noise},
+    redact::{Look, Noise, Region},
 };
 
 use crate::{
@@ -116,7 +116,7 @@ fn an_output_that_was_tampered_with_is_not_proven() {
     let jpeg = Jpeg::parse(&file, &Limits::default()).unwrap();
     let scan = jpeg.scan(None, &|| true).unwrap();
     let plan = scan
-        .plan(&jpeg, &[FACE], &mut operating_system_noise, &|| true)
+        .plan(&jpeg, &[FACE.into()], &Noise::repeatable(1), &|| true)
         .unwrap();
     let (effect, metadata, go_on) = (Look::Smooth.effect(), Metadata::default(), || true);
     let output = scan.write(&jpeg, &plan, effect, &metadata, &go_on).unwrap();

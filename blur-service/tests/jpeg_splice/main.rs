@@ -15,11 +15,11 @@ mod twelve_bits;
 
 use blur_service::{
     jpeg::{Jpeg, JpegError, Limits, Metadata},
-    redact::{Look, Region},
+    redact::{Look, Noise, Region},
 };
 
 /// Hides regions with noise from a seed.
-fn redact(file: &[u8], regions: &[Region], look: Look, seed: u32) -> Result<Vec<u8>, JpegError> {
+fn redact(file: &[u8], regions: &[Region], look: Look, seed: u8) -> Result<Vec<u8>, JpegError> {
     redact_with(file, regions, look, seed, &Metadata::default())
 }
 
@@ -27,17 +27,13 @@ fn redact_with(
     file: &[u8],
     regions: &[Region],
     look: Look,
-    seed: u32,
+    seed: u8,
     metadata: &Metadata,
 ) -> Result<Vec<u8>, JpegError> {
     let jpeg = Jpeg::parse(file, &Limits::default())?;
     let scan = jpeg.scan(None, &|| true)?;
-    let mut random = Random(seed);
-    let mut noise = |bytes: &mut [u8]| {
-        bytes.iter_mut().for_each(|byte| *byte = random.next() as u8);
-        Ok(())
-    };
-    scan.redact(&jpeg, regions, look.effect(), &mut noise, metadata, &|| true)
+    let noise = Noise::repeatable(seed);
+    scan.redact(&jpeg, regions, look.effect(), &noise, metadata, &|| true)
 }
 
 /// A repeatable generator (Numerical Recipes' linear congruential one, its upper bits).

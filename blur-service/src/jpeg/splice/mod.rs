@@ -19,7 +19,7 @@ use super::{
     scan::{Scan, preview::Scale},
     syntax::{header::Jpeg, output::Metadata},
 };
-use crate::redact::{Effect, Noise, Region};
+use crate::redact::{Effect, Noise, Region, Spot};
 
 impl Scan {
     /// Hides `regions` (pixels as stored) and returns the new file, whose promise has been proven: everything inside
@@ -27,17 +27,18 @@ impl Scan {
     /// only what decoding needs, and `metadata`. Without a region the entropy-coded data keeps its bytes.
     ///
     /// # Errors
-    /// [`JpegError::TooLarge`], [`JpegError::Noise`], [`JpegError::Stopped`], or [`JpegError::Unproven`].
+    /// [`JpegError::TooLarge`], [`JpegError::Stopped`], or [`JpegError::Unproven`].
     pub fn redact(
         &self,
         jpeg: &Jpeg,
         regions: &[Region],
         effect: &dyn Effect,
-        noise: &mut Noise,
+        noise: &Noise,
         metadata: &Metadata,
         go_on: &dyn Fn() -> bool,
     ) -> Result<Vec<u8>, JpegError> {
-        let plan = self.plan(jpeg, regions, noise, go_on)?;
+        let spots: Vec<Spot> = regions.iter().copied().map(Spot::from).collect();
+        let plan = self.plan(jpeg, &spots, noise, go_on)?;
         self.write_proven(jpeg, &plan, effect, metadata, go_on)
     }
 
@@ -57,15 +58,15 @@ impl Scan {
         Ok(output)
     }
 
-    /// What will be shown of `regions`: their cells.
+    /// What will be shown of `spots`, whose regions are in pixels as stored: their cells.
     pub fn plan(
         &self,
         jpeg: &Jpeg,
-        regions: &[Region],
-        noise: &mut Noise,
+        spots: &[Spot],
+        noise: &Noise,
         go_on: &dyn Fn() -> bool,
     ) -> Result<Plan, JpegError> {
-        Plan::new(jpeg, self, regions, noise, go_on)
+        Plan::new(jpeg, self, spots, noise, go_on)
     }
 
     /// Shows in `image`, a preview of this file at `scale`, what will stand in the regions.

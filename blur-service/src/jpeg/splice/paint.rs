@@ -1,6 +1,6 @@
 //! New blocks for hidden areas: painted from their cells, transformed and quantised.
 
-use super::{area::Area, plan::Plan};
+use super::plan::Plan;
 use crate::{
     geometry::Size,
     jpeg::{
@@ -8,7 +8,7 @@ use crate::{
         entropy::coding::{Block, Coefficients},
         syntax::{frame::Frame, header::Jpeg},
     },
-    redact::{Cells, Effect},
+    redact::{Area, Cells, Effect, Extent},
 };
 
 /// Makes the blocks of hidden areas. An area is painted when its first block is asked for. Once there are many painted
@@ -91,7 +91,13 @@ impl<'a> Painter<'a> {
         }
         let size = shifted(shift);
         let mut samples = vec![0; size.pixels() as usize];
-        self.effect.paint(cells, size, &mut samples);
+        let (horizontal, vertical) = self.frame.factors(component);
+        let along = |factor: u32| (8 * factor) as f32 / (1 << shift) as f32;
+        let extent = Extent {
+            size,
+            block: (along(horizontal), along(vertical)),
+        };
+        self.effect.paint(cells, extent, &mut samples);
         Patch { size, shift, samples }
     }
 }

@@ -1,10 +1,9 @@
 //! What is hidden: areas, their cells, and the runs of units they cover.
 
-use super::area::Area;
 use crate::{
-    geometry::{Rect, Size},
+    geometry::Rect,
     jpeg::{error::JpegError, scan::Scan, syntax::header::Jpeg},
-    redact::{Cells, Noise, Region},
+    redact::{Area, Blocks, Cells, Noise, Place, Region, Spot, Tone},
 };
 
 /// All that the output may tell of the regions.
@@ -35,39 +34,39 @@ impl Plan {
     pub(super) fn new(
         jpeg: &Jpeg,
         scan: &Scan,
-        regions: &[Region],
-        noise: &mut Noise,
+        spots: &[Spot],
+        noise: &Noise,
         go_on: &dyn Fn() -> bool,
     ) -> Result<Self, JpegError> {
         let limit = jpeg.limits.regions;
-        if regions.len() > limit {
+        if spots.len() > limit {
             return Err(JpegError::TooLarge {
                 what: "regions",
-                found: regions.len() as u64,
+                found: spots.len() as u64,
                 limit: limit as u64,
             });
         }
-        let areas: Vec<Area> = regions
-            .iter()
-            .filter_map(|region| Area::around(*region, &jpeg.frame))
-            .collect();
-        let areas = bounded(areas, u64::from(scan.coding.total));
-        let runs = runs(&areas, scan.coding.units);
-        let hidden = |area: Area| {
+        let blocks = jpeg.frame.blocks();
+        let places = blocks.places(spots, |region| Area::around(region, &jpeg.frame));
+        let owners = blocks.owners(&places);
+        let is_hidden = |x: u32, y: u32| owners[(y * blocks.count().width + x) as usize].is_some();
+        let tones = vec![Tone::Colour; jpeg.frame.components.len()];
+        let hidden = |place: &Place| {
+            let means = scan.means(jpeg, place.reach(blocks.count()), go_on)?;
             Ok(Hidden {
-                area,
-                cells: area.cells(jpeg, scan, noise, go_on)?,
+                area: place.area,
+                cells: means.cells(*place, &tones, &is_hidden, noise),
             })
         };
         Ok(Self {
-            areas: areas.into_iter().map(hidden).collect::<Result<_, JpegError>>()?,
-            runs,
+            areas: places.iter().map(hidden).collect::<Result<_, JpegError>>()?,
+            runs: runs(&owners, blocks),
         })
     }
 
     /// What is hidden, rounded outward to whole units, in pixels as stored.
     pub fn regions(&self, jpeg: &Jpeg) -> impl Iterator<Item = Region> {
-        self.areas.iter().map(|hidden| hidden.area.region(&jpeg.frame))
+        self.areas.iter().map(|hidden| jpeg.frame.blocks().region(hidden.area))
     }
 
     /// Shows nothing any more where `rect`, in pixels as stored, touches what is hidden; returns in how many areas that
@@ -75,7 +74,13 @@ impl Plan {
     pub fn blank(&mut self, jpeg: &Jpeg, rect: Rect) -> u32 {
         let mut changed = 0;
         for hidden in &mut self.areas {
-            let is_touched = hidden.area.region(&jpeg.frame).rect().intersection(rect).is_some();
+            let is_touched = jpeg
+                .frame
+                .blocks()
+                .region(hidden.area)
+                .rect()
+                .intersection(rect)
+                .is_some();
             if is_touched && hidden.cells.iter().any(|cells| !cells.is_blank()) {
                 hidden.cells.iter_mut().for_each(Cells::make_blank);
                 changed += 1;
@@ -90,40 +95,19 @@ impl Plan {
     }
 }
 
-/// The areas, or fewer and larger ones where they lie upon each other so much that the work would not stay linear.
-fn bounded(areas: Vec<Area>, picture: u64) -> Vec<Area> {
-    if areas.iter().map(|area| area.units()).sum::<u64>() <= 2 * picture {
-        return areas;
-    }
-    let mut merged: Vec<Area> = Vec::new();
-    for mut area in areas {
-        while let Some(index) = merged.iter().position(|other| other.overlaps(area)) {
-            area = area.union(merged.swap_remove(index));
-        }
-        merged.push(area);
-    }
-    merged
-}
-
-/// The units of all areas, row by row; where two areas lie upon each other, the one further left hides.
-fn runs(areas: &[Area], units: Size) -> Vec<Run> {
-    let mut order: Vec<usize> = (0..areas.len()).collect();
-    order.sort_by_key(|index| areas[*index].left);
-    let mut runs = Vec::new();
-    for row in 0..units.height {
-        let mut reached = 0;
-        for index in &order {
-            let area = areas[*index];
-            let first = area.left.max(reached);
-            if (area.top..area.bottom).contains(&row) && first < area.right {
-                let start = row * units.width;
-                runs.push(Run {
-                    first: start + first,
-                    end: start + area.right,
-                    area: *index,
-                });
-                reached = area.right;
-            }
+/// The units that are hidden, row by row.
+fn runs(owners: &[Option<usize>], blocks: Blocks) -> Vec<Run> {
+    let width = blocks.count().width;
+    let mut runs: Vec<Run> = Vec::new();
+    for (unit, area) in (0..).zip(owners) {
+        let Some(area) = *area else { continue };
+        match runs.last_mut() {
+            Some(run) if run.end == unit && run.area == area && unit % width != 0 => run.end += 1,
+            _ => runs.push(Run {
+                first: unit,
+                end: unit + 1,
+                area,
+            }),
         }
     }
     runs
@@ -132,39 +116,25 @@ fn runs(areas: &[Area], units: Size) -> Vec<Run> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const UNITS: Size = Size { width: 10, height: 10 };
+    use crate::geometry::Size;
 
     #[test]
     fn overlapping_areas_share_no_unit() {
-        let areas = [
-            Area {
-                left: 4,
-                top: 1,
-                right: 8,
-                bottom: 3,
-            },
-            Area {
-                left: 2,
-                top: 0,
-                right: 5,
-                bottom: 2,
-            },
-        ];
-        let runs = runs(&areas, UNITS);
+        let blocks = Blocks {
+            picture: Size::new(80, 80),
+            block: Size::new(8, 8),
+        };
+        let place = |x: u32, y: u32, width: u32, height: u32| {
+            Spot::from(Region {
+                x: x * 8,
+                y: y * 8,
+                width: width * 8,
+                height: height * 8,
+            })
+        };
+        let places = blocks.places(&[place(4, 1, 4, 2), place(2, 0, 3, 2)], |region| blocks.around(region));
+        let runs = runs(&blocks.owners(&places), blocks);
         let told: Vec<(u32, u32, usize)> = runs.iter().map(|run| (run.first, run.end, run.area)).collect();
         assert_eq!(told, [(2, 5, 1), (12, 15, 1), (15, 18, 0), (24, 28, 0)]);
-    }
-
-    #[test]
-    fn areas_become_one_only_where_they_cover_the_picture_many_times() {
-        let area = Area {
-            left: 0,
-            top: 0,
-            right: 9,
-            bottom: 9,
-        };
-        assert_eq!(bounded(vec![area; 2], 100).len(), 2);
-        assert_eq!(bounded(vec![area; 3], 100), [area]);
     }
 }
