@@ -17,6 +17,7 @@ use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::pool::{Overrides, Pool, PoolError};
 use crate::route::Router;
+use crate::upstream::poison::PoisonMemory;
 use crate::upstream::retry::Budget;
 
 /// Routes, pools and all else that a configuration says.
@@ -107,6 +108,8 @@ pub struct Shared {
     pub state: ArcSwap<State>,
     pub connections: Arc<Connections>,
     pub metrics: Metrics,
+    /// Bodies on which workers have died.
+    pub poison: PoisonMemory,
     listening: AtomicBool,
     draining: AtomicBool,
 }
@@ -117,6 +120,7 @@ impl Shared {
             state: ArcSwap::from_pointee(state),
             connections: Arc::default(),
             metrics,
+            poison: PoisonMemory::default(),
             listening: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         })

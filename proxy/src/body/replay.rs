@@ -16,6 +16,11 @@ pub struct Whole {
 }
 
 impl Whole {
+    /// In bytes.
+    pub fn length(&self) -> u64 {
+        self.body.length()
+    }
+
     /// Its pieces in order, those of a large body as they are read.
     pub fn pieces(&self) -> impl Iterator<Item = io::Result<Bytes>> {
         (0..self.body.pieces()).map(|index| self.body.piece(index))

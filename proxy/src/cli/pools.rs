@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::Method;
 use serde::de::DeserializeOwned;
@@ -122,6 +122,19 @@ fn note(backend: &BackendStatus) -> String {
     if backend.backup {
         notes.push("backup".to_owned());
     }
+    if let Some(trouble) = &backend.trouble {
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        notes.push(format!(
+            "{} for {}",
+            trouble.why,
+            lasting(now.as_secs().saturating_sub(trouble.since))
+        ));
+    }
+    if backend.troubles_lately > 1 {
+        notes.push(format!("out {} times within an hour", backend.troubles_lately));
+    }
     if backend.ejections > 0 {
         notes.push(format!("ejected {} times", backend.ejections));
     }
@@ -132,6 +145,15 @@ fn note(backend: &BackendStatus) -> String {
         notes.push("keeps dying".to_owned());
     }
     notes.join(", ")
+}
+
+/// Seconds in the unit that suits them.
+fn lasting(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds}s"),
+        120..=7199 => format!("{}m", seconds / 60),
+        _ => format!("{}h", seconds / 3600),
+    }
 }
 
 /// A value as JSON calls it.
@@ -206,6 +228,25 @@ blur  (queue)                                            2                      
 blur: file b.yaml: its last answer stays: names nobody
 ";
         assert_eq!(table(&[serde_json::from_value(pool).unwrap()]), expected);
+    }
+
+    #[test]
+    fn the_note_says_why_a_backend_is_out_and_since_when() {
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
+        let backend = serde_json::json!({
+            "name": "left", "address": "192.0.2.1:5000", "backup": false, "weight": 1, "standing": "down",
+            "health": "down", "in_flight": 0, "in_flight_bytes": 0, "requests": 12, "failures": 0, "ejections": 0,
+            "deaths": 0, "degraded": false, "troubles_lately": 3,
+            "trouble": { "cause": "status", "why": "status 302, expected 200", "since": now - 190 },
+        });
+        let backend = serde_json::from_value(backend).unwrap();
+        assert_eq!(
+            note(&backend),
+            "status 302, expected 200 for 3m, out 3 times within an hour"
+        );
     }
 
     #[test]

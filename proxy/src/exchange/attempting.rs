@@ -1,11 +1,13 @@
 //! The third stage: the request has come in, and backends are asked for an answer, one after another. The fourth: an
 //! answer has begun.
 
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use pingora::http::RequestHeader;
+use pingora::protocols::Digest;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use tokio::time::timeout_at;
@@ -16,7 +18,7 @@ use super::refusal::Refusal;
 use super::routed::Routed;
 use super::trial::Trial;
 use crate::body::Taken;
-use crate::pool::{Backend, Death, Key, Lease, Pool, Refused};
+use crate::pool::{Backend, Connection, Death, Key, Lease, Pool, Refused};
 use crate::request::Scheme;
 use crate::request::deadline::Deadline;
 use crate::request::problem::Problem;
@@ -145,6 +147,20 @@ impl Attempting {
         Some(peer)
     }
 
+    /// The attempt has its connection.
+    pub fn connected(&mut self, descriptor: RawFd, digest: Option<&Digest>) {
+        let socket = digest.and_then(|digest| digest.socket_digest.as_ref());
+        let local = socket.and_then(|socket| socket.local_addr()?.as_inet().copied());
+        if let (Some(trial), Some(local)) = (&mut self.trial, local) {
+            let remote = trial.backend().address();
+            trial.lease.connected(Connection {
+                descriptor,
+                local,
+                remote,
+            });
+        }
+    }
+
     /// How long this attempt's answer will be waited for, as its backend is told.
     pub fn patience(&self) -> Duration {
         self.time_left().min(self.pool.timeouts().read.get())
@@ -178,6 +194,18 @@ impl Attempting {
             self.deaths.push(Death::now(backend));
         }
         Suspicion::after(self.deaths.len() as u32)
+    }
+
+    /// Workers have died on its body: whoever sends it again is refused at once.
+    pub fn remember_poison(&self, rules: &Rules) {
+        let body = self
+            .taken
+            .as_ref()
+            .and_then(Taken::whole)
+            .and_then(|body| body.upgrade());
+        if let Some(Err(error)) = body.map(|body| rules.shared.poison.remember(&body)) {
+            tracing::warn!("a body that kills workers cannot be remembered: {error}");
+        }
     }
 
     /// Gives the client its own session back.

@@ -19,7 +19,7 @@ impl Exchange {
     pub(super) fn finish(&mut self, session: &Session, error: Option<&Error>) {
         if let Ok((rules, attempting)) = self.attempting_mut() {
             attempting.end_race(rules);
-            attempting.report(rules, Outcome::Cancelled);
+            attempting.report(Outcome::Cancelled);
         }
         self.record(session, error);
         if let Ok((_, attempting)) = self.attempting_mut() {

@@ -10,7 +10,6 @@ use pingora::upstreams::peer::HttpPeer;
 
 use super::Rules;
 use super::attempting::Attempting;
-use super::outcome::outcome_label;
 use super::trial::Trial;
 use crate::body::Taken;
 use crate::pool::Outcome;
@@ -66,9 +65,8 @@ impl Attempting {
         let (metrics, pool) = (&rules.shared.metrics, self.pool.name());
         match race.verdict() {
             Verdict::Alone => {}
-            Verdict::Kept { challenger, outcome } => {
+            Verdict::Kept { challenger } => {
                 metrics.hedge(pool, false);
-                metrics.attempt(pool, challenger.name(), outcome_label(outcome));
                 self.attempt.sent += 1;
                 self.tried.push(challenger);
             }
@@ -77,7 +75,7 @@ impl Attempting {
                 if !failed {
                     trial.lease.was_outrun(waited);
                 }
-                self.report(rules, if failed { Outcome::Reset } else { Outcome::Cancelled });
+                self.report(if failed { Outcome::Reset } else { Outcome::Cancelled });
                 self.attempt.sent += 1;
                 self.tried.push(incumbent);
                 self.trial = Some(Trial::new(lease, began));

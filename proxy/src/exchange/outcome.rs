@@ -36,13 +36,10 @@ impl Attempting {
             .trial
             .as_ref()
             .map_or(Duration::ZERO, |trial| trial.began.elapsed());
-        self.report(
-            rules,
-            match busy {
-                true => Outcome::Busy,
-                false => Outcome::Answered { status, latency },
-            },
-        );
+        self.report(match busy {
+            true => Outcome::Busy,
+            false => Outcome::Answered { status, latency },
+        });
         let failure = if busy { Failure::Busy } else { Failure::Status(status) };
         if status >= 400
             && self.decide(rules, failure, session) == Decision::Retry
@@ -71,16 +68,14 @@ impl Attempting {
         if matches!(failure, Failure::Connect | Failure::Local) {
             self.attempt.sent = self.attempt.sent.saturating_sub(1);
         }
-        self.report(
-            rules,
-            match failure {
-                Failure::Connect => Outcome::ConnectFailed,
-                Failure::TimedOut(clock) if self.is_to_blame(clock) => Outcome::TimedOut,
-                Failure::TimedOut(_) | Failure::Local => Outcome::Cancelled,
-                Failure::Busy => Outcome::Busy,
-                Failure::Died | Failure::Status(_) => Outcome::Reset,
-            },
-        );
+        self.report(match failure {
+            Failure::Connect => Outcome::ConnectFailed,
+            Failure::TimedOut(clock) if self.is_to_blame(clock) => Outcome::TimedOut,
+            Failure::TimedOut(_) => Outcome::Cancelled,
+            Failure::Local => Outcome::Cancelled,
+            Failure::Busy => Outcome::Busy,
+            Failure::Died | Failure::Status(_) => Outcome::Reset,
+        });
         if let (Failure::Died, Some(trial)) = (failure, &self.trial) {
             self.lost = Some((Arc::clone(trial.backend()), trial.deaths_before));
         }
@@ -123,18 +118,16 @@ impl Attempting {
             problem: self.told(),
         });
         self.attempt.sent = self.attempt.sent.saturating_sub(1);
-        self.report(rules, Outcome::Cancelled);
+        self.report(Outcome::Cancelled);
         true
     }
 
-    pub(super) fn report(&mut self, rules: &Rules, outcome: Outcome) {
+    pub(super) fn report(&mut self, outcome: Outcome) {
         let Some(trial) = self.trial.as_mut().filter(|trial| !trial.reported) else {
             return;
         };
         trial.reported = true;
         trial.lease.report(outcome);
-        let (metrics, pool) = (&rules.shared.metrics, self.pool.name());
-        metrics.attempt(pool, trial.backend().name(), outcome_label(outcome));
     }
 
     /// How the backend failed.
@@ -154,7 +147,7 @@ impl Attempting {
                 clock => Failure::TimedOut(clock),
             },
             // What Pingora makes of errors before the backend had a part in it.
-            ErrorType::InternalError | ErrorType::BindError => {
+            ErrorType::InternalError | ErrorType::SocketError | ErrorType::BindError => {
                 program::tell_of_lack(error);
                 Failure::Local
             }
@@ -220,16 +213,5 @@ fn cause_label(failure: Failure) -> &'static str {
         Failure::TimedOut(_) => "timeout",
         Failure::Busy => "busy",
         Failure::Status(_) => "status",
-    }
-}
-
-pub(super) fn outcome_label(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Answered { .. } => "answered",
-        Outcome::Busy => "busy",
-        Outcome::ConnectFailed => "connect_failed",
-        Outcome::Reset => "reset",
-        Outcome::TimedOut => "timed_out",
-        Outcome::Cancelled => "cancelled",
     }
 }

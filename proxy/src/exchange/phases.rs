@@ -1,5 +1,6 @@
 //! The request's phases as Pingora calls them: who is asked at which point. What is decided lies elsewhere.
 
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use async_trait::async_trait;
 use http::{HeaderValue, StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
+use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, ErrorType, RetryType};
@@ -90,6 +92,20 @@ impl ProxyHttp for Edge {
         let mut peer = attempting.peer().ok_or(Refusal::from(problem::INTERNAL))?;
         attempting.enter_race(rules, session, &mut peer);
         Ok(peer)
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _: &mut Session,
+        _reused: bool,
+        _: &HttpPeer,
+        descriptor: RawFd,
+        digest: Option<&Digest>,
+        exchange: &mut Exchange,
+    ) -> pingora::Result<()> {
+        let (_, attempting) = exchange.attempting_mut()?;
+        attempting.connected(descriptor, digest);
+        Ok(())
     }
 
     async fn upstream_request_filter(
@@ -267,6 +283,15 @@ impl Exchange {
             return Err(Refusal::from(problem::INTERNAL).into());
         };
         let (pool, taken) = routed.read_body(&self.rules, session).await?;
+        if taken
+            .whole()
+            .and_then(|body| body.upgrade())
+            .is_some_and(|body| self.rules.shared.poison.knows(&body))
+        {
+            self.rules.shared.metrics.poison_body();
+            taken.release(&mut session.downstream_session);
+            return Err(Refusal::from(problem::POISON_BODY).into());
+        }
         if let Stage::Routed(routed) = std::mem::take(&mut self.stage) {
             self.stage = Stage::Attempting(routed.attempt(pool, taken, session.req_header()));
         }
@@ -297,6 +322,7 @@ impl Exchange {
         };
         if !begun && attempting.learn_of_death().await == Suspicion::Poison {
             rules.shared.metrics.poison_body();
+            attempting.remember_poison(rules);
             return Some(problem::POISON_BODY.into());
         }
         let told = attempting.told().map(Refusal::from);

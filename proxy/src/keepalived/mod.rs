@@ -126,7 +126,10 @@ impl KeepalivedConfig {
     /// The host whose own address beside the virtual one is the higher.
     fn higher_beside(&self, virtual_address: &IpNet) -> Option<Host> {
         let [first, second] = &self.hosts;
-        let (first, second) = (first.address_beside(virtual_address)?, second.address_beside(virtual_address)?);
+        let (first, second) = (
+            first.address_beside(virtual_address)?,
+            second.address_beside(virtual_address)?,
+        );
         Some(if first > second { Host::First } else { Host::Second })
     }
 
@@ -196,7 +199,8 @@ impl KeepalivedConfig {
                      holds them: that is another one for each",
                     earlier.address
                 );
-                let help = "give the higher IPv4 and the higher IPv6 address to the same host, or both a home".to_owned();
+                let help =
+                    "give the higher IPv4 and the higher IPv6 address to the same host, or both a home".to_owned();
                 mistakes.push(mistake(&at("router_id"), what, Some(help)));
             }
         }

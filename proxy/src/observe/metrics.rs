@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::core::Collector;
+use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -11,7 +12,7 @@ use prometheus::{
 use crate::body;
 use crate::client::connection::ConnectionCounts;
 use crate::observe::access_log::AccessLog;
-use crate::pool::{Pool, Standing};
+use crate::pool::{Latency, Pool, Standing};
 
 /// What is counted while requests pass.
 pub struct Metrics {
@@ -24,8 +25,6 @@ pub struct Metrics {
     request_bytes: IntCounterVec,
     /// `veil_response_body_bytes_total{route}`
     response_bytes: IntCounterVec,
-    /// `veil_upstream_attempts_total{pool, backend, outcome}`
-    attempts: IntCounterVec,
     /// `veil_retries_total{pool, cause}`: attempts after the first.
     retries: IntCounterVec,
     /// `veil_hedges_total{pool, result}`: second copies sent, by which answer was taken.
@@ -86,12 +85,6 @@ impl Metrics {
                 "Bytes of answers' bodies sent.",
                 &["route"],
             )?,
-            attempts: counter(
-                &registry,
-                "veil_upstream_attempts_total",
-                "Requests sent to a backend, by how that ended.",
-                &["pool", "backend", "outcome"],
-            )?,
             retries: counter(
                 &registry,
                 "veil_retries_total",
@@ -108,7 +101,7 @@ impl Metrics {
                 &registry,
                 IntCounter::new(
                     "veil_poison_bodies_total",
-                    "Requests refused because three workers died on them.",
+                    "Requests refused because three workers died on them, or on the same body before.",
                 )?,
             )?,
             reloads: counter(
@@ -150,10 +143,6 @@ impl Metrics {
                 .with_label_values(&[request.route])
                 .inc_by(request.response_bytes);
         }
-    }
-
-    pub fn attempt(&self, pool: &str, backend: &str, outcome: &str) {
-        self.attempts.with_label_values(&[pool, backend, outcome]).inc();
     }
 
     pub fn retry(&self, pool: &str, cause: &str) {
@@ -241,15 +230,20 @@ impl Metrics {
             "Lines that nobody read in time.",
             access_log.dropped(),
         )?;
-        self.render_pools(&now, pools)?;
+        let latencies = self.render_pools(&now, pools)?;
         let mut text = Vec::new();
         let encoder = TextEncoder::new();
         encoder.encode(&self.registry.gather(), &mut text)?;
         encoder.encode(&now.gather(), &mut text)?;
+        encoder.encode(&latencies.family(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
-    fn render_pools<'a>(&self, now: &Registry, pools: impl Iterator<Item = &'a Arc<Pool>>) -> prometheus::Result<()> {
+    fn render_pools<'a>(
+        &self,
+        now: &Registry,
+        pools: impl Iterator<Item = &'a Arc<Pool>>,
+    ) -> prometheus::Result<Histograms> {
         let of_pool = ["pool"];
         let of_backend = ["pool", "backend"];
         let eligible = gauges(
@@ -319,7 +313,34 @@ impl Metrics {
             "Whether its process keeps dying.",
             &of_backend,
         )?;
-        let deaths = counter(now, "veil_backend_deaths_total", "Times its process died.", &of_backend)?;
+        let deaths = counter(
+            now,
+            "veil_backend_deaths_total",
+            "Times that a process which Veil spawned died unbidden; 0 for a backend that Veil did not start.",
+            &of_backend,
+        )?;
+        let out = gauges(
+            now,
+            "veil_backend_out",
+            "1 while something has taken it out of rotation, by what did.",
+            &["pool", "backend", "cause"],
+        )?;
+        let attempts = counter(
+            now,
+            "veil_upstream_attempts_total",
+            "Requests sent to a backend, by how that ended.",
+            &["pool", "backend", "outcome"],
+        )?;
+        let answers = counter(
+            now,
+            "veil_upstream_answers_total",
+            "Answers of a backend, by status.",
+            &["pool", "backend", "status"],
+        )?;
+        let mut latencies = Histograms::new(
+            "veil_upstream_answer_seconds",
+            "Time from the start of an attempt to the head of its answer.",
+        );
         for pool in pools {
             let status = pool.status();
             let of_pool = [status.name.as_str()];
@@ -348,9 +369,72 @@ impl Metrics {
                 ejections.with_label_values(&labels).inc_by(backend.ejections);
                 deaths.with_label_values(&labels).inc_by(backend.deaths);
                 degraded.with_label_values(&labels).set(backend.degraded.into());
+                if let Some(trouble) = &backend.trouble {
+                    let cause = trouble.cause.label();
+                    out.with_label_values(&[labels[0], labels[1], cause]).set(1);
+                }
+            }
+            for backend in pool.backends() {
+                let labels = [status.name.as_str(), backend.name()];
+                let counts = backend.counts();
+                for (outcome, count) in counts.outcomes.iter().filter(|(_, count)| *count > 0) {
+                    attempts
+                        .with_label_values(&[labels[0], labels[1], outcome])
+                        .inc_by(*count);
+                }
+                let mut digits = [0; 3];
+                for (status, count) in &counts.statuses {
+                    let status = three_digits(*status, &mut digits);
+                    answers
+                        .with_label_values(&[labels[0], labels[1], status])
+                        .inc_by(*count);
+                }
+                latencies.push(&[("pool", labels[0]), ("backend", labels[1])], &counts.latency);
             }
         }
-        Ok(())
+        Ok(latencies)
+    }
+}
+
+/// Histograms that somebody else has counted.
+struct Histograms(MetricFamily);
+
+impl Histograms {
+    fn new(name: &str, help: &str) -> Self {
+        let mut family = MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(help.to_owned());
+        family.set_field_type(MetricType::HISTOGRAM);
+        Self(family)
+    }
+
+    fn push(&mut self, labels: &[(&str, &str)], latency: &Latency) {
+        let bucket = |(bound, count): &(f64, u64)| {
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(*bound);
+            bucket.set_cumulative_count(*count);
+            bucket
+        };
+        let label = |(name, value): &(&str, &str)| {
+            let mut label = LabelPair::default();
+            label.set_name((*name).to_owned());
+            label.set_value((*value).to_owned());
+            label
+        };
+        let mut histogram = Histogram::default();
+        histogram.set_bucket(latency.buckets.iter().map(bucket).collect());
+        histogram.set_sample_count(latency.count);
+        histogram.set_sample_sum(latency.sum_seconds);
+        let mut metric = Metric::default();
+        metric.set_label(labels.iter().map(label).collect());
+        metric.set_histogram(histogram);
+        self.0.mut_metric().push(metric);
+    }
+
+    /// None where there is nothing to tell, which the format has no form for.
+    fn family(self) -> Vec<MetricFamily> {
+        let has_any = !self.0.get_metric().is_empty();
+        Some(self.0).filter(|_| has_any).into_iter().collect()
     }
 }
 

@@ -27,6 +27,10 @@ impl Moment {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(millis(duration)))
+    }
+
     pub const fn from_raw(raw: u64) -> Self {
         Self(raw)
     }

@@ -5,7 +5,7 @@ use std::time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-use super::admission::queue::QueueConfig;
+use super::admission::queue::{PATIENCE_WITH_OWN_WORKERS, QueueConfig, USUAL_PATIENCE};
 use super::choose::selection::{self, SelectConfig};
 use super::choose::sticky::StickyConfig;
 use super::hedge::HedgeConfig;
@@ -37,6 +37,14 @@ pub struct PoolConfig {
 }
 
 impl PoolConfig {
+    /// How long a request waits for a place where the queue's settings do not say.
+    pub(super) fn usual_patience(&self) -> Duration {
+        match &self.spawn {
+            Some(spawn) if spawn.is_built_in() => PATIENCE_WITH_OWN_WORKERS,
+            _ => USUAL_PATIENCE,
+        }
+    }
+
     /// How the backends are asked how they are, if they are.
     pub(super) fn checks(&self) -> Option<HealthConfig> {
         let of_its_workers = |spawn: &SpawnConfig| match spawn.is_built_in() {

@@ -32,9 +32,11 @@ pub use self::choose::key::Key;
 use self::choose::selection_order;
 pub use self::choose::selection_order::{CookieSeen, Turn};
 pub use self::config::{PoolConfig, TimeoutsConfig};
-pub use self::members::backend::{Backend, BackendConfig, Health, Standing};
+pub use self::members::backend::{
+    Backend, BackendConfig, Cause, Connection, GREATEST_WEIGHT, Health, Latency, Standing, Trouble,
+};
 use self::members::discovery;
-pub use self::members::passive::Outcome;
+pub use self::members::outcome::Outcome;
 pub use self::operator::{Override, Overrides};
 use self::parts::Parts;
 pub use self::parts::{PoolError, PoolProblem};
@@ -118,6 +120,7 @@ impl Pool {
             key,
             tried,
             deaths,
+            roster: &self.0.roster,
             checked: self.0.tasks.check.is_some(),
         };
         quarantine::acquire(&self.0.dispatcher, &suspect, patience).await

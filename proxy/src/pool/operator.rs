@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::members::backend::Backend;
+use super::members::backend::{Backend, GREATEST_WEIGHT};
 use super::members::roster::Roster;
 
 /// By the backend's name; of those of whom something was commanded.
@@ -65,7 +65,7 @@ pub fn set_weight(roster: &Roster, name: &str, weight: u32) -> bool {
     let Some(backend) = roster.member(name) else {
         return false;
     };
-    backend.set_weight(weight);
+    backend.set_weight(weight.min(GREATEST_WEIGHT));
     roster.regroup();
     tracing::info!(pool = roster.pool(), backend = name, weight, "weight changed");
     true

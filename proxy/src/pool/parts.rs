@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::admission::dispatcher::Dispatcher;
+use super::admission::queue::Queue;
 use super::choose::chooser::Chooser;
 use super::choose::sticky::Sticky;
 use super::config::PoolConfig;
@@ -73,7 +74,8 @@ impl Parts {
         let roster = Roster::new(name, founders, move |members| arranged.arrange(members));
         let passive = PassiveHealth::new(&config.ejection, Arc::clone(&roster));
         let hedge = config.hedge.as_ref().map(Hedge::new);
-        let dispatcher = Dispatcher::new(Arc::clone(&chooser), passive, &config.queue, hedge);
+        let queue = Queue::new(&config.queue, config.usual_patience());
+        let dispatcher = Dispatcher::new(Arc::clone(&chooser), passive, queue, hedge);
         Ok(Self {
             config: config.clone(),
             tasks: Tasks::new(Arc::clone(&roster), Arc::clone(&dispatcher), check, workers),

@@ -1,5 +1,6 @@
 //! A pool as the admin sees it: `/pools` and the metrics are made of this.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::admission::dispatcher::Dispatcher;
 use super::clock::Moment;
 use super::config::PoolConfig;
-use super::members::backend::{Backend, BackendConfig, Health, Standing};
+use super::members::backend::{Backend, BackendConfig, Health, Standing, Trouble};
 use super::members::discovery::provider::ProviderStatus;
 use super::members::roster::Roster;
 
@@ -50,6 +51,15 @@ pub struct BackendStatus {
     pub deaths: u64,
     /// Whether its process keeps dying.
     pub degraded: bool,
+    /// What took it out, while it is.
+    #[serde(default)]
+    pub trouble: Option<Trouble>,
+    /// How often something took it out within the last hour.
+    #[serde(default)]
+    pub troubles_lately: usize,
+    /// The statuses of its answers since the start.
+    #[serde(default)]
+    pub statuses: BTreeMap<u16, u64>,
 }
 
 impl PoolStatus {
@@ -107,12 +117,14 @@ impl PoolConfig {
 
 impl BackendStatus {
     fn of(backend: &Backend, now: Moment) -> Self {
+        let standing = backend.standing(now);
+        let is_out = standing.is_doubtful() || standing == Standing::Stopped;
         Self {
             name: backend.name().to_owned(),
             address: backend.address().to_string(),
             backup: backend.is_backup(),
             weight: backend.weight(),
-            standing: backend.standing(now),
+            standing,
             health: backend.health(),
             in_flight: backend.in_flight(),
             in_flight_bytes: backend.in_flight_bytes(),
@@ -122,6 +134,9 @@ impl BackendStatus {
             ejections: backend.ejections(),
             deaths: backend.deaths(),
             degraded: backend.is_degraded(),
+            trouble: backend.troubles().last().filter(|_| is_out),
+            troubles_lately: backend.troubles().lately(),
+            statuses: backend.counts().statuses,
         }
     }
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::client::connection::ConnectionCounts;
-use crate::pool::{Pool, PoolStatus};
+use crate::pool::{GREATEST_WEIGHT, Pool, PoolStatus};
 use crate::request::problem::Problem;
 use crate::state::Shared;
 
@@ -152,6 +152,13 @@ async fn undrain(admin: Extract<Admin>, Path((pool, backend)): Path<(String, Str
 }
 
 async fn weight(admin: Extract<Admin>, Path((pool, backend, weight)): Path<(String, String, u32)>) -> Response {
+    if weight > GREATEST_WEIGHT {
+        return refusal(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "weight_too_great",
+            &format!("{weight} is more than {GREATEST_WEIGHT}; only the ratio of weights matters"),
+        );
+    }
     command(&admin, &pool, |pool| pool.set_weight(&backend, weight))
 }
 

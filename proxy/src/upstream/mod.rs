@@ -1,4 +1,5 @@
 //! How a request gets its answer from backends: a race of two where one is slow, and what follows a failure.
 
+pub mod poison;
 pub mod race;
 pub mod retry;

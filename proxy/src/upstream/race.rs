@@ -54,8 +54,8 @@ pub enum Verdict {
     /// No second copy was sent.
     #[default]
     Alone,
-    /// One was, and came to this; the first backend's answer was taken, or neither's.
-    Kept { challenger: Arc<Backend>, outcome: Outcome },
+    /// One was; the first backend's answer was taken, or neither's.
+    Kept { challenger: Arc<Backend> },
     /// The second backend's answer was taken.
     Overtaken {
         lease: Lease,
@@ -85,15 +85,10 @@ impl Race {
         if !self.plan.budget.withdraw(Instant::now()) {
             return None;
         }
-        self.challenger_did(lease.backend(), Outcome::Cancelled);
-        Some(lease)
-    }
-
-    fn challenger_did(&self, challenger: &Arc<Backend>, outcome: Outcome) {
         *self.verdict.lock() = Verdict::Kept {
-            challenger: Arc::clone(challenger),
-            outcome,
+            challenger: Arc::clone(lease.backend()),
         };
+        Some(lease)
     }
 
     /// Sends the request to the second backend, and waits for the beginning of an answer worth having.
@@ -109,7 +104,6 @@ impl Race {
             Err(outcome) => outcome,
         };
         lease.report(outcome);
-        self.challenger_did(lease.backend(), outcome);
         None
     }
 

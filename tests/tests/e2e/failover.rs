@@ -1,5 +1,7 @@
 //! Primaries, backups and health, with backends that fail as they are told.
 
+use std::net::TcpListener;
+use std::thread;
 use std::time::Duration;
 
 use e2e::backend::{Answer, Backend, digest};
@@ -256,6 +258,94 @@ fn waits_no_longer_than_the_client_does() {
         0,
         "a client in a hurry is no failure"
     );
+}
+
+#[test]
+fn what_a_backend_has_in_flight_when_it_is_found_to_be_down_goes_elsewhere_at_once() {
+    let hung = Backend::start(|_| Answer::Hang);
+    let living = Backend::named("living");
+    let veil = Veil::over(&format!(
+        "{{ select: round_robin, backends: [{{ address: {} }}, {{ address: {} }}], {HEALTH} }}",
+        hung.address, living.address
+    ));
+    // More than the connection's buffers take, so that some of it is still to be written.
+    let upload = vec![b'x'; 20 << 20];
+    let url = veil.url("/");
+    let uploads: Vec<_> = (0..2)
+        .map(|_| {
+            let (url, upload) = (url.clone(), upload.clone());
+            thread::spawn(move || client().put(&url).body(upload).send().unwrap().text().unwrap())
+        })
+        .collect();
+    until("one is at the backend that hangs", SOON, || {
+        (veil.backend(hung.address)["in_flight"] == 1).then_some(())
+    });
+    hung.answer_health(Answer::health(500, "unwell"));
+    for answer in uploads {
+        assert_eq!(answer.join().unwrap(), "living");
+    }
+    let status = veil.backend(hung.address);
+    assert_eq!(status["trouble"]["cause"], "status", "{status}");
+    assert_eq!(status["trouble"]["why"], "status 500, expected 200");
+    let metrics = veil.admin_get("/metrics").text().unwrap();
+    let out = format!(
+        "veil_backend_out{{backend=\"{}\",cause=\"status\",pool=\"blur\"}} 1",
+        hung.address
+    );
+    assert!(metrics.contains(&out), "{metrics}");
+}
+
+#[test]
+fn a_500_is_tried_elsewhere_once_and_five_in_a_row_eject() {
+    let broken = Backend::start(|_| Answer::status(500));
+    let living = Backend::named("living");
+    let veil = Veil::over(&format!(
+        "{{ select: round_robin, backends: [{{ address: {} }}, {{ address: {} }}] }}",
+        broken.address, living.address
+    ));
+    for _ in 0..30 {
+        assert_eq!(answer(&veil), "living");
+    }
+    assert_eq!(broken.received().len(), 5);
+    let metrics = veil.admin_get("/metrics").text().unwrap();
+    let told = format!(
+        "veil_upstream_answers_total{{backend=\"{}\",pool=\"blur\",status=\"500\"}} 5",
+        broken.address
+    );
+    assert!(metrics.contains(&told), "{metrics}");
+    assert!(
+        metrics.contains("# TYPE veil_upstream_answer_seconds histogram"),
+        "{metrics}"
+    );
+}
+
+#[test]
+fn a_pool_that_is_dead_is_refused_quickly_and_served_once_it_lives() {
+    let dead: Vec<_> = (0..40).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let addresses: Vec<_> = dead.iter().map(|listener| listener.local_addr().unwrap()).collect();
+    drop(dead);
+    let list: Vec<_> = addresses
+        .iter()
+        .map(|address| format!("{{ address: {address}, max_fails: 0 }}"))
+        .collect();
+    let veil = Veil::over(&format!("{{ backends: [{}] }}", list.join(", ")));
+    let statuses: Vec<_> = (0..200).map(|_| veil.get("/").status().as_u16()).collect();
+    assert!(
+        statuses.iter().all(|status| matches!(status, 502 | 503)),
+        "{statuses:?}"
+    );
+    let attempts: u64 = addresses
+        .iter()
+        .map(|address| veil.backend(*address)["requests"].as_u64().unwrap())
+        .sum();
+    assert!(attempts < 200 * 32 / 4, "{attempts} connections for 200 requests");
+    let _living: Vec<_> = addresses
+        .iter()
+        .map(|address| Backend::at(*address, |_| Answer::ok("living")))
+        .collect();
+    until("it is served again", SOON, || {
+        (veil.get("/").status() == 200).then_some(())
+    });
 }
 
 fn answer(veil: &Veil) -> String {

@@ -119,7 +119,7 @@ fn sends_an_upload_again_after_a_status_or_a_timeout_that_the_route_names() {
 
 #[test]
 fn passes_on_a_status_that_the_route_does_not_name() {
-    let (bad, good, veil) = stage(Answer::status(500), "idempotent: true");
+    let (bad, good, veil) = stage(Answer::status(501), "idempotent: true");
     let mut statuses = [(); 2].map(|()| {
         client()
             .post(veil.url("/"))
@@ -130,7 +130,7 @@ fn passes_on_a_status_that_the_route_does_not_name() {
             .as_u16()
     });
     statuses.sort_unstable();
-    assert_eq!(statuses, [200, 500]);
+    assert_eq!(statuses, [200, 501]);
     assert_eq!((bad.received().len(), good.received().len()), (1, 1));
 }
 
@@ -175,6 +175,8 @@ fn answers_422_to_a_body_on_which_every_worker_dies() {
     assert_eq!(sent_to(&backends), 3, "twice, and once more alone");
     let metrics = veil.admin_get("/metrics").text().unwrap();
     assert!(metrics.contains("veil_poison_bodies_total 1"), "{metrics}");
+    assert_eq!(send_poison(&veil), 422);
+    assert_eq!(sent_to(&backends), 3, "whoever sends it again kills nobody");
 }
 
 #[test]

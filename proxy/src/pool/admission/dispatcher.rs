@@ -2,33 +2,42 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::queue::{Queue, QueueConfig, Refused};
-use crate::pool::choose::chooser::Chooser;
+use super::queue::{Queue, Refused};
+use super::silence::Silence;
+use crate::pool::choose::chooser::{Chooser, MOST_TRIED};
 use crate::pool::choose::key::Key;
+use crate::pool::clock::Moment;
 use crate::pool::hedge::Hedge;
-use crate::pool::members::backend::Backend;
-use crate::pool::members::passive::{Outcome, PassiveHealth};
+use crate::pool::members::backend::{Backend, Connection, Standing};
+use crate::pool::members::outcome::Outcome;
+use crate::pool::members::passive::PassiveHealth;
 
 pub struct Dispatcher {
     chooser: Arc<Chooser>,
     passive: PassiveHealth,
     queue: Queue<Lease>,
     hedge: Option<Hedge>,
+    silence: Silence,
+    /// Those who wait for a vacancy and do not stand in the queue.
+    watchers: AtomicUsize,
     /// Told when a place has become free or a backend fit to serve, for those who do not stand in the queue.
     vacancies: Notify,
 }
 
 impl Dispatcher {
-    pub fn new(chooser: Arc<Chooser>, passive: PassiveHealth, queue: &QueueConfig, hedge: Option<Hedge>) -> Arc<Self> {
+    pub fn new(chooser: Arc<Chooser>, passive: PassiveHealth, queue: Queue<Lease>, hedge: Option<Hedge>) -> Arc<Self> {
         Arc::new(Self {
             chooser,
             passive,
-            queue: Queue::new(queue),
+            queue,
             hedge,
+            silence: Silence::default(),
+            watchers: AtomicUsize::new(0),
             vacancies: Notify::new(),
         })
     }
@@ -41,8 +50,10 @@ impl Dispatcher {
         &self.queue
     }
 
-    pub fn vacancies(&self) -> &Notify {
-        &self.vacancies
+    /// Hears of vacancies while it lives.
+    pub fn watch_vacancies(&self) -> Watcher<'_> {
+        self.watchers.fetch_add(1, Ordering::SeqCst);
+        Watcher(self)
     }
 
     /// Lets a request in whose body has not been read yet, or turns it away while that still spares it the upload: all
@@ -69,46 +80,121 @@ impl Dispatcher {
 
     /// As [`Dispatcher::pick`], but waits in the queue while all that could serve are full.
     pub async fn acquire(self: &Arc<Self>, key: &Key, tried: &[Arc<Backend>]) -> Result<Lease, Refused> {
+        if tried.is_empty() && self.silence.refuses() {
+            return Err(Refused::Nobody);
+        }
+        let lease = self.acquire_from_somebody(key, tried).await;
+        match &lease {
+            Ok(lease) => self.silence.asks(lease.backend()),
+            Err(Refused::Nobody) => self.silence.begin(tried),
+            Err(_) => {}
+        }
+        lease
+    }
+
+    async fn acquire_from_somebody(self: &Arc<Self>, key: &Key, tried: &[Arc<Backend>]) -> Result<Lease, Refused> {
+        if tried.len() >= MOST_TRIED || self.silence.is_on() && tried.len() >= MOST_TRIED_AGAIN {
+            return Err(Refused::Nobody);
+        }
         // Who comes while others wait waits behind them.
         if self.queue.length() == 0
-            && let Some(lease) = self.pick(key, tried)
+            && let Some(lease) = self.pick_eligible(key, tried)
         {
             return Ok(lease);
         }
-        if !self.chooser.could_serve(tried) {
+        if !self.may_wait(tried) {
             return self.pick(key, tried).ok_or(Refused::Nobody);
         }
         let place = self.queue.join(key, tried)?;
-        // A place at a backend may have become free between the pick and the joining.
-        self.serve_queue();
-        self.queue.wait(place).await
+        if self.chooser.has_vacancy() {
+            // It may have become free between the pick and the joining.
+            self.serve_queue();
+        }
+        match self.queue.wait(place).await {
+            Err(Refused::QueueTimeout) if !self.chooser.could_serve(tried) => {
+                self.pick(key, tried).ok_or(Refused::Nobody)
+            }
+            waited => waited,
+        }
     }
 
-    /// Gives leases to those who wait, in order, until there are no more of either. For when a place has become free, or a
-    /// backend fit to serve.
+    /// Whether somebody could serve, and is merely full, or is about to be started again.
+    fn may_wait(&self, tried: &[Arc<Backend>]) -> bool {
+        self.chooser.could_serve(tried) || self.chooser.awaits(tried)
+    }
+
+    /// Gives leases to those who wait, in order, until there are no more of either. For when backends have come, gone or
+    /// changed.
     pub fn serve(self: &Arc<Self>) {
+        self.silence.end();
         self.serve_queue();
-        self.vacancies.notify_waiters();
+        self.tell_watchers();
     }
 
     fn serve_queue(self: &Arc<Self>) {
-        self.queue.serve(|key, tried| {
-            let lease = self.pick(key, tried);
-            (lease.is_some() || !self.chooser.could_serve(tried)).then_some(lease)
+        self.queue.serve(|key, tried| match self.pick_eligible(key, tried) {
+            Some(lease) => Some(Some(lease)),
+            None if self.may_wait(tried) => None,
+            None => Some(self.pick(key, tried)),
         });
     }
 
-    /// An attempt at a backend has ended.
-    pub fn note(&self, backend: &Backend, outcome: Outcome) {
-        if let (Outcome::Answered { latency, .. }, Some(hedge)) = (outcome, &self.hedge) {
-            hedge.record(latency);
+    /// A place at this backend has become free: it goes to who has waited longest of those that may have it.
+    fn vacated(self: &Arc<Self>, backend: &Arc<Backend>) {
+        if self.queue.length() > 0 {
+            let now = Moment::now();
+            let offer = |key: &Key, tried: &[Arc<Backend>]| {
+                let takes = !backend.is_among(tried) && backend.claim(now, key.upload_bytes());
+                takes.then(|| Lease::new(self, Arc::clone(backend), key))
+            };
+            while self.queue.length() > 0 && backend.standing(now) == Standing::Eligible && self.queue.offer(offer) {}
         }
-        self.passive.note(backend, outcome);
+        self.tell_watchers();
+    }
+
+    fn tell_watchers(&self) {
+        if self.watchers.load(Ordering::SeqCst) > 0 {
+            self.vacancies.notify_waiters();
+        }
+    }
+
+    /// An attempt at a backend has ended.
+    pub fn note(self: &Arc<Self>, backend: &Backend, outcome: Outcome) {
+        if let Outcome::Answered { latency, .. } = outcome {
+            self.silence.end();
+            if let Some(hedge) = &self.hedge {
+                hedge.record(latency);
+            }
+        }
+        if self.passive.note(backend, outcome) && self.queue.length() > 0 {
+            self.serve_queue();
+        }
     }
 
     /// How long an attempt may go without an answer before another backend is asked too; none where that is not wanted.
     pub fn hedge_after(&self) -> Option<Duration> {
         self.hedge.as_ref()?.after()
+    }
+}
+
+/// Backends that one request tries which asks again whether anybody answers.
+const MOST_TRIED_AGAIN: usize = 8;
+
+/// Waits for a vacancy at any backend.
+pub struct Watcher<'a>(&'a Dispatcher);
+
+impl Watcher<'_> {
+    /// Those that come from now on.
+    pub fn next_vacancy(&self) -> impl Future<Output = ()> + '_ {
+        let mut vacancy = Box::pin(self.0.vacancies.notified());
+        vacancy.as_mut().enable();
+        vacancy
+    }
+}
+
+impl Drop for Watcher<'_> {
+    fn drop(&mut self) {
+        self.0.watchers.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -131,6 +217,10 @@ pub struct Lease {
     upload_bytes: u64,
     /// Whether it keeps other requests away.
     alone: bool,
+    /// The one that the request waits on.
+    connection: Option<u64>,
+    /// Whether it has been told how the attempt ended.
+    reported: AtomicBool,
 }
 
 impl Lease {
@@ -138,9 +228,11 @@ impl Lease {
     fn new(dispatcher: &Arc<Dispatcher>, backend: Arc<Backend>, key: &Key) -> Self {
         Self {
             dispatcher: Arc::clone(dispatcher),
-            backend,
+            backend: backend.as_chosen(),
             upload_bytes: key.upload_bytes(),
             alone: false,
+            connection: None,
+            reported: AtomicBool::new(false),
         }
     }
 
@@ -155,8 +247,14 @@ impl Lease {
         &self.backend
     }
 
+    /// Tells the pool which connection the request waits on.
+    pub fn connected(&mut self, connection: Connection) {
+        self.connection = Some(self.backend.connected(connection));
+    }
+
     /// Tells the pool how the attempt ended: once for an attempt.
     pub fn report(&self, outcome: Outcome) {
+        self.reported.store(true, Ordering::Relaxed);
         self.dispatcher.note(&self.backend, outcome);
     }
 
@@ -171,11 +269,17 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        if !self.reported.load(Ordering::Relaxed) {
+            self.backend.count(Outcome::Cancelled);
+        }
+        if let Some(connection) = self.connection {
+            self.backend.disconnected(connection);
+        }
         self.backend.release(self.upload_bytes);
         if self.alone {
             self.backend.end_quarantine();
         }
-        self.dispatcher.serve();
+        self.dispatcher.vacated(&self.backend);
     }
 }
 

@@ -3,3 +3,4 @@
 pub mod dispatcher;
 pub mod quarantine;
 pub mod queue;
+pub mod silence;

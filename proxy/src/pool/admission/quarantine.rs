@@ -10,6 +10,7 @@ use crate::pool::choose::chooser::Chooser;
 use crate::pool::choose::key::Key;
 use crate::pool::clock::Moment;
 use crate::pool::members::backend::{Backend, Standing};
+use crate::pool::members::roster::Roster;
 
 /// The end of a backend that a request was sent to, as far as that request knows of it.
 pub struct Death {
@@ -36,6 +37,7 @@ pub struct Suspect<'a> {
     pub key: &'a Key,
     pub tried: &'a [Arc<Backend>],
     pub deaths: &'a [Death],
+    pub roster: &'a Roster,
     /// Whether one that has died may come back, because it is asked how it is.
     pub checked: bool,
 }
@@ -59,12 +61,11 @@ impl Drop for Quarantine<'_> {
 /// A lease at a backend that serves nothing else while the request has it: one not yet tried, or one that has come back
 /// from its death. Waits until it has become fit and idle.
 pub async fn acquire(dispatcher: &Arc<Dispatcher>, suspect: &Suspect<'_>, patience: Duration) -> Option<Lease> {
+    let watcher = dispatcher.watch_vacancies();
     let lease = async {
         let mut quarantine: Option<Quarantine<'_>> = None;
         loop {
-            let vacancy = dispatcher.vacancies().notified();
-            tokio::pin!(vacancy);
-            vacancy.as_mut().enable();
+            let (vacancy, passed) = (watcher.next_vacancy(), suspect.roster.passed());
             if quarantine.as_ref().is_some_and(Quarantine::is_lost) {
                 quarantine = None;
             }
@@ -77,7 +78,10 @@ pub async fn acquire(dispatcher: &Arc<Dispatcher>, suspect: &Suspect<'_>, patien
             if let Some(lease) = quarantine.as_mut().and_then(|quarantine| quarantine.claim(suspect.key)) {
                 return Some(lease);
             }
-            vacancy.await;
+            tokio::select! {
+                () = vacancy => {}
+                () = passed => {}
+            }
         }
     };
     timeout(patience, lease).await.ok().flatten()

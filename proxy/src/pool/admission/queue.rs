@@ -20,18 +20,23 @@ use crate::yaml::units::Duration;
 pub struct QueueConfig {
     /// Requests that may wait at a time; 0 turns all away that find no place.
     pub length: usize,
-    /// How long one waits at most.
-    pub timeout: Duration,
+    /// How long one waits at most: 2s unless given, in front of workers of this program's own 30s.
+    pub timeout: Option<Duration>,
 }
 
 impl Default for QueueConfig {
     fn default() -> Self {
         Self {
             length: 100,
-            timeout: Duration::from_secs(2),
+            timeout: None,
         }
     }
 }
+
+/// Where nothing else is said: overload is told early.
+pub const USUAL_PATIENCE: Duration = Duration::from_secs(2);
+/// In front of workers that are as large as this machine, waiting is the quickest way.
+pub const PATIENCE_WITH_OWN_WORKERS: Duration = Duration::from_secs(30);
 
 /// Why a request gets no backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +51,8 @@ pub enum Refused {
 
 /// Requests that wait for a `P`; they get none once nobody can serve them any more.
 pub struct Queue<P> {
-    config: QueueConfig,
+    most: usize,
+    patience: std::time::Duration,
     /// Contended only while the pool is saturated; see `length`.
     waiting: Mutex<VecDeque<Waiter<P>>>,
     /// Let in while the pool was saturated, and busy with their bodies: they may come to wait.
@@ -64,9 +70,11 @@ struct Waiter<P> {
 }
 
 impl<P> Queue<P> {
-    pub fn new(config: &QueueConfig) -> Self {
+    /// `usual` is how long one waits where the configuration does not say.
+    pub fn new(config: &QueueConfig, usual: Duration) -> Self {
         Self {
-            config: config.clone(),
+            most: config.length,
+            patience: config.timeout.unwrap_or(usual).get(),
             waiting: Mutex::default(),
             expected: AtomicUsize::new(0),
             length: AtomicUsize::new(0),
@@ -77,7 +85,7 @@ impl<P> Queue<P> {
 
     /// Expects one more, if there may be a place in the queue for it.
     pub fn expect(&self) -> Result<(), Refused> {
-        let one_more = |expected| (self.length() + expected < self.config.length).then_some(expected + 1);
+        let one_more = |expected| (self.length() + expected < self.most).then_some(expected + 1);
         let expected = self
             .expected
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
@@ -92,10 +100,10 @@ impl<P> Queue<P> {
     /// Takes a place in the line, if there is one.
     pub fn join(&self, key: &Key, tried: &[Arc<Backend>]) -> Result<Place<P>, Refused> {
         let mut waiting = self.waiting.lock();
-        if waiting.len() >= self.config.length {
+        if waiting.len() >= self.most {
             waiting.retain(|waiter| !waiter.answer.is_closed());
         }
-        if waiting.len() >= self.config.length {
+        if waiting.len() >= self.most {
             return Err(self.overflow());
         }
         let (answer, receiver) = oneshot::channel();
@@ -110,13 +118,25 @@ impl<P> Queue<P> {
 
     /// Waits until its turn has come, as long as one may.
     pub async fn wait(&self, place: Place<P>) -> Result<P, Refused> {
-        match tokio::time::timeout(self.config.timeout.get(), place.0).await {
+        match tokio::time::timeout(self.patience, place.0).await {
             Ok(answer) => answer.ok().flatten().ok_or(Refused::Nobody),
             Err(_) => {
                 self.timeouts.fetch_add(1, Ordering::Relaxed);
                 Err(Refused::QueueTimeout)
             }
         }
+    }
+
+    /// Offers what has become free to those who wait, in order, until one takes it; says whether one has.
+    pub fn offer(&self, offer: impl Fn(&Key, &[Arc<Backend>]) -> Option<P>) -> bool {
+        let taken = {
+            let mut waiting = self.waiting.lock();
+            let taken = first_to_take(&mut waiting, offer);
+            self.length.store(waiting.len(), Ordering::Release);
+            taken
+        };
+        // One that gives up in this moment leaves it; it comes back as free.
+        taken.is_some_and(|(waiter, taken)| waiter.answer.send(Some(taken)).is_ok())
     }
 
     /// Answers those who wait, in order, as `answer` has it; who is to wait on gets none.
@@ -159,6 +179,24 @@ impl<P> Queue<P> {
     pub fn timeouts(&self) -> u64 {
         self.timeouts.load(Ordering::Relaxed)
     }
+}
+
+/// Removes those who gave up before the one that takes what is offered.
+fn first_to_take<P>(
+    waiting: &mut VecDeque<Waiter<P>>,
+    offer: impl Fn(&Key, &[Arc<Backend>]) -> Option<P>,
+) -> Option<(Waiter<P>, P)> {
+    let mut place = 0;
+    while let Some(waiter) = waiting.get(place) {
+        if waiter.answer.is_closed() {
+            waiting.remove(place);
+        } else if let Some(taken) = offer(&waiter.key, &waiter.tried) {
+            return waiting.remove(place).map(|waiter| (waiter, taken));
+        } else {
+            place += 1;
+        }
+    }
+    None
 }
 
 /// A place in the line.

@@ -66,12 +66,28 @@ impl Chooser {
 
     /// As [`Chooser::claim`], but never at one that is only hoped to serve: for a request that has an answer already.
     pub fn claim_eligible(&self, key: &Key, tried: &[Arc<Backend>]) -> Option<Arc<Backend>> {
+        if tried.len() >= MOST_TRIED {
+            return None;
+        }
         let now = Moment::now();
-        self.claim_with(
-            key,
-            |backend| !backend.is_among(tried) && backend.standing(now) == Standing::Eligible,
-            |backend| backend.claim(now, key.upload_bytes()),
-        )
+        let offers = |backend: &Backend| !backend.is_among(tried) && backend.standing(now) == Standing::Eligible;
+        let claim = |backend: &Backend| backend.claim(now, key.upload_bytes());
+        self.claim_idle(key, offers, claim)
+            .or_else(|| self.claim_with(key, offers, claim))
+    }
+
+    /// Takes a place where the request need not wait for others, in the same order: no worker is to idle while another has
+    /// more than it works on at a time. A client whose cookie names a backend stays there.
+    fn claim_idle(
+        &self,
+        key: &Key,
+        offers: impl Fn(&Backend) -> bool,
+        claim: impl Fn(&Backend) -> bool,
+    ) -> Option<Arc<Backend>> {
+        if !self.tiers.load().counts_hands || key.home().is_some() {
+            return None;
+        }
+        self.claim_with(key, |backend| offers(backend) && backend.has_idle_hands(), claim)
     }
 
     /// Claims in the chooser's order from those on offer, beginning with the one that the client's cookie names.
@@ -89,8 +105,8 @@ impl Chooser {
     }
 
     fn claim_in_panic(&self, key: &Key, tried: &[Arc<Backend>]) -> Option<Arc<Backend>> {
-        if self.could_serve(tried) {
-            // They are full, which is no reason to doubt what is known of the others.
+        if tried.len() >= MOST_TRIED_IN_PANIC || self.could_serve(tried) {
+            // Where some could, they are full, which is no reason to doubt what is known of the others.
             return None;
         }
         let now = Moment::now();
@@ -109,10 +125,26 @@ impl Chooser {
             .any(|backend| !backend.is_among(tried) && backend.standing(now).is_fit())
     }
 
+    /// Whether somebody not yet tried is about to serve again.
+    pub fn awaits(&self, tried: &[Arc<Backend>]) -> bool {
+        let now = Moment::now();
+        self.tiers
+            .load()
+            .any(|backend| backend.is_returning(now) && !backend.is_among(tried))
+    }
+
+    /// Whether any has a place at this moment.
+    pub fn has_vacancy(&self) -> bool {
+        let now = Moment::now();
+        self.tiers
+            .load()
+            .any(|backend| backend.standing(now) == Standing::Eligible)
+    }
+
     /// Whether all that could serve are full.
     pub fn is_saturated(&self) -> bool {
         let tiers = self.tiers.load();
-        if !tiers.any(|backend| backend.max_conns().is_some()) {
+        if !tiers.is_bounded {
             return false;
         }
         let now = Moment::now();
@@ -142,3 +174,8 @@ impl Chooser {
         (!leads).then(|| sticky.set(served, under_tls))
     }
 }
+
+/// Backends that one request is sent to, or could not be: all of a large pool that refuses would cost too much.
+pub const MOST_TRIED: usize = 32;
+/// The same once only those are left that are believed not to answer.
+const MOST_TRIED_IN_PANIC: usize = 3;

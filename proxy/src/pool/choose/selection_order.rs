@@ -96,7 +96,7 @@ fn asked(chooser: &Chooser, key: &Key) -> Vec<Arc<Backend>> {
 fn next(chooser: &Chooser, key: &Key, asked: &[Arc<Backend>]) -> Option<Arc<Backend>> {
     let backend = chooser.claim(key, asked)?;
     backend.release(key.upload_bytes());
-    Some(backend)
+    Some(backend.as_chosen())
 }
 
 /// The backends in the order in which the key alone would have them; empty where it has no say.

@@ -16,6 +16,10 @@ use crate::pool::members::backend::Backend;
 pub struct Tiers {
     pub primaries: Tier,
     pub backups: Tier,
+    /// Whether any takes a bounded number of requests.
+    pub is_bounded: bool,
+    /// Whether any says how many requests it works on at a time.
+    pub counts_hands: bool,
 }
 
 /// Backends that are asked before those of the next tier.
@@ -28,6 +32,8 @@ impl Tiers {
     pub fn new(select: &SelectConfig, backends: &[Arc<Backend>]) -> Self {
         let (backups, primaries) = backends.iter().cloned().partition(|backend| backend.is_backup());
         Self {
+            is_bounded: backends.iter().any(|backend| backend.max_conns().is_some()),
+            counts_hands: backends.iter().any(|backend| backend.counts_hands()),
             primaries: Tier::new(select, primaries),
             backups: Tier::new(select, backups),
         }

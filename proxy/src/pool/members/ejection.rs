@@ -2,7 +2,6 @@
 //! After `fail_timeout` one request is let through as a trial; its success wipes the slate, its failure ejects again.
 //! Source of the rules: `ngx_http_upstream_round_robin.c`, `get_peer` and `free_round_robin_peer`.
 
-use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,13 +13,22 @@ use crate::yaml::units;
 
 /// `ejection: { consecutive_5xx: 5, slower_than: 10s }`: what else counts against a backend, besides attempts that fail.
 /// A backend with `max_fails: 0` is not ejected for these either.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct EjectionConfig {
-    /// So many answers of 500 and above in a row eject.
-    pub consecutive_5xx: Option<NonZeroU32>,
+    /// So many answers of 500 and above in a row eject; 0 never does.
+    pub consecutive_5xx: u32,
     /// An answer that takes longer to begin counts as a failed attempt.
     pub slower_than: Option<units::Duration>,
+}
+
+impl Default for EjectionConfig {
+    fn default() -> Self {
+        Self {
+            consecutive_5xx: 5,
+            slower_than: None,
+        }
+    }
 }
 
 /// How many failures within which time eject; `max_fails: 0` never does.

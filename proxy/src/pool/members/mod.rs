@@ -6,6 +6,7 @@ pub mod backend;
 pub mod discovery;
 pub mod ejection;
 pub mod health;
+pub mod outcome;
 pub mod passive;
 pub mod roster;
 pub mod spawned;

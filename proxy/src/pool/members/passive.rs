@@ -6,26 +6,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::backend::Backend;
+use super::backend::{Backend, Cause, Health};
 use super::ejection::EjectionConfig;
+use super::outcome::Outcome;
 use super::roster::Roster;
-
-/// How an attempt at a backend ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Answered {
-        status: u16,
-        latency: Duration,
-    },
-    /// Says it has no room; neither a failure nor a success.
-    Busy,
-    ConnectFailed,
-    /// The connection ended before the answer did.
-    Reset,
-    TimedOut,
-    /// Ended by us or by the client; says nothing about the backend.
-    Cancelled,
-}
 
 /// Counts failures, and takes backends out for them.
 pub struct PassiveHealth {
@@ -44,25 +28,23 @@ impl PassiveHealth {
         }
     }
 
-    pub fn note(&self, backend: &Backend, outcome: Outcome) {
+    /// Says whether it took the backend out.
+    pub fn note(&self, backend: &Backend, outcome: Outcome) -> bool {
+        backend.count(outcome);
         match outcome {
             Outcome::Answered { status, latency } => self.answered(backend, status, latency),
             Outcome::ConnectFailed | Outcome::Reset | Outcome::TimedOut => self.failed(backend, &outcome),
-            Outcome::Busy | Outcome::Cancelled => {}
+            Outcome::Busy | Outcome::Cancelled => false,
         }
     }
 
     /// `latency` is until the answer began.
-    fn answered(&self, backend: &Backend, status: u16, latency: Duration) {
+    fn answered(&self, backend: &Backend, status: u16, latency: Duration) -> bool {
         let server_errors = backend.answered(status);
         if self.rules.slower_than.is_some_and(|limit| latency > limit.get()) {
             return self.failed(backend, &format_args!("answered after {latency:?}"));
         }
-        if self
-            .rules
-            .consecutive_5xx
-            .is_some_and(|most| server_errors >= most.get())
-        {
+        if (1..=server_errors).contains(&self.rules.consecutive_5xx) {
             let _one_at_a_time = self.ejecting.lock();
             let ejected = backend.eject(|| self.roster.serves_without(backend));
             return self.tell(
@@ -72,36 +54,30 @@ impl PassiveHealth {
             );
         }
         backend.succeeded();
+        false
     }
 
     /// Counts a failed attempt.
-    fn failed(&self, backend: &Backend, reason: &dyn fmt::Display) {
+    fn failed(&self, backend: &Backend, reason: &dyn fmt::Display) -> bool {
+        if backend.health() == Health::Down {
+            // It is out already, and its connections were ended for that.
+            return backend.failed(|| false);
+        }
         let _one_at_a_time = self.ejecting.lock();
         let ejected = backend.failed(|| self.roster.serves_without(backend));
-        self.tell(backend, ejected, reason);
+        self.tell(backend, ejected, reason)
     }
 
-    fn tell(&self, backend: &Backend, ejected: bool, reason: &dyn fmt::Display) {
+    fn tell(&self, backend: &Backend, ejected: bool, reason: &dyn fmt::Display) -> bool {
         if ejected {
             let fail_timeout = backend.tolerance().fail_timeout;
+            backend.troubles().begin(Cause::Requests, reason.to_string());
             tracing::warn!(
                 pool = self.roster.pool(),
                 backend = backend.name(),
                 "ejected for {fail_timeout:?}: {reason}"
             );
         }
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Answered { status, .. } => write!(f, "answered {status}"),
-            Self::Busy => f.write_str("busy"),
-            Self::ConnectFailed => f.write_str("connect failed"),
-            Self::Reset => f.write_str("connection reset"),
-            Self::TimedOut => f.write_str("timed out"),
-            Self::Cancelled => f.write_str("cancelled"),
-        }
+        ejected
     }
 }

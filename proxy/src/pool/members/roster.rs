@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::backend::{Backend, Health, Standing};
 use super::discovery::provider::Provider;
@@ -31,6 +31,8 @@ pub struct Roster {
     regrouped: watch::Sender<()>,
     /// Told of every change of a member's health or process, too.
     changed: watch::Sender<()>,
+    /// Told of each check that a member passes.
+    passed: Notify,
 }
 
 type Arrange = Box<dyn Fn(&[Arc<Backend>]) + Send + Sync>;
@@ -56,6 +58,7 @@ impl Roster {
             arranging: Mutex::new(()),
             regrouped: watch::Sender::new(()),
             changed: watch::Sender::new(()),
+            passed: Notify::new(),
         };
         roster.regroup();
         roster.trust_the_unchecked();
@@ -143,6 +146,18 @@ impl Roster {
     /// A member's health or process has changed, or a provider has spoken for the first time.
     pub fn tell_change(&self) {
         self.changed.send_replace(());
+    }
+
+    /// A member has passed a check, be it one of many.
+    pub fn tell_passed(&self) {
+        self.passed.notify_waiters();
+    }
+
+    /// Hears of members that pass checks from now on.
+    pub fn passed(&self) -> impl Future<Output = ()> + '_ {
+        let mut passed = Box::pin(self.passed.notified());
+        passed.as_mut().enable();
+        passed
     }
 
     /// Without active checks nobody will ever ask the backends, so they have to be believed well; one whose process keeps

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+mod admission;
 mod health;
 mod spawned;
 

@@ -26,7 +26,7 @@ pub struct RetryConfig {
 
 impl Default for RetryConfig {
     fn default() -> Self {
-        let statuses = [502, 503, 504].map(RetryOn::Status);
+        let statuses = [500, 502, 503, 504].map(RetryOn::Status);
         Self {
             attempts: 3,
             retry_on: [RetryOn::Timeout].into_iter().chain(statuses).collect(),
@@ -55,6 +55,8 @@ impl RetryConfig {
         let wanted = match failure {
             Failure::Connect | Failure::Local | Failure::Died | Failure::Busy => true,
             Failure::TimedOut(clock) => clock.is_of_one_attempt() && self.retry_on.contains(&RetryOn::Timeout),
+            // What is wrong with one backend is not so with the next; what is wrong with the request is.
+            Failure::Status(500) if attempt.sent > 1 => false,
             Failure::Status(status) => self.retry_on.contains(&RetryOn::Status(status)),
         };
         match failure {
@@ -258,7 +260,7 @@ mod tests {
 
     #[test]
     fn passes_on_a_status_that_is_not_to_be_retried() {
-        assert_eq!(decide(Failure::Status(500), &blur()), Decision::GiveUp(Ending::Pass));
+        assert_eq!(decide(Failure::Status(501), &blur()), Decision::GiveUp(Ending::Pass));
         assert_eq!(decide(Failure::Status(422), &blur()), Decision::GiveUp(Ending::Pass));
     }
 
@@ -268,6 +270,15 @@ mod tests {
             let decision = decide(Failure::TimedOut(clock), &blur());
             assert_eq!(decision, Decision::GiveUp(Ending::GatewayTimeout), "{clock:?}");
         }
+    }
+
+    #[test]
+    fn a_500_is_tried_elsewhere_once() {
+        let first = Attempt { sent: 1, ..blur() };
+        assert_eq!(decide(Failure::Status(500), &first), Decision::Retry);
+        let second = Attempt { sent: 2, ..blur() };
+        assert_eq!(decide(Failure::Status(500), &second), Decision::GiveUp(Ending::Pass));
+        assert_eq!(decide(Failure::Status(502), &second), Decision::Retry);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam, 2016): a key goes to its backend unless
 //! that one already has `load_factor` times its fair share of what is in flight; then to its next one.
 
+use std::cell::OnceCell;
 use std::fmt;
 
+use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
@@ -11,6 +13,7 @@ use serde_json::{Value, json};
 use super::load::Load;
 use super::select::Candidates;
 use crate::pool::choose::key::Key;
+use crate::pool::clock::Moment;
 use crate::pool::members::backend::Backend;
 
 /// `load_factor: 1.25`, or `off` for strict stickiness.
@@ -29,48 +32,99 @@ impl Default for LoadFactor {
 }
 
 /// A bound on how much a backend may be given.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Bounded {
-    pub factor: LoadFactor,
-    pub load: Load,
+    factor: LoadFactor,
+    load: Load,
+    /// Contended by picks of large tiers that come to need it in the same moment.
+    last: Mutex<Option<(Moment, Sums)>>,
+}
+
+/// What all candidates together have in flight, and their shares.
+#[derive(Clone, Copy, Debug)]
+struct Sums {
+    in_flight: f64,
+    shares: f64,
 }
 
 impl Bounded {
+    pub fn new(factor: LoadFactor, load: Load) -> Self {
+        Self {
+            factor,
+            load,
+            last: Mutex::new(None),
+        }
+    }
+
     /// The bound that holds for these candidates with one more request in flight.
-    pub fn with(self, key: &Key, candidates: &Candidates<'_>) -> Bound {
-        let LoadFactor::Times(factor) = self.factor else {
-            return Bound {
-                per_share: f64::INFINITY,
-                load: self.load,
-            };
-        };
-        let (in_flight, shares) =
-            candidates
-                .iter()
-                .fold((self.load.of(key), 0.0), |(in_flight, shares), (_, backend)| {
-                    (
-                        in_flight + self.load.on(backend),
-                        shares + backend.share(candidates.now),
-                    )
-                });
+    pub fn with<'a>(&'a self, key: &'a Key, candidates: &'a Candidates<'a>) -> Bound<'a> {
         Bound {
-            per_share: factor * in_flight / shares,
-            load: self.load,
+            bounded: self,
+            key,
+            candidates,
+            per_share: OnceCell::new(),
+        }
+    }
+
+    /// Of a large tier, what it was within this millisecond: adding up thousands of backends for every pick would cost more
+    /// than all the rest of a request.
+    fn sums(&self, candidates: &Candidates<'_>) -> Sums {
+        if candidates.backends.len() <= SMALL {
+            return Sums::of(self.load, candidates);
+        }
+        let mut last = self.last.lock();
+        match *last {
+            Some((then, sums)) if then == candidates.now => sums,
+            _ => {
+                let sums = Sums::of(self.load, candidates);
+                *last = Some((candidates.now, sums));
+                sums
+            }
         }
     }
 }
 
-/// How much load a backend may have for each unit of its share.
-pub struct Bound {
-    per_share: f64,
-    load: Load,
+/// Backends that are added up for every pick.
+const SMALL: usize = 64;
+
+impl Sums {
+    fn of(load: Load, candidates: &Candidates<'_>) -> Self {
+        let none = Self {
+            in_flight: 0.0,
+            shares: 0.0,
+        };
+        candidates.iter().fold(none, |sums, (_, backend)| Self {
+            in_flight: sums.in_flight + load.on(backend),
+            shares: sums.shares + backend.share(candidates.now),
+        })
+    }
 }
 
-impl Bound {
+/// How much load a backend may have for each unit of its share; known once it is needed.
+pub struct Bound<'a> {
+    bounded: &'a Bounded,
+    key: &'a Key,
+    candidates: &'a Candidates<'a>,
+    per_share: OnceCell<f64>,
+}
+
+impl Bound<'_> {
     /// Whether the backend has room for one more: it has not reached the bound yet. The last request may go beyond it,
     /// so that every backend may have one, and the least busy is always admitted.
-    pub fn admits(&self, backend: &Backend, candidates: &Candidates<'_>) -> bool {
-        self.load.on(backend) < self.per_share * backend.share(candidates.now)
+    pub fn admits(&self, backend: &Backend) -> bool {
+        let LoadFactor::Times(factor) = self.bounded.factor else {
+            return true;
+        };
+        let load = self.bounded.load.on(backend);
+        // Whoever is idle has room under any bound.
+        load == 0.0 || load < self.per_share(factor) * backend.share(self.candidates.now)
+    }
+
+    fn per_share(&self, factor: f64) -> f64 {
+        *self.per_share.get_or_init(|| {
+            let sums = self.bounded.sums(self.candidates);
+            factor * (self.bounded.load.of(self.key) + sums.in_flight) / sums.shares
+        })
     }
 }
 

@@ -29,11 +29,12 @@ struct Place(usize);
 impl Ketama {
     pub fn new(bounded: Bounded, tier: &[Arc<Backend>]) -> Self {
         // Pingora's ring refuses weight 0 by panicking. For us it means drained: no place on the ring.
+        let total: u64 = tier.iter().map(|backend| u64::from(backend.weight())).sum();
         let nodes: BTreeSet<_> = tier
             .iter()
             .enumerate()
             .filter(|(_, b)| b.weight() > 0)
-            .map(node)
+            .map(|(place, backend)| node(place, backend, total))
             .collect();
         Self {
             ring: Arc::new(KetamaHashing::build(&nodes)),
@@ -73,19 +74,30 @@ impl Select for Ketama {
     fn pick(&self, key: &Key, candidates: &Candidates<'_>) -> Option<usize> {
         let bound = self.bounded.with(key, candidates);
         self.order(key)
-            .find(|place| candidates.offers(*place) && bound.admits(&candidates.backends[*place], candidates))
+            .find(|place| candidates.offers(*place) && bound.admits(&candidates.backends[*place]))
     }
 }
 
-fn node((place, backend): (usize, &Arc<Backend>)) -> pingora_load_balancing::Backend {
+fn node(place: usize, backend: &Backend, total_weight: u64) -> pingora_load_balancing::Backend {
     let mut ext = pingora_load_balancing::Extensions::new();
     ext.insert(Place(place));
     pingora_load_balancing::Backend {
         addr: pingora::protocols::l4::socket::SocketAddr::Inet(backend.address()),
-        weight: backend.weight() as usize,
+        weight: on_ring(backend.weight().into(), total_weight) as usize,
         ext,
     }
 }
+
+/// A weight as the ring has it. Where all together would take more than some 50 MB of points, they keep their ratio only.
+fn on_ring(weight: u64, total: u64) -> u64 {
+    match total {
+        0..=LARGEST_RING => weight,
+        _ => (weight * LARGEST_RING / total).max(1),
+    }
+}
+
+/// In units of weight, each of 160 points.
+const LARGEST_RING: u64 = 20_000;
 
 struct Distinct {
     points: OwnedNodeIterator,

@@ -56,7 +56,7 @@ impl Select for Rendezvous {
         let hash = hash64(key.bytes(), 0);
         candidates
             .iter()
-            .filter(|(_, backend)| bound.admits(backend, candidates))
+            .filter(|(_, backend)| bound.admits(backend))
             .map(|(place, _)| (place, self.nodes[place].score(hash)))
             .max_by(|(_, a), (_, b)| a.total_cmp(b))
             .map(|(place, _)| place)

@@ -19,10 +19,7 @@ pub struct HashConfig {
 
 impl HashConfig {
     pub fn bounded(&self) -> Bounded {
-        Bounded {
-            factor: self.load_factor,
-            load: self.load,
-        }
+        Bounded::new(self.load_factor, self.load)
     }
 
     /// The same, whatever the load.

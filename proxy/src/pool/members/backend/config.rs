@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
 
 use crate::pool::members::address::Address;
 use crate::yaml::units;
@@ -16,7 +17,8 @@ pub struct BackendConfig {
     /// What the backend is known by; its address unless given.
     pub name: Option<String>,
     /// Its share of the requests beside the others'; 0 means drained.
-    #[serde(default = "one")]
+    #[serde(default = "one", deserialize_with = "weight")]
+    #[schemars(range(max = 65535))]
     pub weight: u32,
     /// So many failures within `fail_timeout` take the backend out for `fail_timeout`; 0 never does.
     #[serde(default = "one")]
@@ -52,6 +54,19 @@ impl BackendConfig {
     pub fn name(&self) -> String {
         self.name.clone().unwrap_or_else(|| self.address.to_string())
     }
+}
+
+/// As great as an SRV record can say. Only the ratio of weights matters.
+pub const GREATEST_WEIGHT: u32 = 65_535;
+
+fn weight<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let weight = u64::deserialize(deserializer)?;
+    let bounded = u32::try_from(weight).ok().filter(|weight| *weight <= GREATEST_WEIGHT);
+    bounded.ok_or_else(|| {
+        D::Error::custom(format!(
+            "{weight} is more than {GREATEST_WEIGHT}; only the ratio of weights matters"
+        ))
+    })
 }
 
 fn one() -> u32 {

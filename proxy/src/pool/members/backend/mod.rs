@@ -1,34 +1,51 @@
 //! A backend: one address that serves a pool's requests. What the configuration says of it is fixed; what happens to it
 //! is kept in atomics, so that nothing on a request's way waits, and outlives a reload under the backend's name.
 
+mod change;
 mod config;
+mod connections;
+mod descriptor;
 mod occupancy;
+mod standing;
+mod tally;
+mod trouble;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-pub use self::config::BackendConfig;
+pub use self::config::{BackendConfig, GREATEST_WEIGHT};
+pub use self::connections::Connection;
+use self::connections::Connections;
 use self::occupancy::Occupancy;
+pub use self::standing::{Health, Standing};
+use self::tally::Tally;
+pub use self::tally::{Counts, Latency};
+use self::trouble::Troubles;
+pub use self::trouble::{Cause, Trouble};
 use crate::pool::clock::Moment;
 use crate::pool::members::ejection::{Ejection, Tolerance};
+use crate::pool::members::outcome::Outcome;
 
 /// A member of a pool.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Backend {
     name: String,
     address: SocketAddr,
     backup: bool,
     configured_weight: u32,
     max_conns: u32,
+    /// How many requests it works on at a time; further ones wait there.
+    parallel: u32,
     tolerance: Tolerance,
     slow_start: Duration,
     spawned: bool,
+    /// How often its process had died when it was chosen for a request.
+    deaths_before: u64,
     live: Arc<Live>,
 }
 
@@ -54,6 +71,11 @@ struct Live {
     degraded: AtomicBool,
     deaths: watch::Sender<u64>,
     ejection: Ejection,
+    connections: Connections,
+    tally: Tally,
+    troubles: Troubles,
+    /// When it last refused a connection; never while it has taken one since.
+    unreachable_at: AtomicU64,
 }
 
 impl Default for Live {
@@ -72,47 +94,11 @@ impl Default for Live {
             degraded: AtomicBool::default(),
             deaths: watch::Sender::new(0),
             ejection: Ejection::default(),
+            connections: Connections::default(),
+            tally: Tally::default(),
+            troubles: Troubles::default(),
+            unreachable_at: AtomicU64::default(),
         }
-    }
-}
-
-/// What the active checks say.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Health {
-    /// Not checked yet.
-    Unknown,
-    Up,
-    Down,
-}
-
-/// Whether a backend may be sent requests, or the first reason why not.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Standing {
-    Eligible,
-    /// A spawned worker whose process does not run.
-    Stopped,
-    /// Taken out by the admin, or of weight 0.
-    Drained,
-    /// Takes itself out.
-    Draining,
-    Unchecked,
-    Down,
-    Ejected,
-    /// Has `max_conns` requests in flight, or one that has to be alone.
-    Full,
-}
-
-impl Standing {
-    /// Whether it serves, be it full at the moment.
-    pub(in crate::pool) fn is_fit(self) -> bool {
-        matches!(self, Self::Eligible | Self::Full)
-    }
-
-    /// Not fit to serve as far as is known, but nobody said it must not be asked.
-    pub(in crate::pool) fn is_doubtful(self) -> bool {
-        matches!(self, Self::Unchecked | Self::Down | Self::Ejected)
     }
 }
 
@@ -134,20 +120,23 @@ impl Backend {
             backup: config.backup,
             configured_weight: config.weight,
             max_conns: config.max_conns.unwrap_or(u32::MAX),
+            parallel: u32::MAX,
             tolerance: Tolerance {
                 max_fails: config.max_fails,
                 fail_timeout: config.fail_timeout.get(),
             },
             slow_start: config.slow_start.get(),
             spawned: false,
+            deaths_before: 0,
             live,
         }
     }
 
     /// One whose process is ours to start; it does not run yet.
-    pub(in crate::pool) fn spawned(config: &BackendConfig, address: SocketAddr) -> Self {
+    pub(in crate::pool) fn spawned(config: &BackendConfig, address: SocketAddr, parallel: Option<u32>) -> Self {
         let backend = Self {
             spawned: true,
+            parallel: parallel.unwrap_or(u32::MAX),
             ..Self::new(config, address, None)
         };
         backend.live.running.store(false, Ordering::Release);
@@ -171,8 +160,88 @@ impl Backend {
         Arc::ptr_eq(&self.live, &other.live)
     }
 
-    pub(in crate::pool) fn is_among(&self, others: &[Arc<Backend>]) -> bool {
-        others.iter().any(|other| other.is(self))
+    /// Whether it is one of those that a request was sent to. A process that has come in a dead one's place is not.
+    pub(in crate::pool) fn is_among(&self, tried: &[Arc<Backend>]) -> bool {
+        tried
+            .iter()
+            .any(|tried| tried.is(self) && (!self.spawned || tried.deaths_before == self.deaths()))
+    }
+
+    /// As it is at this moment, for a request that is sent to it.
+    pub(in crate::pool) fn as_chosen(self: &Arc<Self>) -> Arc<Self> {
+        match self.spawned {
+            true => Arc::new(Self {
+                deaths_before: self.deaths(),
+                ..Self::clone(self)
+            }),
+            false => Arc::clone(self),
+        }
+    }
+
+    /// Whether a request would be worked on at once, and need not wait there.
+    pub(in crate::pool) fn has_idle_hands(&self) -> bool {
+        self.in_flight() < self.parallel
+    }
+
+    /// Whether it says how many requests it works on at a time.
+    pub(in crate::pool) fn counts_hands(&self) -> bool {
+        self.parallel < u32::MAX
+    }
+
+    /// Whether it is a process of ours that is about to serve again: it has died, and is being started, or loads.
+    pub(in crate::pool) fn is_returning(&self, now: Moment) -> bool {
+        let started = Moment::from_raw(self.live.recovered_at.load(Ordering::Relaxed));
+        let comes = match self.standing(now) {
+            Standing::Stopped => true,
+            Standing::Unchecked => now.since(started) < LOADING,
+            _ => false,
+        };
+        self.spawned && !self.is_degraded() && comes
+    }
+
+    /// A request has a connection; it ends once the backend is found to be down. Returns what
+    /// [`Backend::disconnected`] takes.
+    pub(in crate::pool) fn connected(&self, connection: Connection) -> u64 {
+        self.live.unreachable_at.store(0, Ordering::Relaxed);
+        self.live.connections.join(connection)
+    }
+
+    /// The request needs its connection no more.
+    pub(in crate::pool) fn disconnected(&self, number: u64) {
+        self.live.connections.leave(number);
+    }
+
+    /// Until a connection comes about.
+    pub(in crate::pool) fn suppose_unreachable(&self) {
+        self.live.unreachable_at.store(Moment::now().raw(), Ordering::Relaxed);
+    }
+
+    /// Counts an attempt at it that has ended.
+    pub(in crate::pool) fn count(&self, outcome: Outcome) {
+        self.live.tally.count(outcome);
+        match outcome {
+            Outcome::ConnectFailed => self.live.unreachable_at.store(Moment::now().raw(), Ordering::Relaxed),
+            // Read first: with every connection good, no processor has to take the line from another.
+            Outcome::Answered { .. } | Outcome::Busy if self.live.unreachable_at.load(Ordering::Relaxed) > 0 => {
+                self.live.unreachable_at.store(0, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+    }
+
+    /// What has become of the requests that it was sent.
+    pub fn counts(&self) -> Counts {
+        self.live.tally.counts()
+    }
+
+    /// Whether the last connection to it was refused, a moment ago.
+    pub(in crate::pool) fn is_unreachable(&self) -> bool {
+        self.live.unreachable_at.load(Ordering::Relaxed) > 0
+    }
+
+    /// Why it is out, and how often it was lately.
+    pub fn troubles(&self) -> &Troubles {
+        &self.live.troubles
     }
 
     pub fn standing(&self, now: Moment) -> Standing {
@@ -300,143 +369,17 @@ impl Backend {
             return false;
         }
         if !self.spawned {
-            return true;
+            // The checks had it down already, and its connections were ended for that.
+            return self.health() != Health::Down;
         }
         let mut deaths = self.live.deaths.subscribe();
         let noticed = timeout(NOTICE, deaths.wait_for(|deaths| *deaths > deaths_before)).await;
         matches!(noticed, Ok(Ok(_)))
     }
-
-    /// Takes a place among the requests in flight, for an upload of so many bytes, unless `max_conns` are taken or
-    /// another request is the trial.
-    pub(in crate::pool) fn claim(&self, now: Moment, bytes: u64) -> bool {
-        if !self.live.occupancy.take(self.max_conns, bytes) {
-            return false;
-        }
-        if self.live.occupancy.is_quarantined() || !self.live.ejection.admit(self.tolerance, now) {
-            self.release(bytes);
-            return false;
-        }
-        self.live.requests.fetch_add(1, Ordering::Relaxed);
-        true
-    }
-
-    /// Takes a place although the backend is not fit to serve: the last resort.
-    pub(in crate::pool) fn claim_in_panic(&self, bytes: u64) -> bool {
-        let claimed = self.live.occupancy.take(self.max_conns, bytes);
-        self.live.requests.fetch_add(u64::from(claimed), Ordering::Relaxed);
-        claimed
-    }
-
-    /// Keeps further requests away; says whether nobody else does already. Those that it has go on.
-    pub(in crate::pool) fn quarantine(&self) -> bool {
-        self.live.occupancy.quarantine()
-    }
-
-    pub(in crate::pool) fn end_quarantine(&self) {
-        self.live.occupancy.end_quarantine();
-    }
-
-    /// Takes the only place, once no other request is left.
-    pub(in crate::pool) fn claim_quarantined(&self, bytes: u64) -> bool {
-        let claimed = self.live.occupancy.take_alone(bytes);
-        self.live.requests.fetch_add(u64::from(claimed), Ordering::Relaxed);
-        claimed
-    }
-
-    /// Gives back the place of an upload of so many bytes.
-    pub(in crate::pool) fn release(&self, bytes: u64) {
-        self.live.occupancy.give_back(bytes);
-    }
-
-    pub(in crate::pool) fn succeeded(&self) {
-        self.live.ejection.succeeded();
-    }
-
-    /// Counts a failed attempt; says whether it ejects the backend. See [`Ejection::failed`].
-    pub(in crate::pool) fn failed(&self, may_eject: impl FnOnce() -> bool) -> bool {
-        self.live.failures.fetch_add(1, Ordering::Relaxed);
-        self.live.ejection.failed(self.tolerance, Moment::now(), may_eject)
-    }
-
-    /// Counts an answer; returns how many of 500 and above there were in a row.
-    pub(in crate::pool) fn answered(&self, status: u16) -> u32 {
-        self.live.ejection.answered(status)
-    }
-
-    pub(in crate::pool) fn eject(&self, may_eject: impl FnOnce() -> bool) -> bool {
-        self.live.ejection.eject(self.tolerance, Moment::now(), may_eject)
-    }
-
-    pub(in crate::pool) fn tolerance(&self) -> Tolerance {
-        self.tolerance
-    }
-
-    /// Returns what the health was before. Recovery forgives past failures and begins the slow start.
-    pub(in crate::pool) fn set_health(&self, health: Health) -> Health {
-        let before = self.health();
-        if health == Health::Up && before != Health::Up {
-            self.live.ejection.forgive();
-            if before == Health::Down {
-                self.live.recovered_at.store(Moment::now().raw(), Ordering::Relaxed);
-            }
-        }
-        self.live.health.store(health as u8, Ordering::Release);
-        before
-    }
-
-    /// It has passed a check that began at this moment.
-    pub(in crate::pool) fn set_well(&self, began: Moment) {
-        self.live.well_at.store(began.raw(), Ordering::Relaxed);
-    }
-
-    /// Whether it has passed a check that began after this moment.
-    pub(in crate::pool) fn was_well_since(&self, moment: Moment) -> bool {
-        Moment::from_raw(self.live.well_at.load(Ordering::Relaxed)) > moment
-    }
-
-    pub(in crate::pool) fn set_drained(&self, drained: bool) {
-        self.live.drained.store(drained, Ordering::Release);
-    }
-
-    /// Returns whether it was draining before.
-    pub(in crate::pool) fn set_draining(&self, draining: bool) -> bool {
-        self.live.draining.swap(draining, Ordering::AcqRel)
-    }
-
-    pub(in crate::pool) fn set_weight(&self, weight: u32) {
-        self.live.weight.store(weight, Ordering::Relaxed);
-    }
-
-    pub(in crate::pool) fn set_running(&self) {
-        self.live.draining.store(false, Ordering::Release);
-        self.live.recovered_at.store(Moment::now().raw(), Ordering::Relaxed);
-        self.live.running.store(true, Ordering::Release);
-    }
-
-    pub(in crate::pool) fn set_degraded(&self, degraded: bool) {
-        self.live.degraded.store(degraded, Ordering::Relaxed);
-    }
-
-    /// Takes on what another process knows of this backend.
-    pub(in crate::pool) fn suppose(&self, standing: Standing, health: Health, in_flight: u32) {
-        let live = &*self.live;
-        live.occupancy.assume(in_flight, standing == Standing::Full);
-        live.health.store(health as u8, Ordering::Release);
-        live.running.store(standing != Standing::Stopped, Ordering::Release);
-        live.drained.store(standing == Standing::Drained, Ordering::Release);
-        live.draining.store(standing == Standing::Draining, Ordering::Release);
-        if standing == Standing::Ejected {
-            self.eject(|| true);
-        }
-    }
-
-    /// Takes the backend out at once: its process does not run. `unbidden` counts it as a death.
-    pub(in crate::pool) fn set_stopped(&self, unbidden: bool) {
-        self.live.running.store(false, Ordering::Release);
-        self.live.deaths.send_modify(|deaths| *deaths += u64::from(unbidden));
-    }
 }
+
+/// How long a process of ours that has not passed a check yet is thought to load.
+const LOADING: Duration = Duration::from_secs(30);
 
 /// How long after a lost connection the end of a process is waited for.
 const NOTICE: Duration = Duration::from_millis(100);

@@ -24,6 +24,8 @@ pub enum DiscoveryError {
     TimedOut(Duration),
     #[error("no answer: {0}")]
     Dns(#[from] NetError),
+    #[error("names {to} and no longer {from}; believed if it does so for {wait:?}")]
+    Shrunk { from: usize, to: usize, wait: Duration },
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
     /// What is wrong with a file's contents.

@@ -21,6 +21,8 @@ pub struct FileWatch {
     path: PathBuf,
     /// What was seen at the last look.
     seen: Option<Vec<u8>>,
+    /// For how many looks it has been the same.
+    looks: u32,
     /// The content that was taken last, and what it was read as.
     taken: Option<(Vec<u8>, Reading)>,
 }
@@ -33,18 +35,21 @@ impl FileWatch {
         Self {
             path: path.to_owned(),
             seen: None,
+            looks: 0,
             taken: None,
         }
     }
 
     pub async fn ask(&mut self) -> Result<Answer, DiscoveryError> {
         let content = fs::read(&self.path).await?;
-        let settled = self.seen.as_ref().is_none_or(|seen| *seen == content);
+        let is_same = self.seen.as_ref() == Some(&content);
+        self.looks = if is_same { self.looks.saturating_add(1) } else { 1 };
         self.seen = Some(content.clone());
         let found = match &self.taken {
-            Some((taken, found)) if !settled || *taken == content => found.clone(),
+            Some((taken, found)) if self.looks < SETTLED || *taken == content => found.clone(),
             _ => {
                 let found = read(self.path.clone(), content.clone()).await?;
+                self.doubt(&found)?;
                 self.taken = Some((content, found.clone()));
                 found
             }
@@ -55,6 +60,28 @@ impl FileWatch {
         })
     }
 }
+
+impl FileWatch {
+    /// A list that has lost more than half may be one that is being written, up to where its writer has come.
+    fn doubt(&self, found: &Reading) -> Result<(), DiscoveryError> {
+        let (Some((_, Ok(before))), Ok(now)) = (&self.taken, found) else {
+            return Ok(());
+        };
+        match now.len() * 2 < before.len() && self.looks < BELIEVED {
+            true => Err(DiscoveryError::Shrunk {
+                from: before.len(),
+                to: now.len(),
+                wait: BETWEEN_LOOKS * BELIEVED,
+            }),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Looks at which a new content has to be the same until it is taken,
+const SETTLED: u32 = 2;
+/// and until one is that names fewer than half of those before.
+const BELIEVED: u32 = 10;
 
 /// What is wrong with a file.
 pub fn check(path: &Path) -> std::io::Result<Vec<Diagnostic>> {
@@ -115,6 +142,30 @@ mod tests {
         assert_eq!(names(watch.ask().await), ["10.0.0.1:80"]);
         assert_eq!(names(watch.ask().await), ["b"]);
         assert_eq!(names(watch.ask().await), ["b"]);
+    }
+
+    #[tokio::test]
+    async fn a_list_that_has_lost_more_than_half_is_doubted_for_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("backends.yaml");
+        let list = |count: usize| -> String {
+            (1..=count)
+                .map(|n| format!("- {{ address: 10.0.0.{n}:80 }}\n"))
+                .collect()
+        };
+        std::fs::write(&path, list(5)).unwrap();
+        let mut watch = FileWatch::new(&path);
+        assert_eq!(names(watch.ask().await).len(), 5);
+        std::fs::write(&path, list(2)).unwrap();
+        assert_eq!(names(watch.ask().await).len(), 5);
+        for _ in SETTLED..BELIEVED {
+            let error = watch.ask().await.err().unwrap().to_string();
+            assert_eq!(error, "names 2 and no longer 5; believed if it does so for 5s");
+        }
+        assert_eq!(names(watch.ask().await).len(), 2);
+        std::fs::write(&path, list(1)).unwrap();
+        watch.ask().await.unwrap();
+        assert_eq!(names(watch.ask().await).len(), 1, "half is no more than half");
     }
 
     #[tokio::test]

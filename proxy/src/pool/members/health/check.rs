@@ -11,6 +11,7 @@ use pingora::upstreams::peer::HttpPeer;
 
 use super::config::HealthConfig;
 use super::expect::Unexpected;
+use crate::pool::members::backend::Cause;
 use crate::program;
 
 /// What a check found.
@@ -37,6 +38,17 @@ pub enum Reason {
     TooLong(crate::yaml::units::ByteSize),
     #[error(transparent)]
     Unexpected(#[from] Unexpected),
+}
+
+impl Reason {
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::TimedOut(_) => Cause::Timeout,
+            Self::Connection(_) => Cause::Connection,
+            Self::Unexpected(Unexpected::Status { .. }) => Cause::Status,
+            Self::Unexpected(_) | Self::TooLong(_) => Cause::Answer,
+        }
+    }
 }
 
 pub struct Check {
@@ -132,7 +144,10 @@ impl Check {
 
 /// What Pingora makes of errors before the backend had a part in it.
 fn is_local(error: &pingora::Error) -> bool {
-    matches!(error.etype(), ErrorType::InternalError | ErrorType::BindError)
+    matches!(
+        error.etype(),
+        ErrorType::InternalError | ErrorType::SocketError | ErrorType::BindError
+    )
 }
 
 const BUSY_OR_DRAINING: u16 = 503;

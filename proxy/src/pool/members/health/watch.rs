@@ -75,6 +75,7 @@ async fn watch_over(roster: Arc<Roster>, check: Arc<Check>, backend: Arc<Backend
             if backend.is_running() && backend.deaths() == deaths {
                 if let CheckResult::Well = result {
                     backend.set_well(asked);
+                    roster.tell_passed();
                 }
                 streak.count(&result);
                 apply(&roster, &backend, &result, &streak, config);
@@ -124,7 +125,10 @@ fn apply(roster: &Roster, backend: &Backend, result: &CheckResult, streak: &Stre
     }
     let (pool, name) = (roster.pool(), backend.name());
     match result {
-        CheckResult::Unwell(reason) => tracing::warn!(pool, backend = name, "down: {reason}"),
+        CheckResult::Unwell(reason) => {
+            backend.troubles().begin(reason.cause(), reason.to_string());
+            tracing::warn!(pool, backend = name, "down: {reason}");
+        }
         CheckResult::Draining => tracing::info!(pool, backend = name, "draining"),
         CheckResult::Well | CheckResult::Busy | CheckResult::Unasked => tracing::info!(pool, backend = name, "up"),
     }

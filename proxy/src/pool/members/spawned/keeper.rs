@@ -14,7 +14,7 @@ use super::backoff::Backoff;
 use super::config::SpawnConfig;
 use super::process::Process;
 use super::worker::{Command, Worker};
-use crate::pool::members::backend::{Backend, Health};
+use crate::pool::members::backend::{Backend, Cause, Health};
 use crate::pool::stop::stopped;
 
 pub struct Keeper {
@@ -42,7 +42,7 @@ impl Keeper {
                 },
                 Err(error) => format!("cannot be started: {error}"),
             };
-            self.take_out();
+            self.take_out(&died);
             let wait = backoff.next_wait();
             self.worker.backend.set_degraded(backoff.is_loop());
             if backoff.is_loop() {
@@ -81,7 +81,8 @@ impl Keeper {
         tracing::info!(pool = self.pool, worker = self.worker.name(), "stopped");
     }
 
-    fn take_out(&self) {
+    fn take_out(&self, died: &str) {
+        self.worker.backend.troubles().begin(Cause::Died, died.to_owned());
         self.worker.backend.set_stopped(true);
         self.worker.backend.set_health(Health::Unknown);
         self.changed.send_replace(());

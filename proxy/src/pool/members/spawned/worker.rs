@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::config::SpawnConfig;
+use super::config::{SpawnConfig, WorkerSize};
 use crate::pool::members::backend::{Backend, BackendConfig};
 use crate::program;
 
@@ -27,14 +27,17 @@ impl Worker {
     pub fn bind(number: u32, config: &SpawnConfig) -> Result<Self, SpawnError> {
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).map_err(SpawnError::Bind)?;
         let address = listener.local_addr().map_err(SpawnError::Bind)?;
+        let size = config.size();
         let config = BackendConfig {
             name: Some(format!("worker-{number}")),
-            max_conns: config.max_conns,
+            max_conns: config
+                .max_conns
+                .or_else(|| size.map(|size| size.parallel.saturating_add(size.waiting))),
             ..BackendConfig::at(address)
         };
         Ok(Self {
             listener,
-            backend: Arc::new(Backend::spawned(&config, address)),
+            backend: Arc::new(Backend::spawned(&config, address, size.map(|size| size.parallel))),
         })
     }
 
@@ -54,6 +57,10 @@ impl Command {
             ),
             None => return Err(SpawnError::NoWorkerInside),
         };
+        if let Some(size) = config.size() {
+            env.insert(WorkerSize::PARALLEL.to_owned(), size.parallel.to_string());
+            env.insert(WorkerSize::WAITING.to_owned(), size.waiting.to_string());
+        }
         args.extend_from_slice(&config.args);
         env.extend(config.env.clone());
         Ok(Self { program, args, env })

@@ -19,7 +19,7 @@ pub use self::config::DnsConfig;
 use self::config::{NameServer, Type};
 use self::srv::targets;
 use super::answer::{Answer, DiscoveryError};
-use crate::pool::members::backend::BackendConfig;
+use crate::pool::members::backend::{BackendConfig, GREATEST_WEIGHT};
 use crate::pool::members::written::{Found, expanded};
 
 pub struct DnsLookup {
@@ -82,7 +82,7 @@ impl DnsLookup {
             valid_until = valid_until.min(located.valid_until);
             let each = self.config.each.at(address);
             let written = BackendConfig {
-                weight: each.weight.saturating_mul(target.weight),
+                weight: each.weight.saturating_mul(target.weight).min(GREATEST_WEIGHT),
                 backup: each.backup || target.backup,
                 ..each
             };
