@@ -40,6 +40,7 @@ struct Played {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    println!("All settings are the defaults but `select: round_robin`, and what stands beside a row's name.\n");
     println!("| fault | sent | ok | failed | begun, then cut | retries | ejections | p99 ms |");
     println!("|---|---|---|---|---|---|---|---|");
     let chosen = ROWS.iter().filter(|row| row.name.contains(&cli.only));
@@ -66,7 +67,7 @@ fn main() -> ExitCode {
 impl Played {
     fn of(row: &'static Row, cli: &Cli) -> Self {
         let attempts = if cli.without_retries { 1 } else { 3 };
-        let mut stage = Stage::set(row.fault, attempts);
+        let mut stage = Stage::set(row.fault, row.settings, attempts);
         let load = Load::new(stage.veil.public, cli.uploads, cli.rate);
         let report = load.run(|progress| (row.act)(&mut stage, progress));
         let counts = stage.counts();
@@ -101,7 +102,7 @@ impl Played {
         let Self { row, report, counts } = self;
         format!(
             "| {} | {} | {} | {} | {} | {} | {} | {} |",
-            row.name,
+            row.title(),
             report.sent(),
             report.ok(),
             report.failed(),

@@ -11,9 +11,20 @@ pub struct Row {
     pub name: &'static str,
     /// What the first worker does with every third request.
     pub fault: Option<&'static str>,
+    /// What the pool's defaults do not cover; told beside the row's name.
+    pub settings: &'static str,
     /// What happens while uploads are sent.
     pub act: fn(&mut Stage, &Progress),
     pub effect: Effect,
+}
+
+impl Row {
+    pub fn title(&self) -> String {
+        match self.settings {
+            "" => self.name.to_owned(),
+            settings => format!("{} (`{settings}`)", self.name),
+        }
+    }
 }
 
 /// What a fault does to uploads.
@@ -34,6 +45,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "connection refused",
         fault: None,
+        settings: "",
         act: refuse,
         effect: Effect::PassedOver,
     },
@@ -44,7 +56,10 @@ pub const ROWS: &[Row] = &[
     faulty("status 500", "answer500"),
     faulty("status 502", "answer502"),
     faulty("status 503", "answer503"),
-    faulty("slow answer", "slow"),
+    Row {
+        settings: "timeouts: { read: 2s }",
+        ..faulty("slow answer", "slow")
+    },
     fatal("worker restart loop", restart_loop),
     planned("rolling drain of all", rolling_drain),
     planned("reload every 200 ms", reload),
@@ -57,6 +72,7 @@ const fn planned(name: &'static str, act: fn(&mut Stage, &Progress)) -> Row {
     Row {
         name,
         fault: None,
+        settings: "",
         act,
         effect: Effect::None,
     }
@@ -66,6 +82,7 @@ const fn fatal(name: &'static str, act: fn(&mut Stage, &Progress)) -> Row {
     Row {
         name,
         fault: None,
+        settings: "",
         act,
         effect: Effect::Lost,
     }
@@ -75,6 +92,7 @@ const fn faulty(name: &'static str, fault: &'static str) -> Row {
     Row {
         name,
         fault: Some(fault),
+        settings: "",
         act: nothing,
         effect: Effect::Lost,
     }

@@ -29,13 +29,14 @@ struct FakeWorker {
 
 impl Stage {
     /// With a fault, of the names that `fake-worker --fault` knows, in the first worker.
-    pub fn set(fault: Option<&str>, attempts: u32) -> Self {
+    /// `settings` stand in the pool beside the defaults.
+    pub fn set(fault: Option<&str>, settings: &str, attempts: u32) -> Self {
         let flags: Vec<&str> = fault.iter().flat_map(|fault| ["--fault", fault]).collect();
         let workers: Vec<_> = [&flags[..], &[], &[], &[]]
             .iter()
             .map(|flags| FakeWorker::start("127.0.0.1:0", flags))
             .collect();
-        let veil = Veil::start(&configuration(&workers, attempts));
+        let veil = Veil::start(&configuration(&workers, settings, attempts));
         Self {
             veil,
             workers,
@@ -145,13 +146,14 @@ const BACKUP: usize = 3;
 /// Long enough for a few uploads to be under way at any time.
 const WORK_MS: &str = "80";
 
-fn configuration(workers: &[FakeWorker], attempts: u32) -> String {
+/// What an operator writes who relies on the defaults; but for the selection, by which every worker is at work.
+fn configuration(workers: &[FakeWorker], settings: &str, attempts: u32) -> String {
     let backends: String = workers
         .iter()
         .enumerate()
         .map(|(number, worker)| {
             format!(
-                "      - {{ address: {}, max_fails: 2, fail_timeout: 2s, backup: {} }}\n",
+                "      - {{ address: {}, backup: {} }}\n",
                 worker.address,
                 number == BACKUP
             )
@@ -165,13 +167,13 @@ routes:
   - match: {{ path_prefix: / }}
     pool: blur
     idempotent: true
-    retry: {{ attempts: {attempts}, retry_on: [timeout, 500, 502, 503, 504] }}
+    retry: {{ attempts: {attempts} }}
 pools:
   blur:
-    select: {{ round_robin: {{}} }}
+    select: round_robin
     backends:
-{backends}    health: {{ path: /health, interval: 500ms, timeout: 500ms, rise: 1, fall: 2 }}
-    timeouts: {{ connect: 1s, send: 2s, read: 2s }}
+{backends}    health: {{}}
+    {settings}
 "
     )
 }
