@@ -16,3 +16,5 @@ pub mod jpeg;
 pub mod options;
 #[path = "../../src/redact/mod.rs"]
 pub mod redact;
+#[path = "../../src/vector.rs"]
+mod vector;

@@ -1,18 +1,20 @@
 //! Pictures in and out: what a file is, by its first bytes; how large, before a pixel is allocated; its pixels; and the
 //! way back, without anything but them. One file per format.
 
-mod icc;
+mod colour;
+mod density;
 mod jpeg;
 mod orientation;
 mod picture;
 mod png;
 mod webp;
 
-use image::metadata::Orientation;
+use image::{ImageError, metadata::Orientation};
 
-use crate::{error::Error, geometry::Size, redact::Blocks};
+use crate::{error::Error, geometry::Size, jpeg::Leniency, redact::Blocks};
 
-pub use icc::{Profile, Space};
+pub use colour::{Profile, Space};
+pub use density::Density;
 pub use jpeg::JpegFacts;
 pub use orientation::{to_stored, to_upright, turns_sides};
 pub use picture::Picture;
@@ -37,8 +39,12 @@ pub struct Header {
     pub orientation: Orientation,
     /// The most memory that decoding, redacting and encoding hold at a time, in bytes, without the file itself.
     pub work_bytes: u64,
+    /// As stored, before the orientation is applied.
+    pub density: Option<Density>,
     /// What a JPEG needs to be written again like itself.
     pub jpeg: Option<JpegFacts>,
+    /// What is wrong with the file and was read all the same.
+    pub leniencies: Vec<Leniency>,
 }
 
 impl Header {
@@ -61,6 +67,15 @@ impl Header {
             self.size.turned()
         } else {
             self.size
+        }
+    }
+
+    /// The density of the picture as people see it.
+    pub fn upright_density(&self) -> Option<Density> {
+        if turns_sides(self.orientation) {
+            self.density.map(Density::turned)
+        } else {
+            self.density
         }
     }
 
@@ -124,13 +139,13 @@ impl Format {
         }
     }
 
-    /// Decodes a whole file and turns it upright.
+    /// Decodes a whole file and turns it upright. `go_on` is asked now and then.
     ///
     /// # Errors
-    /// [`Error::BrokenPicture`]; nothing decoded so far is kept.
-    pub fn decode(self, file: &[u8], header: &Header) -> Result<Picture, Error> {
+    /// [`Error::BrokenPicture`], [`Error::UnsupportedFormat`], [`Error::Stopped`]; nothing decoded so far is kept.
+    pub fn decode(self, file: &[u8], header: &Header, go_on: &dyn Fn() -> bool) -> Result<Picture, Error> {
         let mut picture = match self {
-            Self::Jpeg => jpeg::decode(file, header),
+            Self::Jpeg => jpeg::decode(file, header, go_on),
             Self::Png => png::decode(file, header),
             Self::WebP => webp::decode(file, header),
         }?;
@@ -145,7 +160,7 @@ impl Format {
     pub fn encode(self, picture: &Picture, header: &Header) -> Result<Vec<u8>, Error> {
         match self {
             Self::Jpeg => jpeg::encode(picture, header),
-            Self::Png => png::encode(picture),
+            Self::Png => png::encode(picture, header.upright_density()),
             Self::WebP => webp::encode(picture),
         }
     }
@@ -193,6 +208,18 @@ const ALWAYS_ALLOWED: u64 = 64 << 20;
 
 fn broken(what: impl ToString) -> Error {
     Error::BrokenPicture(what.to_string())
+}
+
+/// What a decoder of `image` has against a file, in a sentence.
+fn unreadable(error: ImageError) -> Error {
+    match error {
+        ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            broken("the file ends before its picture does")
+        }
+        ImageError::Unsupported(_) => Error::UnsupportedFormat("the picture is coded in a way that is not supported"),
+        ImageError::Limits(_) => broken("its picture would take more memory than its head says"),
+        _ => broken("its coded data is damaged"),
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use image::{DynamicImage, GenericImageView, Rgb, RgbImage, imageops};
 
-use super::{Header, Profile, to_upright};
+use super::{Header, Profile, Space, to_upright};
 use crate::{
     error::Error,
     geometry::{Rect, Size},
@@ -17,10 +17,13 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Pixels as decoded and the profile that came with them.
-    pub fn new(mut pixels: DynamicImage, icc: Option<&[u8]>) -> Self {
-        let profile = icc.and_then(|icc| Profile::settle(&mut pixels, icc));
-        Self { pixels, profile }
+    /// Pixels as decoded, and the space that they are in.
+    ///
+    /// # Errors
+    /// Those of [`Space::settle`].
+    pub(super) fn new(mut pixels: DynamicImage, space: Space) -> Result<Self, Error> {
+        let profile = space.settle(&mut pixels)?;
+        Ok(Self { pixels, profile })
     }
 
     pub fn size(&self) -> Size {
@@ -31,19 +34,25 @@ impl Picture {
     /// All that a face may be seen in: the pixels as they are, which shows also what lies under a clear alpha, and with
     /// an alpha channel also the picture on white and on black, since the alpha alone can draw a face. A picture of dots,
     /// such as a one-bit scan, is shown as soft as it looks from afar: networks do not know faces drawn with dots.
-    pub fn views(&self) -> Vec<Cow<'_, RgbImage>> {
-        let plain = match &self.pixels {
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the colours cannot be converted to what a screen shows.
+    pub fn views(&self) -> Result<Vec<Cow<'_, RgbImage>>, Error> {
+        let mut plain = match &self.pixels {
             DynamicImage::ImageRgb8(pixels) => Cow::Borrowed(pixels),
             other => Cow::Owned(other.to_rgb8()),
         };
+        if let Some(profile) = self.profile {
+            profile.show(plain.to_mut())?;
+        }
         if has_two_tones(&plain) {
-            return vec![Cow::Owned(imageops::fast_blur(&*plain, DOTS_BLUR))];
+            return Ok(vec![Cow::Owned(imageops::fast_blur(&*plain, DOTS_BLUR))]);
         }
         if !self.has_clear_pixels() {
-            return vec![plain];
+            return Ok(vec![plain]);
         }
         let on = |ground| Cow::Owned(composed(&self.pixels, &plain, ground));
-        vec![on(255), on(0), plain]
+        Ok(vec![on(255), on(0), plain])
     }
 
     /// Blackens the colour of every fully clear pixel: nobody sees it, so nobody may find a face there.
@@ -232,6 +241,7 @@ mod tests {
         assert!(
             picture
                 .views()
+                .unwrap()
                 .iter()
                 .any(|view| view.get_pixel(0, 0) == &Rgb([200, 100, 50]))
         );
@@ -247,7 +257,7 @@ mod tests {
             pixels: pixels.into(),
             profile: None,
         };
-        let views = picture.views();
+        let views = picture.views().unwrap();
         assert!(views.iter().any(|view| view.get_pixel(0, 0) != view.get_pixel(3, 0)));
     }
 
@@ -258,7 +268,7 @@ mod tests {
             pixels: dots.into(),
             profile: None,
         };
-        let views = picture.views();
+        let views = picture.views().unwrap();
         assert!(views.len() == 1 && views[0].get_pixel(20, 20)[0].abs_diff(128) < 20);
     }
 
@@ -271,6 +281,7 @@ mod tests {
                 profile: None
             }
             .views()
+            .unwrap()
             .len(),
             1
         );

@@ -1,69 +1,204 @@
 //! PNG of 8 and 16 bits, palettes, alpha and interlacing, by the `png` crate under `image`; written as 8 or 16 bits
 //! without a palette. Animated ones are refused: a face could hide in any frame.
 
-use std::io::Cursor;
+use std::{borrow::Cow, io::Cursor};
 
 use image::{
     DynamicImage, ImageDecoder, ImageEncoder,
     codecs::png::{CompressionType, FilterType, PngDecoder, PngEncoder},
     metadata::Orientation,
 };
+use moxcms::{
+    Chromaticity, CicpColorPrimaries, CicpProfile, ColorPrimaries, ColorProfile, MatrixCoefficients, ToneReprCurve,
+    TransferCharacteristics,
+};
 
-use super::{Format, Header, Picture, broken};
-use crate::{error::Error, geometry::Size};
+use super::{Density, Format, Header, Picture, Space, broken, colour, unreadable};
+use crate::{
+    error::Error,
+    geometry::Size,
+    jpeg::{Channels, Leniency, exif_orientation},
+};
 
 /// Walks the chunks up to the picture data.
 pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
     let mut frame = None;
     let mut orientation = Orientation::NoTransforms;
+    let mut density = None;
+    let mut leniencies = Vec::new();
     for (kind, data) in Chunks::of(file) {
         match &kind {
             b"IHDR" => frame = Some(Frame::read(data)?),
-            b"acTL" => {
+            b"acTL" if !is_of_one_frame(file, data) => {
                 return Err(Error::UnsupportedFormat(
                     "animated PNG is not supported: a face could hide in any frame",
                 ));
             }
-            b"eXIf" => orientation = Orientation::from_exif_chunk(data).unwrap_or(orientation),
+            b"acTL" => leniencies.push(Leniency::SingleFrame),
+            b"eXIf" => {
+                orientation = exif_orientation(data)
+                    .and_then(Orientation::from_exif)
+                    .unwrap_or(orientation)
+            }
+            b"pHYs" => density = Density::of_png(data),
             b"IDAT" => break,
             _ => {}
         }
     }
-    let frame = frame.ok_or_else(|| broken("no header chunk"))?;
+    let frame = frame.ok_or_else(|| broken("it has no header chunk"))?;
+    if !has_end(file) {
+        leniencies.push(Leniency::NoEnd);
+    }
     let work_bytes = frame.work_bytes();
     Ok(Header {
         format: Format::Png,
         size: frame.size,
         orientation,
         work_bytes,
+        density,
         jpeg: None,
+        leniencies,
     })
 }
 
-pub(super) fn decode(file: &[u8], header: &Header) -> Result<Picture, Error> {
-    let mut decoder = PngDecoder::with_limits(Cursor::new(file), super::webp::limits(header)).map_err(broken)?;
-    let icc = decoder.icc_profile().ok().flatten();
-    let pixels = DynamicImage::from_decoder(decoder).map_err(broken)?;
-    Ok(Picture::new(pixels, icc.as_deref()))
+/// Whether an animation has one frame only, and that one is the picture itself.
+fn is_of_one_frame(file: &[u8], control: &[u8]) -> bool {
+    control.first_chunk() == Some(&1u32.to_be_bytes()) && !Chunks::of(file).any(|(kind, _)| kind == *b"fdAT")
 }
 
-pub(super) fn encode(picture: &Picture) -> Result<Vec<u8>, Error> {
+pub(super) fn decode(file: &[u8], header: &Header) -> Result<Picture, Error> {
+    let file = with_end(file);
+    let mut decoder = PngDecoder::with_limits(Cursor::new(&*file), super::webp::limits(header)).map_err(unreadable)?;
+    let icc = decoder.icc_profile().ok().flatten().unwrap_or_default();
+    let pixels = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+    let channels = if pixels.color().has_color() {
+        Channels::Rgb
+    } else {
+        Channels::Grey
+    };
+    Picture::new(pixels, space(&file, &icc, channels)?)
+}
+
+fn has_end(file: &[u8]) -> bool {
+    Chunks::of(file).any(|(kind, _)| kind == *b"IEND")
+}
+
+/// The file, with an end chunk if it has none.
+fn with_end(file: &[u8]) -> Cow<'_, [u8]> {
+    if has_end(file) {
+        return Cow::Borrowed(file);
+    }
+    let mut chunks = Chunks::of(file);
+    chunks.by_ref().for_each(drop);
+    let whole = file.len() - chunks.rest().len();
+    Cow::Owned([&file[..whole], END].concat())
+}
+
+/// In which colours the picture is: by the chunk that counts most (PNG 3, 4.3).
+fn space(file: &[u8], icc: &[u8], channels: Channels) -> Result<Space, Error> {
+    let told = || Chunks::of(file).take_while(|(kind, _)| kind != b"IDAT");
+    let find = |wanted: &[u8; 4]| told().find(|(kind, _)| kind == wanted).map(|(_, data)| data);
+    if let Some(numbers) = find(b"cICP").and_then(coding_numbers) {
+        return Space::of_numbers(numbers, channels);
+    }
+    if !icc.is_empty() {
+        return Space::of(icc, channels);
+    }
+    match (find(b"sRGB"), find(b"gAMA").and_then(gamma)) {
+        (None, Some(gamma)) => of_gamma(gamma, find(b"cHRM").and_then(primaries), channels),
+        _ => Ok(Space::Plain),
+    }
+}
+
+/// Nothing for numbers that mean nothing, or that a picture of red, green and blue cannot have.
+fn coding_numbers(data: &[u8]) -> Option<CicpProfile> {
+    let [primaries, transfer, 0, full_range] = *data else {
+        return None;
+    };
+    let numbers = CicpProfile {
+        color_primaries: primaries.try_into().ok()?,
+        transfer_characteristics: transfer.try_into().ok()?,
+        matrix_coefficients: MatrixCoefficients::Identity,
+        full_range: full_range == 1,
+    };
+    let is_known = numbers.color_primaries != CicpColorPrimaries::Unspecified
+        && numbers.transfer_characteristics != TransferCharacteristics::Unspecified;
+    (is_known && numbers.full_range).then_some(numbers)
+}
+
+/// In 100 000ths; none is none.
+fn gamma(data: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(*data.first_chunk()?)).filter(|gamma| *gamma > 0)
+}
+
+/// White, red, green and blue.
+fn primaries(data: &[u8]) -> Option<[(f32, f32); 4]> {
+    let (numbers, _) = data.as_chunks::<4>();
+    let number = |index: usize| Some(u32::from_be_bytes(*numbers.get(index)?) as f32 / 100_000.0);
+    let pair = |index: usize| Some((number(2 * index)?, number(2 * index + 1)?)).filter(|(_, y)| *y > 0.0);
+    Some([pair(0)?, pair(1)?, pair(2)?, pair(3)?])
+}
+
+fn of_gamma(gamma: u32, primaries: Option<[(f32, f32); 4]>, channels: Channels) -> Result<Space, Error> {
+    if primaries.is_none() && gamma == USUAL_GAMMA {
+        return Ok(Space::Plain);
+    }
+    let mut profile = ColorProfile::new_srgb();
+    profile.cicp = None;
+    if let Some([white, red, green, blue]) = primaries {
+        let point = |(x, y): (f32, f32)| Chromaticity { x, y };
+        let primaries = ColorPrimaries {
+            red: point(red),
+            green: point(green),
+            blue: point(blue),
+        };
+        profile.update_rgb_colorimetry(point(white).to_xyyb(), primaries);
+    }
+    let curve = Some(ToneReprCurve::Parametric(vec![100_000.0 / gamma as f32]));
+    (profile.red_trc, profile.green_trc, profile.blue_trc) = (curve.clone(), curve.clone(), curve);
+    Space::meant(colour::grey_if_so(profile, channels), channels)
+}
+
+pub(super) fn encode(picture: &Picture, density: Option<Density>) -> Result<Vec<u8>, Error> {
     let mut written = Vec::with_capacity(picture.pixels.as_bytes().len() / 2);
     let mut encoder = PngEncoder::new_with_quality(&mut written, CompressionType::Fast, FilterType::Adaptive);
-    if let Some(profile) = &picture.profile {
-        encoder.set_icc_profile(profile.encode()?).map_err(Error::internal)?;
+    if let Some(profile) = picture.profile {
+        encoder
+            .set_icc_profile(profile.file().to_vec())
+            .map_err(Error::internal)?;
     }
     picture.pixels.write_with_encoder(encoder).map_err(Error::internal)?;
+    if let Some(data) = density.and_then(Density::in_png) {
+        written.splice(BEHIND_HEADER..BEHIND_HEADER, chunk(b"pHYs", &data));
+    }
     Ok(written)
 }
 
-/// Nothing but a header, our own profile and picture data, and the end chunk at the very end.
+/// A chunk as it stands in a file.
+fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let length = (data.len() as u32).to_be_bytes();
+    let checked = [kind, data].concat();
+    [&length[..], &checked, &checksum(&checked).to_be_bytes()].concat()
+}
+
+/// The sum of a chunk's kind and data (PNG 3, annex D), bit by bit: for a few bytes no table is worth it.
+fn checksum(data: &[u8]) -> u32 {
+    !data.iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
+            sum >> 1 ^ if sum & 1 == 1 { POLYNOMIAL } else { 0 }
+        })
+    })
+}
+
+/// Nothing but a header, our own profile, a density and picture data, and the end chunk at the very end.
 pub(super) fn prove(written: &[u8]) -> Option<()> {
     let mut length = SIGNATURE;
     let mut last = *b"none";
     for (kind, data) in Chunks::of(written) {
-        if !matches!(&kind, b"IHDR" | b"iCCP" | b"IDAT" | b"IEND") {
-            return None;
+        match &kind {
+            b"IHDR" | b"iCCP" | b"IDAT" | b"IEND" => {}
+            b"pHYs" => drop(Density::of_png(data)?),
+            _ => return None,
         }
         length += CHUNK_OVERHEAD + data.len();
         last = kind;
@@ -87,7 +222,7 @@ impl Frame {
             // A palette may come with alpha.
             3 | 6 => 4,
             4 => 2,
-            _ => return Err(broken(format!("no such colour type as {colour}"))),
+            _ => return Err(broken(format!("there is no colour type {colour}"))),
         };
         Ok(Self {
             size: Size {
@@ -134,7 +269,15 @@ impl<'a> Iterator for Chunks<'a> {
     }
 }
 
+/// The chunk that every PNG ends with.
+const END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
+/// That of sRGB, as its chunk has it: alone it says that the picture is sRGB.
+const USUAL_GAMMA: u32 = 45_455;
 const SIGNATURE: usize = 8;
+/// The signature and the header chunk.
+const BEHIND_HEADER: usize = SIGNATURE + 25;
+/// Of the sum of a chunk.
+const POLYNOMIAL: u32 = 0xedb8_8320;
 /// Length, kind and checksum.
 const CHUNK_OVERHEAD: usize = 12;
 
@@ -149,10 +292,13 @@ mod tests {
     #[test]
     fn what_is_written_is_proven_and_what_is_added_is_not() {
         let pixels = RgbaImage::from_fn(20, 10, |x, y| Rgba([x as u8, y as u8, 7, 255]));
-        let mut written = encode(&Picture {
-            pixels: pixels.into(),
-            profile: None,
-        })
+        let mut written = encode(
+            &Picture {
+                pixels: pixels.into(),
+                profile: None,
+            },
+            None,
+        )
         .unwrap();
         assert!(prove(&written).is_some());
         assert_eq!(read_header(&written).unwrap().size, Size { width: 20, height: 10 });
@@ -161,11 +307,27 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_promises_too_much_is_read_without_allocating() {
-        let mut file = encode(&Picture {
-            pixels: DynamicImage::new_luma8(1, 1),
+    fn a_density_is_kept() {
+        let picture = Picture {
+            pixels: DynamicImage::new_luma8(3, 2),
             profile: None,
-        })
+        };
+        let density = Density::of_png(&[0, 0, 0x2e, 0x23, 0, 0, 0x2e, 0x22, 1]);
+        let written = encode(&picture, density).unwrap();
+        assert!(density.is_some() && prove(&written).is_some());
+        assert_eq!(read_header(&written).unwrap().density, density);
+        assert!(image::load_from_memory(&written).is_ok());
+    }
+
+    #[test]
+    fn a_head_that_promises_too_much_is_read_without_allocating() {
+        let mut file = encode(
+            &Picture {
+                pixels: DynamicImage::new_luma8(1, 1),
+                profile: None,
+            },
+            None,
+        )
         .unwrap();
         for side in [0x7f, 0xff] {
             file[16..24].copy_from_slice(&[side, 0xff, 0xff, 0xff, side, 0xff, 0xff, 0xff]);

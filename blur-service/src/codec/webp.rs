@@ -1,7 +1,7 @@
 //! WebP, lossy and lossless, by the `image-webp` crate under `image`; written lossless, since no free encoder in Rust
 //! writes lossy WebP. Animated ones are refused: a face could hide in any frame.
 
-use std::io::Cursor;
+use std::{borrow::Cow, io::Cursor};
 
 use image::{
     DynamicImage, ImageDecoder, ImageEncoder, Limits,
@@ -9,11 +9,24 @@ use image::{
     metadata::Orientation,
 };
 
-use super::{Format, Header, Picture, broken};
-use crate::{error::Error, geometry::Size};
+use super::{Format, Header, Picture, Space, broken, unreadable};
+use crate::{
+    error::Error,
+    geometry::Size,
+    jpeg::{Channels, Leniency, exif_orientation},
+};
 
 /// Walks the chunks; the extended header, where there is one, comes first.
 pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
+    if let Some(still) = still_of_one_frame(file) {
+        let mut header = read_still_header(&still)?;
+        header.leniencies.push(Leniency::SingleFrame);
+        return Ok(header);
+    }
+    read_still_header(file)
+}
+
+fn read_still_header(file: &[u8]) -> Result<Header, Error> {
     let mut size = None;
     let mut orientation = Orientation::NoTransforms;
     for (kind, data) in Chunks::of(file) {
@@ -24,12 +37,14 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
             b"ANIM" | b"ANMF" => return Err(animated()),
             b"EXIF" => {
                 let tiff = data.strip_prefix(b"Exif\0\0").unwrap_or(data);
-                orientation = Orientation::from_exif_chunk(tiff).unwrap_or(orientation);
+                orientation = exif_orientation(tiff)
+                    .and_then(Orientation::from_exif)
+                    .unwrap_or(orientation);
             }
             _ => {}
         }
     }
-    let size = size.ok_or_else(|| broken("no picture chunk"))?;
+    let size = size.ok_or_else(|| broken("it has no picture chunk"))?;
     // Four channels, their turned copy or the file that is written, what the decoder keeps beside them, three views.
     let work_bytes = size.pixels() * (4 + 4 + 4 + 9);
     Ok(Header {
@@ -37,26 +52,32 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
         size,
         orientation,
         work_bytes,
+        density: None,
         jpeg: None,
+        leniencies: Vec::new(),
     })
 }
 
 pub(super) fn decode(file: &[u8], header: &Header) -> Result<Picture, Error> {
-    let mut decoder = WebPDecoder::new(Cursor::new(file)).map_err(broken)?;
+    let file = still_of_one_frame(file).map_or(Cow::Borrowed(file), Cow::Owned);
+    let mut decoder = WebPDecoder::new(Cursor::new(&*file)).map_err(unreadable)?;
     if decoder.has_animation() {
         return Err(animated());
     }
-    decoder.set_limits(limits(header)).map_err(broken)?;
-    let icc = decoder.icc_profile().ok().flatten();
-    let pixels = DynamicImage::from_decoder(decoder).map_err(broken)?;
-    Ok(Picture::new(pixels, icc.as_deref()))
+    decoder.set_limits(limits(header)).map_err(unreadable)?;
+    let icc = decoder.icc_profile().ok().flatten().unwrap_or_default();
+    let pixels = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+    let space = Space::of(&icc, Channels::Rgb)?;
+    Picture::new(pixels, space)
 }
 
 pub(super) fn encode(picture: &Picture) -> Result<Vec<u8>, Error> {
     let mut written = Vec::with_capacity(picture.pixels.as_bytes().len() / 2);
     let mut encoder = WebPEncoder::new_lossless(&mut written);
     if let Some(profile) = &picture.profile {
-        encoder.set_icc_profile(profile.encode()?).map_err(Error::internal)?;
+        encoder
+            .set_icc_profile(profile.file().to_vec())
+            .map_err(Error::internal)?;
     }
     picture.pixels.write_with_encoder(encoder).map_err(Error::internal)?;
     Ok(written)
@@ -87,7 +108,7 @@ fn extended_size(data: &[u8]) -> Result<Option<Size>, Error> {
     let [flags, _, _, _, w0, w1, w2, h0, h1, h2, ..] = data else {
         return Ok(None);
     };
-    if flags & ANIMATION != 0 {
+    if is_animated(flags) {
         return Err(animated());
     }
     let side = |bytes: [&u8; 3]| u32::from_le_bytes([*bytes[0], *bytes[1], *bytes[2], 0]) + 1;
@@ -112,6 +133,45 @@ fn lossy_size(data: &[u8]) -> Option<Size> {
         width: side(w0, w1),
         height: side(h0, h1),
     })
+}
+
+/// The picture of an animation that has a single frame, as large as itself: a file without the animation.
+fn still_of_one_frame(file: &[u8]) -> Option<Vec<u8>> {
+    let chunks = || Chunks::of(file);
+    let head = chunks()
+        .next()
+        .filter(|(kind, data)| kind == b"VP8X" && data.first().is_some_and(is_animated))?
+        .1;
+    let mut frames = chunks().filter(|(kind, _)| kind == b"ANMF");
+    let (_, frame) = frames.next().filter(|_| frames.next().is_none())?;
+    let (place, rest) = frame.split_first_chunk::<FRAME_HEAD>()?;
+    // It begins in the corner, and has the sides of the whole.
+    if place[..6] != [0; 6] || place[6..12] != *head.get(4..10)? {
+        return None;
+    }
+    let mut still = b"RIFF\0\0\0\0WEBP".to_vec();
+    for (kind, data) in chunks() {
+        match &kind {
+            b"VP8X" => put_chunk(&mut still, kind, &[&[head[0] & !ANIMATION], &data[1..]].concat()),
+            b"ANMF" => still.extend(rest),
+            b"ICCP" | b"EXIF" => put_chunk(&mut still, kind, data),
+            _ => {}
+        }
+    }
+    let length = u32::try_from(still.len() - 8).ok()?;
+    still[4..8].copy_from_slice(&length.to_le_bytes());
+    Some(still)
+}
+
+fn is_animated(flags: &u8) -> bool {
+    flags & ANIMATION != 0
+}
+
+fn put_chunk(out: &mut Vec<u8>, kind: [u8; 4], data: &[u8]) {
+    out.extend(kind);
+    out.extend((data.len() as u32).to_le_bytes());
+    out.extend(data);
+    out.extend(&[0][..data.len() % 2]);
 }
 
 fn animated() -> Error {
@@ -151,6 +211,8 @@ impl<'a> Iterator for Chunks<'a> {
 
 const RIFF_HEAD: usize = 12;
 const CHUNK_HEAD: usize = 8;
+/// Place, sides, time and flags of a frame.
+const FRAME_HEAD: usize = 16;
 const ANIMATION: u8 = 0b10;
 /// Room for what decoders keep that does not grow with the picture.
 const SMALL_CHANGE: u64 = 1 << 20;
@@ -183,5 +245,35 @@ mod tests {
     fn an_animation_is_refused_by_its_flag() {
         let file = b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0\x09\0\0\x09\0\0";
         assert!(matches!(read_header(file), Err(Error::UnsupportedFormat(_))));
+    }
+
+    #[test]
+    fn an_animation_of_one_frame_is_a_still_and_one_of_two_is_not() {
+        let picture = Picture {
+            pixels: RgbaImage::from_fn(21, 10, |x, y| Rgba([x as u8, y as u8, 7, 255])).into(),
+            profile: None,
+        };
+        let plain = encode(&picture).unwrap();
+        let data = Chunks::of(&plain).find(|(kind, _)| kind == b"VP8L").unwrap().1;
+        let sides = [20, 0, 0, 9, 0, 0];
+        let animation = |corner: u8, frames: usize| {
+            let mut frame = [&[corner, 0, 0, 0, 0, 0], &sides[..], &[100, 0, 0, 0]].concat();
+            put_chunk(&mut frame, *b"VP8L", data);
+            let mut file = b"RIFF\0\0\0\0WEBP".to_vec();
+            put_chunk(&mut file, *b"VP8X", &[&[ANIMATION, 0, 0, 0], &sides[..]].concat());
+            put_chunk(&mut file, *b"ANIM", &[0; 6]);
+            (0..frames).for_each(|_| put_chunk(&mut file, *b"ANMF", &frame));
+            file
+        };
+        let file = animation(0, 1);
+        let header = read_header(&file).unwrap();
+        assert_eq!(header.leniencies, [Leniency::SingleFrame]);
+        assert_eq!(
+            decode(&file, &header).unwrap().pixels.to_rgb8(),
+            picture.pixels.to_rgb8()
+        );
+        for refused in [animation(0, 2), animation(1, 1), animation(0, 0)] {
+            assert!(matches!(read_header(&refused), Err(Error::UnsupportedFormat(_))));
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     detect::{Detail, Sensitivity},
     geometry::Size,
     inventory::Inventory,
+    jpeg::Leniency,
     options::{Profile, Verify},
     pipeline::{Blurred, SecondLook},
     redact::Look,
@@ -40,6 +41,8 @@ struct Source {
     /// EXIF's number, 1 to 8.
     orientation: u8,
     upright: Size,
+    /// What is wrong with it and was read all the same.
+    leniencies: Vec<Leniency>,
 }
 
 #[derive(Serialize)]
@@ -86,6 +89,7 @@ pub(super) fn answer(worked: &Worked<Blurred>) -> Response {
             stored: header.size,
             orientation: header.orientation.to_exif(),
             upright: header.upright_size(),
+            leniencies: header.leniencies.clone(),
         },
         options: Chosen {
             detail: options.detail,

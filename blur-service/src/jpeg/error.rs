@@ -1,15 +1,17 @@
 //! What may be wrong with a JPEG, or lie outside of what is spliced.
 
+use crate::error::Error;
+
 /// Why a file was not spliced.
 #[derive(Debug, thiserror::Error)]
 pub enum JpegError {
-    #[error("not a JPEG file")]
+    #[error("it is no JPEG file")]
     NotJpeg,
-    #[error("byte {at}: the file ends inside {what}")]
+    #[error("the file ends inside {what}, at byte {at}")]
     Truncated { at: usize, what: &'static str },
-    #[error("byte {at}: {what}")]
+    #[error("{what}, at byte {at}")]
     Corrupt { at: usize, what: &'static str },
-    #[error("{what}: {found}, more than the {limit} allowed")]
+    #[error("it has {found} {what}, more than the {limit} allowed")]
     TooLarge { what: &'static str, found: u64, limit: u64 },
     /// A sound JPEG that the splice does not handle: the pixels' road is left.
     #[error(transparent)]
@@ -52,5 +54,34 @@ impl Unsupported {
     /// Whether [`crate::jpeg::Jpeg::in_one_scan`] may make a file of it that the splice handles.
     pub fn may_be_recoded(self) -> bool {
         matches!(self, Self::Progressive | Self::Arithmetic | Self::MultipleScans)
+    }
+
+    /// What is told of a file that no road takes.
+    fn refusal(self) -> &'static str {
+        match self {
+            Self::Lossless | Self::Hierarchical => "lossless and hierarchical JPEG are not supported",
+            Self::Precision(_) => "JPEG with other than 8 or 12 bits a sample is not supported",
+            Self::Components(_) => "JPEG with other than 1, 3 or 4 components is not supported",
+            Self::LateHeight => "JPEG whose height stands behind its picture is not supported",
+            Self::LateTables => "JPEG whose quantisation changes between its scans is not supported",
+            Self::LargeUnits(_) => "JPEG with more than ten blocks a unit is not supported",
+            Self::SpectralSelection | Self::Progressive | Self::Arithmetic | Self::MultipleScans => {
+                "JPEG of this kind of coding is not supported"
+            }
+        }
+    }
+}
+
+impl From<JpegError> for Error {
+    fn from(error: JpegError) -> Self {
+        match error {
+            JpegError::Stopped => Self::Stopped,
+            JpegError::Unproven(what) => Self::ProofFailed(what.to_owned()),
+            JpegError::TooLarge { what, found, limit } => Self::TooMany { what, found, limit },
+            JpegError::Unsupported(kind) => Self::UnsupportedFormat(kind.refusal()),
+            JpegError::NotJpeg | JpegError::Truncated { .. } | JpegError::Corrupt { .. } => {
+                Self::BrokenPicture(error.to_string())
+            }
+        }
     }
 }

@@ -31,10 +31,12 @@ pub(crate) mod syntax;
 mod transcode;
 
 pub use error::{JpegError, Unsupported};
-pub use scan::{Scan, preview::Scale};
+pub use scan::{Pixels, Scan, colour::Channels, preview::Scale};
 pub use splice::plan::Plan;
+pub(crate) use syntax::exif::orientation as exif_orientation;
 pub use syntax::{
     frame::{Component, Frame, Process},
     header::{Jpeg, Limits},
+    leniency::Leniency,
     output::Metadata,
 };

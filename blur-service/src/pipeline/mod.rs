@@ -7,13 +7,14 @@
 
 mod pixels;
 mod second_look;
+mod shown;
 mod splice;
 
 use std::time::{Duration, Instant};
 
 use image::RgbImage;
 
-pub use self::second_look::SecondLook;
+pub use self::{second_look::SecondLook, shown::shown};
 use crate::{
     codec::{Format, Header},
     detect::{DetectError, Detectors, Face},

@@ -3,7 +3,6 @@
 use super::{
     Blurred, Clock, Found, Road, Task,
     second_look::{Draft, look_again},
-    splice,
 };
 use crate::{
     codec::{Picture, to_stored, to_upright},
@@ -63,10 +62,7 @@ pub fn detect(task: &Task) -> Result<Found, Error> {
 
 /// The whole picture, upright.
 fn decode(task: &Task) -> Result<Picture, Error> {
-    match task.header.jpeg {
-        Some(facts) if facts.is_uncommon => splice::decode(task),
-        _ => task.header.format.decode(task.file, task.header),
-    }
+    task.header.format.decode(task.file, task.header, task.go_on)
 }
 
 /// A decoded picture and what is hidden of it.
@@ -192,7 +188,7 @@ fn faces_in(
     find: impl Fn(&image::RgbImage) -> Result<Vec<Face>, Error>,
 ) -> Result<Vec<Face>, Error> {
     let mut faces: Vec<Face> = Vec::new();
-    for view in picture.views() {
+    for view in picture.views()? {
         for face in find(&view)? {
             if !faces.iter().any(|known| known.rect.iou(face.rect) > SAME_FACE) {
                 faces.push(face);

@@ -3,14 +3,14 @@
 
 use std::borrow::Cow;
 
-use image::{DynamicImage, GrayImage, Luma, RgbImage, metadata::Orientation};
+use image::{DynamicImage, RgbImage, metadata::Orientation};
 
 use super::{
     Blurred, Clock, Found, Road, Task,
     second_look::{Draft, look_again},
 };
 use crate::{
-    codec::{Picture, Space, to_stored, to_upright},
+    codec::{Profile, Space, to_stored, to_upright},
     detect::Face,
     error::Error,
     geometry::Rect,
@@ -32,23 +32,14 @@ pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Leave> {
     } = *task;
     let mut clock = Clock::start(go_on);
     let original = Jpeg::parse(task.file, &limits(task))?;
-    let icc = match Space::of(&original.icc().unwrap_or_default()) {
-        Space::Plain => None,
-        Space::Wide(profile) => Some(profile.encode()?),
-        // Its colours must be converted, since its profile is not copied.
-        Space::Other(_) => {
-            return Err(Leave::ForPixels(
-                "its colour profile is not a well-known one".to_owned(),
-            ));
-        }
-    };
+    let profile = kept_profile(&original)?;
     let metadata = Metadata {
         orientation: header.orientation.to_exif(),
-        icc: icc.as_deref(),
+        icc: profile.map(Profile::file),
     };
     let source = Source::of(&original, task)?;
     let jpeg = source.jpeg(task)?;
-    let (scan, view) = View::open(task, &jpeg)?;
+    let (scan, view) = View::open(task, &jpeg, profile)?;
     clock.lap(|timings| &mut timings.decode)?;
     let mut faces = view.faces(task, |upright| task.eyes.find(upright))?;
     clock.lap(|timings| &mut timings.detect)?;
@@ -86,8 +77,10 @@ pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Leave> {
 
 pub fn detect(task: &Task) -> Result<Found, Leave> {
     let mut clock = Clock::start(task.go_on);
-    let source = Source::of(&Jpeg::parse(task.file, &limits(task))?, task)?;
-    let (_, view) = View::open(task, &source.jpeg(task)?)?;
+    let original = Jpeg::parse(task.file, &limits(task))?;
+    let profile = kept_profile(&original)?;
+    let source = Source::of(&original, task)?;
+    let (_, view) = View::open(task, &source.jpeg(task)?, profile)?;
     clock.lap(|timings| &mut timings.decode)?;
     let faces = view.faces(task, |upright| task.eyes.find(upright))?;
     clock.lap(|timings| &mut timings.detect)?;
@@ -98,37 +91,16 @@ pub fn detect(task: &Task) -> Result<Found, Leave> {
     })
 }
 
-/// The whole picture, upright, of a JPEG that the ordinary decoder does not read.
-pub fn decode(task: &Task) -> Result<Picture, Error> {
-    let not_supported = |leave| match leave {
-        Leave::ForPixels(_) => Error::UnsupportedFormat(
-            "JPEG with arithmetic codes or 12 bits a sample is supported in its common forms only",
-        ),
-        Leave::Failed(error) => error,
-    };
-    let original = Jpeg::parse(task.file, &limits(task)).map_err(failed)?;
-    let pixels = whole(&original, task).map_err(not_supported)?;
-    let is_grey = task.header.jpeg.is_some_and(|facts| facts.is_grey());
-    let pixels = if is_grey {
-        first_channel(&pixels).into()
-    } else {
-        pixels.into()
-    };
-    let mut picture = Picture::new(pixels, original.icc().as_deref());
-    picture.pixels.apply_orientation(task.header.orientation);
-    Ok(picture)
-}
-
-/// All pixels, as stored.
-fn whole(original: &Jpeg, task: &Task) -> Result<RgbImage, Leave> {
-    let source = Source::of(original, task)?;
-    let mut scan = source.jpeg(task)?.scan(Some(Scale::Full), task.go_on)?;
-    Ok(scan.preview.take().unwrap_or_default())
-}
-
-fn first_channel(pixels: &RgbImage) -> GrayImage {
-    let (width, height) = pixels.dimensions();
-    GrayImage::from_fn(width, height, |x, y| Luma([pixels.get_pixel(x, y).0[0]]))
+/// The profile that is written with the same coefficients.
+fn kept_profile(original: &Jpeg) -> Result<Option<Profile>, Leave> {
+    match Space::of(&original.icc().unwrap_or_default(), original.channels())? {
+        Space::Plain => Ok(None),
+        Space::Wide(profile) => Ok(Some(profile)),
+        // Its colours must be converted, since its profile is not copied.
+        Space::Other(_) => Err(Leave::ForPixels(
+            "its colour profile is not a well-known one".to_owned(),
+        )),
+    }
 }
 
 /// A file of one Huffman scan: the one that came in, or one of the same coefficients.
@@ -236,7 +208,7 @@ impl Draft for Sketch<'_> {
         }));
         // The splice itself rounds outward to whole units.
         let spots = regions(&self.faces, header.size, options.margin);
-        self.plan = self.scan.plan(self.jpeg, &spots, self.noise, go_on).map_err(failed)?;
+        self.plan = self.scan.plan(self.jpeg, &spots, self.noise, go_on)?;
         for rect in &self.blank {
             self.plan.blank(self.jpeg, *rect);
         }
@@ -249,22 +221,25 @@ struct View {
     /// Before the orientation is applied.
     stored: RgbImage,
     scale: Scale,
+    /// The space that its colours are in.
+    profile: Option<Profile>,
 }
 
 impl View {
     /// Reads the file through; the view has all the resolution that the detector can use.
-    fn open(task: &Task, jpeg: &Jpeg) -> Result<(Scan, Self), Leave> {
+    fn open(task: &Task, jpeg: &Jpeg, profile: Option<Profile>) -> Result<(Scan, Self), Leave> {
         let enough = task.eyes.enough_px(task.header.upright_size());
         let scale = smallest_scale(task.header.size.long_side(), enough);
         let mut scan = jpeg.scan(Some(scale), task.go_on)?;
         let stored = scan.preview.take().unwrap_or_default();
-        Ok((scan, Self { stored, scale }))
+        scan.check_that_nothing_is_left(jpeg)?;
+        Ok((scan, Self { stored, scale, profile }))
     }
 
     /// In pixels of the upright picture.
     fn faces(&self, task: &Task, find: impl Fn(&RgbImage) -> Result<Vec<Face>, Error>) -> Result<Vec<Face>, Error> {
         let larger = self.larger();
-        let found = find(&self.upright(task.header.orientation))?.into_iter();
+        let found = find(&*self.upright(task.header.orientation)?)?.into_iter();
         Ok(found
             .filter_map(|face| {
                 let rect = face.rect.scaled(larger, larger);
@@ -276,13 +251,18 @@ impl View {
             .collect())
     }
 
-    fn upright(&self, orientation: Orientation) -> Cow<'_, RgbImage> {
-        if orientation == Orientation::NoTransforms {
-            return Cow::Borrowed(&self.stored);
+    /// As people see it, in sRGB.
+    fn upright(&self, orientation: Orientation) -> Result<Cow<'_, RgbImage>, Error> {
+        let mut shown = Cow::Borrowed(&self.stored);
+        if let Some(profile) = self.profile {
+            profile.show(shown.to_mut())?;
         }
-        let mut turned = DynamicImage::from(self.stored.clone());
+        if orientation == Orientation::NoTransforms {
+            return Ok(shown);
+        }
+        let mut turned = DynamicImage::from(shown.into_owned());
         turned.apply_orientation(orientation);
-        Cow::Owned(turned.into_rgb8())
+        Ok(Cow::Owned(turned.into_rgb8()))
     }
 
     /// How many pixels of the picture lie along one of its own.
@@ -307,18 +287,7 @@ impl From<JpegError> for Leave {
     fn from(error: JpegError) -> Self {
         match error {
             JpegError::Unsupported(kind) => Self::ForPixels(kind.to_string()),
-            other => Self::Failed(failed(other)),
-        }
-    }
-}
-
-fn failed(error: JpegError) -> Error {
-    match error {
-        JpegError::Stopped => Error::Stopped,
-        JpegError::Unproven(what) => Error::ProofFailed(what.to_owned()),
-        JpegError::TooLarge { what, found, limit } => Error::TooMany { what, found, limit },
-        JpegError::NotJpeg | JpegError::Truncated { .. } | JpegError::Corrupt { .. } | JpegError::Unsupported(_) => {
-            Error::BrokenPicture(error.to_string())
+            other => Self::Failed(other.into()),
         }
     }
 }

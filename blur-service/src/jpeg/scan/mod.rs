@@ -1,10 +1,16 @@
 //! The one pass over the entropy-coded data: checkpoints to come back to, and a small picture for the detector.
 
+pub mod colour;
+mod pixels;
 pub mod preview;
 
 use image::RgbImage;
 
-use self::preview::{Preview, Scale};
+pub use self::pixels::Pixels;
+use self::{
+    colour::Channels,
+    preview::{Preview, Scale},
+};
 use crate::{
     jpeg::{
         entropy::{
@@ -48,13 +54,7 @@ impl<'a> Jpeg<'a> {
     /// # Errors
     /// [`JpegError::Unsupported`], [`JpegError::Truncated`], [`JpegError::Corrupt`] or [`JpegError::Stopped`].
     pub fn scan(&self, scale: Option<Scale>, go_on: &dyn Fn() -> bool) -> Result<Scan, JpegError> {
-        let coding = Coding::new(self)?;
-        if coding.least_bits() > (self.data.len() - self.scan.start) as u64 * 8 {
-            return Err(JpegError::Truncated {
-                at: self.data.len(),
-                what: "the scan",
-            });
-        }
+        let coding = self.coding()?;
         let mut scan = Scan {
             preview: None,
             checkpoints: Vec::with_capacity(coding.total.div_ceil(SPACING) as usize),
@@ -76,14 +76,26 @@ impl<'a> Jpeg<'a> {
         Ok(scan)
     }
 
+    /// Order and tables of the scan, if the file is long enough for any such scan.
+    fn coding(&self) -> Result<Coding, JpegError> {
+        let coding = Coding::new(self)?;
+        if coding.least_bits() > (self.data.len() - self.scan.start) as u64 * 8 {
+            return Err(JpegError::Truncated {
+                at: self.data.len(),
+                what: "the scan",
+            });
+        }
+        Ok(coding)
+    }
+
     /// Refuses a file with a further scan or with its height behind the scan.
-    fn check_what_follows(&self, end: usize) -> Result<(), Unsupported> {
+    fn check_what_follows(&self, end: usize) -> Result<(), JpegError> {
         let mut segments = Segments::new(self.data, end);
         // A broken segment behind the whole picture is left out like everything else there.
         while let Ok(Some(segment)) = segments.next() {
             match segment.marker {
-                marker::START_OF_SCAN => return Err(Unsupported::MultipleScans),
-                marker::LINE_COUNT => return Err(Unsupported::LateHeight),
+                marker::START_OF_SCAN => return Err(Unsupported::MultipleScans.into()),
+                marker::LINE_COUNT => return Err(Unsupported::LateHeight.into()),
                 marker::END_OF_IMAGE => break,
                 _ => {}
             }
@@ -93,6 +105,24 @@ impl<'a> Jpeg<'a> {
 }
 
 impl Scan {
+    /// Where the coded data of the last unit ends.
+    pub(crate) fn end(&self) -> usize {
+        self.end
+    }
+
+    /// Refuses a file with coded data left over, which tells of damage on the way.
+    ///
+    /// # Errors
+    /// [`JpegError::Corrupt`].
+    pub fn check_that_nothing_is_left(&self, jpeg: &Jpeg) -> Result<(), JpegError> {
+        marker::check_end_of_scan(jpeg.data, self.end, 0)
+    }
+
+    /// Whether every interval ends with its last unit.
+    pub(crate) fn is_tidy(&self) -> bool {
+        self.is_tidy
+    }
+
     /// Reads every unit, coefficients up to zigzag index `LAST`, into a preview with `SIDE` samples for a block's side.
     fn read<const SIDE: usize, const LAST: usize>(
         &mut self,
@@ -111,7 +141,7 @@ impl Scan {
         jpeg: &Jpeg,
         go_on: &dyn Fn() -> bool,
     ) -> Result<(), JpegError> {
-        let mut preview = Preview::<SIDE>::new(jpeg, 0, self.coding.units.width);
+        let mut preview = Preview::<SIDE>::new(jpeg, 0, self.coding.units.width, Channels::Rgb);
         let mut image = Preview::<SIDE>::blank(jpeg);
         let mut cursor = Cursor::new(&self.coding, jpeg.data, self.start);
         for row in 0..self.coding.units.height {
@@ -131,7 +161,7 @@ impl Scan {
                     |block, values| preview.put(column, block, values),
                 )?;
             }
-            preview.finish_row(row, &mut image);
+            preview.finish_row(row, image.dimensions(), &mut image);
         }
         self.end = cursor.next_byte();
         self.is_tidy = !cursor.found_surplus;

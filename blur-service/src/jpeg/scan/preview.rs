@@ -2,11 +2,12 @@
 
 use image::RgbImage;
 
+use super::colour::{Channels, Colour};
 use crate::{
     jpeg::{
         dct,
         entropy::coding::{Block, Coefficients},
-        syntax::header::{ColourMarkers, Jpeg},
+        syntax::header::Jpeg,
     },
     vector::byte,
 };
@@ -54,6 +55,7 @@ impl Scale {
 /// Makes a picture with `SIDE` samples for the side of a block, 1 to 8, of these columns of units; nothing with 0.
 pub struct Preview<const SIDE: usize> {
     colour: Colour,
+    channels: Channels,
     planes: Vec<Plane>,
     /// The first column of units.
     left: u32,
@@ -75,7 +77,7 @@ struct Plane {
 }
 
 impl<const SIDE: usize> Preview<SIDE> {
-    pub fn new(jpeg: &Jpeg, left: u32, right: u32) -> Self {
+    pub fn new(jpeg: &Jpeg, left: u32, right: u32, channels: Channels) -> Self {
         let (most_horizontal, most_vertical) = jpeg.frame.most_factors();
         let unit = (most_horizontal as usize * SIDE, most_vertical as usize * SIDE);
         let columns = (right - left) as usize;
@@ -95,6 +97,7 @@ impl<const SIDE: usize> Preview<SIDE> {
         let components = if SIDE == 0 { 0 } else { jpeg.frame.components.len() };
         Self {
             colour: Colour::of(jpeg),
+            channels,
             planes: (0..components).map(plane).collect(),
             left,
             unit,
@@ -122,13 +125,14 @@ impl<const SIDE: usize> Preview<SIDE> {
         }
     }
 
-    /// Turns the samples of this row of units into pixels of `image`.
+    /// Turns the samples of this row of units into pixels of a picture of this width and height.
     #[inline(always)]
-    pub fn finish_row(&mut self, row: u32, image: &mut RgbImage) {
+    pub fn finish_row(&mut self, row: u32, (width, height): (u32, u32), pixels: &mut [u8]) {
         if SIDE == 0 {
             return;
         }
-        let (width, height) = (image.width() as usize, image.height() as usize);
+        let (width, height) = (width as usize, height as usize);
+        let count = self.channels.count();
         let first = row as usize * self.unit.1;
         let left = self.left as usize * self.unit.0;
         let columns = self.planes[0].row.len().min(width - left);
@@ -136,10 +140,10 @@ impl<const SIDE: usize> Preview<SIDE> {
             for plane in &mut self.planes {
                 plane.fill_row(y);
             }
-            let start = ((first + y) * width + left) * 3;
-            let pixels: &mut [u8] = image.as_mut();
+            let start = ((first + y) * width + left) * count;
+            let rows = |index: usize| self.planes[index].row.as_slice();
             self.colour
-                .convert(&self.planes, &mut pixels[start..start + columns * 3]);
+                .convert(self.channels, rows, &mut pixels[start..start + columns * count]);
         }
     }
 }
@@ -217,82 +221,4 @@ fn transform<const N: usize, const SIDE: usize>(
 #[inline(always)]
 fn sample(value: f32) -> u8 {
     byte((value + 128.0).clamp(0.0, 255.0))
-}
-
-/// What the components are, as libjpeg tells it from markers and names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Colour {
-    Grey,
-    YCbCr,
-    Rgb,
-    /// Inks. Adobe's files hold them upside down: 255 is no ink.
-    Cmyk {
-        is_upside_down: bool,
-    },
-    Ycck {
-        is_upside_down: bool,
-    },
-}
-
-impl Colour {
-    fn of(jpeg: &Jpeg) -> Self {
-        let ids: Vec<u8> = jpeg.frame.components.iter().map(|component| component.id).collect();
-        let ColourMarkers { has_jfif, adobe } = jpeg.colour;
-        let is_upside_down = adobe.is_some();
-        match (ids.len(), has_jfif, adobe) {
-            (1, ..) => Self::Grey,
-            (4, _, Some(2)) => Self::Ycck { is_upside_down },
-            (4, ..) => Self::Cmyk { is_upside_down },
-            (_, false, Some(0)) => Self::Rgb,
-            (_, false, None) if ids == *b"RGB" => Self::Rgb,
-            _ => Self::YCbCr,
-        }
-    }
-
-    /// Fills a row of pixels from the rows of the planes.
-    #[inline(always)]
-    fn convert(self, planes: &[Plane], pixels: &mut [u8]) {
-        let pixels = pixels.as_chunks_mut::<3>().0.iter_mut();
-        let row = |index: usize| planes[index].row.iter().copied();
-        match self {
-            Self::Grey => pixels.zip(row(0)).for_each(|(pixel, grey)| *pixel = [grey; 3]),
-            Self::YCbCr => {
-                let values = row(0).zip(row(1)).zip(row(2));
-                pixels
-                    .zip(values)
-                    .for_each(|(pixel, ((y, cb), cr))| *pixel = rgb(y, cb, cr));
-            }
-            Self::Rgb => {
-                let values = row(0).zip(row(1)).zip(row(2));
-                pixels.zip(values).for_each(|(pixel, ((r, g), b))| *pixel = [r, g, b]);
-            }
-            Self::Cmyk { is_upside_down } => {
-                let values = row(0).zip(row(1)).zip(row(2)).zip(row(3));
-                pixels
-                    .zip(values)
-                    .for_each(|(pixel, (((c, m), y), k))| *pixel = printed([c, m, y], k, is_upside_down));
-            }
-            Self::Ycck { is_upside_down } => {
-                let values = row(0).zip(row(1)).zip(row(2)).zip(row(3));
-                pixels.zip(values).for_each(|(pixel, (((y, cb), cr), k))| {
-                    *pixel = printed(rgb(y, cb, cr).map(|value| 255 - value), k, is_upside_down);
-                });
-            }
-        }
-    }
-}
-
-/// JFIF's conversion, in 16-bit fixed point.
-#[inline(always)]
-fn rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
-    let y = (i32::from(y) << 16) + (1 << 15);
-    let (cb, cr) = (i32::from(cb) - 128, i32::from(cr) - 128);
-    let values = [y + 91_881 * cr, y - 22_554 * cb - 46_802 * cr, y + 116_130 * cb];
-    values.map(|value| (value >> 16).clamp(0, 255) as u8)
-}
-
-/// Inks upon white paper.
-fn printed(inks: [u8; 3], black: u8, is_upside_down: bool) -> [u8; 3] {
-    let light = |ink: u8| u32::from(if is_upside_down { ink } else { 255 - ink });
-    inks.map(|ink| (light(ink) * light(black) / 255) as u8)
 }

@@ -110,7 +110,8 @@ fn samples_of(patches: &[Patch]) -> usize {
 fn factors(steps: &[f32; 64]) -> [f32; 64] {
     let mut factors = [0.0; 64];
     for (step, natural) in steps.iter().zip(dct::ZIGZAG) {
-        factors[usize::from(natural)] = 1.0 / *step;
+        // A step of nothing leaves nothing.
+        factors[usize::from(natural)] = if *step > 0.0 { 1.0 / *step } else { 0.0 };
     }
     factors
 }

@@ -18,6 +18,7 @@ use crate::{
         },
         error::JpegError,
         syntax::{
+            density::jfif,
             exif,
             header::Jpeg,
             icc,
@@ -207,7 +208,7 @@ fn check_segments(output: &Jpeg, input: &Jpeg, metadata: &Metadata) -> Result<()
         let is_allowed = match segment.marker {
             marker::START_OF_SCAN => break,
             0xc0 | 0xc1 | marker::HUFFMAN_TABLES | marker::QUANTISATION_TABLES | marker::RESTART_INTERVAL => true,
-            marker::APP0 => input.colour.has_jfif && segment.body == output::JFIF,
+            marker::APP0 => input.colour.has_jfif && segment.body == jfif(input.density),
             marker::APP1 => metadata.orientation > 1 && segment.body == exif::minimal(metadata.orientation),
             marker::APP2 => icc::Chunk::parse(segment.body)
                 .inspect(|chunk| profile.extend(chunk.bytes()))

@@ -6,7 +6,10 @@ use super::{paint::Painter, plan::Run};
 use crate::{
     jpeg::{
         entropy::coding::Coding,
-        scan::preview::{Preview, Scale},
+        scan::{
+            colour::Channels,
+            preview::{Preview, Scale},
+        },
         syntax::header::Jpeg,
     },
     vector::vectorized,
@@ -32,7 +35,7 @@ fn repaint_with<const SIDE: usize>(
     painter: &mut Painter,
 ) {
     let (left, row) = coding.position(run.first);
-    let mut preview = Preview::<SIDE>::new(jpeg, left, left + run.end - run.first);
+    let mut preview = Preview::<SIDE>::new(jpeg, left, left + run.end - run.first, Channels::Rgb);
     vectorized(
         #[inline(always)]
         || {
@@ -42,7 +45,7 @@ fn repaint_with<const SIDE: usize>(
                     preview.put(column, block, &painter.block(run.area, (column, row), block));
                 }
             }
-            preview.finish_row(row, image);
+            preview.finish_row(row, image.dimensions(), image);
         },
     );
 }

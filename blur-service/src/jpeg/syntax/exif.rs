@@ -1,44 +1,78 @@
-//! The one thing kept of EXIF: the orientation (EXIF 2.32, 4.6.4, tag 0x0112).
+//! EXIF: its TIFF structure, and the one thing kept of it, the orientation (EXIF 2.32, 4.6, tag 0x0112).
 
 /// What an APP1 segment with EXIF begins with.
 pub const PREFIX: &[u8] = b"Exif\0\0";
 
 /// Orientation, 1 to 8, from the TIFF part of an EXIF segment.
 pub fn orientation(tiff: &[u8]) -> Option<u8> {
-    let big_endian = match tiff.first_chunk::<2>()? {
-        b"MM" => true,
-        b"II" => false,
-        _ => return None,
-    };
-    let short = |at: usize| {
-        let bytes = *tiff.get(at..)?.first_chunk::<2>()?;
-        Some(if big_endian {
-            u16::from_be_bytes(bytes)
-        } else {
-            u16::from_le_bytes(bytes)
-        })
-    };
-    let long = |at: usize| {
-        let bytes = *tiff.get(at..)?.first_chunk::<4>()?;
-        Some(if big_endian {
-            u32::from_be_bytes(bytes)
-        } else {
-            u32::from_le_bytes(bytes)
-        })
-    };
-    let directory = long(4)? as usize;
-    let entries = usize::from(short(directory)?);
-    for entry in (0..entries).map(|index| directory + 2 + 12 * index) {
-        if short(entry)? == TAG {
-            let value = if short(entry + 2)? == SHORT {
-                short(entry + 8)?
-            } else {
-                return None;
-            };
-            return u8::try_from(value).ok().filter(|value| (1..=8).contains(value));
-        }
+    let tiff = Tiff::open(tiff)?;
+    let (entries, _) = tiff.directory(tiff.first_directory()?)?;
+    let entry = entries.into_iter().find(|entry| entry.tag == TAG)?;
+    let value = (entry.kind == SHORT).then(|| tiff.short(entry.at))??;
+    u8::try_from(value).ok().filter(|value| (1..=8).contains(value))
+}
+
+/// A TIFF block: directories of tagged values.
+pub struct Tiff<'a> {
+    data: &'a [u8],
+    is_big_endian: bool,
+}
+
+/// One tagged value.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    pub tag: u16,
+    /// The type of its value, by TIFF's numbers.
+    pub kind: u16,
+    /// Where its value is, or where it says where that is.
+    pub at: usize,
+}
+
+impl<'a> Tiff<'a> {
+    pub fn open(data: &'a [u8]) -> Option<Self> {
+        let is_big_endian = match data.first_chunk::<2>()? {
+            b"MM" => true,
+            b"II" => false,
+            _ => return None,
+        };
+        Some(Self { data, is_big_endian })
     }
-    None
+
+    pub fn first_directory(&self) -> Option<usize> {
+        Some(self.long(4)? as usize)
+    }
+
+    /// The entries of a directory, as many of them as are there, and where the next one begins; zero if there is none.
+    pub fn directory(&self, at: usize) -> Option<(Vec<Entry>, u32)> {
+        let count = usize::from(self.short(at)?);
+        let entry = |index: usize| {
+            let at = at + 2 + 12 * index;
+            let entry = Entry {
+                tag: self.short(at)?,
+                kind: self.short(at + 2)?,
+                at: at + 8,
+            };
+            self.long(entry.at).map(|_| entry)
+        };
+        let entries = (0..count).map_while(entry).collect();
+        Some((entries, self.long(at + 2 + 12 * count).unwrap_or(0)))
+    }
+
+    pub fn short(&self, at: usize) -> Option<u16> {
+        let bytes = *self.data.get(at..)?.first_chunk()?;
+        Some(match self.is_big_endian {
+            true => u16::from_be_bytes(bytes),
+            false => u16::from_le_bytes(bytes),
+        })
+    }
+
+    pub fn long(&self, at: usize) -> Option<u32> {
+        let bytes = *self.data.get(at..)?.first_chunk()?;
+        Some(match self.is_big_endian {
+            true => u32::from_be_bytes(bytes),
+            false => u32::from_le_bytes(bytes),
+        })
+    }
 }
 
 /// An EXIF segment's body with this orientation and nothing else.

@@ -71,13 +71,6 @@ impl Frame {
                 "the frame header has a width, sampling or table number that cannot be",
             ));
         }
-        let twice = components
-            .iter()
-            .enumerate()
-            .any(|(n, c)| components[..n].iter().any(|other| other.id == c.id));
-        if twice {
-            return Err(corrupt("two components have the same name"));
-        }
         Ok(Self {
             process: process(marker),
             precision: *precision,
@@ -103,6 +96,20 @@ impl Frame {
             1 | 3 | 4 if self.size.height == 0 => Err(Unsupported::LateHeight),
             1 | 3 | 4 => Ok(()),
             count => Err(Unsupported::Components(count as u8)),
+        }
+    }
+
+    pub fn has_repeated_names(&self) -> bool {
+        let repeats =
+            |(n, component): (usize, &Component)| self.components[..n].iter().any(|other| other.id == component.id);
+        self.components.iter().enumerate().any(repeats)
+    }
+
+    /// What a component is called in a file that is written: as it was, unless others had the same name.
+    pub fn written_name(&self, component: usize) -> u8 {
+        match self.components.get(component) {
+            Some(component) if !self.has_repeated_names() => component.id,
+            _ => component as u8 + 1,
         }
     }
 

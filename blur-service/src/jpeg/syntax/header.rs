@@ -2,9 +2,11 @@
 
 use super::{
     conditioning::Conditioning,
+    density::{Density, JFIF_LENGTH},
     exif,
     frame::Frame,
     icc,
+    leniency::Leniency,
     marker::{self, Segment, Segments},
     tables::{HuffmanTables, Quantisation, read_quantisation},
 };
@@ -25,14 +27,18 @@ pub struct Limits {
     pub regions: usize,
 }
 
+impl Limits {
+    pub const DEFAULT: Self = Self {
+        pixels: 100_000_000,
+        segments: 2048,
+        scans: 100,
+        regions: 4096,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            pixels: 100_000_000,
-            segments: 2048,
-            scans: 100,
-            regions: 4096,
-        }
+        Self::DEFAULT
     }
 }
 
@@ -47,10 +53,13 @@ pub struct Jpeg<'a> {
     pub(crate) restart_interval: u16,
     pub(crate) scan: ScanHeader,
     pub(crate) colour: ColourMarkers,
+    /// That of its JFIF segment.
+    pub(crate) density: Option<Density>,
     /// Whether the Huffman tables were made for these very blocks, so that they tell of those to be hidden.
     pub(crate) tells_by_tables: bool,
     orientation: u8,
     icc: Vec<icc::Chunk<'a>>,
+    leniencies: Vec<Leniency>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +105,7 @@ impl<'a> Jpeg<'a> {
                     what: "the headers",
                 });
             };
+            headers.has_stray_bytes |= segments.have_passed_over_bytes();
             if segment.marker == marker::START_OF_SCAN {
                 return headers.finish(data, limits, &segment, segments.at());
             }
@@ -122,6 +132,11 @@ impl<'a> Jpeg<'a> {
         self.orientation
     }
 
+    /// What is wrong with the headers and was read all the same.
+    pub fn leniencies(&self) -> &[Leniency] {
+        &self.leniencies
+    }
+
     /// The colour profile, put together again; nothing if there is none or a part of it is missing.
     pub fn icc(&self) -> Option<Vec<u8>> {
         icc::join(&self.icc)
@@ -139,16 +154,24 @@ impl<'a> Jpeg<'a> {
     /// The quantisation steps of a component, in zigzag order, for samples of 8 bits: one of 12 bits is a sixteenth of
     /// what the file says. Ones if the file has no such table.
     pub(crate) fn steps(&self, component: usize) -> [f32; 64] {
-        let table = self
-            .frame
-            .components
-            .get(component)
-            .map(|component| usize::from(component.quantisation));
-        table
-            .and_then(|table| self.quantisation[table].as_ref())
-            .map_or([1.0; 64], |table| {
-                table.steps.map(|step| f32::from(step) * self.frame.least_difference())
-            })
+        self.quantisation_of(component).map_or([1.0; 64], |table| {
+            table.steps.map(|step| f32::from(step) * self.frame.least_difference())
+        })
+    }
+
+    /// The same in whole numbers; nothing if the file has no such table.
+    pub(crate) fn steps_in_8_bits(&self, component: usize) -> Option<[u32; 64]> {
+        let table = self.quantisation_of(component)?;
+        Some(
+            table
+                .steps
+                .map(|step| u32::from(step) >> self.frame.precision.saturating_sub(8)),
+        )
+    }
+
+    fn quantisation_of(&self, component: usize) -> Option<&Quantisation> {
+        let component = self.frame.components.get(component)?;
+        self.quantisation[usize::from(component.quantisation)].as_ref()
     }
 
     /// These headers with another frame and scan, without restart markers.
@@ -163,9 +186,11 @@ impl<'a> Jpeg<'a> {
             restart_interval: 0,
             scan,
             colour: self.colour,
+            density: self.density,
             tells_by_tables: self.tells_by_tables,
             orientation: self.orientation,
             icc: self.icc.clone(),
+            leniencies: self.leniencies.clone(),
         }
     }
 
@@ -202,8 +227,11 @@ struct Headers<'a> {
     conditioning: Conditioning,
     restart_interval: u16,
     colour: ColourMarkers,
+    density: Option<Density>,
     orientation: Option<u8>,
     icc: Vec<icc::Chunk<'a>>,
+    has_stray_bytes: bool,
+    has_broken_table: bool,
 }
 
 impl<'a> Headers<'a> {
@@ -211,10 +239,11 @@ impl<'a> Headers<'a> {
         let corrupt = |what| JpegError::Corrupt { at: segment.at, what };
         match segment.marker {
             marker::START_OF_IMAGE | marker::END_OF_IMAGE => Err(corrupt("a second picture, or none")),
-            marker::HUFFMAN_TABLES => self
-                .huffman
-                .read(segment.body)
-                .ok_or(corrupt("a Huffman table cannot be")),
+            marker::HUFFMAN_TABLES => {
+                let are_sound = self.huffman.read(segment.body);
+                self.has_broken_table |= !are_sound.ok_or(corrupt("a Huffman table is not as long as it says"))?;
+                Ok(())
+            }
             marker::CONDITIONING => self
                 .conditioning
                 .read(segment.body)
@@ -261,7 +290,11 @@ impl<'a> Headers<'a> {
 
     fn read_application(&mut self, segment: &Segment<'a>) {
         match (segment.marker, segment.body) {
-            (marker::APP0, body) if body.starts_with(b"JFIF\0") => self.colour.has_jfif = true,
+            // Shorter ones say nothing to libjpeg.
+            (marker::APP0, body) if body.starts_with(b"JFIF\0") && body.len() >= JFIF_LENGTH => {
+                self.colour.has_jfif = true;
+                self.density = self.density.or(Density::read(body));
+            }
             (marker::APP1, body) if body.starts_with(exif::PREFIX) => {
                 self.orientation = self.orientation.or(exif::orientation(&body[exif::PREFIX.len()..]));
             }
@@ -273,10 +306,17 @@ impl<'a> Headers<'a> {
         }
     }
 
-    fn finish(self, data: &'a [u8], limits: &Limits, segment: &Segment, start: usize) -> Result<Jpeg<'a>, JpegError> {
+    fn finish(
+        mut self,
+        data: &'a [u8],
+        limits: &Limits,
+        segment: &Segment,
+        start: usize,
+    ) -> Result<Jpeg<'a>, JpegError> {
         let corrupt = |what| JpegError::Corrupt { at: segment.at, what };
-        let frame = self.frame.ok_or(corrupt("a scan without a frame"))?;
+        let frame = self.frame.take().ok_or(corrupt("a scan comes without a frame"))?;
         let scan = ScanHeader::parse(segment.body, &frame, start).ok_or(corrupt("the scan header cannot be"))?;
+        let leniencies = self.make_do(&frame, &scan);
         Ok(Jpeg {
             data,
             limits: *limits,
@@ -289,9 +329,34 @@ impl<'a> Headers<'a> {
             restart_interval: self.restart_interval,
             scan,
             colour: self.colour,
+            density: self.density,
             orientation: self.orientation.unwrap_or(1),
             icc: self.icc,
+            leniencies,
         })
+    }
+
+    /// Tells what is wrong, and puts in what is missing.
+    fn make_do(&mut self, frame: &Frame, scan: &ScanHeader) -> Vec<Leniency> {
+        let used = |number| {
+            let uses = |of: fn(&ScanComponent) -> usize| scan.components.iter().any(|part| of(part) == number);
+            (uses(|part| part.dc), uses(|part| part.ac))
+        };
+        // In place of a broken table nobody knows which one was meant.
+        let is_without_tables = !self.has_broken_table
+            && frame.precision == 8
+            && !frame.process.is_arithmetic()
+            && self.huffman.fill_up(used);
+        let found = [
+            (is_without_tables, Leniency::StandardHuffmanTables),
+            (self.has_broken_table, Leniency::BrokenHuffmanTable),
+            (frame.has_repeated_names(), Leniency::RepeatedComponentNames),
+            (self.has_stray_bytes, Leniency::StrayBytes),
+        ];
+        found
+            .into_iter()
+            .filter_map(|(is_so, leniency)| is_so.then_some(leniency))
+            .collect()
     }
 }
 
@@ -305,9 +370,16 @@ impl ScanHeader {
         }
         let mut components: Vec<ScanComponent> = Vec::with_capacity(4);
         for entry in entries.chunks_exact(2) {
-            let component = frame.components.iter().position(|component| component.id == entry[0])?;
+            // Of several with this name, the first one that is not in the scan yet, as libjpeg has it.
+            let is_taken = |place: usize| components.iter().any(|other| other.component == place);
+            let mut named = frame
+                .components
+                .iter()
+                .enumerate()
+                .filter(|(_, component)| component.id == entry[0]);
+            let (component, _) = named.find(|(place, _)| !is_taken(*place))?;
             let (dc, ac) = (usize::from(entry[1] >> 4), usize::from(entry[1] & 15));
-            if dc > 3 || ac > 3 || components.iter().any(|other| other.component == component) {
+            if dc > 3 || ac > 3 {
                 return None;
             }
             components.push(ScanComponent { component, dc, ac });

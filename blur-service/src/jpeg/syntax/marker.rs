@@ -12,6 +12,7 @@ pub const LINE_COUNT: u8 = 0xdc;
 pub const RESTART_INTERVAL: u8 = 0xdd;
 pub const HIERARCHICAL: u8 = 0xde;
 pub const FIRST_RESTART: u8 = 0xd0;
+pub const LAST_RESTART: u8 = 0xd7;
 pub const APP0: u8 = 0xe0;
 pub const APP1: u8 = 0xe1;
 pub const APP2: u8 = 0xe2;
@@ -35,16 +36,27 @@ pub struct Segment<'a> {
 pub struct Segments<'a> {
     data: &'a [u8],
     at: usize,
+    /// Whether anything but bytes that fill up lay before the last segment.
+    has_passed_over: bool,
 }
 
 impl<'a> Segments<'a> {
     pub fn new(data: &'a [u8], at: usize) -> Self {
-        Self { data, at }
+        Self {
+            data,
+            at,
+            has_passed_over: false,
+        }
     }
 
     /// Where the next segment is looked for.
     pub fn at(&self) -> usize {
         self.at
+    }
+
+    /// Whether bytes that are none of its own lay before the last segment.
+    pub fn have_passed_over_bytes(&self) -> bool {
+        self.has_passed_over
     }
 
     /// The next segment; nothing at the end of the file.
@@ -56,6 +68,8 @@ impl<'a> Segments<'a> {
             self.at = self.data.len();
             return Ok(None);
         };
+        let before = self.data.get(self.at..at - 1).unwrap_or_default();
+        self.has_passed_over = before.iter().any(|byte| *byte != 0xff);
         self.at = at;
         if matches!(marker, 0x01 | FIRST_RESTART..=END_OF_IMAGE) {
             return Ok(Some(Segment { marker, at, body: &[] }));
@@ -96,6 +110,25 @@ pub fn next_marker(data: &[u8], mut at: usize) -> Option<(u8, usize)> {
     }
 }
 
+/// Whether the coded data that was read up to `end` is all there is before the next marker: what is left over tells of
+/// damage on the way. Bytes that fill up do not, nor up to `slack` others.
+///
+/// # Errors
+/// [`JpegError::Corrupt`].
+pub fn check_end_of_scan(data: &[u8], end: usize, slack: usize) -> Result<(), JpegError> {
+    let rest = data.get(end..).unwrap_or_default();
+    let is_marker = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff);
+    let length = rest.windows(2).position(is_marker).unwrap_or(rest.len());
+    let left = rest[..length].iter().filter(|byte| !matches!(byte, 0 | 0xff)).count();
+    if left > slack {
+        return Err(JpegError::Corrupt {
+            at: end,
+            what: "coded data is left over behind the last block of a scan",
+        });
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -123,5 +156,24 @@ mod tests {
             Segments::new(&[0xff, 0xe1, 0, 1], 0).next(),
             Err(JpegError::Corrupt { .. })
         ));
+    }
+
+    #[test]
+    fn coded_data_behind_the_last_block_is_noticed_and_what_fills_up_is_not() {
+        for sound in [
+            &b"\xff\xd9"[..],
+            b"\xff\xff\xd9",
+            b"\0\0\xff\xd9",
+            b"\xff\0\xff\xd9",
+            b"\xff",
+            b"",
+        ] {
+            assert!(check_end_of_scan(sound, 0, 0).is_ok(), "{sound:?}");
+        }
+        for damaged in [&b"\x12\xff\xd9"[..], b"\0\x12", b"\xff\0\x80\xff\xda"] {
+            assert!(check_end_of_scan(damaged, 0, 0).is_err(), "{damaged:?}");
+            assert!(check_end_of_scan(damaged, 0, 1).is_ok(), "{damaged:?}");
+        }
+        assert!(check_end_of_scan(b"\x12", 7, 0).is_ok());
     }
 }

@@ -1,6 +1,7 @@
 //! The headers of the output: what decoding needs and nothing else.
 
 use super::{
+    density::jfif,
     exif,
     frame::{Frame, Process},
     header::{Jpeg, ScanComponent},
@@ -28,9 +29,6 @@ impl Default for Metadata<'_> {
     }
 }
 
-/// JFIF 1.01 without a density and without a thumbnail.
-pub const JFIF: &[u8] = b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0";
-
 /// Adobe's segment: version 100, no flags, and the colour transform.
 pub fn adobe(transform: u8) -> [u8; 12] {
     [b'A', b'd', b'o', b'b', b'e', 0, 100, 0, 0, 0, 0, transform]
@@ -40,7 +38,7 @@ pub fn adobe(transform: u8) -> [u8; 12] {
 pub fn headers(jpeg: &Jpeg, huffman: &HuffmanTables, metadata: &Metadata) -> Result<Vec<u8>, JpegError> {
     let mut out = vec![0xff, marker::START_OF_IMAGE];
     if jpeg.colour.has_jfif {
-        put_segment(&mut out, marker::APP0, JFIF);
+        put_segment(&mut out, marker::APP0, &jfif(jpeg.density));
     }
     if (2..=8).contains(&metadata.orientation) {
         put_segment(&mut out, marker::APP1, &exif::minimal(metadata.orientation));
@@ -86,9 +84,9 @@ fn put_frame(out: &mut Vec<u8>, frame: &Frame) {
     body.extend((frame.size.height as u16).to_be_bytes());
     body.extend((frame.size.width as u16).to_be_bytes());
     body.push(frame.components.len() as u8);
-    for component in &frame.components {
+    for (place, component) in frame.components.iter().enumerate() {
         body.extend([
-            component.id,
+            frame.written_name(place),
             component.horizontal << 4 | component.vertical,
             component.quantisation,
         ]);
@@ -120,7 +118,7 @@ fn put_scan(out: &mut Vec<u8>, jpeg: &Jpeg) {
     let mut body = vec![jpeg.scan.components.len() as u8];
     for part in &jpeg.scan.components {
         body.extend([
-            jpeg.frame.components[part.component].id,
+            jpeg.frame.written_name(part.component),
             (part.dc as u8) << 4 | part.ac as u8,
         ]);
     }

@@ -1,6 +1,6 @@
 //! The tables of a file: steps of the quantisation, and Huffman tables (ITU-T T.81, B.2.4).
 
-use super::spec::Spec;
+use super::{spec::Spec, standard};
 
 /// A quantisation table, in zigzag order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,22 +17,39 @@ pub struct HuffmanTables {
 }
 
 impl HuffmanTables {
-    /// Reads the body of a segment of Huffman tables.
-    pub fn read(&mut self, mut body: &[u8]) -> Option<()> {
+    /// Reads the body of a segment of Huffman tables, and tells whether each can be; one that cannot is none. Nothing if
+    /// the body is no such segment's.
+    pub fn read(&mut self, mut body: &[u8]) -> Option<bool> {
+        let mut are_sound = true;
         while let [class_and_id, rest @ ..] = body {
             let (counts, rest) = rest.split_first_chunk::<16>()?;
             let total = counts.iter().map(|count| usize::from(*count)).sum();
             let (symbols, rest) = rest.split_at_checked(total)?;
-            let spec = Spec::new(*counts, symbols)?;
+            let spec = Spec::new(*counts, symbols);
+            are_sound &= spec.is_some();
             let tables = match class_and_id >> 4 {
                 0 => &mut self.dc,
                 1 => &mut self.ac,
                 _ => return None,
             };
-            *tables.get_mut(usize::from(class_and_id & 15))? = Some(spec);
+            *tables.get_mut(usize::from(class_and_id & 15))? = spec;
             body = rest;
         }
-        Some(())
+        Some(are_sound)
+    }
+
+    /// Takes the standard's tables where there are none; tells whether that is so for one that `scan` uses.
+    pub fn fill_up(&mut self, used: impl Fn(usize) -> (bool, bool)) -> bool {
+        let [standard_dc, standard_ac] = standard::tables();
+        let mut is_used = false;
+        for (number, (dc, ac)) in standard_dc.into_iter().zip(standard_ac).enumerate() {
+            let (uses_dc, uses_ac) = used(number);
+            is_used |= uses_dc && self.dc[number].is_none() && dc.is_some();
+            is_used |= uses_ac && self.ac[number].is_none() && ac.is_some();
+            self.dc[number] = self.dc[number].take().or(dc);
+            self.ac[number] = self.ac[number].take().or(ac);
+        }
+        is_used
     }
 }
 
@@ -49,9 +66,6 @@ pub fn read_quantisation(mut body: &[u8], tables: &mut [Option<Quantisation>; 4]
             false => u16::from(steps[index]),
             true => u16::from_be_bytes([steps[2 * index], steps[2 * index + 1]]),
         });
-        if steps.contains(&0) {
-            return None;
-        }
         *table = Some(Quantisation { steps, is_wide });
         body = rest;
     }

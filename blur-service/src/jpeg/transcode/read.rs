@@ -70,13 +70,15 @@ impl<'a> Scans<'a> {
         };
         let pass = self.pass(header).ok_or_else(corrupt)?;
         let bits = BitReader::new(self.jpeg.data, Place::byte(header.start));
-        if self.jpeg.frame.process.is_arithmetic() {
+        let (end, slack) = if self.jpeg.frame.process.is_arithmetic() {
             let entropy = Arithmetic::new(bits, pass, &header.components, self.conditioning);
-            self.scan(header, entropy).read(store)
+            (self.scan(header, entropy).read(store)?, MOST_UNREAD)
         } else {
             let entropy = Huffman::new(bits, pass, &header.components, &self.tables).ok_or_else(corrupt)?;
-            self.scan(header, entropy).read(store)
-        }
+            (self.scan(header, entropy).read(store)?, 0)
+        };
+        marker::check_end_of_scan(self.jpeg.data, end, slack)?;
+        Ok(end)
     }
 
     fn scan<E>(&self, header: &'a ScanHeader, entropy: E) -> Scan<'a, E> {
@@ -132,10 +134,10 @@ impl<'a> Scans<'a> {
                         .ok_or(corrupt("the scan header cannot be"))
                         .map(Some);
                 }
-                marker::HUFFMAN_TABLES => self
-                    .tables
-                    .read(segment.body)
-                    .ok_or(corrupt("a Huffman table cannot be"))?,
+                marker::HUFFMAN_TABLES => {
+                    let are_sound = self.tables.read(segment.body);
+                    are_sound.ok_or(corrupt("a Huffman table is not as long as it says"))?;
+                }
                 marker::CONDITIONING => self
                     .conditioning
                     .read(segment.body)
@@ -174,3 +176,6 @@ impl<'a> Scans<'a> {
         }
     }
 }
+
+/// An encoder of arithmetic codes writes so many bytes at the end that no decision needs.
+const MOST_UNREAD: usize = 4;

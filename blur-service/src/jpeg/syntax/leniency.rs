@@ -1,0 +1,20 @@
+//! What is wrong with a file that is read all the same, as viewers do. None of it is written again.
+
+use serde::Serialize;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leniency {
+    /// It has no Huffman tables and means those of the standard, like a frame of a Motion-JPEG.
+    StandardHuffmanTables,
+    /// A Huffman table cannot be; no scan uses it.
+    BrokenHuffmanTable,
+    /// Several components have the same name.
+    RepeatedComponentNames,
+    /// Bytes lie between two segments.
+    StrayBytes,
+    /// The file has no chunk that ends it.
+    NoEnd,
+    /// It is an animation of a single frame.
+    SingleFrame,
+}

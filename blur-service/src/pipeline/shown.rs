@@ -1,0 +1,53 @@
+//! What the detector is shown of a picture: for whoever compares it with what viewers show.
+
+use std::cell::RefCell;
+
+use image::RgbImage;
+
+use super::{Eyes, GoOn, Task};
+use crate::{
+    codec::Header,
+    detect::{Detail, Face, Sensitivity},
+    error::Error,
+    geometry::{Rect, Size},
+    options::{Options, Profile, Verify},
+    redact::{Look, Noise},
+};
+
+/// All views of `file`, whose head is `header`, at full size, upright and in sRGB, on the road that `profile` leads to.
+///
+/// # Errors
+/// Those of [`super::blur`].
+pub fn shown(file: &[u8], header: &Header, profile: Profile, go_on: &GoOn) -> Result<Vec<RgbImage>, Error> {
+    let witness = Witness::default();
+    let options = Options {
+        detail: Detail::Fast,
+        sensitivity: Sensitivity::Normal,
+        effect: Look::Smooth,
+        profile,
+        margin: 1.0,
+        verify: Some(Verify::Off),
+        report: false,
+    };
+    Task::new(file, header, &options, &witness, go_on).blur(&Noise::repeatable(0))?;
+    Ok(witness.0.into_inner())
+}
+
+/// Eyes that only remember.
+#[derive(Default)]
+struct Witness(RefCell<Vec<RgbImage>>);
+
+impl Eyes for Witness {
+    fn enough_px(&self, _: Size) -> u32 {
+        u32::MAX
+    }
+
+    fn find(&self, view: &RgbImage) -> Result<Vec<Face>, Error> {
+        self.0.borrow_mut().push(view.clone());
+        Ok(Vec::new())
+    }
+
+    fn find_again(&self, _: &RgbImage, _: &[Rect]) -> Result<Vec<Face>, Error> {
+        Ok(Vec::new())
+    }
+}
