@@ -159,8 +159,11 @@ pub fn compare(input: &[u8], output: &[u8], regions: &[Region], look: Look, what
         dct_io::read_coefficients(output).unwrap(),
     );
     assert_eq!(before.components.len(), after.components.len(), "{what}");
+    let tables = libjpeg_turbo_rs::read_coefficients(output).unwrap();
     for (component, (horizontal, vertical)) in sampling.iter().enumerate() {
         let blocks_in_unit = usize::from(*horizontal) * usize::from(*vertical);
+        let ratio = (usize::from(most.0 / horizontal), usize::from(most.1 / vertical));
+        let steps = tables.quant_tables[usize::from(tables.components[component].quant_table_index)];
         let pairs = before.components[component]
             .blocks
             .iter()
@@ -185,7 +188,7 @@ pub fn compare(input: &[u8], output: &[u8], regions: &[Region], look: Look, what
             }
             if touches((0, 0)) && look != Look::Solid {
                 assert!(
-                    is_soft(new, look),
+                    is_soft(new, &steps, ratio, look),
                     "{what}: block {index} of component {component}: {new:?}"
                 );
             }
@@ -195,14 +198,67 @@ pub fn compare(input: &[u8], output: &[u8], regions: &[Region], look: Look, what
 }
 
 /// Whether a block shows no more than a slope or the edges between a few cells.
-fn is_soft(block: &[i16; 64], look: Look) -> bool {
+fn is_soft(block: &[i16; 64], steps: &[u16; 64], ratio: (usize, usize), look: Look) -> bool {
+    if look == Look::Mosaic {
+        return is_of_few_cells(block, steps, ratio);
+    }
     // Natural order: 0 to 7 is the first row. A smooth surface of cells of 8 pixels or more has little beyond the
-    // lowest frequencies; noise in the input has much of it. A mosaic's edges are wholly horizontal and vertical.
+    // lowest frequencies; noise in the input has much of it.
     let high = block
         .iter()
         .enumerate()
         .filter(|(index, value)| index / 8 > 3 && index % 8 > 3 && **value != 0);
-    look == Look::Mosaic || high.count() == 0
+    high.count() == 0
+}
+
+/// A mosaic's edges are wholly horizontal and vertical, and its cells at least 8 pixels wide: few of a block's rows and
+/// columns differ. `ratio`: pixels of a sample.
+fn is_of_few_cells(block: &[i16; 64], steps: &[u16; 64], ratio: (usize, usize)) -> bool {
+    let samples = inverse(block, steps);
+    let columns: [[f32; 8]; 8] = std::array::from_fn(|x| std::array::from_fn(|y| samples[y][x]));
+    let mean_step = (steps.iter().map(|step| f32::from(*step).powi(2)).sum::<f32>() / 64.0).sqrt();
+    // What is lost by quantisation is spread evenly over the samples.
+    let tolerance = 1.5 * mean_step + 4.0;
+    kinds(&samples, tolerance) <= ratio.1 + 2 && kinds(&columns, tolerance) <= ratio.0 + 2
+}
+
+fn kinds(lines: &[[f32; 8]; 8], tolerance: f32) -> usize {
+    let mut kinds: Vec<&[f32; 8]> = Vec::new();
+    for line in lines {
+        let distance = |other: &[f32; 8]| {
+            let squares = line.iter().zip(other).map(|(a, b)| (a - b).powi(2));
+            (squares.sum::<f32>() / 8.0).sqrt()
+        };
+        if kinds.iter().all(|other| distance(other) > tolerance) {
+            kinds.push(line);
+        }
+    }
+    kinds.len()
+}
+
+/// By the definition (ITU-T T.81, A.3.3).
+fn inverse(block: &[i16; 64], steps: &[u16; 64]) -> [[f32; 8]; 8] {
+    let scale = |frequency: usize| if frequency == 0 { 0.125f32.sqrt() } else { 0.5 };
+    let wave = |at: usize, frequency: usize| {
+        scale(frequency) * (std::f32::consts::PI * ((2 * at + 1) * frequency) as f32 / 16.0).cos()
+    };
+    std::array::from_fn(|y| {
+        std::array::from_fn(|x| {
+            let all = block.iter().zip(steps).enumerate();
+            all.map(|(index, (value, step))| {
+                f32::from(*value) * f32::from(*step) * wave(y, index / 8) * wave(x, index % 8)
+            })
+            .sum()
+        })
+    })
+}
+
+#[test]
+fn noise_is_neither_soft_nor_of_few_cells() {
+    let mut random = Random(5);
+    let noise = std::array::from_fn(|_| random.below(41) as i16 - 20);
+    assert!(!is_soft(&noise, &[10; 64], (1, 1), Look::Smooth));
+    assert!(!is_soft(&noise, &[10; 64], (4, 4), Look::Mosaic));
 }
 
 fn counts(read: &JpegCoefficients) -> Vec<usize> {
