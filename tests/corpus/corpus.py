@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import colour
 import describe
 import made
 import openers
@@ -30,9 +31,12 @@ def main(cache, binaries, folder):
         outputs.mkdir()
         answers = ask_service(binaries / "blur-service", pictures, outputs)
         verdicts = judge(binaries / "examples" / "corpus", pictures, outputs, answers)
+        with started(binaries / "blur-service") as server:
+            ask = lambda content, profile: answered(server, content, profile)
+            in_colour = colour.complaints(binaries / "examples" / "views", ask, scratch / "forms")
         results = [path for path in sorted(outputs.iterdir()) if openers.has_eight_bits(path)]
         deep = len(list(outputs.iterdir())) - len(results)
-        complaints = openers.complaints(results) + wrongly_refused(pictures, answers)
+        complaints = openers.complaints(results) + wrongly_refused(pictures, answers) + in_colour
         print_summary(pictures, len(unique(real)), answers, verdicts, results, deep, complaints)
     failures = [f"{path}: {failure}" for path, verdict in verdicts for failure in verdict["failures"]] + complaints
     print("\n".join(f"FAILED {failure}" for failure in failures))
@@ -48,7 +52,7 @@ def unique(paths):
 def ask_service(binary, pictures, outputs):
     """For each picture the service's answers in both profiles: code or road, faces, and where the result lies."""
     answers = []
-    with Server("blur-service", [binary, "--listen", "127.0.0.1:0", "--detail", "fast"]) as server:
+    with started(binary) as server:
         server.wait_until_ready("/health")
         for number, picture in enumerate(pictures):
             answers.append({})
@@ -59,6 +63,16 @@ def ask_service(binary, pictures, outputs):
                     answer["path"].write_bytes(answer.pop("body"))
                 answers[-1][profile] = answer
     return answers
+
+
+def started(binary):
+    return Server("blur-service", [binary, "--listen", "127.0.0.1:0", "--detail", "fast"])
+
+
+def answered(server, content, profile):
+    server.wait_until_ready("/health")
+    answer = post(f"{server.base_url}/v1/blur?profile={profile}", content)
+    return answer["body"] and (answer["body"], answer["faces"])
 
 
 def post(url, body):
