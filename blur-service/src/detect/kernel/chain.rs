@@ -1,9 +1,11 @@
 //! Steps one after the other, made row by row: of what lies between two of them only as many rows are ever held as the
 //! next one looks at.
 
+use std::ops::Range;
+
 use super::{
     Aligned, Map, Picture, Rows, Shape, Stem,
-    step::{Made, Step},
+    step::{Made, RowsMut, Step},
 };
 
 /// From one map, or the picture, to one map.
@@ -69,7 +71,7 @@ impl Chain {
     /// Fills `out`, which holds zeros and is of [`shape`](Self::shape). `beside` are the maps that steps add.
     pub fn run(&self, source: Source<'_>, beside: &[Map<'_>], out: &mut [f32]) {
         let shapes = self.shapes(source);
-        let held: Vec<usize> = self.links.iter().map(|link| link.step.window(0).1).collect();
+        let held = self.held(&shapes);
         let longest = shapes.iter().map(|shape| shape.row()).max().unwrap_or(0);
         let between = shapes.iter().zip(&held).map(|(shape, held)| shape.row() * held);
         // The first shape is that of a map which is there already, unless there is a stem.
@@ -117,6 +119,23 @@ impl Chain {
         fill(&mut begin, &mut stages, outside, height as isize);
     }
 
+    /// How many rows of what each link takes are held: those that it looks at to make as many as it makes at once, and those
+    /// that are made at once with the last of them.
+    fn held(&self, shapes: &[Shape]) -> Vec<usize> {
+        let at_once = |index: usize| match self.links.get(index) {
+            Some(link) => link.step.rows_at_once(shapes[index + 1].width),
+            None => 1,
+        };
+        let looked_at = |index: usize| {
+            let step = &self.links[index].step;
+            let (last, count) = step.window(at_once(index) - 1);
+            (last - step.window(0).0) as usize + count
+        };
+        (0..self.links.len())
+            .map(|index| looked_at(index) + if index > 0 { at_once(index - 1) - 1 } else { 0 })
+            .collect()
+    }
+
     /// Of what the links take and make, in order.
     fn shapes(&self, source: Source<'_>) -> Vec<Shape> {
         let first = match (source, &self.stem) {
@@ -148,7 +167,7 @@ fn fill(begin: &mut Begin<'_>, stages: &mut [Stage<'_>], outside: &[f32], end: i
         return begin.fill(end);
     };
     while last.next < last.shape.height && (last.next as isize) < end {
-        let (first, count) = last.step.window(last.next);
+        let (first, count) = last.step.window(last.coming().end - 1);
         fill(begin, before, outside, first + count as isize);
         let input = before.last().map_or_else(|| begin.rows(), |stage| stage.rows());
         last.make(input, outside);
@@ -164,16 +183,22 @@ impl Stage<'_> {
         }
     }
 
+    /// The rows that are made next.
+    fn coming(&self) -> Range<usize> {
+        let at_once = self.step.rows_at_once(self.shape.width);
+        self.next..(self.next + at_once).min(self.shape.height)
+    }
+
     fn make(&mut self, input: Rows<'_>, outside: &[f32]) {
-        let row = self.shape.row();
-        let made = Made {
+        let coming = self.coming();
+        let made = RowsMut {
             shape: self.shape,
-            row: &mut self.rows[self.next % self.held * row..][..row],
+            values: &mut *self.rows,
+            held: self.held,
         };
-        let added = self.added.map(Map::rows);
-        self.step
-            .make(self.next, input, added, &outside[..input.shape.row()], made);
-        self.next += 1;
+        let (added, outside) = (self.added.map(Map::rows), &outside[..input.shape.row()]);
+        self.step.make_all(coming.clone(), input, added, outside, made);
+        self.next = coming.end;
     }
 }
 
@@ -252,7 +277,7 @@ mod tests {
         Chain { stem: None, links }
     }
 
-    /// Steps that look at one, two and three rows, and make fewer and more.
+    /// Steps that look at one, two and three rows, and make fewer and more, some of them several at once.
     fn links(level: fearless_simd::Level) -> Vec<Link> {
         let weight = |output: usize, seen: usize| ((output * 7 + seen * 5) % 11) as f32 * 0.37 - 1.3;
         let convolution = |side: usize, inputs, outputs: usize, relu| Convolution {
@@ -266,12 +291,13 @@ mod tests {
         vec![
             alone(Box::new(convolution(1, 8, 40, true))),
             alone(Box::new(depthwise(Scale::Same, 40))),
-            alone(Box::new(convolution(3, 40, 24, false))),
-            adding(Box::new(convolution(1, 24, 24, true))),
+            alone(Box::new(convolution(3, 40, 56, false))),
+            adding(Box::new(convolution(1, 56, 24, true))),
             alone(Box::new(depthwise(Scale::Half, 24))),
             adding(Box::new(Bilinear { level, channels: 24 })),
             alone(Box::new(MaxPool { level, channels: 24 })),
-            alone(Box::new(convolution(3, 24, 6, false))),
+            alone(Box::new(convolution(3, 24, 88, false))),
+            alone(Box::new(convolution(3, 88, 88, false))),
         ]
     }
 }

@@ -1,13 +1,13 @@
 //! A convolution over all channels: one by one, or three by three.
 
-use std::array;
+use std::{array, ops::Range};
 
 use fearless_simd::{Simd, dispatch, prelude::*};
 
 use super::{
     LANES, Matrix, Rows, Scale, Shape,
-    matrix::{Added, Target, When, Window},
-    step::{Made, Step},
+    matrix::{Added, Line, Target, When, Window},
+    step::{Made, RowsMut, Step},
 };
 
 #[derive(Debug)]
@@ -33,27 +33,66 @@ impl Step for Convolution {
     }
 
     fn make(&self, y: usize, input: Rows<'_>, added: Option<Rows<'_>>, outside: &[f32], made: Made<'_>) {
+        let width = made.shape.width;
+        let mut line = [self.line(y, input, added, outside, made)];
+        dispatch!(self.matrix.level, simd => self.matrix.run(simd, &mut line, width));
+    }
+
+    fn rows_at_once(&self, width: usize) -> usize {
+        if self.matrix.weight() > HEAVY {
+            MANY_PIXELS.div_ceil(width)
+        } else {
+            1
+        }
+    }
+
+    fn make_all(
+        &self,
+        rows: Range<usize>,
+        input: Rows<'_>,
+        added: Option<Rows<'_>>,
+        outside: &[f32],
+        made: RowsMut<'_>,
+    ) {
+        let width = made.shape.width;
+        let made = made.each(rows);
+        let mut lines: Vec<_> = made
+            .map(|(y, made)| self.line(y, input, added, outside, made))
+            .collect();
+        dispatch!(self.matrix.level, simd => self.matrix.run(simd, &mut lines, width));
+    }
+}
+
+impl Convolution {
+    fn line<'a>(
+        &self,
+        y: usize,
+        input: Rows<'a>,
+        added: Option<Rows<'a>>,
+        outside: &'a [f32],
+        made: Made<'a>,
+    ) -> Line<'a, Blocks<'a>> {
         let (first, _) = self.window(y);
         let row = |index: isize| input.inside(first + index).unwrap_or(outside);
-        let rows = [row(0), row(1), row(2)];
-        let blocks = Blocks {
-            shape: input.shape,
-            inputs: self.inputs,
-            side: self.side,
-            rows: &rows[..self.side],
-        };
-        let added = added.map(|added| Added {
-            row: added.row(y),
-            blocks: added.shape.blocks(),
-            when: When::BeforeRelu,
-        });
-        let target = Target {
-            shape: made.shape,
-            row: made.row,
-            first: 0,
-            step: 1,
-        };
-        dispatch!(self.matrix.level, simd => self.matrix.run(simd, &blocks, made.shape.width, added, target));
+        Line {
+            window: Blocks {
+                shape: input.shape,
+                inputs: self.inputs,
+                side: self.side,
+                rows: [row(0), row(1), row(2)],
+            },
+            added: added.map(|added| Added {
+                row: added.row(y),
+                blocks: added.shape.blocks(),
+                when: When::BeforeRelu,
+            }),
+            target: Target {
+                shape: made.shape,
+                row: made.row,
+                first: 0,
+                step: 1,
+            },
+        }
     }
 }
 
@@ -63,7 +102,8 @@ pub struct Blocks<'a> {
     /// Channels that count; the rest of the last block are zeros.
     pub inputs: usize,
     pub side: usize,
-    pub rows: &'a [&'a [f32]],
+    /// The first `side` of them count.
+    pub rows: [&'a [f32]; 3],
 }
 
 impl Window for Blocks<'_> {
@@ -80,7 +120,7 @@ impl Window for Blocks<'_> {
         let mut weights = weights;
         // A window of one pixel begins at the pixel itself, beside the zeros.
         let left = x + 1 - self.side / 2;
-        for row in self.rows {
+        for row in &self.rows[..self.side] {
             for tap in 0..self.side {
                 let mut inputs = self.inputs;
                 for block in row.chunks_exact(self.shape.block()) {
@@ -105,6 +145,11 @@ impl Window for Blocks<'_> {
         sums
     }
 }
+
+/// Weights of so many bytes are in nobody's nearest cache when a row is done.
+const HEAVY: usize = 64 << 10;
+/// Pixels that are worth to fetch them once.
+const MANY_PIXELS: usize = 96;
 
 #[cfg(test)]
 mod tests {

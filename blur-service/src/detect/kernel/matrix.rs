@@ -38,6 +38,13 @@ pub trait Window {
     ) -> [[S::f32s; N]; P];
 }
 
+/// A row of sums: what they are of, what is added to them, and where they go.
+pub struct Line<'a, W> {
+    pub window: W,
+    pub added: Option<Added<'a>>,
+    pub target: Target<'a>,
+}
+
 /// Where the sums go.
 pub struct Target<'a> {
     /// Of the row that is written.
@@ -104,43 +111,39 @@ impl Matrix {
         self.outputs
     }
 
-    /// The sums of `count` pixels.
+    /// The sums of `count` pixels in each of `lines`; several of them use weights that have just been fetched.
     #[inline(always)]
-    pub fn run<S: Simd>(
-        &self,
-        simd: S,
-        window: &impl Window,
-        count: usize,
-        added: Option<Added<'_>>,
-        target: Target<'_>,
-    ) {
-        let mut target = target;
+    pub fn run<S: Simd, W: Window>(&self, simd: S, lines: &mut [Line<'_, W>], count: usize) {
         for (index, panel) in self.panels.iter().enumerate() {
             let end = self.panels.get(index + 1).map_or(self.weights.len(), |next| next.start);
-            let mut job = Job {
+            let job = Job {
                 matrix: self,
                 panel,
                 weights: &self.weights[panel.start..end],
-                window,
                 count,
-                added,
-                target: &mut target,
             };
-            // As many sums as there are registers for.
-            match (S::f32s::LEN, panel.vectors) {
-                (16, 1) => job.run::<S, 12, 1>(simd),
-                (16, 2) => job.run::<S, 12, 2>(simd),
-                (16, 3) => job.run::<S, 8, 3>(simd),
-                (16, _) => job.run::<S, 6, 4>(simd),
-                (8, 1) => job.run::<S, 8, 1>(simd),
-                (8, 2) => job.run::<S, 6, 2>(simd),
-                (8, _) => job.run::<S, 4, 3>(simd),
-                (_, 1) => job.run::<S, 4, 1>(simd),
-                (_, 2) => job.run::<S, 4, 2>(simd),
-                (_, 3) => job.run::<S, 4, 3>(simd),
-                (_, _) => job.run::<S, MANY, 4>(simd),
+            for line in &mut *lines {
+                // As many sums as there are registers for.
+                match (S::f32s::LEN, panel.vectors) {
+                    (16, 1) => job.run::<S, W, 12, 1>(simd, line),
+                    (16, 2) => job.run::<S, W, 12, 2>(simd, line),
+                    (16, 3) => job.run::<S, W, 8, 3>(simd, line),
+                    (16, _) => job.run::<S, W, 6, 4>(simd, line),
+                    (8, 1) => job.run::<S, W, 8, 1>(simd, line),
+                    (8, 2) => job.run::<S, W, 6, 2>(simd, line),
+                    (8, _) => job.run::<S, W, 4, 3>(simd, line),
+                    (_, 1) => job.run::<S, W, 4, 1>(simd, line),
+                    (_, 2) => job.run::<S, W, 4, 2>(simd, line),
+                    (_, 3) => job.run::<S, W, 4, 3>(simd, line),
+                    (_, _) => job.run::<S, W, MANY, 4>(simd, line),
+                }
             }
         }
+    }
+
+    /// Bytes of the weights.
+    pub fn weight(&self) -> usize {
+        size_of_val(&self.weights[..])
     }
 }
 
@@ -171,52 +174,49 @@ fn parts(vectors: usize, lanes: usize) -> Vec<usize> {
     parts
 }
 
-struct Job<'a, 'b, W> {
+struct Job<'a> {
     matrix: &'a Matrix,
     panel: &'a Panel,
     weights: &'a [f32],
-    window: &'a W,
     count: usize,
-    added: Option<Added<'a>>,
-    target: &'a mut Target<'b>,
 }
 
-impl<W: Window> Job<'_, '_, W> {
+impl Job<'_> {
     /// In tiles of `P` pixels, then of a few; the last may compute some again, which costs less than one by one.
     #[inline(always)]
-    fn run<S: Simd, const P: usize, const N: usize>(&mut self, simd: S) {
+    fn run<S: Simd, W: Window, const P: usize, const N: usize>(&self, simd: S, line: &mut Line<'_, W>) {
         let count = self.count;
         let mut x = 0;
         while x + P <= count {
-            self.tile::<S, P, N>(simd, x);
+            self.tile::<S, W, P, N>(simd, line, x);
             x += P;
         }
         while x < count && count >= FEW {
-            self.tile::<S, FEW, N>(simd, x.min(count - FEW));
+            self.tile::<S, W, FEW, N>(simd, line, x.min(count - FEW));
             x += FEW;
         }
         while x < count {
-            self.tile::<S, 1, N>(simd, x);
+            self.tile::<S, W, 1, N>(simd, line, x);
             x += 1;
         }
     }
 
     #[inline(always)]
-    fn tile<S: Simd, const P: usize, const N: usize>(&mut self, simd: S, x: usize) {
+    fn tile<S: Simd, W: Window, const P: usize, const N: usize>(&self, simd: S, line: &mut Line<'_, W>, x: usize) {
         let lanes = S::f32s::LEN;
         let channel = |n: usize| self.panel.first + n * lanes;
         let bias: [S::f32s; N] =
             array::from_fn(|n| S::f32s::from_slice(simd, &self.matrix.bias[channel(n)..][..lanes]));
-        let sums = self.window.add_products::<S, P, N>(simd, x, self.weights, [bias; P]);
+        let sums = line.window.add_products::<S, P, N>(simd, x, self.weights, [bias; P]);
         let Target {
             shape,
             row,
             first,
             step,
-        } = &mut *self.target;
+        } = &mut line.target;
         for n in 0..N {
             let (block, lane) = (channel(n) / LANES, channel(n) % LANES);
-            let added = self.added.filter(|added| block < added.blocks);
+            let added = line.added.filter(|added| block < added.blocks);
             for (p, sums) in sums.iter().enumerate() {
                 let place = (block * shape.pitch() + 1 + *first + *step * (x + p)) * LANES + lane;
                 let mut sum = sums[n];

@@ -6,7 +6,7 @@ use fearless_simd::{Simd, dispatch, prelude::*};
 
 use super::{
     Aligned, Matrix, Scale, Shape,
-    matrix::{Target, Window},
+    matrix::{Line, Target, Window},
     step::Made,
 };
 
@@ -67,13 +67,18 @@ impl Stem {
             // Without a column before the first window, that begins behind the zeros.
             &room[place * length..][..length][3 * (1 - self.before)..]
         });
-        let target = Target {
-            shape: made.shape,
-            row: made.row,
-            first: 0,
-            step: 1,
-        };
-        dispatch!(self.matrix.level, simd => self.matrix.run(simd, &Colours { rows }, made.shape.width, None, target));
+        let width = made.shape.width;
+        let mut line = [Line {
+            window: Colours { rows },
+            added: None,
+            target: Target {
+                shape: made.shape,
+                row: made.row,
+                first: 0,
+                step: 1,
+            },
+        }];
+        dispatch!(self.matrix.level, simd => self.matrix.run(simd, &mut line, width));
     }
 }
 

@@ -5,7 +5,7 @@ use fearless_simd::{Level, Simd, dispatch, prelude::*};
 use super::{
     LANES, Matrix, Rows, Scale,
     convolution::Blocks,
-    matrix::{Added, Target, When},
+    matrix::{Added, Line, Target, When},
     step::{Made, Step},
 };
 
@@ -137,26 +137,28 @@ impl Step for Transposed {
     }
 
     fn make(&self, y: usize, input: Rows<'_>, added: Option<Rows<'_>>, _: &[f32], made: Made<'_>) {
-        let rows = [input.row(y / 2)];
-        let blocks = Blocks {
-            shape: input.shape,
-            inputs: self.inputs,
-            side: 1,
-            rows: &rows,
-        };
         let added = added.map(|added| Added {
             row: added.row(y),
             blocks: added.shape.blocks(),
             when: When::AfterRelu,
         });
         for (first, matrix) in self.corners[y % 2 * 2..][..2].iter().enumerate() {
-            let target = Target {
-                shape: made.shape,
-                row: &mut *made.row,
-                first,
-                step: 2,
-            };
-            dispatch!(matrix.level, simd => matrix.run(simd, &blocks, input.shape.width, added, target));
+            let mut line = [Line {
+                window: Blocks {
+                    shape: input.shape,
+                    inputs: self.inputs,
+                    side: 1,
+                    rows: [input.row(y / 2); 3],
+                },
+                added,
+                target: Target {
+                    shape: made.shape,
+                    row: &mut *made.row,
+                    first,
+                    step: 2,
+                },
+            }];
+            dispatch!(matrix.level, simd => matrix.run(simd, &mut line, input.shape.width));
         }
     }
 }
