@@ -33,6 +33,8 @@ pub struct Metrics {
     poison_bodies: IntCounter,
     /// `veil_reloads_total{result}`
     reloads: IntCounterVec,
+    /// `veil_upgrades_total{result}`
+    upgrades: IntCounterVec,
     /// `veil_requests_in_flight`
     in_flight: IntGauge,
 }
@@ -110,6 +112,12 @@ impl Metrics {
                 "Reloads of the configuration.",
                 &["result"],
             )?,
+            upgrades: counter(
+                &registry,
+                "veil_upgrades_total",
+                "Upgrades that another program was started for.",
+                &["result"],
+            )?,
             in_flight: registered(
                 &registry,
                 IntGauge::new("veil_requests_in_flight", "Requests that are being served.")?,
@@ -156,6 +164,12 @@ impl Metrics {
 
     pub fn poison_body(&self) {
         self.poison_bodies.inc();
+    }
+
+    pub fn upgrade(&self, succeeded: bool) {
+        self.upgrades
+            .with_label_values(&[if succeeded { "succeeded" } else { "failed" }])
+            .inc();
     }
 
     pub fn reload(&self, succeeded: bool) {

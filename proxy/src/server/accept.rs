@@ -84,8 +84,10 @@ impl Acceptor {
                 stop = &mut stop => break stop.unwrap_or(Stop::Last),
             }
         };
-        if let Stop::Last = stop {
-            self.admit_all(&mut entrance).await;
+        match stop {
+            Stop::Continued => {}
+            Stop::Relieved => self.admit_newcomer(&mut entrance),
+            Stop::Last => self.admit_all(&mut entrance).await,
         }
         entrance
     }
@@ -105,10 +107,15 @@ impl Acceptor {
         }
     }
 
-    async fn admit_all(&mut self, entrance: &mut Entrance) {
+    /// Whoever has been accepted, wherever there is place.
+    fn admit_newcomer(&self, entrance: &mut Entrance) {
         if let Some(newcomer) = entrance.newcomer.take() {
             self.spawn(newcomer, self.listener.places.take_anyway());
         }
+    }
+
+    async fn admit_all(&self, entrance: &mut Entrance) {
+        self.admit_newcomer(entrance);
         while let Poll::Ready(Ok(newcomer)) = poll_fn(|cx| Poll::Ready(entrance.socket.poll_accept(cx))).await {
             self.spawn(newcomer, self.listener.places.take_anyway());
         }
@@ -175,8 +182,10 @@ impl Acceptor {
 /// Why an accept loop is to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Another one goes on at the same socket, in this process or in its successor.
+    /// Another one goes on at the same entrance.
     Continued,
+    /// A successor goes on at the same socket.
+    Relieved,
     /// The socket closes.
     Last,
 }

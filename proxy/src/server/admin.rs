@@ -19,7 +19,16 @@ use crate::request::problem::Problem;
 use crate::state::Shared;
 
 /// Asks the run loop to read the configuration anew; it answers with why it has not, if so.
-pub type ReloadRequest = oneshot::Sender<Result<(), String>>;
+pub type ReloadRequest = oneshot::Sender<Result<(), NotReloaded>>;
+
+/// Why a configuration was not read anew.
+#[derive(Debug)]
+pub enum NotReloaded {
+    /// It has mistakes, which are told.
+    Refused(String),
+    /// A successor is about to read it.
+    Upgrading,
+}
 
 /// What the admin's pages are made of.
 #[derive(Clone)]
@@ -138,7 +147,11 @@ async fn reload(Extract(admin): Extract<Admin>) -> Response {
     }
     match answer.await {
         Ok(Ok(())) => Json(json!({ "reloaded": true })).into_response(),
-        Ok(Err(why)) => refusal(StatusCode::UNPROCESSABLE_ENTITY, "configuration_refused", &why),
+        Ok(Err(NotReloaded::Refused(why))) => refusal(StatusCode::UNPROCESSABLE_ENTITY, "configuration_refused", &why),
+        Ok(Err(NotReloaded::Upgrading)) => {
+            let detail = "an upgrade is under way; the new program reads the configuration";
+            refusal(StatusCode::CONFLICT, "upgrade_under_way", detail)
+        }
         Err(_) => stopping(),
     }
 }

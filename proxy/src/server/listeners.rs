@@ -1,16 +1,17 @@
 //! The listening sockets, clients' and the admin's: bound before anything changes, opened, handed over, closed.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{ServerError, say};
 use crate::client::listener::{self, ListenError, Listener, ListenerConfig, Socket};
@@ -54,8 +55,34 @@ struct AdminListener {
     configured: SocketAddr,
     /// For a successor.
     socket: OwnedFd,
+    /// True once no further connection is to be accepted.
+    closed: watch::Sender<bool>,
     stop: oneshot::Sender<()>,
     server: JoinHandle<io::Result<()>>,
+}
+
+/// The admin's socket, until it is closed.
+struct Gate {
+    socket: TcpListener,
+    closed: watch::Receiver<bool>,
+}
+
+impl axum::serve::Listener for Gate {
+    type Io = TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        tokio::select! {
+            biased;
+            _ = self.closed.wait_for(|closed| *closed) => {}
+            accepted = axum::serve::Listener::accept(&mut self.socket) => return accepted,
+        }
+        pending().await
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
 }
 
 /// A listener that is about to.
@@ -89,6 +116,8 @@ pub enum AdminChange {
 impl Listeners {
     /// How long the admin's clients may take to get the answers they have asked for.
     const ADMIN_GRACE: Duration = Duration::from_secs(1);
+    /// How long who has connected to the admin may take to ask, when it closes.
+    const ADMIN_FRESH: Duration = Duration::from_millis(100);
 
     /// None is open yet.
     pub fn new(
@@ -252,10 +281,15 @@ impl Listeners {
                 copy,
             } => {
                 drop(self.stop_admin());
-                let (stop, server) = self.serve_admin(socket);
+                let (closed, is_closed) = watch::channel(false);
+                let (stop, server) = self.serve_admin(Gate {
+                    socket,
+                    closed: is_closed,
+                });
                 self.admin = Some(AdminListener {
                     configured,
                     socket: copy,
+                    closed,
                     stop,
                     server,
                 });
@@ -264,7 +298,7 @@ impl Listeners {
         }
     }
 
-    fn serve_admin(&self, socket: TcpListener) -> (oneshot::Sender<()>, JoinHandle<io::Result<()>>) {
+    fn serve_admin(&self, gate: Gate) -> (oneshot::Sender<()>, JoinHandle<io::Result<()>>) {
         let admin = Admin {
             shared: Arc::clone(&self.shared),
             reloads: self.reloads.clone(),
@@ -273,14 +307,17 @@ impl Listeners {
         let server = tokio::spawn(async move {
             // An end of the sender is a word to stop as well.
             let stopped = async { drop(stopped.await) };
-            axum::serve(socket, admin.router())
-                .with_graceful_shutdown(stopped)
-                .await
+            axum::serve(gate, admin.router()).with_graceful_shutdown(stopped).await
         });
         (stop, server)
     }
 
     pub async fn close_admin(&mut self) {
+        if let Some(admin) = &self.admin {
+            admin.closed.send_replace(true);
+            // Who has been accepted and has yet to ask would be reset.
+            sleep(Self::ADMIN_FRESH).await;
+        }
         if let Some(server) = self.stop_admin() {
             let _ = timeout(Self::ADMIN_GRACE, server).await;
         }
@@ -294,13 +331,16 @@ impl Listeners {
     }
 
     /// The sockets by the names that a successor looks for.
-    pub fn sockets(&self) -> BTreeMap<String, BorrowedFd<'_>> {
+    pub fn sockets(&self) -> io::Result<BTreeMap<String, OwnedFd>> {
         let listeners = self
             .open
             .iter()
-            .map(|(key, listener)| (handover_name(key), listener.socket.as_fd()));
-        let admin = self.admin.iter().map(|admin| (ADMIN.to_owned(), admin.socket.as_fd()));
-        listeners.chain(admin).collect()
+            .map(|(key, listener)| (handover_name(key), &listener.socket));
+        let admin = self.admin.iter().map(|admin| (ADMIN.to_owned(), &admin.socket));
+        listeners
+            .chain(admin)
+            .map(|(name, socket)| Ok((name, socket.try_clone()?)))
+            .collect()
     }
 
     /// What a predecessor had and nobody asked for is closed.

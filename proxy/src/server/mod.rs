@@ -10,8 +10,10 @@ mod service_manager;
 pub mod signals;
 pub mod takeover;
 
+use std::future::pending;
 use std::io;
 use std::num::NonZeroUsize;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -24,12 +26,12 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use self::accept::Stop;
-use self::admin::ReloadRequest;
+use self::admin::{NotReloaded, ReloadRequest};
 use self::listeners::Listeners;
 use self::pools::RunningPools;
 use self::serve::proxy;
 use self::signals::{Event, Signals};
-use self::takeover::{Predecessor, Sockets};
+use self::takeover::{Predecessor, Sockets, UpgradeError};
 use crate::config::check;
 use crate::config::{self, Config, Source};
 use crate::exchange::phases::Edge;
@@ -120,6 +122,37 @@ fn threads(config: &Config) -> usize {
     config.threads.map_or_else(cores, NonZeroUsize::get)
 }
 
+/// An upgrade while the successor is getting ready. Dropping it ends the successor.
+#[derive(Default)]
+struct Upgrade {
+    under_way: Option<Pin<Box<dyn Future<Output = Result<u32, UpgradeError>> + Send>>>,
+    /// Asked for meanwhile; to be done if the upgrade fails, for a successor reads the configuration anyway.
+    keeps_reload: bool,
+}
+
+impl Upgrade {
+    fn is_under_way(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// Never comes while none is under way.
+    async fn outcome(&mut self) -> Result<u32, UpgradeError> {
+        match &mut self.under_way {
+            Some(under_way) => under_way.await,
+            None => pending().await,
+        }
+    }
+
+    fn keep_reload(&mut self, request: Option<ReloadRequest>) {
+        tracing::warn!("no reload while an upgrade is under way; it follows if the upgrade fails");
+        self.keeps_reload = true;
+        if let Some(request) = request {
+            // The admin's client may have left.
+            let _ = request.send(Err(NotReloaded::Upgrading));
+        }
+    }
+}
+
 /// Veil while it runs.
 struct Server {
     source: Source,
@@ -161,23 +194,27 @@ impl Server {
         };
         opened?;
         self.say_what_to_try(&state.config);
+        let mut upgrade = Upgrade::default();
         loop {
             let (event, request) = tokio::select! {
                 event = signals.next() => (event, None),
                 Some(request) = self.reloads.recv() => (Event::Reload, Some(request)),
+                outcome = upgrade.outcome() => {
+                    if self.is_relieved(outcome).await {
+                        return Ok(End::Relieved);
+                    }
+                    match std::mem::take(&mut upgrade).keeps_reload {
+                        true => (Event::Reload, None),
+                        false => continue,
+                    }
+                }
             };
             match event {
                 Event::Stop => return Ok(End::Told),
-                Event::Upgrade => {
-                    let upgraded = tokio::select! {
-                        upgraded = self.upgrade() => upgraded,
-                        () = signals.stop() => return Ok(End::Told),
-                    };
-                    if upgraded {
-                        return Ok(End::Relieved);
-                    }
-                }
+                Event::Upgrade if upgrade.is_under_way() => tracing::warn!("an upgrade is under way already"),
+                Event::Upgrade => upgrade = self.upgrade(),
                 Event::ReopenLogs => self.shared.state.load().access_log.reopen(),
+                Event::Reload if upgrade.is_under_way() => upgrade.keep_reload(request),
                 Event::Reload => {
                     let reloaded = tokio::select! {
                         reloaded = self.reload() => reloaded,
@@ -185,7 +222,7 @@ impl Server {
                     };
                     if let Some(request) = request {
                         // The admin's client may have left.
-                        let _ = request.send(reloaded.map_err(|error| error.to_string()));
+                        let _ = request.send(reloaded.map_err(|error| NotReloaded::Refused(error.to_string())));
                     }
                 }
             }
@@ -229,10 +266,27 @@ impl Server {
         }
     }
 
-    /// Starts the program's file anew and hands the listeners over; says whether a successor serves now.
-    async fn upgrade(&mut self) -> bool {
+    /// Starts the program's file anew and hands the listeners over, while this one goes on.
+    fn upgrade(&self) -> Upgrade {
+        let sockets = match self.listeners.sockets() {
+            Ok(sockets) => sockets,
+            Err(error) => {
+                tracing::error!(%error, "upgrade failed, this program serves on");
+                return Upgrade::default();
+            }
+        };
         let overrides = self.shared.state.load().overrides();
-        match takeover::hand_over(&self.source, &self.listeners.sockets(), overrides).await {
+        tracing::info!("upgrade: the new program starts");
+        Upgrade {
+            under_way: Some(Box::pin(takeover::hand_over(self.source.clone(), sockets, overrides))),
+            keeps_reload: false,
+        }
+    }
+
+    /// Whether a successor serves now.
+    async fn is_relieved(&mut self, outcome: Result<u32, UpgradeError>) -> bool {
+        self.shared.metrics.upgrade(outcome.is_ok());
+        match outcome {
             Ok(pid) => {
                 service_manager::tell(Notice::MainProcess(pid));
                 tracing::info!(pid, "the new program serves, this one ends");
@@ -287,7 +341,7 @@ impl Server {
     /// wait for, after `shutdown.grace` at the latest, and immediately on a second signal.
     async fn drain(&mut self, signals: &mut Signals, relieved: bool) {
         let (stop, patience) = match relieved {
-            true => (Stop::Continued, Self::FAREWELL),
+            true => (Stop::Relieved, Self::FAREWELL),
             false => (Stop::Last, Duration::ZERO),
         };
         self.listeners.close_all(stop).await;

@@ -10,15 +10,19 @@ use std::net::{Shutdown, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     recvmsg, sendmsg,
 };
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::config::Source;
 use crate::pool::Overrides;
@@ -59,11 +63,11 @@ const MOST_SOCKETS: usize = 253;
 /// How long a successor may take: it loads models and waits for the first round of checks.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Starts the successor, and returns its process id once it serves. A successor that comes too late, or whose
-/// predecessor was told to stop meanwhile, finds that nobody listens to it, and ends.
+/// Starts the successor, and returns its process id once it serves. One that comes too late, or whose predecessor is told
+/// to stop meanwhile, is ended, for it holds sockets that nobody serves; and it ends by itself with its predecessor.
 pub async fn hand_over(
-    source: &Source,
-    sockets: &BTreeMap<String, BorrowedFd<'_>>,
+    source: Source,
+    sockets: BTreeMap<String, OwnedFd>,
     overrides: BTreeMap<String, Overrides>,
 ) -> Result<u32, UpgradeError> {
     if sockets.len() > MOST_SOCKETS {
@@ -72,7 +76,7 @@ pub async fn hand_over(
     let (ours, theirs) = UnixStream::pair().map_err(UpgradeError::Start)?;
     let mut command = Command::new(program::path().map_err(UpgradeError::Start)?);
     command.arg("run").arg(FLAG);
-    if let Source::File(file) = source {
+    if let Source::File(file) = &source {
         command.arg("-c").arg(file);
     }
     let child = command
@@ -81,15 +85,35 @@ pub async fn hand_over(
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .spawn()
         .map_err(UpgradeError::Start)?;
+    let mut successor = Successor { child, serves: false };
     // What remains of their end in this process would hide that the successor ended.
     drop(command);
-    send(&ours, sockets, overrides).map_err(UpgradeError::HandOver)?;
+    let sockets = sockets.iter().map(|(name, socket)| (name.clone(), socket.as_fd()));
+    send(&ours, &sockets.collect(), overrides).map_err(UpgradeError::HandOver)?;
     ours.set_nonblocking(true).map_err(UpgradeError::HandOver)?;
     let mut answer = tokio::net::UnixStream::from_std(ours).map_err(UpgradeError::HandOver)?;
     match tokio::time::timeout(PATIENCE, answer.read_u8()).await {
-        Ok(Ok(_)) => Ok(child.id().unwrap_or_default()),
+        Ok(Ok(_)) => {
+            successor.serves = true;
+            Ok(successor.child.id().unwrap_or_default())
+        }
         Ok(Err(_)) => Err(UpgradeError::Ended),
         Err(_) => Err(UpgradeError::TooSlow),
+    }
+}
+
+/// Killed when dropped, unless it serves.
+struct Successor {
+    child: Child,
+    serves: bool,
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        if !self.serves {
+            // It may have ended by itself.
+            let _ = self.child.start_kill();
+        }
     }
 }
 
@@ -114,6 +138,8 @@ fn send(
 /// The process that this one is to replace.
 pub struct Predecessor {
     stream: UnixStream,
+    /// This process needs it no more.
+    relieved: Arc<AtomicBool>,
     /// What it was commanded, by pool.
     pub overrides: BTreeMap<String, Overrides>,
 }
@@ -123,7 +149,27 @@ impl Predecessor {
     pub fn on_stdin() -> io::Result<(Self, Sockets)> {
         let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
         let (sockets, overrides) = receive(&stream)?;
-        Ok((Self { stream, overrides }, sockets))
+        let predecessor = Self {
+            stream,
+            relieved: Arc::default(),
+            overrides,
+        };
+        predecessor.end_with_it()?;
+        Ok((predecessor, sockets))
+    }
+
+    /// Ends this process if that one ends before it is relieved: the listeners would be open, and nobody there.
+    fn end_with_it(&self) -> io::Result<()> {
+        let (stream, relieved) = (self.stream.try_clone()?, Arc::clone(&self.relieved));
+        let wait = move || {
+            // No event is asked for: what is left is that the other end is closed.
+            while poll(&mut [PollFd::new(&stream, PollFlags::empty())], None).is_err() {}
+            if !relieved.load(Ordering::Acquire) {
+                std::process::exit(1);
+            }
+        };
+        thread::Builder::new().name("predecessor".to_owned()).spawn(wait)?;
+        Ok(())
     }
 
     /// Tells it that this process serves.
@@ -131,6 +177,7 @@ impl Predecessor {
     /// # Errors
     /// It does not want to be replaced any more.
     pub fn relieve(mut self) -> io::Result<()> {
+        self.relieved.store(true, Ordering::Release);
         self.stream.write_all(b"!")
     }
 }
@@ -201,6 +248,7 @@ mod tests {
         drop(old);
         let predecessor = Predecessor {
             stream: new,
+            relieved: Arc::default(),
             overrides: BTreeMap::new(),
         };
         assert!(predecessor.relieve().is_err());
