@@ -125,10 +125,13 @@ fn threads(config: &Config) -> usize {
 /// An upgrade while the successor is getting ready. Dropping it ends the successor.
 #[derive(Default)]
 struct Upgrade {
-    under_way: Option<Pin<Box<dyn Future<Output = Result<u32, UpgradeError>> + Send>>>,
+    under_way: Option<HandOver>,
     /// Asked for meanwhile; to be done if the upgrade fails, for a successor reads the configuration anyway.
     keeps_reload: bool,
 }
+
+/// [`takeover::hand_over`] while it goes on.
+type HandOver = Pin<Box<dyn Future<Output = Result<u32, UpgradeError>> + Send>>;
 
 impl Upgrade {
     fn is_under_way(&self) -> bool {
