@@ -1,19 +1,21 @@
-//! Prints the faces in each picture as a line of JSON: `detect DETAIL SENSITIVITY PICTURE…`. For measuring, see tests/eval.
+//! Prints the faces in each picture, as every sensitivity believes them, as a line of JSON: `detect DETAIL PICTURE…`. For
+//! measuring, see tests/eval.
 
-use std::{env, fs};
+use std::{collections::BTreeMap, env, fs};
 
 use anyhow::Context;
 use blur_service::{
-    detect::{Detectors, Face},
+    detect::{Detail, Detectors, Face, Photo, Sensitivity},
     geometry::Rect,
 };
+use clap::ValueEnum;
 use serde::Serialize;
 
 #[derive(Serialize)]
 struct Line<'a> {
     picture: &'a str,
     cpu_ms: f64,
-    faces: Vec<Scored>,
+    faces: BTreeMap<String, Vec<Scored>>,
 }
 
 #[derive(Serialize)]
@@ -25,28 +27,30 @@ struct Scored {
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = env::args().skip(1);
-    let detail = arguments.next().context("which detail?")?.parse()?;
-    let sensitivity = arguments.next().context("which sensitivity?")?.parse()?;
+    let detail: Detail = arguments.next().context("which detail?")?.parse()?;
     let detectors = Detectors::load(None)?;
     for path in arguments {
         let picture = image::open(&path).with_context(|| path.clone())?.into_rgb8();
         let begun = cpu_ms()?;
-        let faces = detectors.detect(&picture, detail, sensitivity, &|| true)?;
+        let seen = detectors.look(Photo::whole(&picture), detail, &|| true)?;
         let cpu_ms = cpu_ms()? - begun;
-        let faces = faces
-            .into_iter()
-            .map(|Face { rect, score }| Scored { rect, score })
+        let faces = Sensitivity::value_variants()
+            .iter()
+            .map(|sensitivity| (sensitivity.to_string(), scored(seen.faces(*sensitivity))))
             .collect();
-        println!(
-            "{}",
-            serde_json::to_string(&Line {
-                picture: &path,
-                cpu_ms,
-                faces
-            })?
-        );
+        let line = Line {
+            picture: &path,
+            cpu_ms,
+            faces,
+        };
+        println!("{}", serde_json::to_string(&line)?);
     }
     Ok(())
+}
+
+fn scored(faces: Vec<Face>) -> Vec<Scored> {
+    let faces = faces.into_iter();
+    faces.map(|Face { rect, score }| Scored { rect, score }).collect()
 }
 
 /// CPU time of this thread so far, as Linux counts it.

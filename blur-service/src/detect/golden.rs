@@ -7,7 +7,7 @@ use image::{Rgb, RgbImage, imageops};
 use serde::Deserialize;
 
 use super::{
-    Detector, View, centerface::CenterFace, detectors::one_each, full_range::FullRange, kernel::testing::levels,
+    Detector, Photo, View, centerface::CenterFace, full_range::FullRange, kernel::testing::levels, nested::one_each,
     yunet::YuNet,
 };
 use crate::geometry::{Rect, Size};
@@ -59,7 +59,10 @@ impl Golden {
         let picture = self.compose(portrait);
         let size = Size::new(picture.width(), picture.height());
         let view = View::upright(Rect::of(size), size.long_side());
-        let found = one_each(model.detect(&picture, &view, self.least_score).unwrap(), size);
+        let found = one_each(
+            model.detect(Photo::whole(&picture), &view, self.least_score).unwrap(),
+            size,
+        );
         let name = format!("{} {size:?}", self.model);
         assert_eq!(found.len(), self.faces.len(), "{name}");
         for &[x, y, width, height, score] in &self.faces {

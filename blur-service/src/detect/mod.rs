@@ -1,4 +1,5 @@
-//! Finds faces: pixels in, boxes out. One file per model; `detectors.rs` says which of them looks where.
+//! Finds faces: pixels in, boxes out. One file per model; `look.rs` says which of them looks where, and `nested.rs` what
+//! becomes of all that they see.
 
 mod centerface;
 mod compile;
@@ -9,6 +10,8 @@ mod golden;
 mod graph;
 mod kernel;
 mod layer;
+mod look;
+mod nested;
 mod net;
 mod options;
 mod sheet;
@@ -23,11 +26,12 @@ use thiserror::Error;
 
 pub use self::{
     detectors::Detectors,
+    nested::Seen,
     options::{Detail, Sensitivity, UnknownOption},
     single::single,
     view::View,
 };
-use crate::geometry::Rect;
+use crate::geometry::{Rect, Size};
 
 /// One face: its box in the pixels of the picture it was found in, and how sure the model is, 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,10 +40,26 @@ pub struct Face {
     pub score: f32,
 }
 
+/// An upright picture: its full size, in whose pixels all boxes are, and its pixels, which may be fewer.
+#[derive(Clone, Copy)]
+pub struct Photo<'a> {
+    pub size: Size,
+    pub pixels: &'a RgbImage,
+}
+
+impl<'a> Photo<'a> {
+    /// With all its pixels.
+    pub fn whole(pixels: &'a RgbImage) -> Self {
+        let size = Size::new(pixels.width(), pixels.height());
+        Self { size, pixels }
+    }
+}
+
 /// One model.
 pub trait Detector: Send + Sync {
-    /// The faces in `view` of at least `least_score`, in pixels of `picture`; in no order, several boxes a face possible.
-    fn detect(&self, picture: &RgbImage, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError>;
+    /// The faces in `view` of `photo` of at least `least_score`, in pixels of its full size; in no order, several boxes a face
+    /// possible.
+    fn detect(&self, photo: Photo, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError>;
 }
 
 #[derive(Debug, Error)]

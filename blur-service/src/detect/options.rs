@@ -10,21 +10,21 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// How closely to look, and so how small a face may be and what it costs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
+/// How closely to look, and so how small a face may be and what it costs. The stronger makes every look of the weaker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Detail {
-    /// Portraits and small groups: faces larger than about a sixteenth of the picture.
+    /// Portraits and groups: upright faces of about a fiftieth of the picture's long side and more.
     Fast,
-    /// Groups and streets.
+    /// Also crowds, far faces, masks and hoods, faces lying on their side or upside down.
     #[default]
     Thorough,
-    /// Crowds, far faces, faces lying on their side.
+    /// The smallest and the doubtful ones too.
     Max,
 }
 
 /// How readily a doubtful spot is taken for a face.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Sensitivity {
     /// Hides only what is certainly a face.

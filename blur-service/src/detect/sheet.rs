@@ -2,7 +2,7 @@
 
 use image::{Rgb, RgbImage, imageops};
 
-use super::{DetectError, Face, view::View};
+use super::{DetectError, Face, Photo, view::View};
 use crate::geometry::{Rect, Size};
 
 /// A square of pixels with parts of a picture upon it.
@@ -21,8 +21,8 @@ impl Sheet {
     /// How many parts are still large enough upon a sheet.
     pub const MOST_PARTS: usize = 16;
 
-    /// Up to [`MOST_PARTS`](Self::MOST_PARTS) parts of `picture`, in its pixels, on a sheet with this side.
-    pub fn of(picture: &RgbImage, parts: &[Rect], side: u32) -> Result<Self, DetectError> {
+    /// Up to [`MOST_PARTS`](Self::MOST_PARTS) parts of `photo`, in pixels of its full size, on a sheet with this side.
+    pub fn of(photo: Photo, parts: &[Rect], side: u32) -> Result<Self, DetectError> {
         let columns = (1u32..)
             .find(|columns| (columns * columns) as usize >= parts.len())
             .unwrap_or(1);
@@ -30,11 +30,11 @@ impl Sheet {
         let mut pixels = RgbImage::from_pixel(side, side, GREY);
         let mut tiles = Vec::with_capacity(parts.len());
         for (part, index) in parts.iter().zip(0u32..) {
-            let Some(part) = whole_pixels(*part, Size::new(picture.width(), picture.height())) else {
+            let Some(part) = whole_pixels(*part, photo.size) else {
                 continue;
             };
             let view = View::upright(part, tile);
-            let shown = view.shown(picture)?;
+            let shown = view.shown(photo)?;
             let (left, top) = (index % columns * tile, index / columns * tile);
             imageops::replace(&mut pixels, &shown, i64::from(left), i64::from(top));
             let place = Rect::new(left as f32, top as f32, shown.width() as f32, shown.height() as f32);
@@ -43,7 +43,7 @@ impl Sheet {
         Ok(Self { pixels, tiles })
     }
 
-    /// From pixels of the sheet to pixels of the picture; nothing for what lies between the parts.
+    /// From pixels of the sheet to pixels of the picture's full size; nothing for what lies between the parts.
     pub fn to_picture(&self, face: Face) -> Option<Face> {
         let (x, y) = face.rect.centre();
         let holds = |tile: &&Tile| tile.place.intersection(Rect::centred(x, y, 1.0, 1.0)).is_some();
@@ -79,7 +79,7 @@ mod tests {
             Rgb([if inside { 255 } else { 0 }; 3])
         });
         let parts = fields.map(|field| field.padded(2.0));
-        let sheet = Sheet::of(&picture, &parts, 192).unwrap();
+        let sheet = Sheet::of(Photo::whole(&picture), &parts, 192).unwrap();
         for (index, field) in fields.into_iter().enumerate() {
             // Each part fills a tile of 96 pixels, and its field the middle of that.
             let seen = Face {

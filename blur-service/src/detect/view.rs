@@ -6,13 +6,13 @@ use fast_image_resize::{
 };
 use image::{RgbImage, imageops};
 
-use super::DetectError;
+use super::{DetectError, Photo};
 use crate::geometry::{Rect, Size};
 
 /// A part of a picture as shown to a network.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct View {
-    /// What is looked at, in whole pixels of the picture, inside it.
+    /// What is looked at, in whole pixels of the picture's full size, inside it.
     pub part: Rect,
     /// The long side of what is shown, in pixels.
     pub long_side: u32,
@@ -25,6 +25,7 @@ pub enum Turn {
     #[default]
     Upright,
     Quarter,
+    Half,
     ThreeQuarters,
 }
 
@@ -41,33 +42,44 @@ impl View {
         Self { turn, ..self }
     }
 
+    /// How many times larger the part is shown than it is.
+    pub fn scale(&self) -> f32 {
+        self.long_side as f32 / self.part.width.max(self.part.height)
+    }
+
     /// The size of what is shown.
     pub fn shown_size(&self) -> Size {
         let upright = self.upright_size();
-        if self.turn == Turn::Upright {
-            upright
-        } else {
-            upright.turned()
+        match self.turn {
+            Turn::Upright | Turn::Half => upright,
+            Turn::Quarter | Turn::ThreeQuarters => upright.turned(),
         }
     }
 
     /// The pixels shown: averages over area where the part is shrunk.
-    pub fn shown(&self, picture: &RgbImage) -> Result<RgbImage, DetectError> {
-        let upright = self.resized(picture)?;
+    pub fn shown(&self, photo: Photo) -> Result<RgbImage, DetectError> {
+        let upright = self.resized(photo)?;
         Ok(match self.turn {
             Turn::Upright => upright,
             Turn::Quarter => imageops::rotate90(&upright),
+            Turn::Half => imageops::rotate180(&upright),
             Turn::ThreeQuarters => imageops::rotate270(&upright),
         })
     }
 
-    /// From pixels of what is shown to pixels of the picture.
+    /// From pixels of what is shown to pixels of the picture's full size.
     pub fn to_picture(&self, shown: Rect) -> Rect {
         let size = self.upright_size();
         let (width, height) = (size.width as f32, size.height as f32);
         let upright = match self.turn {
             Turn::Upright => shown,
             Turn::Quarter => Rect::new(shown.y, height - shown.right(), shown.height, shown.width),
+            Turn::Half => Rect::new(
+                width - shown.right(),
+                height - shown.bottom(),
+                shown.width,
+                shown.height,
+            ),
             Turn::ThreeQuarters => Rect::new(width - shown.bottom(), shown.x, shown.height, shown.width),
         };
         upright
@@ -79,26 +91,32 @@ impl View {
         Size::new(self.part.width as u32, self.part.height as u32).scaled_to(self.long_side)
     }
 
-    fn resized(&self, picture: &RgbImage) -> Result<RgbImage, DetectError> {
+    fn resized(&self, Photo { size: full, pixels }: Photo) -> Result<RgbImage, DetectError> {
         let size = self.upright_size();
+        let smaller = |length: u32, full: u32| length as f32 / full as f32;
+        let part = self.part.scaled(
+            smaller(pixels.width(), full.width),
+            smaller(pixels.height(), full.height),
+        );
+        let part = part.clamped(Size::new(pixels.width(), pixels.height())).unwrap_or(part);
         // Averaging is right for shrinking; for enlarging it would only repeat pixels.
-        let filter = if size.width as f32 > self.part.width {
+        let filter = if size.width as f32 > part.width {
             FilterType::Bilinear
         } else {
             FilterType::Box
         };
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).crop(
-            f64::from(self.part.x),
-            f64::from(self.part.y),
-            f64::from(self.part.width),
-            f64::from(self.part.height),
+            f64::from(part.x),
+            f64::from(part.y),
+            f64::from(part.width),
+            f64::from(part.height),
         );
         let failed = |reason: String| DetectError::Resize {
-            width: picture.width(),
-            height: picture.height(),
+            width: pixels.width(),
+            height: pixels.height(),
             reason,
         };
-        let source = ImageRef::new(picture.width(), picture.height(), picture.as_raw(), PixelType::U8x3)
+        let source = ImageRef::new(pixels.width(), pixels.height(), pixels.as_raw(), PixelType::U8x3)
             .map_err(|error| failed(error.to_string()))?;
         let mut resized = Image::new(size.width, size.height, PixelType::U8x3);
         Resizer::new()
@@ -131,18 +149,41 @@ mod tests {
             let inside = (140..160).contains(&x) && (70..80).contains(&y);
             Rgb([if inside { 255 } else { 0 }, 0, 0])
         });
-        for turn in [Turn::Upright, Turn::Quarter, Turn::ThreeQuarters] {
+        for turn in [Turn::Upright, Turn::Quarter, Turn::Half, Turn::ThreeQuarters] {
             let view = View::upright(PART, 100).turned(turn);
-            let shown = view.shown(&picture).unwrap();
+            let shown = view.shown(Photo::whole(&picture)).unwrap();
             assert_eq!(Size::new(shown.width(), shown.height()), view.shown_size());
             assert_eq!(view.to_picture(bounds(&shown)), field, "{turn:?}");
         }
     }
 
     #[test]
+    fn fewer_pixels_of_the_same_picture_show_the_same() {
+        let full = Size::new(400, 300);
+        let at = |size: Size| {
+            RgbImage::from_fn(size.width, size.height, |x, y| {
+                let inside = (140..160).contains(&(x * full.width / size.width));
+                Rgb([if inside && y >= size.height / 6 { 255 } else { 0 }, 0, 0])
+            })
+        };
+        let view = View::upright(PART, 100).turned(Turn::Quarter);
+        let shown = |size: Size| {
+            let pixels = at(size);
+            view.shown(Photo {
+                size: full,
+                pixels: &pixels,
+            })
+            .unwrap()
+        };
+        assert_eq!(shown(full), shown(Size::new(200, 150)));
+    }
+
+    #[test]
     fn shrinking_averages_over_area() {
         let stripes = RgbImage::from_fn(64, 64, |x, _| Rgb([if x % 2 == 0 { 0 } else { 200 }; 3]));
-        let shown = View::upright(Rect::of(Size::new(64, 64)), 8).shown(&stripes).unwrap();
+        let shown = View::upright(Rect::of(Size::new(64, 64)), 8)
+            .shown(Photo::whole(&stripes))
+            .unwrap();
         assert!(shown.pixels().all(|pixel| pixel.0 == [100; 3]));
     }
 

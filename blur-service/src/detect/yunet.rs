@@ -6,10 +6,9 @@
 //! and height in cells. Source: Wu, Peng & Yu 2023, doi 10.1007/s11633-023-1423-y; weights from OpenCV Zoo.
 
 use fearless_simd::Level;
-use image::RgbImage;
 
 use super::{
-    DetectError, Detector, Face, View,
+    DetectError, Detector, Face, Photo, View,
     net::{Colours, Grid, Net, canvas, input, logit, probability},
 };
 use crate::geometry::Rect;
@@ -31,8 +30,8 @@ impl YuNet {
 }
 
 impl Detector for YuNet {
-    fn detect(&self, picture: &RgbImage, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
-        let outputs = self.0.run(input(&view.shown(picture)?, canvas(view.shown_size())))?;
+    fn detect(&self, photo: Photo, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
+        let outputs = self.0.run(input(&view.shown(photo)?, canvas(view.shown_size())))?;
         let levels = outputs.iter().zip(STRIDES);
         let faces = levels.flat_map(|(level, stride)| faces(level, stride, least_score));
         let to_picture = |face: Face| Face {

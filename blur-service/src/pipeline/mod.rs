@@ -12,12 +12,10 @@ mod splice;
 
 use std::time::{Duration, Instant};
 
-use image::RgbImage;
-
 pub use self::{second_look::SecondLook, shown::shown};
 use crate::{
     codec::{Format, Header},
-    detect::{DetectError, Detectors, Face},
+    detect::{DetectError, Detectors, Face, Photo},
     error::Error,
     geometry::{Rect, Size},
     inventory::Inventory,
@@ -126,11 +124,12 @@ trait Eyes {
     /// Long side of a view in which all is seen that can be, of an upright picture of this size.
     fn enough_px(&self, picture: Size) -> u32;
 
-    /// In pixels of `view`, which is upright.
-    fn find(&self, view: &RgbImage) -> Result<Vec<Face>, Error>;
+    /// In pixels of the photo's full size.
+    fn find(&self, photo: Photo) -> Result<Vec<Face>, Error>;
 
-    /// Looks again at a view whose faces are hidden in `regions`: at all of it, or only there and around.
-    fn find_again(&self, view: &RgbImage, regions: &[Rect]) -> Result<Vec<Face>, Error>;
+    /// Looks again at a photo whose faces are hidden in `regions`: at all of it, or only there and around. All in pixels of
+    /// its full size.
+    fn find_again(&self, photo: Photo, regions: &[Rect]) -> Result<Vec<Face>, Error>;
 }
 
 impl<'a> Task<'a> {
@@ -183,21 +182,21 @@ impl Eyes for DetectorEyes<'_> {
         self.detectors.long_side(self.options.detail, picture)
     }
 
-    fn find(&self, view: &RgbImage) -> Result<Vec<Face>, Error> {
+    fn find(&self, photo: Photo) -> Result<Vec<Face>, Error> {
         let Options {
             detail, sensitivity, ..
         } = *self.options;
-        Ok(self.detectors.detect(view, detail, sensitivity, self.go_on)?)
+        Ok(self.detectors.detect(photo, detail, sensitivity, self.go_on)?)
     }
 
-    fn find_again(&self, view: &RgbImage, regions: &[Rect]) -> Result<Vec<Face>, Error> {
+    fn find_again(&self, photo: Photo, regions: &[Rect]) -> Result<Vec<Face>, Error> {
         match self.options.verify() {
             Verify::Off => Ok(Vec::new()),
             Verify::Regions => {
                 let sensitivity = self.options.sensitivity;
-                Ok(self.detectors.detect_near(view, regions, sensitivity, self.go_on)?)
+                Ok(self.detectors.detect_near(photo, regions, sensitivity, self.go_on)?)
             }
-            Verify::Whole => self.find(view),
+            Verify::Whole => self.find(photo),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     codec::{Picture, to_stored, to_upright},
-    detect::Face,
+    detect::{Face, Photo},
     error::Error,
     geometry::Rect,
     options::Verify,
@@ -18,7 +18,7 @@ pub fn blur(task: &Task, why: String, noise: &Noise) -> Result<Blurred, Error> {
     let mut clock = Clock::start(task.go_on);
     let picture = decode(task)?;
     clock.lap(|timings| &mut timings.decode)?;
-    let mut faces = faces_in(&picture, |view| task.eyes.find(view))?;
+    let mut faces = faces_in(&picture, |photo| task.eyes.find(photo))?;
     clock.lap(|timings| &mut timings.detect)?;
     let mut sheet = Sheet::new(task, picture, noise);
     sheet.picture.clear_hidden_colour();
@@ -51,7 +51,7 @@ pub fn detect(task: &Task) -> Result<Found, Error> {
     let mut clock = Clock::start(task.go_on);
     let picture = decode(task)?;
     clock.lap(|timings| &mut timings.decode)?;
-    let faces = faces_in(&picture, |view| task.eyes.find(view))?;
+    let faces = faces_in(&picture, |photo| task.eyes.find(photo))?;
     clock.lap(|timings| &mut timings.detect)?;
     Ok(Found {
         size: picture.size(),
@@ -143,7 +143,7 @@ impl<'a> Sheet<'a> {
 impl Draft for Sheet<'_> {
     fn look(&mut self) -> Result<Vec<Face>, Error> {
         let regions = self.regions();
-        faces_in(&self.picture, |view| self.task.eyes.find_again(view, &regions))
+        faces_in(&self.picture, |photo| self.task.eyes.find_again(photo, &regions))
     }
 
     fn regions(&self) -> Vec<Rect> {
@@ -182,16 +182,14 @@ impl Draft for Sheet<'_> {
     }
 }
 
-/// The faces in every view of the picture; one seen in several views counts once.
-fn faces_in(
-    picture: &Picture,
-    find: impl Fn(&image::RgbImage) -> Result<Vec<Face>, Error>,
-) -> Result<Vec<Face>, Error> {
+/// The faces in every view of the picture; one seen in several views counts once, with all that any of them shows of it.
+fn faces_in(picture: &Picture, find: impl Fn(Photo) -> Result<Vec<Face>, Error>) -> Result<Vec<Face>, Error> {
     let mut faces: Vec<Face> = Vec::new();
     for view in picture.views()? {
-        for face in find(&view)? {
-            if !faces.iter().any(|known| known.rect.iou(face.rect) > SAME_FACE) {
-                faces.push(face);
+        for face in find(Photo::whole(&view))? {
+            match faces.iter_mut().find(|known| known.rect.iou(face.rect) > SAME_FACE) {
+                Some(known) => known.rect = known.rect.merged(face.rect),
+                None => faces.push(face),
             }
         }
     }

@@ -7,7 +7,7 @@ use image::RgbImage;
 use super::{Eyes, GoOn, Task};
 use crate::{
     codec::Header,
-    detect::{Detail, Face, Sensitivity},
+    detect::{Detail, Face, Photo, Sensitivity},
     error::Error,
     geometry::{Rect, Size},
     options::{Options, Profile, Verify},
@@ -42,12 +42,12 @@ impl Eyes for Witness {
         u32::MAX
     }
 
-    fn find(&self, view: &RgbImage) -> Result<Vec<Face>, Error> {
-        self.0.borrow_mut().push(view.clone());
+    fn find(&self, photo: Photo) -> Result<Vec<Face>, Error> {
+        self.0.borrow_mut().push(photo.pixels.clone());
         Ok(Vec::new())
     }
 
-    fn find_again(&self, _: &RgbImage, _: &[Rect]) -> Result<Vec<Face>, Error> {
+    fn find_again(&self, _: Photo, _: &[Rect]) -> Result<Vec<Face>, Error> {
         Ok(Vec::new())
     }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     codec::{Profile, Space, to_stored, to_upright},
-    detect::Face,
+    detect::{Face, Photo},
     error::Error,
     geometry::Rect,
     jpeg::{Jpeg, JpegError, Limits, Metadata, Plan, Scale, Scan},
@@ -41,7 +41,7 @@ pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Leave> {
     let jpeg = source.jpeg(task)?;
     let (scan, view) = View::open(task, &jpeg, profile)?;
     clock.lap(|timings| &mut timings.decode)?;
-    let mut faces = view.faces(task, |upright| task.eyes.find(upright))?;
+    let mut faces = view.faces(task, |photo| task.eyes.find(photo))?;
     clock.lap(|timings| &mut timings.detect)?;
     let mut sketch = Sketch {
         task,
@@ -82,7 +82,7 @@ pub fn detect(task: &Task) -> Result<Found, Leave> {
     let source = Source::of(&original, task)?;
     let (_, view) = View::open(task, &source.jpeg(task)?, profile)?;
     clock.lap(|timings| &mut timings.decode)?;
-    let faces = view.faces(task, |upright| task.eyes.find(upright))?;
+    let faces = view.faces(task, |photo| task.eyes.find(photo))?;
     clock.lap(|timings| &mut timings.detect)?;
     Ok(Found {
         size: task.header.upright_size(),
@@ -167,17 +167,12 @@ struct Sketch<'a> {
 
 impl Draft for Sketch<'_> {
     fn look(&mut self) -> Result<Vec<Face>, Error> {
-        let larger = self.view.larger();
-        let regions: Vec<Rect> = self
-            .regions()
-            .iter()
-            .map(|region| region.scaled(1.0 / larger, 1.0 / larger))
-            .collect();
+        let regions = self.regions();
         let effect = self.task.options.effect.effect();
         self.scan
             .repaint(self.jpeg, &self.plan, effect, self.view.scale, &mut self.view.stored);
         self.view
-            .faces(self.task, |upright| self.task.eyes.find_again(upright, &regions))
+            .faces(self.task, |photo| self.task.eyes.find_again(photo, &regions))
     }
 
     fn regions(&self) -> Vec<Rect> {
@@ -237,18 +232,11 @@ impl View {
     }
 
     /// In pixels of the upright picture.
-    fn faces(&self, task: &Task, find: impl Fn(&RgbImage) -> Result<Vec<Face>, Error>) -> Result<Vec<Face>, Error> {
-        let larger = self.larger();
-        let found = find(&*self.upright(task.header.orientation)?)?.into_iter();
-        Ok(found
-            .filter_map(|face| {
-                let rect = face.rect.scaled(larger, larger);
-                Some(Face {
-                    rect: rect.clamped(task.header.upright_size())?,
-                    ..face
-                })
-            })
-            .collect())
+    fn faces(&self, task: &Task, find: impl Fn(Photo) -> Result<Vec<Face>, Error>) -> Result<Vec<Face>, Error> {
+        find(Photo {
+            size: task.header.upright_size(),
+            pixels: &*self.upright(task.header.orientation)?,
+        })
     }
 
     /// As people see it, in sRGB.
@@ -263,11 +251,6 @@ impl View {
         let mut turned = DynamicImage::from(shown.into_owned());
         turned.apply_orientation(orientation);
         Ok(Cow::Owned(turned.into_rgb8()))
-    }
-
-    /// How many pixels of the picture lie along one of its own.
-    fn larger(&self) -> f32 {
-        8.0 / self.scale.eighths() as f32
     }
 }
 

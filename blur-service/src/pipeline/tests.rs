@@ -192,14 +192,14 @@ impl Eyes for SeesOne {
         u32::MAX
     }
 
-    fn find(&self, _: &RgbImage) -> Result<Vec<Face>, Error> {
+    fn find(&self, _: Photo) -> Result<Vec<Face>, Error> {
         Ok(vec![Face {
             rect: self.0,
             score: 1.0,
         }])
     }
 
-    fn find_again(&self, _: &RgbImage, _: &[Rect]) -> Result<Vec<Face>, Error> {
+    fn find_again(&self, _: Photo, _: &[Rect]) -> Result<Vec<Face>, Error> {
         Ok(Vec::new())
     }
 }
@@ -348,13 +348,13 @@ impl Eyes for SeesLate {
         ONE_FACE.enough_px(size)
     }
 
-    fn find(&self, _: &RgbImage) -> Result<Vec<Face>, Error> {
+    fn find(&self, _: Photo) -> Result<Vec<Face>, Error> {
         Ok(Vec::new())
     }
 
-    fn find_again(&self, view: &RgbImage, regions: &[Rect]) -> Result<Vec<Face>, Error> {
+    fn find_again(&self, photo: Photo, regions: &[Rect]) -> Result<Vec<Face>, Error> {
         if regions.is_empty() {
-            ONE_FACE.find(view)
+            ONE_FACE.find(photo)
         } else {
             Ok(Vec::new())
         }
@@ -369,12 +369,12 @@ impl Eyes for SeesGhosts {
         ONE_FACE.enough_px(size)
     }
 
-    fn find(&self, view: &RgbImage) -> Result<Vec<Face>, Error> {
-        ONE_FACE.find(view)
+    fn find(&self, photo: Photo) -> Result<Vec<Face>, Error> {
+        ONE_FACE.find(photo)
     }
 
-    fn find_again(&self, view: &RgbImage, _: &[Rect]) -> Result<Vec<Face>, Error> {
-        ONE_FACE.find(view)
+    fn find_again(&self, photo: Photo, _: &[Rect]) -> Result<Vec<Face>, Error> {
+        ONE_FACE.find(photo)
     }
 }
 
@@ -414,7 +414,7 @@ impl Eyes for Sees {
         u32::MAX
     }
 
-    fn find(&self, _: &RgbImage) -> Result<Vec<Face>, Error> {
+    fn find(&self, _: Photo) -> Result<Vec<Face>, Error> {
         Ok(self
             .0
             .iter()
@@ -425,7 +425,7 @@ impl Eyes for Sees {
             .collect())
     }
 
-    fn find_again(&self, _: &RgbImage, _: &[Rect]) -> Result<Vec<Face>, Error> {
+    fn find_again(&self, _: Photo, _: &[Rect]) -> Result<Vec<Face>, Error> {
         Ok(Vec::new())
     }
 }

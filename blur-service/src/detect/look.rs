@@ -1,0 +1,401 @@
+//! What is looked at, as data: which network sees which part of a picture, how large, how turned, and from which score on
+//! it is believed. All of it follows from the size of the whole upright picture, never from what was decoded of it, so
+//! that a file's form decides nothing. A stronger detail makes the looks of the weaker ones and further ones.
+
+use clap::ValueEnum;
+
+use super::{
+    Detail, Face, Sensitivity,
+    view::{Turn, View},
+};
+use crate::geometry::{Rect, Size};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    CenterFace,
+    YuNet,
+}
+
+/// One look of a network at a picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Look {
+    pub network: Network,
+    pub view: View,
+    /// The weakest detail that makes it.
+    pub detail: Detail,
+    beliefs: &'static [Belief],
+}
+
+/// From which score on a face of a certain size is believed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Belief {
+    /// The longer side of its box, in pixels of what is shown.
+    px: (f32, f32),
+    /// By sensitivity: low, normal, high.
+    least_score: [f32; 3],
+}
+
+impl Look {
+    /// All that `detail` makes at a picture of this size, those of weaker details first, none twice.
+    pub fn all(detail: Detail, picture: Size) -> Vec<Self> {
+        let mut looks: Vec<Self> = Vec::new();
+        for rule in RULES.iter().filter(|rule| rule.detail <= detail) {
+            for look in rule.looks(picture) {
+                if !looks.iter().any(|known| known.sees_as_much_as(&look)) {
+                    looks.push(look);
+                }
+            }
+        }
+        looks
+    }
+
+    /// The least score that any sensitivity believes.
+    pub fn least_score(&self) -> f32 {
+        let scores = self.beliefs.iter().flat_map(|belief| belief.least_score);
+        scores.reduce(f32::min).unwrap_or(1.0)
+    }
+
+    /// Whether a box is of a size that this look is there for: others see the rest better.
+    pub fn is_for(&self, face: &Face) -> bool {
+        self.beliefs.iter().any(|belief| belief.is_about(self.px(face)))
+    }
+
+    /// The weakest sensitivity that believes in this face.
+    pub fn believed_at(&self, face: &Face) -> Option<Sensitivity> {
+        let px = self.px(face);
+        let mut sensitivities = Sensitivity::value_variants().iter().copied();
+        sensitivities.find(|sensitivity| {
+            let mut beliefs = self.beliefs.iter().filter(|belief| belief.is_about(px));
+            beliefs.any(|belief| face.score >= belief.least_score[*sensitivity as usize])
+        })
+    }
+
+    /// Long side in pixels of the upright `picture` in which this look sees all that it can.
+    pub fn enough_px(&self, picture: Size) -> u32 {
+        (picture.long_side() as f32 * self.view.scale()).ceil() as u32
+    }
+
+    fn px(&self, face: &Face) -> f32 {
+        face.rect.width.max(face.rect.height) * self.view.scale()
+    }
+
+    fn sees_as_much_as(&self, other: &Self) -> bool {
+        (self.network, self.view, self.beliefs) == (other.network, other.view, other.beliefs)
+    }
+}
+
+impl Belief {
+    /// In faces of any size.
+    const fn any(least_score: [f32; 3]) -> Self {
+        Self::of(0.0, f32::INFINITY, least_score)
+    }
+
+    const fn of(least_px: f32, most_px: f32, least_score: [f32; 3]) -> Self {
+        Self {
+            px: (least_px, most_px),
+            least_score,
+        }
+    }
+
+    fn is_about(&self, px: f32) -> bool {
+        (self.px.0..=self.px.1).contains(&px)
+    }
+}
+
+/// What a detail adds to the weaker ones: a look at the whole picture, or at parts of a strip, or of what is too large to
+/// be shown at once.
+struct Rule {
+    detail: Detail,
+    network: Network,
+    shown: Shown,
+    turns: &'static [Turn],
+    beliefs: &'static [Belief],
+}
+
+/// How long the long side of a picture is shown.
+struct Shown {
+    /// At so many times its own size,
+    times: f32,
+    /// but at least,
+    least: u32,
+    /// and at most so many pixels, or, of a large one,
+    most: u32,
+    /// this share, so that the people at its back stay large enough.
+    share: f32,
+}
+
+impl Rule {
+    fn looks(&'static self, picture: Size) -> Vec<Look> {
+        let parts = parts(picture).into_iter();
+        let views = parts.flat_map(|part| tiles(part, self.shown.long_side(part)));
+        let turned = views.flat_map(|view| self.turns.iter().map(move |turn| view.turned(*turn)));
+        let looks = turned.map(|view| Look {
+            network: self.network,
+            view,
+            detail: self.detail,
+            beliefs: self.beliefs,
+        });
+        looks.collect()
+    }
+}
+
+impl Shown {
+    const fn at(long_side: u32) -> Self {
+        Self::up_to(long_side).at_least(long_side)
+    }
+
+    /// At its own size, if it is no larger.
+    const fn up_to(most: u32) -> Self {
+        Self {
+            times: 1.0,
+            least: 1,
+            most,
+            share: 0.0,
+        }
+    }
+
+    const fn at_least(self, least: u32) -> Self {
+        Self { least, ..self }
+    }
+
+    const fn enlarged(self, times: f32) -> Self {
+        Self { times, ..self }
+    }
+
+    const fn or_share(self, share: f32) -> Self {
+        Self { share, ..self }
+    }
+
+    fn long_side(&self, part: Rect) -> u32 {
+        let own = part.width.max(part.height);
+        let most = ((own * self.share) as u32).min(LARGEST).max(self.most);
+        ((own * self.times) as u32).clamp(self.least, most)
+    }
+}
+
+/// The whole picture, or, where it is a strip, overlapping parts of it: shrunk as a whole it would lose its faces.
+fn parts(picture: Size) -> Vec<Rect> {
+    let (long, short) = (picture.long_side() as f32, picture.short_side() as f32);
+    let longest = (short * MOST_ELONGATED).ceil();
+    if long <= longest {
+        return vec![Rect::of(picture)];
+    }
+    let count = ((long - short) / (longest - short)).ceil().clamp(2.0, MOST_PARTS);
+    let length = longest.max(long / count).ceil();
+    let step = (long - length) / (count - 1.0);
+    (0..count as u32)
+        .map(|index| {
+            let start = (step * index as f32).floor();
+            if picture.width >= picture.height {
+                Rect::new(start, 0.0, length, short)
+            } else {
+                Rect::new(0.0, start, short, length)
+            }
+        })
+        .collect()
+}
+
+/// The views in which a part is shown with this long side: one, or overlapping ones that are small enough for the memory
+/// of a network.
+fn tiles(part: Rect, long_side: u32) -> Vec<View> {
+    let count = long_side.div_ceil(MOST_AT_ONCE);
+    if count <= 1 {
+        return vec![View::upright(part, long_side)];
+    }
+    let share = TILE_SHARE / count as f32;
+    let (width, height) = ((part.width * share).ceil(), (part.height * share).ceil());
+    let start = |index: u32, slack: f32| (slack * index as f32 / (count - 1) as f32).floor();
+    let places = (0..count).flat_map(|row| (0..count).map(move |column| (column, row)));
+    let tiles = places.map(|(column, row)| {
+        let x = part.x + start(column, part.width - width);
+        let y = part.y + start(row, part.height - height);
+        let shown = long_side as f32 * width.max(height) / part.width.max(part.height);
+        View::upright(Rect::new(x, y, width, height), shown.round() as u32)
+    });
+    tiles.collect()
+}
+
+// What each look brings and each score costs was measured with tests/eval/run; its tables are in tests/eval/README.md.
+const RULES: &[Rule] = &[
+    Rule {
+        detail: Detail::Fast,
+        network: Network::YuNet,
+        shown: Shown::up_to(704),
+        turns: &[Turn::Upright],
+        beliefs: &YUNET,
+    },
+    // For the largest faces: up to one that is larger than the picture.
+    Rule {
+        detail: Detail::Fast,
+        network: Network::YuNet,
+        shown: Shown::at(320),
+        turns: &[Turn::Upright],
+        beliefs: &[Belief::any([0.65, 0.5, 0.4])],
+    },
+    // Crowds.
+    Rule {
+        detail: Detail::Thorough,
+        network: Network::YuNet,
+        shown: Shown::up_to(1920).or_share(0.4),
+        turns: &[Turn::Upright],
+        beliefs: &YUNET,
+    },
+    // Masks, hoods and blur, of which CenterFace knows more.
+    Rule {
+        detail: Detail::Thorough,
+        network: Network::CenterFace,
+        shown: Shown::at(512),
+        turns: &[Turn::Upright],
+        beliefs: &[Belief::any([0.55, 0.4, 0.3])],
+    },
+    Rule {
+        detail: Detail::Thorough,
+        network: Network::CenterFace,
+        shown: Shown::at(320),
+        turns: &[Turn::Upright],
+        beliefs: &[
+            Belief::any([0.5, 0.3, 0.25]),
+            Belief::of(32.0, f32::INFINITY, [0.35, 0.2, 0.15]),
+        ],
+    },
+    // Most pictures are upright, where a turned look has only false positives to add.
+    Rule {
+        detail: Detail::Thorough,
+        network: Network::YuNet,
+        shown: Shown::up_to(640),
+        turns: &TURNED,
+        beliefs: &[Belief::any([0.9, 0.8, 0.65])],
+    },
+    Rule {
+        detail: Detail::Max,
+        network: Network::YuNet,
+        shown: Shown::up_to(2400).enlarged(1.5).or_share(0.5),
+        turns: &[Turn::Upright],
+        beliefs: &[Belief::of(0.0, YUNET_MOST_PX, [0.6, 0.45, 0.35])],
+    },
+    Rule {
+        detail: Detail::Max,
+        network: Network::CenterFace,
+        shown: Shown::up_to(960).at_least(640),
+        turns: &[Turn::Upright],
+        beliefs: &[Belief::any([0.5, 0.35, 0.25])],
+    },
+    Rule {
+        detail: Detail::Max,
+        network: Network::YuNet,
+        shown: Shown::up_to(1280),
+        turns: &TURNED,
+        beliefs: &[Belief::of(0.0, YUNET_MOST_PX, [0.85, 0.75, 0.6])],
+    },
+    Rule {
+        detail: Detail::Max,
+        network: Network::CenterFace,
+        shown: Shown::at(320),
+        turns: &TURNED,
+        beliefs: &[Belief::any([0.7, 0.5, 0.4])],
+    },
+];
+
+const TURNED: [Turn; 3] = [Turn::Quarter, Turn::Half, Turn::ThreeQuarters];
+const YUNET: [Belief; 1] = [Belief::of(0.0, YUNET_MOST_PX, [0.65, 0.5, 0.4])];
+/// Beyond this YuNet sees faces in clothes and faces in parts of a face.
+const YUNET_MOST_PX: f32 = 300.0;
+/// The long side up to which the share of a large picture grows, in pixels.
+const LARGEST: u32 = 4096;
+/// The long side of the largest view, in pixels.
+const MOST_AT_ONCE: u32 = 1920;
+/// How much of a picture's side the tiles along it have together.
+const TILE_SHARE: f32 = 1.1;
+/// A picture longer than this many times its short side is looked at in parts.
+const MOST_ELONGATED: f32 = 2.5;
+/// Beyond this many parts each gets longer instead.
+const MOST_PARTS: f32 = 8.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stronger_detail_makes_the_looks_of_the_weaker_ones() {
+        for picture in [
+            Size::new(300, 200),
+            Size::new(1920, 1080),
+            Size::new(3000, 4000),
+            Size::new(9000, 700),
+        ] {
+            let [fast, thorough, max] =
+                [Detail::Fast, Detail::Thorough, Detail::Max].map(|detail| Look::all(detail, picture));
+            assert!(fast.iter().all(|look| thorough.contains(look)));
+            assert!(thorough.iter().all(|look| max.contains(look)));
+            assert!(fast.len() < thorough.len() && thorough.len() < max.len());
+        }
+    }
+
+    #[test]
+    fn a_higher_sensitivity_believes_lower_scores() {
+        for belief in RULES.iter().flat_map(|rule| rule.beliefs) {
+            assert!(belief.least_score.is_sorted_by(|low, high| low >= high), "{belief:?}");
+        }
+    }
+
+    #[test]
+    fn every_detail_has_a_look_that_a_face_as_large_as_the_picture_fits() {
+        for long_side in [400, 1600, 4000] {
+            for detail in Detail::value_variants() {
+                let looks = Look::all(*detail, Size::new(long_side, long_side * 3 / 4));
+                assert!(
+                    looks.iter().any(|look| look.view.long_side <= 320),
+                    "{detail} {long_side}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn tiles_cover_a_large_part_and_stay_inside() {
+        let part = Rect::new(100.0, 0.0, 4001.0, 2999.0);
+        for long_side in [1921, 3200, 4096] {
+            let tiles = tiles(part, long_side);
+            assert!(tiles.len() > 1);
+            assert_eq!(tiles.iter().map(|tile| tile.part).reduce(Rect::merged), Some(part));
+            for tile in tiles {
+                assert_eq!(tile.part.intersection(part), Some(tile.part));
+                assert!(tile.long_side <= MOST_AT_ONCE, "{tile:?}");
+            }
+        }
+        assert_eq!(tiles(part, 1920), [View::upright(part, 1920)]);
+    }
+
+    #[test]
+    fn a_small_picture_is_not_looked_at_twice_in_the_same_way() {
+        let yunet = Look::all(Detail::Thorough, Size::new(500, 400))
+            .into_iter()
+            .filter(|look| look.network == Network::YuNet);
+        assert_eq!(yunet.filter(|look| look.view.turn == Turn::Upright).count(), 2);
+    }
+
+    #[test]
+    fn an_ordinary_picture_is_one_part() {
+        assert_eq!(parts(Size::new(1920, 1080)), [Rect::of(Size::new(1920, 1080))]);
+    }
+
+    #[test]
+    fn the_parts_of_a_strip_cover_it_and_overlap_by_its_short_side() {
+        for size in [Size::new(8000, 1000), Size::new(1000, 8000), Size::new(2600, 1000)] {
+            let parts = parts(size);
+            assert_eq!(parts.iter().copied().reduce(Rect::merged), Some(Rect::of(size)));
+            for pair in parts.windows(2) {
+                let common = pair[0].intersection(pair[1]).map_or(0.0, Rect::area);
+                assert!(common >= 1000.0 * 999.0, "{pair:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_hair_is_few_parts_all_inside() {
+        let hair = Size::new(65_535, 1);
+        let parts = parts(hair);
+        assert!(parts.len() <= 8);
+        assert!(parts.iter().all(|part| part.right() <= 65_535.0 && part.width >= 1.0));
+    }
+}

@@ -1,0 +1,140 @@
+//! What is searched depends on the picture, never on the form of its file: the same pixels give the same faces.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Server, encoded, portrait};
+use image::{DynamicImage, ImageFormat, Rgb, RgbImage, imageops};
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+
+#[test]
+fn the_same_pixels_give_the_same_faces_in_every_form_of_file() {
+    let server = Server::start(&["--allow-client-options"]);
+    check(&server, Scene::of(640, 480), &["fast"]);
+    check(&server, Scene::of(2700, 1800), &["thorough"]);
+}
+
+#[test]
+#[ignore = "long: pictures of 12, 24 and 50 megapixels in every form of file"]
+fn the_same_pixels_give_the_same_faces_in_every_form_of_large_files() {
+    let server = Server::start(&["--allow-client-options", "--max-bytes", "200MiB"]);
+    for (width, height) in [(4000, 3000), (6000, 4000), (8160, 6120)] {
+        check(&server, Scene::of(width, height), &["fast", "thorough", "max"]);
+    }
+}
+
+/// A picture and its files.
+struct Scene {
+    name: String,
+    /// Each with its name: the files of the same colours, then those of the same greys.
+    files: [Vec<(&'static str, Vec<u8>)>; 2],
+}
+
+impl Scene {
+    /// The portrait in several sizes upon a slope of colour.
+    fn of(width: u32, height: u32) -> Self {
+        let mut pixels = RgbImage::from_fn(width, height, |x, y| {
+            Rgb([
+                x * 120 / width + 60,
+                y * 100 / height + 70,
+                (x + y) * 80 / (width + height) + 60,
+            ]
+            .map(|level| level as u8))
+        });
+        let portrait = portrait();
+        let mut left = 0;
+        for share in [3, 4, 6, 9] {
+            let side = width / share;
+            let small = imageops::resize(&portrait, side, side, imageops::FilterType::Triangle);
+            imageops::replace(&mut pixels, &small, left.into(), (height / share / 2).into());
+            left += side;
+        }
+        let grey = imageops::grayscale(&pixels);
+        let colours = vec![
+            ("PNG", encoded(&pixels.clone().into(), ImageFormat::Png)),
+            ("WebP", encoded(&pixels.clone().into(), ImageFormat::WebP)),
+            (
+                "baseline JPEG",
+                jpeg(&pixels, pixels.dimensions(), ColorType::Rgb, false),
+            ),
+            (
+                "progressive JPEG",
+                jpeg(&pixels, pixels.dimensions(), ColorType::Rgb, true),
+            ),
+            (
+                "CMYK JPEG",
+                jpeg(&cmyk(&pixels), pixels.dimensions(), ColorType::Cmyk, false),
+            ),
+        ];
+        let greys = vec![
+            ("grey JPEG", jpeg(&grey, grey.dimensions(), ColorType::Luma, false)),
+            (
+                "grey progressive JPEG",
+                jpeg(&grey, grey.dimensions(), ColorType::Luma, true),
+            ),
+            ("grey PNG", encoded(&DynamicImage::from(grey), ImageFormat::Png)),
+        ];
+        Self {
+            name: format!("{width}x{height}"),
+            files: [colours, greys],
+        }
+    }
+}
+
+/// Wants the faces of the first file of a kind in every other one too, and the first JPEG's on the road through pixels.
+fn check(server: &Server, scene: Scene, details: &[&str]) {
+    for detail in details {
+        for files in &scene.files {
+            let query = format!("?detail={detail}");
+            let found = files
+                .iter()
+                .map(|(name, file)| (*name, boxes(&server.detect(&query, file))));
+            let mut found: Vec<(&str, Vec<[f64; 4]>)> = found.collect();
+            let through_pixels = format!("{query}&profile=reencode&verify=off&report=true");
+            if let Some((name, jpeg)) = files.iter().find(|(name, _)| name.ends_with("JPEG")) {
+                found.push((*name, boxes(&server.blur(&through_pixels, jpeg).json())));
+            }
+            let (first, expected) = &found[0];
+            assert!(expected.len() >= 3, "{} {detail} {first}: {expected:?}", scene.name);
+            for (name, faces) in &found {
+                let case = format!("{} {detail}: {first} {expected:?}, {name} {faces:?}", scene.name);
+                assert_eq!(faces.len(), expected.len(), "{case}");
+                for face in expected {
+                    assert!(faces.iter().any(|other| iou(face, other) >= 0.8), "{case}");
+                }
+            }
+        }
+    }
+}
+
+fn boxes(answer: &serde_json::Value) -> Vec<[f64; 4]> {
+    let side = |face: &serde_json::Value, name: &str| face[name].as_f64().unwrap();
+    let faces = answer["faces"].as_array().unwrap().iter();
+    faces
+        .map(|face| ["x", "y", "width", "height"].map(|name| side(face, name)))
+        .collect()
+}
+
+fn iou(a: &[f64; 4], b: &[f64; 4]) -> f64 {
+    let common = |axis: usize| (a[axis] + a[axis + 2]).min(b[axis] + b[axis + 2]) - a[axis].max(b[axis]);
+    let shared = common(0).max(0.0) * common(1).max(0.0);
+    shared / (a[2] * a[3] + b[2] * b[3] - shared)
+}
+
+fn jpeg(samples: &[u8], (width, height): (u32, u32), colours: ColorType, is_progressive: bool) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = Encoder::new(&mut file, 95);
+    encoder.set_sampling_factor(SamplingFactor::F_1_1);
+    encoder.set_progressive(is_progressive);
+    encoder.encode(samples, width as u16, height as u16, colours).unwrap();
+    file
+}
+
+/// The same colours without black ink.
+fn cmyk(pixels: &RgbImage) -> Vec<u8> {
+    pixels
+        .pixels()
+        .flat_map(|Rgb([red, green, blue])| [255 - red, 255 - green, 255 - blue, 0])
+        .collect()
+}
