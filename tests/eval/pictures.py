@@ -13,11 +13,12 @@ import tarfile
 import tempfile
 import zipfile
 
+import forms
 import skimage
 from PIL import Image, ImageOps
 
 HERE = pathlib.Path(__file__).parent
-FAR_HEIGHTS = [110, 72, 48, 34, 26, 20]
+FAR_HEIGHTS = [110, 72, 48, 34, 26, 20, 16, 12]
 FRAME = (1920, 1080)
 WITHOUT_FACES = ["chelsea.png", "coffee.png", "coins.png", "hubble_deep_field.jpg", "ihc.png", "motorcycle_left.png", "retina.jpg", "rocket.jpg"]
 
@@ -30,13 +31,13 @@ class Picture:
 
 
 def collect(cache):
-    """All pictures, by group: `real`, `far 110` to `far 20`, `none`."""
+    """All pictures, by group: `real`, `far 110` to `far 12`, `none`, and each of the forms of forms.py."""
     originals = fetch(cache)
     truth = json.loads((HERE / "gt.json").read_text())
     pictures = [Picture(path, truth[name], "real") for name, path in originals.items()]
     groups = [picture for picture in pictures if len(picture.faces) >= 3]
     far = [shrunk(cache, picture, height) for height in FAR_HEIGHTS for picture in groups]
-    return pictures + far + [without_faces(cache, name) for name in WITHOUT_FACES]
+    return pictures + far + [without_faces(cache, name) for name in WITHOUT_FACES] + list(spoilt(cache, pictures))
 
 
 def fetch(cache):
@@ -93,6 +94,20 @@ def shrunk(cache, picture, height):
             frame.save(path)
     faces = [[x0 * scale + left, y0 * scale + top, x1 * scale + left, y1 * scale + top] for x0, y0, x1, y1 in picture.faces]
     return Picture(path, faces, f"far {height}")
+
+
+def spoilt(cache, pictures):
+    folder = cache / "forms"
+    folder.mkdir(exist_ok=True)
+    originals = [(picture.path.stem, lambda path=picture.path: Image.open(path).convert("RGB"), picture.faces) for picture in pictures]
+    for form, name, make in forms.forms(originals):
+        path = folder / f"{form.replace(' ', '-')}-{name}.png"
+        faces = path.with_suffix(".json")
+        if not faces.exists():
+            image, truth = make()
+            image.save(path, compress_level=1)
+            faces.write_text(json.dumps(truth))
+        yield Picture(path, json.loads(faces.read_text()), form)
 
 
 def without_faces(cache, name):
