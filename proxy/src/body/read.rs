@@ -40,7 +40,11 @@ pub async fn take(
     patience: Patience,
 ) -> Result<Taken, ReadError> {
     if downstream.is_body_empty() {
-        return Ok(stand_in::swap(downstream, Source::Nothing, patience));
+        let source = match downstream.is_upgrade_req() {
+            true => Source::Upgrade { begins: false },
+            false => Source::Nothing,
+        };
+        return Ok(stand_in::swap(downstream, source, patience));
     }
     let promised = promised_length(downstream.req_header());
     if promised.is_some_and(|length| length > limits.max_size) {

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream;
-use http::{HeaderMap, StatusCode};
+use http::header::TRANSFER_ENCODING;
+use http::{HeaderMap, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::protocols::http::custom::CustomMessageWrite;
@@ -57,11 +58,11 @@ pub(super) fn swap(downstream: &mut Box<ServerSession>, source: Source, patience
         home: receiver,
         whole: match &source {
             Source::Replay(replay) => Some(replay.whole()),
-            Source::Nothing | Source::Upload(_) => None,
+            Source::Nothing | Source::Upgrade { .. } | Source::Upload(_) => None,
         },
     };
     let complete = match &source {
-        Source::Nothing | Source::Replay(_) => Some(Instant::now()),
+        Source::Nothing | Source::Upgrade { .. } | Source::Replay(_) => Some(Instant::now()),
         Source::Upload(_) => None,
     };
     // A session that must not be touched, only replaced.
@@ -82,6 +83,12 @@ pub(super) fn swap(downstream: &mut Box<ServerSession>, source: Source, patience
 pub(super) enum Source {
     /// There is none.
     Nothing,
+    /// There is none, but the bytes of another protocol follow if the backend agrees. Its body has no end until then: an
+    /// end that a backend's 101 overtakes would be taken for the end of that protocol (pingora#946).
+    Upgrade {
+        /// An attempt has begun that has yet to ask whether there is a body.
+        begins: bool,
+    },
     /// Out of memory, as often as needed.
     Replay(Replay),
     /// From the client, once, while it sends.
@@ -118,7 +125,7 @@ impl StandIn {
             .as_mut()
             .expect("the client's session is there until the drop");
         match &mut self.source {
-            Source::Nothing => client.read_request_body().await,
+            Source::Nothing | Source::Upgrade { .. } => client.read_request_body().await,
             Source::Replay(replay) => replay.next_piece(),
             Source::Upload(upload) => upload.next_piece(client).await,
         }
@@ -127,12 +134,28 @@ impl StandIn {
     async fn piece_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
         // Whoever polls this among other things never loses a piece: one out of memory is ready at once, and one from
         // the client stays with it until it is.
-        if !matches!(self.source, Source::Nothing) && !no_body_expected && !self.is_body_done() {
+        let has_body = matches!(self.source, Source::Replay(_) | Source::Upload(_));
+        if has_body && !no_body_expected && !self.is_body_done() {
             return self.next_piece().await;
         }
         // What comes after the body, or in place of one: the client's leaving, or the bytes of another protocol.
-        let nothing_more = no_body_expected || !matches!(self.source, Source::Nothing);
+        let nothing_more = no_body_expected || !self.was_upgraded();
         self.client_mut().read_body_or_idle(nothing_more).await
+    }
+
+    /// A client of HTTP/1.0 knows neither announcements of answers nor chunks: where an answer has no length, the
+    /// connection's end is its end.
+    fn is_for_http10(&mut self, task: &mut HttpTask) -> bool {
+        let HttpTask::Header(response, _) = task else {
+            return true;
+        };
+        if response.status.is_informational() {
+            return false;
+        }
+        if response.remove_header(&TRANSFER_ENCODING).is_some() {
+            self.client_mut().set_keepalive(None);
+        }
+        true
     }
 
     /// When the wait for the head of an answer ends.
@@ -185,7 +208,7 @@ impl Session for StandIn {
     async fn drain_request_body(&mut self) -> Result<()> {
         match &mut self.source {
             Source::Replay(replay) => replay.free(),
-            Source::Nothing | Source::Upload(_) => self.client_mut().drain_request_body().await?,
+            _ => self.client_mut().drain_request_body().await?,
         }
         Ok(())
     }
@@ -193,12 +216,18 @@ impl Session for StandIn {
     fn is_body_done(&mut self) -> bool {
         match &self.source {
             Source::Replay(replay) => replay.is_sent(),
-            Source::Nothing | Source::Upload(_) => self.client_mut().is_body_done(),
+            Source::Upgrade { .. } if !self.was_upgraded() => self.patience.is_none(),
+            _ => self.client_mut().is_body_done(),
         }
     }
 
+    /// Asked before the request's head is written, which has to tell of a body, and once more when an attempt has begun.
     fn is_body_empty(&mut self) -> bool {
-        matches!(self.source, Source::Nothing) && self.client_mut().is_body_empty()
+        match &mut self.source {
+            Source::Nothing => true,
+            Source::Upgrade { begins } => !std::mem::take(begins),
+            Source::Replay(_) | Source::Upload(_) => false,
+        }
     }
 
     fn is_upgrade_req(&self) -> bool {
@@ -210,8 +239,10 @@ impl Session for StandIn {
     }
 
     fn enable_retry_buffering(&mut self) {
-        if let Source::Replay(replay) = &mut self.source {
-            replay.rewind();
+        match &mut self.source {
+            Source::Replay(replay) => replay.rewind(),
+            Source::Upgrade { begins } => *begins = true,
+            Source::Nothing | Source::Upload(_) => {}
         }
     }
 
@@ -224,7 +255,13 @@ impl Session for StandIn {
         None
     }
 
-    async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
+    async fn response_duplex_vec(&mut self, mut tasks: Vec<HttpTask>) -> Result<bool> {
+        if self.req_header().version == Version::HTTP_10 {
+            tasks.retain_mut(|task| self.is_for_http10(task));
+            if tasks.is_empty() {
+                return Ok(false);
+            }
+        }
         for task in &tasks {
             if let HttpTask::Header(response, _) = task {
                 self.answered(response);

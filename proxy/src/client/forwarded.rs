@@ -265,6 +265,7 @@ mod tests {
             peer: "10.0.0.1:4000".parse().unwrap(),
             client: Some(address("203.0.113.9")),
             scheme: Scheme::Https,
+            path: None,
             received: Instant::now(),
         };
         let mut forwarded = head(&["1.1.1.1", "203.0.113.9"]);

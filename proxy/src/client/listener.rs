@@ -14,6 +14,7 @@ use crate::body::{HeadLimits, Watch};
 use crate::client::places::Places;
 use crate::client::tls::{TlsConfig, TlsError};
 use crate::request::Scheme;
+use crate::request::path::Paths;
 use crate::yaml::units::{ByteSize, Cidr, Duration};
 
 /// One entry of `listeners`: `public: { address: 0.0.0.0:80 }`.
@@ -28,6 +29,9 @@ pub struct ListenerConfig {
     /// Nginx: `set_real_ip_from` with `real_ip_recursive on`.
     #[serde(default)]
     pub trusted_proxies: Vec<Cidr>,
+    /// Whether backends get targets as they were sent, or in their one spelling; a route may say otherwise.
+    #[serde(default)]
+    pub paths: Paths,
     /// Lets header fields with `_` in their names pass, except those that spell a field which Veil sets or frames by.
     /// Nginx: `underscores_in_headers`.
     #[serde(default)]

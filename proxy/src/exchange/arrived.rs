@@ -30,6 +30,7 @@ impl Arrived {
             peer,
             client: forwarded::client(peer.ip(), head, listener),
             scheme: forwarded::scheme(peer.ip(), head, listener),
+            path: None,
             received,
         };
         Self {

@@ -11,6 +11,7 @@ mod arrived;
 mod attempting;
 mod finish;
 mod hedge;
+mod hop;
 mod outcome;
 pub mod phases;
 mod refusal;

@@ -21,7 +21,7 @@ use crate::exchange::attempting::Answered;
 use crate::exchange::outcome::Verdict;
 use crate::exchange::refusal::Refusal;
 use crate::exchange::routed::{self, NotRead, Routed};
-use crate::exchange::{Exchange, Stage, has_begun_to_answer, is_final};
+use crate::exchange::{Exchange, Stage, has_begun_to_answer, hop, is_final};
 use crate::filter::Settled;
 use crate::request::deadline::Expired;
 use crate::request::problem::{self, X_REQUEST_ID};
@@ -63,8 +63,11 @@ impl ProxyHttp for Edge {
     }
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<bool> {
-        let route = routed::find(&exchange.rules.state.router, session)?;
-        exchange.is_served_by(&route)?;
+        let paths = exchange
+            .arrived()
+            .map(|arrived| arrived.connection.listener.config.paths);
+        let (route, path) = routed::find(&exchange.rules.state.router, paths.unwrap_or_default(), session)?;
+        exchange.is_served_by(&route, path)?;
         for filter in &route.filters {
             let verdict = filter.on_request(session.req_header_mut(), exchange.request()?);
             match verdict.settled().await {
@@ -91,6 +94,9 @@ impl ProxyHttp for Edge {
         attempting.begin(rules, session.req_header()).await?;
         let mut peer = attempting.peer().ok_or(Refusal::from(problem::INTERNAL))?;
         attempting.enter_race(rules, session, &mut peer);
+        if hop::asks_for_another_protocol(session.req_header()) {
+            hop::let_protocol_change(&mut peer);
+        }
         Ok(peer)
     }
 
@@ -110,7 +116,7 @@ impl ProxyHttp for Edge {
 
     async fn upstream_request_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         head: &mut RequestHeader,
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
@@ -118,6 +124,9 @@ impl ProxyHttp for Edge {
         let Arrived {
             request, connection, ..
         } = &attempting.routed.arrived;
+        if hop::asks_for_another_protocol(session.req_header()) {
+            hop::wish_for_another_protocol(head)?;
+        }
         forwarded::tell_backend(head, request)?;
         head.insert_header(X_REQUEST_ID, request.id.as_str())?;
         let patience = attempting.patience().as_millis() as u64;
@@ -168,6 +177,7 @@ impl ProxyHttp for Edge {
         head: &mut ResponseHeader,
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
+        hop::own(head);
         exchange.dress(head, session)?;
         let cookie = match &exchange.stage {
             Stage::Answered(answered) => answered.cookie(session.req_header()),
@@ -265,10 +275,11 @@ impl ProxyHttp for Edge {
 
 /// The way from one stage to the next.
 impl Exchange {
-    fn is_served_by(&mut self, route: &Arc<Route>) -> Result<(), Refusal> {
-        let Stage::Arrived(arrived) = std::mem::take(&mut self.stage) else {
+    fn is_served_by(&mut self, route: &Arc<Route>, path: Option<Box<str>>) -> Result<(), Refusal> {
+        let Stage::Arrived(mut arrived) = std::mem::take(&mut self.stage) else {
             return Err(problem::INTERNAL.into());
         };
+        arrived.request.path = path;
         self.rules.state.retry_budget.deposit(arrived.request.received);
         self.stage = Stage::Routed(Routed {
             arrived,

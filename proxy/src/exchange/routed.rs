@@ -1,5 +1,6 @@
 //! The second stage: it is known who serves the request. The route's filters look at its head, and its body is read.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ use super::{Rules, outcome};
 use crate::body::{self, Limits, ReadError, Taken};
 use crate::pool::Pool;
 use crate::request::deadline::Patience;
-use crate::request::path::{self, PathError};
+use crate::request::path::{self, PathError, Paths};
 use crate::request::problem::{self, Problem};
 use crate::request::syntax::host;
 use crate::route::{NoRoute, Route, Router};
@@ -85,22 +86,39 @@ impl From<ReadError> for NotRead {
     }
 }
 
-/// The route for a request. Leaves the path in its one spelling.
-pub fn find(router: &Router, session: &mut Session) -> Result<Arc<Route>, Refusal> {
+/// The route for a request, and the path that it was found by if that is not the one that was sent. Leaves the path in its
+/// one spelling where listener or route are strict.
+pub fn find(router: &Router, paths: Paths, session: &mut Session) -> Result<(Arc<Route>, Option<Box<str>>), Refusal> {
     let head = session.req_header();
     if head.method == Method::CONNECT {
         return Err(problem::METHOD_NOT_ALLOWED.into());
     }
-    let path = path::canonical(head.uri.path()).map_err(bad_path)?;
+    let sent = head.raw_path();
+    let sent = sent.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let spelling = || path::canonical(head.uri.path()).map_err(bad_path);
+    let mut canonical = match paths {
+        Paths::Strict => Some(spelling()?),
+        Paths::AsSent => None,
+    };
+    let path = path::normal(sent).map_err(bad_path)?;
     let route = match router.find(host(head), &path, &head.method) {
+        Ok(route) if head.method == Method::TRACE && !route.names(&head.method) => {
+            return Err(problem::METHOD_NOT_ALLOWED.into());
+        }
         Ok(route) => Arc::clone(route),
         Err(NoRoute::NotFound) => return Err(problem::NO_ROUTE.into()),
         Err(NoRoute::MethodNotAllowed(allowed)) => return Err(Refusal::of_method(&allowed)),
     };
-    if let std::borrow::Cow::Owned(path) = path {
+    match route.paths.unwrap_or(paths) {
+        Paths::Strict if canonical.is_none() => canonical = Some(spelling()?),
+        Paths::Strict => {}
+        Paths::AsSent => canonical = None,
+    }
+    let found_by = (path.as_bytes() != sent).then(|| path.into_owned().into_boxed_str());
+    if let Some(Cow::Owned(path)) = canonical {
         path::respell(session.req_header_mut(), &path).map_err(|_| problem::BAD_PATH)?;
     }
-    Ok(route)
+    Ok((route, found_by))
 }
 
 fn bad_path(error: PathError) -> Problem {

@@ -201,6 +201,7 @@ mod testing {
             peer: (client, 40_000).into(),
             client: Some(client),
             scheme: Scheme::Http,
+            path: None,
             received: Instant::now(),
         }
     }

@@ -57,6 +57,22 @@ mod tests {
     }
 
     #[test]
+    fn a_field_whose_value_is_unfit_is_not_there_at_all() {
+        let headers: RequestHeaders = filter("{ set: { X-Path: $path } }");
+        let field = |path: &str| {
+            let mut request = request("GET", "/", &[("x-path", "/forged")]);
+            let ctx = RequestCtx {
+                path: Some(path.into()),
+                ..ctx("192.0.2.1")
+            };
+            headers.on_upstream_request(&mut request, &ctx);
+            request.headers.get("x-path").cloned()
+        };
+        assert_eq!(field("/a b").unwrap(), "/a b");
+        assert_eq!(field("/a\nb"), None);
+    }
+
+    #[test]
     fn what_a_client_forged_never_stands() {
         let headers: RequestHeaders = filter("{ set: { X-Original-Uri: $request_uri, X-Kept: $request_uri } }");
         let field = |target: &[u8]| {

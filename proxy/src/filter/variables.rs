@@ -20,6 +20,7 @@ enum Variable {
     ClientAddress,
     /// What the client asked for, without the port.
     Host,
+    /// The path that routes match. Nginx: `$uri`.
     Path,
     RequestId,
     /// Path and query.
@@ -69,7 +70,7 @@ impl Variable {
                 None => text.extend_from_slice(b"unknown"),
             },
             Self::Host => text.extend_from_slice(host_name(host(request)).as_bytes()),
-            Self::Path => text.extend_from_slice(request.uri.path().as_bytes()),
+            Self::Path => text.extend_from_slice(ctx.path(request).as_bytes()),
             Self::RequestId => text.extend_from_slice(ctx.id.as_str().as_bytes()),
             Self::RequestUri => text.extend_from_slice(request_uri(request)),
             Self::Scheme => text.extend_from_slice(ctx.scheme.as_str().as_bytes()),

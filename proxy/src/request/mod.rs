@@ -12,6 +12,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use pingora::http::RequestHeader;
+
 /// A request's own facts, for filters, the access line and error answers.
 #[derive(Clone, Debug)]
 pub struct RequestCtx {
@@ -21,11 +23,18 @@ pub struct RequestCtx {
     /// Who asks: the peer, unless the peer is a trusted proxy that names another; none where that name cannot be read.
     pub client: Option<IpAddr>,
     pub scheme: Scheme,
+    /// The path that routes match, where it is another than the one that was sent; see [`path::normal`].
+    pub path: Option<Box<str>>,
     /// When the head had been read.
     pub received: Instant,
 }
 
 impl RequestCtx {
+    /// The path that routes match. Nginx: `$uri`.
+    pub fn path<'a>(&'a self, head: &'a RequestHeader) -> &'a str {
+        self.path.as_deref().unwrap_or_else(|| head.uri.path())
+    }
+
     /// Whom to count or to place the request for: where it is not known who asks, that is the proxy that knows.
     pub fn account(&self) -> IpAddr {
         self.client.unwrap_or(self.peer.ip())

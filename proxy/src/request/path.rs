@@ -1,9 +1,101 @@
-//! One spelling for each path, so that what a route matched is what a backend sees. Without it `/%6detrics` or
-//! `//metrics` would pass a route that refuses `/metrics`, and reach a backend that reads them as the same.
+//! One form for each path, which routes match: without it `/%6detrics` or `//metrics` would pass a route that refuses
+//! `/metrics`, and reach a backend that reads them as the same. The backend itself gets the target as it was sent, except
+//! where paths are `strict`: there it gets the one spelling that was matched, and what is ambiguous is refused.
 
 use std::borrow::Cow;
 
 use pingora::http::RequestHeader;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// `paths: strict`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Paths {
+    /// Backends get the target byte for byte. Nginx: `proxy_pass` to an upstream without a URI.
+    #[default]
+    AsSent,
+    /// Backends get the path in its one spelling, and what different servers read differently is refused.
+    Strict,
+}
+
+/// The path that routes match, as Nginx's locations do: percent-decoded, empty segments dropped, dots resolved. Bytes that are
+/// no UTF-8 become U+FFFD, which no route has. Refused are only those paths whose dots some servers see and others do not.
+///
+/// # Errors
+/// The path means nothing, or climbs above its root.
+pub fn normal(path: &[u8]) -> Result<Cow<'_, str>, PathError> {
+    if path.first() != Some(&b'/') {
+        return Err(PathError::NotAbsolute);
+    }
+    if path.iter().any(u8::is_ascii_control) {
+        return Err(PathError::OddCharacter);
+    }
+    let decoded = decode(path)?;
+    let is_normal = !decoded.windows(2).any(|pair| matches!(pair, b"//" | b"/."));
+    if is_normal && !decoded.contains(&b'\\') {
+        return Ok(text(decoded));
+    }
+    resolve(&decoded).map(|path| Cow::Owned(String::from_utf8_lossy(&path).into_owned()))
+}
+
+fn text(path: Cow<'_, [u8]>) -> Cow<'_, str> {
+    match path {
+        Cow::Borrowed(path) => String::from_utf8_lossy(path),
+        Cow::Owned(path) => Cow::Owned(String::from_utf8_lossy(&path).into_owned()),
+    }
+}
+
+fn decode(path: &[u8]) -> Result<Cow<'_, [u8]>, PathError> {
+    if !path.contains(&b'%') {
+        return Ok(Cow::Borrowed(path));
+    }
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        if *byte != b'%' {
+            decoded.push(*byte);
+            continue;
+        }
+        let (digits, after) = rest.split_at_checked(2).ok_or(PathError::BrokenEscape)?;
+        let digit = |digit: u8| char::from(digit).to_digit(16).ok_or(PathError::BrokenEscape);
+        match digit(digits[0])? << 4 | digit(digits[1])? {
+            0 => return Err(PathError::EscapedSeparator),
+            byte => decoded.push(byte as u8),
+        }
+        rest = after;
+    }
+    Ok(Cow::Owned(decoded))
+}
+
+/// Without empty segments and dots. A dot segment beside a backslash or a parameter is one to some servers only.
+fn resolve(path: &[u8]) -> Result<Vec<u8>, PathError> {
+    let mut kept: Vec<&[u8]> = Vec::new();
+    let mut segments = path[1..].split(|byte| *byte == b'/').peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        match segment {
+            b"" | b"." | b".." => {
+                if segment == b".." {
+                    kept.pop().ok_or(PathError::DotSegment)?;
+                }
+                if is_last {
+                    kept.push(b"");
+                }
+            }
+            _ if has_hidden_dots(segment) => return Err(PathError::DotSegment),
+            _ => kept.push(segment),
+        }
+    }
+    Ok([b"/", &kept.join(&b'/')[..]].concat())
+}
+
+fn has_hidden_dots(segment: &[u8]) -> bool {
+    let parts = segment.split(|byte| *byte == b'\\');
+    let names = parts.map(|part| part.split(|byte| *byte == b';').next().unwrap_or_default());
+    names.into_iter().any(|name| matches!(name, b"." | b".."))
+}
 
 /// Puts a canonical path in the place of the client's, in origin form, and keeps the query.
 ///
@@ -182,6 +274,51 @@ mod tests {
     }
 
     #[test]
+    fn routes_match_what_nginx_s_locations_match() {
+        for (path, form) in [
+            ("/", "/"),
+            ("/v1/blur", "/v1/blur"),
+            ("/%76%31//blur", "/v1/blur"),
+            ("/a/./b/../c", "/a/c"),
+            ("/a/..", "/"),
+            ("/a/b/.", "/a/b/"),
+            ("/a/b/..", "/a/"),
+            ("/a//", "/a/"),
+            ("/api/queues/%2F/q", "/api/queues/q"),
+            ("/group%2Fproject", "/group/project"),
+            ("/v1/%2e%2e%2fmetrics", "/metrics"),
+            ("/caf%c3%a9", "/café"),
+            ("/%e9", "/\u{fffd}"),
+            ("/%20", "/ "),
+            ("/%252e%252e", "/%2e%2e"),
+            ("/a\\b", "/a\\b"),
+            ("/a;v=1/b", "/a;v=1/b"),
+            ("/.well-known/x", "/.well-known/x"),
+            ("/...", "/..."),
+        ] {
+            assert_eq!(normal(path.as_bytes()).as_deref(), Ok(form), "{path}");
+        }
+        for (path, error) in [
+            ("/..", PathError::DotSegment),
+            ("/a/../../b", PathError::DotSegment),
+            ("/v1/..;/metrics", PathError::DotSegment),
+            ("/v1/.;x/metrics", PathError::DotSegment),
+            ("/v1/..\\metrics", PathError::DotSegment),
+            ("/v1/%5c..%5cmetrics", PathError::DotSegment),
+            ("/a%00b", PathError::EscapedSeparator),
+            ("/100%", PathError::BrokenEscape),
+            ("/%4", PathError::BrokenEscape),
+            ("/%zz", PathError::BrokenEscape),
+            ("/%+6", PathError::BrokenEscape),
+            ("/a\tb", PathError::OddCharacter),
+            ("*", PathError::NotAbsolute),
+            ("", PathError::NotAbsolute),
+        ] {
+            assert_eq!(normal(path.as_bytes()), Err(error), "{path}");
+        }
+    }
+
+    #[test]
     fn refuses_what_servers_read_differently() {
         for (path, error) in [
             ("/v1/../metrics", PathError::DotSegment),
@@ -207,6 +344,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_normal_path_has_nothing_left_to_resolve(path in "/([a-z/.;é\\\\]|%(2e|2f|5c|41)){0,24}") {
+            if let Ok(form) = normal(path.as_bytes()) {
+                let segments = || form.split(['/', '\\']).map(|segment| segment.split(';').next());
+                prop_assert!(!form.contains("//"), "{form}");
+                prop_assert!(segments().all(|name| !matches!(name, Some("." | ".."))), "{form}");
+                prop_assert!(form.starts_with('/'));
+            }
+        }
+
+        #[test]
+        fn a_strict_path_is_matched_as_it_would_be_otherwise(path in "/([a-zA-Z0-9/.~é]|%[2-7][0-9a-f]){0,24}") {
+            if let Ok(canonical) = canonical(&path) {
+                prop_assert_eq!(normal(canonical.as_bytes()), normal(path.as_bytes()));
+            }
+        }
+
         #[test]
         fn a_canonical_path_stays_as_it_is(path in "/([a-zA-Z0-9/.%;é~]|%[0-9a-fA-F]{2}){0,24}") {
             if let Ok(once) = canonical(&path) {

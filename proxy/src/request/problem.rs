@@ -58,6 +58,11 @@ pub const HEAD_TOO_LARGE: Problem = Problem::new(
     "head_too_large",
     "the request's header fields are larger than allowed here",
 );
+pub const NOT_IMPLEMENTED: Problem = Problem::new(
+    StatusCode::NOT_IMPLEMENTED,
+    "not_implemented",
+    "the request needs something that is not known here",
+);
 pub const INTERNAL: Problem = Problem::new(
     StatusCode::INTERNAL_SERVER_ERROR,
     "internal",

@@ -28,7 +28,8 @@ impl MatchConfig {
         self.host == other.host && self.path == other.path && methods
     }
 
-    /// Whether it takes such a request, or the first reason why not. `host` is without a port, `path` canonical.
+    /// Whether it takes such a request, or the first reason why not. `host` is without a port, `path` in the form of
+    /// [`path::normal`].
     pub fn fit(&self, host: &str, path: &str, method: &Method) -> Fit {
         if !self.host.as_ref().is_none_or(|pattern| pattern.takes(host)) {
             Fit::OtherHost
@@ -173,7 +174,7 @@ impl PathPattern {
     }
 }
 
-/// A path in its canonical spelling: any other would never match.
+/// A path in the form that is matched. It is written in its canonical spelling, so that nobody takes it for another.
 #[derive(JsonSchema)]
 #[schemars(with = "String", extend("pattern" = "^/[^?#]*$"))]
 struct PathText(String);
@@ -189,7 +190,7 @@ impl<'de> Deserialize<'de> for PathText {
         match path::canonical(&text) {
             // A person writes é where clients send %C3%A9.
             Ok(canonical) if canonical == text || !text.contains('%') && !text.contains("//") => {
-                Ok(Self(canonical.into_owned()))
+                Ok(Self(normal(&canonical)))
             }
             Ok(canonical) => Err(de::Error::custom(format!(
                 "{text:?} never matches as it is spelt; write {canonical:?}"
@@ -203,6 +204,11 @@ impl<'de> Deserialize<'de> for PathText {
             ))),
         }
     }
+}
+
+fn normal(canonical: &str) -> String {
+    let normal = path::normal(canonical.as_bytes());
+    normal.map_or_else(|_| canonical.to_owned(), |path| path.into_owned())
 }
 
 #[derive(JsonSchema)]

@@ -18,6 +18,7 @@ pub use self::matching::{Fit, HostPattern, MatchConfig, PathPattern};
 use crate::body::RouteBodyConfig;
 use crate::filter::{Filter, FilterConfig};
 use crate::pool::Pool;
+use crate::request::path::Paths;
 use crate::request::syntax::host_name;
 use crate::upstream::retry::RetryConfig;
 
@@ -37,6 +38,8 @@ pub struct RouteConfig {
     pub idempotent: bool,
     #[serde(default)]
     pub retry: RetryConfig,
+    /// Overrides what the listener says of targets.
+    pub paths: Option<Paths>,
     /// Overrides what the file says of all bodies.
     #[serde(default)]
     pub body: RouteBodyConfig,
@@ -56,6 +59,7 @@ pub struct Route {
     pub filters: Vec<Arc<dyn Filter>>,
     pub idempotent: bool,
     pub retry: RetryConfig,
+    pub paths: Option<Paths>,
     pub body: RouteBodyConfig,
     matches: MatchConfig,
     /// What the filters were made of.
@@ -72,10 +76,18 @@ impl Route {
             filters: filters(&config.filters, previous),
             idempotent: config.idempotent,
             retry: config.retry.clone(),
+            paths: config.paths,
             body: config.body.clone(),
             matches: config.r#match.clone(),
             filter_configs: config.filters.clone(),
         }
+    }
+}
+
+impl Route {
+    /// Whether it takes this method not only because it takes all.
+    pub fn names(&self, method: &Method) -> bool {
+        self.matches.methods.contains(method)
     }
 }
 
@@ -119,8 +131,8 @@ impl Router {
         routes
     }
 
-    /// The route for a request. `host` is what the client asked for, with or without a port; `path` is canonical, see
-    /// [`crate::request::path::canonical`].
+    /// The route for a request. `host` is what the client asked for, with or without a port; `path` is in the form of
+    /// [`crate::request::path::normal`].
     pub fn find(&self, host: &str, path: &str, method: &Method) -> Result<&Arc<Route>, NoRoute> {
         let host = host_name(host);
         let mut allowed = Vec::new();
@@ -256,8 +268,15 @@ mod tests {
             "/%2fmetrics",
             "//%6Detrics",
         ] {
-            let reached = path::canonical(path).is_ok_and(|path| router.find("", &path, &Method::GET).is_ok());
-            assert!(!reached, "{path}");
+            let reached = |path: &str| router.find("", path, &Method::GET).is_ok();
+            assert!(
+                !path::canonical(path).is_ok_and(|path| reached(&path)),
+                "{path}, strict"
+            );
+            assert!(
+                !path::normal(path.as_bytes()).is_ok_and(|path| reached(&path)),
+                "{path}"
+            );
         }
     }
 
@@ -282,6 +301,6 @@ mod tests {
     #[test]
     fn a_path_that_is_not_ascii_matches_what_clients_send() {
         let router = router(&["path_exact: /café"]);
-        assert_eq!(found(&router, "", &path::canonical("/caf%c3%a9").unwrap()), "0");
+        assert_eq!(found(&router, "", &path::normal(b"/caf%c3%a9").unwrap()), "0");
     }
 }

@@ -26,4 +26,5 @@ mod spawn;
 mod sticky;
 mod supervisor;
 mod systemd;
+mod targets;
 mod upgrade;

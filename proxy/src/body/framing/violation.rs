@@ -22,6 +22,7 @@ pub enum Violation {
     TwoFramings,
     ContentLength,
     TransferEncoding,
+    UnknownCoding,
     Chunk,
     ChunkExtension,
     Trailer,
@@ -53,6 +54,10 @@ impl Violation {
                 "transfer_encoding",
                 "Transfer-Encoding is given twice or is not \"chunked\"",
             ),
+            Self::UnknownCoding => (
+                "unknown_coding",
+                "Transfer-Encoding names a coding other than \"chunked\"",
+            ),
             Self::Chunk => ("chunk", "a chunk is malformed"),
             Self::ChunkExtension => ("chunk_extension", "chunk extensions are too long"),
             Self::Trailer => ("trailer", "a trailer field is malformed, or there is too much of them"),
@@ -63,6 +68,7 @@ impl Violation {
         let (reason, detail) = self.told();
         let general = match self {
             Self::TooManyFields => problem::HEAD_TOO_LARGE,
+            Self::UnknownCoding => problem::NOT_IMPLEMENTED,
             _ => problem::BAD_REQUEST,
         };
         Problem {

@@ -154,7 +154,6 @@ const MALFORMED: &[(&str, &str)] = &[
     ("two names in a host", "GET / HTTP/1.1\r\nHost: h, i\r\n\r\n"),
     ("user information in a host", "GET / HTTP/1.1\r\nHost: u@h\r\n\r\n"),
     ("empty host", "GET / HTTP/1.1\r\nHost:\r\n\r\n"),
-    ("target for another host", "GET http://i/ HTTP/1.1\r\nHost: h\r\n\r\n"),
     (
         "user information in a target",
         "GET http://u@h/ HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -184,7 +183,6 @@ async fn refuses_what_two_readers_could_take_for_two_requests() {
             .send("GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n")
             .await;
         let answer = client.answer().await;
-        assert_eq!(answer.status, 400, "{what}: {answer:?}");
         assert!(
             answer.head.contains("application/problem+json"),
             "{what}: {}",
@@ -192,6 +190,12 @@ async fn refuses_what_two_readers_could_take_for_two_requests() {
         );
         let document: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert!(document["reason"].is_string(), "{what}: {document}");
+        let status = if document["reason"] == "unknown_coding" {
+            501
+        } else {
+            400
+        };
+        assert_eq!(answer.status, status, "{what}: {answer:?}");
         assert!(
             answer.head.to_lowercase().contains("connection: close"),
             "{what}: {}",
@@ -212,7 +216,7 @@ async fn refuses_it_however_the_bytes_arrive() {
             client.send([*byte]).await;
             tokio::task::yield_now().await;
         }
-        assert_eq!(client.answer().await.status, 400, "{what}");
+        assert!(matches!(client.answer().await.status, 400 | 501), "{what}");
         assert!(client.is_closed().await, "{what}");
     }
     assert_eq!(backend.heads(), [""; 0]);

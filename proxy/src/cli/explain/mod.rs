@@ -100,7 +100,7 @@ pub async fn explain(config: &Config, question: &Question) -> Result<Explanation
         client: question.client,
         method: question.method.to_string(),
         host: question.host.clone(),
-        path: head.uri.path().to_owned(),
+        path: question.normal_path()?,
         routes: Vec::new(),
         filters: Vec::new(),
         pool: None,
@@ -128,20 +128,25 @@ impl Question {
         }
         head.insert_header(header::HOST, self.host.as_str())
             .map_err(|_| target())?;
-        let path = path::canonical(head.uri.path()).map_err(|error| ExplainError::Path {
-            path: self.path.clone(),
-            error,
-        })?;
-        let path = path.into_owned();
-        path::respell(&mut head, &path).map_err(|_| target())?;
         Ok(head)
     }
 
-    fn ctx(&self) -> RequestCtx {
+    /// The path that routes match.
+    fn normal_path(&self) -> Result<String, ExplainError> {
+        let path = self.path.split('?').next().unwrap_or_default();
+        let normal = path::normal(path.as_bytes()).map_err(|error| ExplainError::Path {
+            path: self.path.clone(),
+            error,
+        })?;
+        Ok(normal.into_owned())
+    }
+
+    fn ctx(&self, path: &str) -> RequestCtx {
         RequestCtx {
             id: RequestId::random(),
             peer: (self.client, 0).into(),
             client: Some(self.client),
+            path: Some(path.into()),
             scheme: if self.https { Scheme::Https } else { Scheme::Http },
             received: Instant::now(),
         }
@@ -179,7 +184,7 @@ impl Explanation {
         head: &mut RequestHeader,
         question: &Question,
     ) -> bool {
-        let ctx = question.ctx();
+        let ctx = question.ctx(&self.path);
         for filter in &route.filters {
             let answers = match filter.build().on_request(head, &ctx).settled().await {
                 Settled::Continue => None,
@@ -337,7 +342,9 @@ sent to at most 3 of them; one that cannot be connected to does not count
         assert_eq!(other_method.answer.as_deref(), Some("405 method_not_allowed"));
         let nowhere = explained("--client 192.0.2.1 --path /metrics").await.unwrap();
         assert_eq!(nowhere.answer.as_deref(), Some("404 no_route"));
-        assert!(explained("--client 192.0.2.1 --path /a/../b").await.is_err());
+        let resolved = explained("--client 192.0.2.1 --path /v1/../metrics").await.unwrap();
+        assert_eq!(resolved.answer.as_deref(), Some("404 no_route"));
+        assert!(explained("--client 192.0.2.1 --path /v1/..;/b").await.is_err());
     }
 
     #[tokio::test]

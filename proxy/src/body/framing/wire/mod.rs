@@ -306,9 +306,20 @@ impl Wire {
         }
     }
 
-    fn pass_head(&mut self, end: usize) -> Gathered {
+    fn pass_head(&mut self, mut end: usize) -> Gathered {
         self.timer = None;
-        match head::check(&self.pending[..end]) {
+        let mut checked = head::check(&self.pending[..end]);
+        if let Err(Violation::RequestLine | Violation::Authority) = checked
+            && let Some(respelt) = head::respelt(&self.pending[..end])
+            && let Ok(head) = head::check(&respelt)
+        {
+            let rest = self.pending.split_off(end);
+            end = respelt.len();
+            self.pending = BytesMut::from(&respelt[..]);
+            self.pending.unsplit(rest);
+            checked = Ok(head);
+        }
+        match checked {
             Ok(Head { body_end, asks_upgrade }) => {
                 self.asks_upgrade = asks_upgrade;
                 let body = match body_end {

@@ -1,0 +1,167 @@
+//! What concerns one connection only and does not go on to the next: fields that are hop by hop (RFC 9110, section 7.6.1),
+//! versions, and the change to another protocol.
+
+use http::{HeaderName, Version, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::upstreams::peer::{H1UpgradePolicy, HttpPeer};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+
+/// Whether a client asks for another protocol than WebSocket, which Pingora lets pass by itself. A change to HTTP/2 is none:
+/// what came in it would have passed no route.
+pub fn asks_for_another_protocol(head: &RequestHeader) -> bool {
+    let is_other = |protocol: &[u8]| {
+        let name = protocol.trim_ascii();
+        !name.eq_ignore_ascii_case(b"websocket") && !name.eq_ignore_ascii_case(b"h2c")
+    };
+    let asked = head.headers.get_all(header::UPGRADE).iter();
+    let mut asked = asked
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .peekable();
+    head.version == Version::HTTP_11 && asked.peek().is_some() && asked.all(is_other)
+}
+
+/// Has Pingora keep a client's wish for another protocol, see [`wish_for_another_protocol`].
+pub fn let_protocol_change(peer: &mut HttpPeer) {
+    peer.options.http_upstream_request_policy.h1_upgrade = H1UpgradePolicy::Preserve;
+}
+
+/// Where a client's wish for another protocol goes on, nothing else of its connection does: Pingora has left all of it.
+///
+/// # Errors
+/// None that a head which has come in can cause.
+pub fn wish_for_another_protocol(head: &mut RequestHeader) -> pingora::Result<()> {
+    let nominated: Vec<Vec<u8>> = head
+        .headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .map(|name| name.trim_ascii().to_ascii_lowercase())
+        .filter(|name| name != b"upgrade")
+        .collect();
+    for name in nominated {
+        if let Ok(name) = HeaderName::from_bytes(&name) {
+            head.remove_header(&name);
+        }
+    }
+    for name in [
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        HTTP2_SETTINGS,
+        header::PROXY_AUTHENTICATE,
+        header::PROXY_AUTHORIZATION,
+        header::TE,
+        header::TRAILER,
+    ] {
+        head.remove_header(&name);
+    }
+    head.insert_header(header::CONNECTION, "Upgrade")
+}
+
+/// Makes an answer Veil's own: it speaks its own version, and what a backend says of its connection is not for clients.
+pub fn own(head: &mut ResponseHeader) {
+    if head.version != Version::HTTP_2 {
+        head.set_version(Version::HTTP_11);
+    }
+    if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
+        return;
+    }
+    let nominated: Vec<HeaderName> = head
+        .headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| !is_kept(name))
+        .collect();
+    for name in nominated.iter().chain(&[KEEP_ALIVE, PROXY_CONNECTION, header::UPGRADE]) {
+        head.remove_header(name);
+    }
+}
+
+/// Whether a field is not a connection's own although `Connection` names it: it says where a message ends or when it was made,
+/// or whose it is.
+fn is_kept(name: &HeaderName) -> bool {
+    const KEPT: [HeaderName; 6] = [
+        header::CACHE_CONTROL,
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::DATE,
+        header::SET_COOKIE,
+        header::TRANSFER_ENCODING,
+    ];
+    KEPT.contains(name)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn request(fields: &[(&'static str, &str)]) -> RequestHeader {
+        let mut head = RequestHeader::build("GET", b"/", None).unwrap();
+        for (name, value) in fields {
+            head.append_header(*name, *value).unwrap();
+        }
+        head
+    }
+
+    #[test]
+    fn tells_other_protocols_from_those_that_are_known() {
+        for (protocol, other) in [
+            ("tcp", true),
+            ("SPDY/3.1", true),
+            ("websocket", false),
+            ("WebSocket", false),
+            ("h2c", false),
+            ("tcp, h2c", false),
+        ] {
+            assert_eq!(
+                asks_for_another_protocol(&request(&[("upgrade", protocol)])),
+                other,
+                "{protocol}"
+            );
+        }
+        assert!(!asks_for_another_protocol(&request(&[])));
+    }
+
+    #[test]
+    fn a_wish_goes_on_alone() {
+        let mut head = request(&[
+            ("connection", "Upgrade, X-Secret, keep-alive"),
+            ("upgrade", "tcp"),
+            ("x-secret", "1"),
+            ("keep-alive", "5"),
+            ("te", "trailers"),
+            ("x-kept", "1"),
+        ]);
+        wish_for_another_protocol(&mut head).unwrap();
+        let mut names: Vec<_> = head.headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["connection", "upgrade", "x-kept"]);
+        assert_eq!(head.headers["connection"], "Upgrade");
+    }
+
+    #[test]
+    fn an_answer_is_veils_own() {
+        let mut head = ResponseHeader::build(200, None).unwrap();
+        head.set_version(Version::HTTP_10);
+        for (name, value) in [
+            ("connection", "X-Secret, Content-Length"),
+            ("x-secret", "1"),
+            ("keep-alive", "timeout=5"),
+            ("upgrade", "h2c"),
+            ("content-length", "5"),
+        ] {
+            head.append_header(name, value).unwrap();
+        }
+        own(&mut head);
+        assert_eq!(head.version, Version::HTTP_11);
+        let mut names: Vec<_> = head.headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["connection", "content-length"]);
+    }
+}

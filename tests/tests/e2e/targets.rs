@@ -1,0 +1,537 @@
+//! Beside a real Nginx: the same requests, over HTTP/1.0, HTTP/1.1 and h2c, and what the backend sees of each: target,
+//! fields, body. Where Veil does otherwise, the reason is written here.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use e2e::raw::Raw;
+use e2e::until::{SOON, until};
+use e2e::veil::Veil;
+use tempfile::TempDir;
+
+/// Targets that both take, and what the backend is to see of them, where that is not the target itself.
+const TARGETS: &[&str] = &[
+    "/",
+    "/a?",
+    "/a?b?c",
+    "/a+b?c+d",
+    "/api/queues/%2F/q",
+    "/api/v4/projects/group%2Fproject",
+    "/@scope%2Fname",
+    "/@scope%2fname",
+    "/bucket//key",
+    "//bucket/key",
+    "/unsafe/https://example.com/a.jpg",
+    "/insecure/plain/s3://b/k.jpg",
+    "/%7Euser",
+    "/caf%c3%a9",
+    "/a%2Db%5Fc?X-Amz-Signature=1",
+    "/a/../b",
+    "/a/./b",
+    "/a/..",
+    "/a/%2e%2e/b",
+    "/a\\b",
+    "/a%5Cb",
+    "/a%0Ab",
+    "/?q=100%",
+    "/a|b?x=1|2",
+    "/a{1}?x={y:1}",
+    "/?q=^x",
+    "/?f[]=1&f[]=2",
+    "/%E9?q=%E9",
+    "/a;v=1/b",
+    "/a;v=1/b?c;d",
+    "/?a=%zz",
+    "/.well-known/acme-challenge/x",
+    "/...",
+    "/a/",
+    "/%20",
+    "/?%2e%2e/%2F",
+    "/a%3Fb",
+    "/a%23b",
+    "/%41%42",
+    "/a:b@c",
+    "/$var$$",
+    "/a,b'(c)*!",
+    "/-._~",
+    "/?=&&=",
+];
+
+/// Targets of HTTP/1 alone: no URI of the HTTP/2 client's takes them.
+const RAW_TARGETS: &[&str] = &["/é", "/?q=é"];
+
+/// Both refuse these.
+const REFUSED: &[&str] = &["/100%", "/a%00b", "/..", "/a/../../b", "/%zz"];
+
+/// Fields that a client sends, and bodies.
+const FIELDS: &[(&str, &str)] = &[
+    ("plain", "X-Tenant: acme\r\nuser-AGENT: x\r\n"),
+    ("empty", "X-Empty:\r\n"),
+    ("twice", "X-Twice: 1\r\nX-Twice: 2\r\n"),
+    ("cookies", "Cookie: a=1; b=2\r\n"),
+    (
+        "underscores",
+        "api_key: k\r\nX_Real_IP: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\n",
+    ),
+    ("a forged address", "X-Real-IP: 8.8.8.8\r\n"),
+    ("a forged scheme", "X-Forwarded-Proto: https\r\n"),
+    (
+        "hop by hop",
+        "Keep-Alive: 5\r\nTE: trailers\r\nTrailer: X\r\nProxy-Connection: keep-alive\r\n",
+    ),
+    ("an unasked change", "Upgrade-Insecure-Requests: 1\r\n"),
+    (
+        "conditions",
+        "If-None-Match: \"x\"\r\nRange: bytes=0-1\r\nAccept-Encoding: gzip, br\r\n",
+    ),
+    ("credentials", "Authorization: Basic eA==\r\n"),
+    (
+        "a long one",
+        "X-Long: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n",
+    ),
+];
+
+/// Fields that are each proxy's own.
+const OWN: &[&str] = &["connection", "x-request-id", "veil-deadline-ms"];
+/// Nginx passes these on, or tells them, by its defaults. RFC 9110, 7.6.1 calls them hop by hop.
+const HOP_BY_HOP: &[&str] = &["keep-alive", "te", "trailer", "proxy-connection"];
+
+#[test]
+fn backends_see_what_they_see_behind_nginx() {
+    let Some(binary) = nginx() else {
+        e2e::skip("nginx", "nginx is not installed (Debian: apt-get install nginx)");
+        return;
+    };
+    let backend = Witness::start();
+    let nginx = Nginx::start(binary, backend.address);
+    let veil = Veil::over(&format!("{{ backends: [{{ address: {} }}] }}", backend.address));
+    let mut compared = 0;
+    let mut wrong = Vec::new();
+    let targets = TARGETS.iter().map(|target| target.as_bytes());
+    let mut compare = |what: String, theirs: Option<Seen>, ours: Option<Seen>| {
+        compared += 1;
+        if theirs != ours {
+            wrong.push(format!("{what}\n  nginx: {theirs:?}\n  veil:  {ours:?}"));
+        }
+    };
+    for version in ["HTTP/1.0", "HTTP/1.1"] {
+        for target in targets
+            .clone()
+            .chain(RAW_TARGETS.iter().map(|target| target.as_bytes()))
+        {
+            let request = [
+                b"GET ",
+                target,
+                b" ",
+                version.as_bytes(),
+                b"\r\nHost: h.test:81\r\nConnection: close\r\n\r\n",
+            ]
+            .concat();
+            let seen = |address| backend.sees(|| Raw::connect(address).send(&request).rest());
+            let (theirs, ours) = (seen(nginx.http1), seen(veil.public));
+            assert!(
+                theirs.as_ref().is_some_and(|seen| seen.target == target),
+                "{:?}",
+                String::from_utf8_lossy(target)
+            );
+            compare(format!("{version} {}", String::from_utf8_lossy(target)), theirs, ours);
+        }
+        for target in REFUSED {
+            let request = format!("GET {target} {version}\r\nHost: h.test\r\nConnection: close\r\n\r\n");
+            let seen = |address| backend.sees(|| Raw::connect(address).send(&request).rest());
+            compare(format!("{version} {target}"), seen(nginx.http1), seen(veil.public));
+        }
+        for (what, fields) in FIELDS {
+            let request = format!("GET / {version}\r\nHost: h.test:81\r\nConnection: close\r\n{fields}\r\n");
+            let seen = |address| backend.sees(|| Raw::connect(address).send(&request).rest());
+            compare(format!("{version} {what}"), seen(nginx.http1), seen(veil.public));
+        }
+        for (method, body) in [
+            ("POST", "x=1"),
+            ("PUT", ""),
+            ("DELETE", "gone"),
+            ("PROPFIND", "<a/>"),
+            ("PATCH", "{}"),
+        ] {
+            let request = format!(
+                "{method} /b {version}\r\nHost: h.test\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let seen = |address| backend.sees(|| Raw::connect(address).send(&request).rest());
+            compare(format!("{version} {method}"), seen(nginx.http1), seen(veil.public));
+        }
+    }
+    let chunked = "POST /b HTTP/1.1\r\nHost: h.test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    let seen = |address| backend.sees(|| Raw::connect(address).send(chunked).rest());
+    compare("chunks".to_owned(), seen(nginx.http1), seen(veil.public));
+    for target in TARGETS {
+        let Ok(uri) = format!("http://h.test:81{target}").parse::<http::Uri>() else {
+            continue;
+        };
+        let seen = |address| backend.sees(|| over_http2(address, &uri));
+        compare(format!("h2c {target}"), seen(nginx.http2), seen(veil.public));
+    }
+    for (what, fields) in FIELDS.iter().filter(|(what, _)| *what != "hop by hop") {
+        let uri: http::Uri = "http://h.test:81/".parse().unwrap();
+        let seen = |address| backend.sees(|| over_http2_with(address, &uri, fields));
+        compare(format!("h2c {what}"), seen(nginx.http2), seen(veil.public));
+    }
+    assert!(wrong.is_empty(), "{} of {compared}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(compared >= 150, "{compared}");
+}
+
+/// Where Veil does otherwise than Nginx, and why.
+#[test]
+fn where_veil_does_otherwise() {
+    let backend = Witness::start();
+    let veil = Veil::over(&format!("{{ backends: [{{ address: {} }}] }}", backend.address));
+    let seen = |head: &[u8]| {
+        let seen = backend.sees(|| Raw::connect(veil.public).send(head).rest());
+        seen.map(|seen| (String::from_utf8(seen.target).unwrap(), seen.fields["host"].clone()))
+    };
+    // A URI cannot hold these, so they are encoded as browsers encode them.
+    let odd = seen(b"GET /?q=\"<x>` HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    assert_eq!(odd, Some(("/?q=%22%3Cx%3E%60".to_owned(), "h".to_owned())));
+    // No more can a string hold other encodings than UTF-8.
+    let latin1 = seen(b"GET /\xe9?q=\xe9 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    assert_eq!(latin1, Some(("/%E9?q=%E9".to_owned(), "h".to_owned())));
+    // RFC 9112, 3.2.2: the target's authority wins. Nginx's $http_host is the field.
+    for target in ["http://a.test/x?y", "http://A.test/x?y", "https://a.test:80/x?y"] {
+        let absolute = seen(format!("GET {target} HTTP/1.1\r\nHost: b.test\r\nConnection: close\r\n\r\n").as_bytes());
+        let authority = target.split('/').nth(2).unwrap().to_owned();
+        assert_eq!(absolute, Some(("/x?y".to_owned(), authority)), "{target}");
+    }
+    // TRACE shows a client's own credentials to its scripts.
+    assert_eq!(seen(b"TRACE / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), None);
+    // Some servers resolve these dots and others do not.
+    assert_eq!(
+        seen(b"GET /a/..;/b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+        None
+    );
+}
+
+/// A strict route gets the one spelling, whatever was sent.
+#[test]
+fn a_strict_route_sees_one_spelling() {
+    let backend = Witness::start();
+    let veil = Veil::start(&format!(
+        "version: 1
+listeners: {{ public: {{ address: 127.0.0.1:0 }} }}
+admin: {{ address: 127.0.0.1:0 }}
+routes:
+  - {{ match: {{ path_prefix: /strict/ }}, paths: strict, pool: p }}
+  - {{ match: {{ path_prefix: / }}, pool: p }}
+pools: {{ p: {{ backends: [{{ address: {} }}] }} }}
+",
+        backend.address
+    ));
+    let seen = |target: &str| {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        let seen = backend.sees(|| Raw::connect(veil.public).send(head).rest());
+        seen.map(|seen| String::from_utf8(seen.target).unwrap())
+    };
+    assert_eq!(seen("//strict/%7Euser?q=%7E"), Some("/strict/~user?q=%7E".to_owned()));
+    assert_eq!(seen("/strict/a%2Fb"), None);
+    assert_eq!(seen("/strict/../strict/x"), None);
+    assert_eq!(seen("/other/a%2Fb//%7E"), Some("/other/a%2Fb//%7E".to_owned()));
+}
+
+/// A client of HTTP/1.0 gets what it can read.
+#[test]
+fn an_old_client_gets_neither_chunks_nor_announcements() {
+    let backend = Witness::start();
+    let veil = Veil::over(&format!("{{ backends: [{{ address: {} }}] }}", backend.address));
+    let get = |path: &str, fields: &str| {
+        let mut client = Raw::connect(veil.public);
+        client.send(format!("GET {path} HTTP/1.0\r\nHost: h\r\n{fields}\r\n"));
+        String::from_utf8(client.rest()).unwrap().to_ascii_lowercase()
+    };
+    let chunked = get("/chunked", "Connection: keep-alive\r\n");
+    assert!(chunked.ends_with("\r\n\r\nhello"), "{chunked}");
+    assert!(
+        chunked.contains("connection: close") && !chunked.contains("transfer-encoding"),
+        "{chunked}"
+    );
+    let hinted = get("/hinted", "");
+    assert!(
+        hinted.starts_with("http/1.1 200") && hinted.ends_with("\r\n\r\nhello"),
+        "{hinted}"
+    );
+    let old = get("/old", "");
+    assert!(
+        old.starts_with("http/1.1 200") && old.ends_with("\r\n\r\nhello"),
+        "{old}"
+    );
+
+    let mut kept = Raw::connect(veil.public);
+    for _ in 0..3 {
+        let answer = kept
+            .send("GET / HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n")
+            .response();
+        assert_eq!(
+            (answer.status(), answer.header("connection")),
+            (200, Some("keep-alive"))
+        );
+    }
+}
+
+/// An upgrade is torn down neither by its haste nor for its name.
+#[test]
+fn other_protocols_pass_whole() {
+    let backend = Witness::start();
+    let veil = Veil::over(&format!("{{ backends: [{{ address: {} }}] }}", backend.address));
+    for round in 0..100 {
+        let protocol = ["websocket", "tcp", "SPDY/3.1"][round % 3];
+        let mut client = Raw::connect(veil.public);
+        client.send(format!(
+            "GET /echo HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"
+        ));
+        let switched = client.response();
+        assert_eq!(
+            (switched.status(), switched.header("upgrade")),
+            (101, Some(protocol)),
+            "{round}"
+        );
+        client.send("ping");
+        assert_eq!(String::from_utf8(client.rest()).unwrap(), "ping", "{round}: {protocol}");
+    }
+    let refused = Raw::connect(veil.public)
+        .send("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n")
+        .response();
+    assert_eq!(refused.status(), 200, "a change to HTTP/2 is not passed on");
+}
+
+/// A request as it came to the backend.
+#[derive(Clone, Debug, PartialEq)]
+struct Seen {
+    method: String,
+    target: Vec<u8>,
+    fields: BTreeMap<String, String>,
+    body: Vec<u8>,
+}
+
+/// A backend that remembers the last request, and answers as its path says.
+struct Witness {
+    address: SocketAddr,
+    last: Arc<Mutex<Option<Seen>>>,
+}
+
+impl Witness {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let last = Arc::<Mutex<Option<Seen>>>::default();
+        let seen = Arc::clone(&last);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let seen = Arc::clone(&seen);
+                // An error is the other side's going away.
+                thread::spawn(move || serve(&stream, &seen));
+            }
+        });
+        Self { address, last }
+    }
+
+    /// What came of a request, if anything did.
+    fn sees<T>(&self, request: impl FnOnce() -> T) -> Option<Seen> {
+        *self.last.lock().unwrap() = None;
+        request();
+        self.last.lock().unwrap().take()
+    }
+}
+
+fn serve(mut stream: &TcpStream, seen: &Mutex<Option<Seen>>) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut lines = Vec::new();
+        loop {
+            let mut line = Vec::new();
+            if reader.read_until(b'\n', &mut line)? == 0 {
+                return Ok(());
+            }
+            match line.trim_ascii_end() {
+                b"" => break,
+                line => lines.push(line.to_vec()),
+            }
+        }
+        let mut parts = lines[0].split(|byte| *byte == b' ');
+        let method = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
+        let target = parts.next().unwrap_or_default().to_vec();
+        let mut fields = BTreeMap::<String, String>::new();
+        for line in &lines[1..] {
+            let line = String::from_utf8_lossy(line).into_owned();
+            let (name, value) = line.split_once(':').unwrap_or((&line, ""));
+            let values = fields.entry(name.to_ascii_lowercase()).or_default();
+            *values = [values.as_str(), value.trim()].join("|");
+        }
+        let mut fields: BTreeMap<_, _> = fields
+            .into_iter()
+            .map(|(name, value)| (name, value.trim_start_matches('|').to_owned()))
+            .collect();
+        let upgrade = fields.get("upgrade").cloned();
+        let body = body(&mut reader, &fields)?;
+        fields.retain(|name, _| !OWN.contains(&name.as_str()) && !HOP_BY_HOP.contains(&name.as_str()));
+        // Nginx sends a body whose length it knows as such, and so does Veil; who has none says so or not.
+        if body.is_empty() {
+            fields.remove("content-length");
+        }
+        let path = String::from_utf8_lossy(&target).into_owned();
+        *seen.lock().unwrap() = Some(Seen {
+            method,
+            target,
+            fields,
+            body,
+        });
+        match (path.as_str(), upgrade) {
+            ("/echo", Some(protocol)) => {
+                stream.write_all(
+                    format!("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n")
+                        .as_bytes(),
+                )?;
+                let mut said = [0; 4];
+                reader.read_exact(&mut said)?;
+                stream.write_all(&said)?;
+                return Ok(());
+            }
+            ("/chunked", _) => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")?
+            }
+            ("/hinted", _) => stream.write_all(
+                b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+            )?,
+            ("/old", _) => {
+                stream.write_all(b"HTTP/1.0 200 OK\r\nKeep-Alive: timeout=5\r\n\r\nhello")?;
+                return stream.shutdown(std::net::Shutdown::Both);
+            }
+            _ => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?,
+        }
+    }
+}
+
+fn body(reader: &mut impl BufRead, fields: &BTreeMap<String, String>) -> std::io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    if fields.contains_key("transfer-encoding") {
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line)?;
+            let size = u64::from_str_radix(line.trim(), 16).map_err(std::io::Error::other)?;
+            reader.take(size).read_to_end(&mut body)?;
+            reader.read_line(&mut String::new())?;
+            if size == 0 {
+                return Ok(body);
+            }
+        }
+    }
+    let length = fields.get("content-length").and_then(|length| length.parse().ok());
+    reader.take(length.unwrap_or(0)).read_to_end(&mut body)?;
+    Ok(body)
+}
+
+fn over_http2(address: SocketAddr, uri: &http::Uri) {
+    over_http2_with(address, uri, "");
+}
+
+fn over_http2_with(address: SocketAddr, uri: &http::Uri, fields: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let mut request = http::Request::get(uri.clone());
+        for field in fields.lines() {
+            let (name, value) = field.split_once(':').unwrap();
+            request = request.header(name.to_ascii_lowercase(), value.trim());
+        }
+        let (answer, _) = client
+            .ready()
+            .await
+            .unwrap()
+            .send_request(request.body(()).unwrap(), true)
+            .unwrap();
+        // A refusal may be a reset.
+        if let Ok(answer) = answer.await {
+            let mut body = answer.into_body();
+            while let Some(Ok(_)) = body.data().await {}
+        }
+    });
+}
+
+/// A real Nginx in front of the same backend, with a port for each protocol.
+struct Nginx {
+    process: Child,
+    http1: SocketAddr,
+    http2: SocketAddr,
+    _home: TempDir,
+}
+
+impl Nginx {
+    fn start(binary: &Path, backend: SocketAddr) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        // Nginx cannot be told to take a free port and say which.
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (http1, http2) = (free(), free());
+        let configuration = format!(
+            "daemon off; master_process off; worker_processes 1; pid {home}/pid; error_log {home}/error.log;
+events {{ worker_connections 512; }}
+http {{
+  access_log off;
+  client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;
+  uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi;
+  upstream up {{ server {backend}; keepalive 8; }}
+  server {{
+    listen {http1};
+    listen {http2} http2;
+    location / {{
+      proxy_pass http://up;
+      proxy_http_version 1.1;
+      proxy_set_header Connection \"\";
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Real-IP $remote_addr;
+      proxy_set_header X-Forwarded-For $remote_addr;
+      proxy_set_header X-Forwarded-Proto $scheme;
+    }}
+  }}
+}}
+",
+            home = home.path().display(),
+        );
+        let file = home.path().join("nginx.conf");
+        fs::write(&file, configuration).unwrap();
+        let process = Command::new(binary)
+            .args(["-p".as_ref(), home.path().as_os_str(), "-c".as_ref(), file.as_os_str()])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let nginx = Self {
+            process,
+            http1,
+            http2,
+            _home: home,
+        };
+        until("nginx listens", SOON, || TcpStream::connect(http2).ok());
+        nginx
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn nginx() -> Option<&'static Path> {
+    ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"]
+        .map(Path::new)
+        .into_iter()
+        .find(|path| path.exists())
+}
