@@ -27,7 +27,8 @@ pub struct Args {
     #[arg(long, env = "BLUR_LISTEN", default_value = "127.0.0.1:5000")]
     pub listen: Listen,
 
-    /// Pictures worked on at a time [default: the number of cores]
+    /// Pictures worked on at a time, and threads that work on them: idle ones help with a single picture [default: the
+    /// number of cores]
     #[arg(long, env = "BLUR_WORKERS")]
     workers: Option<NonZeroUsize>,
 

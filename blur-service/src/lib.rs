@@ -11,6 +11,7 @@ pub mod admission;
 pub mod args;
 pub mod clearing;
 pub mod codec;
+pub mod cores;
 pub mod detect;
 pub mod error;
 pub mod geometry;
@@ -33,7 +34,7 @@ mod tests {
 
     /// The lowest first. Modules of one row do not know each other.
     const ORDER: &[&[&str]] = &[
-        &["geometry", "error", "vector", "clearing"],
+        &["geometry", "error", "vector", "clearing", "cores"],
         &["detect"],
         &["redact"],
         &["jpeg"],

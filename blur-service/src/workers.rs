@@ -14,7 +14,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::{error::Error, pipeline::GoOn};
+use crate::{cores::Cores, error::Error, pipeline::GoOn};
 
 /// How many may ask is bounded by admission, so the queue itself need not be.
 pub struct Workers {
@@ -32,19 +32,22 @@ pub struct Done<T> {
 }
 
 impl Workers {
-    /// Starts `count` threads; they end when this is dropped and the queue is empty.
+    /// Starts `count` threads, each of which works while it has one of `cores`; they end when this is dropped and the queue
+    /// is empty.
     ///
     /// # Errors
     /// The system's, when there can be no more threads.
-    pub fn start(count: usize) -> std::io::Result<Self> {
+    pub fn start(count: usize, cores: &Arc<Cores>) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
         // Contended by idle threads only: one waits inside, the others for it.
         let queue = Arc::new(Mutex::new(queue));
         for index in 0..count {
-            let queue = queue.clone();
+            let (queue, cores) = (queue.clone(), cores.clone());
             thread::Builder::new().name(format!("picture-{index}")).spawn(move || {
                 while let Some(job) = next(&queue) {
+                    let core = cores.take();
                     job();
+                    drop(core);
                 }
             })?;
         }
@@ -125,7 +128,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_answer_and_the_thread_lives_on() {
-        let workers = Workers::start(1).unwrap();
+        let workers = Workers::start(1, &Arc::new(Cores::new(1))).unwrap();
         let failed = workers
             .run(soon(), |_| -> Result<(), Error> { panic!("as a test") })
             .await;
@@ -135,7 +138,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_past_its_deadline_does_not_begin() {
-        let workers = Workers::start(1).unwrap();
+        let workers = Workers::start(1, &Arc::new(Cores::new(1))).unwrap();
         let late = workers
             .run(Instant::now(), |_| -> Result<(), Error> { panic!("must not run") })
             .await;
@@ -144,7 +147,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_whose_client_left_is_told_to_stop() {
-        let workers = Workers::start(1).unwrap();
+        let workers = Workers::start(1, &Arc::new(Cores::new(1))).unwrap();
         let begun = Arc::new(Barrier::new(2));
         let (told, was_told) = oneshot::channel();
         let work = {

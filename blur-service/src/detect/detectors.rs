@@ -1,6 +1,6 @@
 //! The models together: each look of a detail taken, and what was seen put together.
 
-use std::{borrow::Cow, fs, path::Path};
+use std::{borrow::Cow, fs, path::Path, sync::Arc};
 
 use image::RgbImage;
 
@@ -14,13 +14,17 @@ use super::{
     view::View,
     yunet::YuNet,
 };
-use crate::geometry::{Rect, Size};
+use crate::{
+    cores::Cores,
+    geometry::{Rect, Size},
+};
 
 /// All models, ready to look at pictures from any number of threads.
 pub struct Detectors {
     full_range: FullRange,
     centerface: CenterFace,
     yunet: YuNet,
+    cores: Arc<Cores>,
 }
 
 impl Detectors {
@@ -33,7 +37,13 @@ impl Detectors {
             full_range,
             centerface,
             yunet,
+            cores: Arc::new(Cores::new(0)),
         })
+    }
+
+    /// As many looks at one picture as there are idle ones of `cores` are taken side by side.
+    pub fn sharing(self, cores: Arc<Cores>) -> Self {
+        Self { cores, ..self }
     }
 
     /// Goes once through every network that `detail` or a second look uses, so that a broken one is found before the first
@@ -66,23 +76,27 @@ impl Detectors {
 
     /// As [`detect`](Self::detect), for any sensitivity.
     pub fn look(&self, photo: Photo, detail: Detail, go_on: &dyn Fn() -> bool) -> Result<Seen, DetectError> {
-        let mut sightings = Vec::new();
-        for look in Look::all(detail, photo.size) {
-            if !go_on() {
-                return Err(DetectError::Cancelled);
-            }
-            let network = self.network(look.network);
-            let mut seen = network.detect(photo, &look.view, look.least_score())?;
-            seen.retain(|face| look.is_for(face));
-            sightings.extend(one_each(seen, photo.size).into_iter().filter_map(|face| {
-                Some(Sighting {
-                    face,
-                    detail: look.detail,
-                    sensitivity: look.believed_at(&face)?,
-                })
-            }));
-        }
-        Ok(Seen { detail, sightings })
+        let looks = Look::all(detail, photo.size);
+        let sightings = self.cores.each(&looks, go_on, |look| self.sightings(photo, look));
+        let sightings: Result<Vec<_>, _> = sightings.ok_or(DetectError::Cancelled)?.into_iter().collect();
+        Ok(Seen {
+            detail,
+            sightings: sightings?.concat(),
+        })
+    }
+
+    fn sightings(&self, photo: Photo, look: &Look) -> Result<Vec<Sighting>, DetectError> {
+        let network = self.network(look.network);
+        let mut seen = network.detect(photo, &look.view, look.least_score())?;
+        seen.retain(|face| look.is_for(face));
+        let each = one_each(seen, photo.size).into_iter().filter_map(|face| {
+            Some(Sighting {
+                face,
+                detail: look.detail,
+                sensitivity: look.believed_at(&face)?,
+            })
+        });
+        Ok(each.collect())
     }
 
     /// The faces in `parts` of `photo` and about them, all in pixels of its full size, clamped to it; best first, no face
@@ -143,6 +157,21 @@ mod tests {
     use image::imageops;
 
     use super::*;
+
+    #[test]
+    fn looks_side_by_side_see_what_looks_one_after_the_other_see() {
+        let portrait = portrait();
+        let photo = Photo::whole(&portrait);
+        let alone = Detectors::load(None).unwrap();
+        let several = Detectors::load(None).unwrap().sharing(Arc::new(Cores::new(3)));
+        for detail in Detail::value_variants() {
+            for sensitivity in Sensitivity::value_variants() {
+                let [one, other] =
+                    [&alone, &several].map(|models| models.detect(photo, *detail, *sensitivity, &|| true).unwrap());
+                assert_eq!(one, other);
+            }
+        }
+    }
 
     #[test]
     fn stops_when_told_to() {

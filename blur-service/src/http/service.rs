@@ -14,6 +14,7 @@ use super::metrics::Metrics;
 use crate::{
     admission::{Admission, Place},
     args::Args,
+    cores::Cores,
     detect::Detectors,
     error::Error,
     options::Options,
@@ -31,6 +32,7 @@ pub struct Service {
     pub(super) body_timeout: Duration,
     pub(super) admission: Admission,
     pub(super) workers: Workers,
+    cores: Arc<Cores>,
     pub(super) metrics: Metrics,
     pub(super) started: Instant,
     models: OnceLock<Arc<Detectors>>,
@@ -42,6 +44,7 @@ impl Service {
     /// # Errors
     /// The system's, when there can be no more threads or no random numbers.
     pub fn new(args: &Args) -> std::io::Result<Self> {
+        let cores = Arc::new(Cores::new(args.workers()));
         Ok(Self {
             options: args.options(),
             weaker_allowed: args.allow_client_options,
@@ -51,7 +54,8 @@ impl Service {
             deadline: args.deadline.0,
             body_timeout: args.body_timeout.0,
             admission: Admission::new(args.workers() + args.queue, args.max_memory.0),
-            workers: Workers::start(args.workers())?,
+            workers: Workers::start(args.workers(), &cores)?,
+            cores,
             metrics: Metrics::new(),
             started: Instant::now(),
             models: OnceLock::new(),
@@ -63,7 +67,7 @@ impl Service {
     /// Opens the service: pictures are taken from now on.
     pub fn models_are_warm(&self, models: Detectors) {
         // Only ever called once; a second set of models would be the same.
-        let _ = self.models.set(Arc::new(models));
+        let _ = self.models.set(Arc::new(models.sharing(self.cores.clone())));
     }
 
     /// # Errors
