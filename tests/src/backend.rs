@@ -11,6 +11,7 @@ use rustix::net::sockopt::set_socket_linger;
 use serde_json::json;
 
 pub use crate::received::{Received, digest};
+use crate::until::SOON;
 
 /// Listens until dropped. `/health` is answered as healthy unless [`Backend::answer_health`] says otherwise.
 pub struct Backend {
@@ -29,6 +30,10 @@ pub enum Answer {
     Busy,
     /// 200 and 1 KiB that begins with the digest of the request's body, see [`digest_line`].
     Digest,
+    /// 200 and the request's body.
+    Echo,
+    /// These bytes, whatever they are, each part when it may go; then a reset.
+    Parts(Vec<Part>),
     /// The answer that follows, but not before this time.
     After(Duration, Box<Answer>),
     /// Bytes as they are, each after this time; then the end of the connection.
@@ -36,12 +41,46 @@ pub enum Answer {
     /// Nothing, for as long as the backend lives.
     Hang,
     ResetBeforeBody,
+    /// A reset when half of the request's body has come.
     ResetAmidBody,
     ResetAfterBody,
+    /// 503 before the request's body is read, and the end.
+    RefuseBeforeBody,
     /// A reset after a few bytes of the response's head.
     ResetAmidHead,
     /// A reset after a head that promises more than the first bytes of a body.
     ResetAmidAnswer,
+}
+
+/// A part of an answer.
+#[derive(Clone, Debug)]
+pub enum Part {
+    Bytes(Vec<u8>),
+    /// Nothing, until the gate opens.
+    Gate(Gate),
+    /// The end of the connection, in good order.
+    Close,
+}
+
+/// Closed until it is opened, for good.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    pub fn open(&self) {
+        *lock(&self.0.0) = true;
+        self.0.1.notify_all();
+    }
+
+    fn pass(&self) {
+        let open = lock(&self.0.0);
+        drop(
+            self.0
+                .1
+                .wait_timeout_while(open, SOON, |open| !*open)
+                .expect("no holder panics"),
+        );
+    }
 }
 
 struct Shared {
@@ -49,6 +88,8 @@ struct Shared {
     health: Mutex<Answer>,
     received: Mutex<VecDeque<Received>>,
     open: Mutex<Vec<TcpStream>>,
+    /// Connections that have come, and those that have ended.
+    connections: Mutex<(usize, usize)>,
     stopped: Mutex<bool>,
     stopping: Condvar,
 }
@@ -74,6 +115,7 @@ impl Backend {
             health: Mutex::new(Answer::healthy()),
             received: Mutex::default(),
             open: Mutex::default(),
+            connections: Mutex::default(),
             stopped: Mutex::new(false),
             stopping: Condvar::new(),
         });
@@ -92,6 +134,17 @@ impl Backend {
     pub fn received(&self) -> Vec<Received> {
         lock(&self.shared.received).iter().cloned().collect()
     }
+
+    /// How many connections have come, and how many of them have ended.
+    pub fn connections(&self) -> (usize, usize) {
+        *lock(&self.shared.connections)
+    }
+}
+
+/// An address that refuses connections.
+pub fn refusing() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there are free ports");
+    listener.local_addr().expect("a bound socket has an address")
 }
 
 impl Drop for Backend {
@@ -143,16 +196,21 @@ pub fn digest_line(digest: u64) -> String {
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     for stream in listener.incoming().map_while(Result::ok) {
-        if *lock(&shared.stopped) {
+        // Whoever is entered before the stop is reset by it; whoever comes later is closed here.
+        let stopped = lock(&shared.stopped);
+        if *stopped {
             return;
         }
+        lock(&shared.open).push(stream.try_clone().expect("a socket can be shared"));
+        lock(&shared.connections).0 += 1;
+        drop(stopped);
         let shared = Arc::clone(shared);
         thread::spawn(move || {
             let peer = stream.peer_addr().ok();
-            lock(&shared.open).push(stream.try_clone().expect("a socket can be shared"));
             // An error is the other side's going away, which is its right.
             let _ = shared.serve(&stream);
             lock(&shared.open).retain(|open| open.peer_addr().ok() != peer);
+            lock(&shared.connections).1 += 1;
         });
     }
 }
@@ -166,8 +224,13 @@ impl Shared {
                 return Ok(());
             };
             let answer = self.decide(&request);
-            if let Answer::ResetBeforeBody = answer {
-                break;
+            match answer {
+                Answer::ResetBeforeBody => break,
+                Answer::RefuseBeforeBody => {
+                    (&*stream).write_all(b"HTTP/1.1 503 Said\r\nContent-Length: 0\r\n\r\n")?;
+                    return Ok(());
+                }
+                _ => {}
             }
             if request.header("expect").is_some() {
                 (&*stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
@@ -177,10 +240,9 @@ impl Shared {
                 io::copy(&mut (&mut reader).take(half), &mut io::sink())?;
                 break;
             }
-            request.read_body(&mut reader)?;
-            let digest = request.body_digest;
+            let body = request.read_body(&mut reader)?;
             self.remember(request);
-            if !self.respond(stream, answer, digest)? {
+            if !self.respond(stream, answer, &body)? {
                 break;
             }
         }
@@ -206,7 +268,7 @@ impl Shared {
     }
 
     /// Whether the connection goes on; it is reset otherwise.
-    fn respond(&self, mut stream: &TcpStream, answer: Answer, digest: u64) -> io::Result<bool> {
+    fn respond(&self, mut stream: &TcpStream, answer: Answer, request: &[u8]) -> io::Result<bool> {
         match answer {
             Answer::Whole { status, body } => {
                 let head = format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\n\r\n", body.len());
@@ -218,12 +280,25 @@ impl Shared {
                 return Ok(true);
             }
             Answer::Digest => {
-                let body = format!("{:1024}", digest_line(digest)).into();
-                return self.respond(stream, Answer::Whole { status: 200, body }, digest);
+                let body = format!("{:1024}", digest_line(digest(request))).into();
+                return self.respond(stream, Answer::Whole { status: 200, body }, request);
+            }
+            Answer::Echo => {
+                let body = request.to_vec();
+                return self.respond(stream, Answer::Whole { status: 200, body }, request);
+            }
+            Answer::Parts(parts) => {
+                for part in parts {
+                    match part {
+                        Part::Bytes(bytes) => stream.write_all(&bytes)?,
+                        Part::Gate(gate) => gate.pass(),
+                        Part::Close => return Err(io::ErrorKind::ConnectionAborted.into()),
+                    }
+                }
             }
             Answer::After(time, answer) => {
                 self.wait(time);
-                return self.respond(stream, *answer, digest);
+                return self.respond(stream, *answer, request);
             }
             Answer::Pieces(pieces) => {
                 for (time, bytes) in pieces {
@@ -235,7 +310,7 @@ impl Shared {
             Answer::Hang => self.wait(FOREVER),
             Answer::ResetAmidHead => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Le")?,
             Answer::ResetAmidAnswer => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegun")?,
-            Answer::ResetBeforeBody | Answer::ResetAmidBody | Answer::ResetAfterBody => {}
+            Answer::ResetBeforeBody | Answer::RefuseBeforeBody | Answer::ResetAmidBody | Answer::ResetAfterBody => {}
         }
         Ok(false)
     }
@@ -315,6 +390,42 @@ mod tests {
                 String::from_utf8_lossy(&rest)
             );
         }
+    }
+
+    #[test]
+    fn lets_nobody_hang_who_comes_while_it_is_dropped() {
+        for _ in 0..20 {
+            let backend = Backend::start(|_| Answer::Hang);
+            let address = backend.address;
+            let knocking = thread::spawn(move || {
+                while let Ok(stream) = TcpStream::connect(address) {
+                    stream.set_read_timeout(Some(SOON)).expect("the timeout is not zero");
+                    let read = (&stream).read(&mut [0; 1]);
+                    assert!(
+                        !read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock),
+                        "it hangs"
+                    );
+                }
+            });
+            crate::until::until("somebody came", SOON, || (backend.connections().0 > 0).then_some(()));
+            drop(backend);
+            knocking.join().expect("whoever came was let go");
+        }
+    }
+
+    #[test]
+    fn sends_parts_as_it_is_told() {
+        let gate = Gate::default();
+        let parts = vec![
+            Part::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n".to_vec()),
+            Part::Gate(gate.clone()),
+            Part::Bytes(b"abc".to_vec()),
+        ];
+        let backend = Backend::start(move |_| Answer::Parts(parts.clone()));
+        let mut client = Raw::connect(backend.address);
+        assert!(client.send(UPLOAD).head().starts_with("HTTP/1.1 200"));
+        gate.open();
+        assert_eq!(client.read(3), b"abc");
     }
 
     #[test]

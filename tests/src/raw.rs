@@ -15,6 +15,11 @@ impl Raw {
         Self(stream)
     }
 
+    /// The same connection, for another thread.
+    pub fn twin(&self) -> Self {
+        Self(self.0.try_clone().expect("a socket can be shared"))
+    }
+
     /// The other side may have closed already, which what is read then shows.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         let _ = self.0.write_all(bytes.as_ref());
@@ -29,25 +34,43 @@ impl Raw {
 
     /// Reads one response with a Content-Length, or without a body.
     pub fn response(&mut self) -> Response {
-        let mut bytes = Vec::new();
-        let head_end = loop {
-            if let Some(end) = find(&bytes, b"\r\n\r\n") {
-                break end + 4;
-            }
-            let mut buffer = [0; 4096];
-            let count = self.0.read(&mut buffer[..1]).expect("an answer comes in time");
-            assert!(count > 0, "closed amid a head: {:?}", String::from_utf8_lossy(&bytes));
-            bytes.extend_from_slice(&buffer[..count]);
+        let mut response = Response {
+            head: self.head(),
+            body: Vec::new(),
         };
-        let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
-        let mut response = Response { head, body: Vec::new() };
-        let length = response
-            .header("content-length")
-            .and_then(|value| value.parse().ok())
-            .unwrap_or(0);
-        response.body.resize(length, 0);
-        self.0.read_exact(&mut response.body).expect("the body comes in full");
+        let length = response.header("content-length").and_then(|value| value.parse().ok());
+        response.body = self.read(length.unwrap_or(0));
         response
+    }
+
+    /// Reads the head of a response, and not a byte more.
+    pub fn head(&mut self) -> String {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            let count = self.0.read(&mut byte).expect("an answer comes in time");
+            assert!(count > 0, "closed amid a head: {:?}", String::from_utf8_lossy(&bytes));
+            bytes.extend_from_slice(&byte);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Reads so many bytes.
+    pub fn read(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.0.read_exact(&mut bytes).expect("the body comes in full");
+        bytes
+    }
+
+    /// Takes in no more than the system has to, so that a large answer is soon held up.
+    pub fn connect_slow(address: SocketAddr) -> Self {
+        let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None);
+        let socket = socket.expect("there are sockets");
+        rustix::net::sockopt::set_socket_recv_buffer_size(&socket, 4096).expect("a buffer can be small");
+        rustix::net::connect(&socket, &address).expect("the listener accepts");
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(SOON)).expect("the timeout is not zero");
+        Self(stream)
     }
 
     /// All that still comes until the other side closes or resets.
@@ -87,8 +110,4 @@ impl Response {
             key.eq_ignore_ascii_case(name).then_some(value.trim())
         })
     }
-}
-
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
 }

@@ -34,7 +34,7 @@ impl Received {
         }))
     }
 
-    pub(crate) fn read_body(&mut self, reader: &mut impl BufRead) -> io::Result<()> {
+    pub(crate) fn read_body(&mut self, reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
         let body = if self.header("transfer-encoding").is_some() {
             read_chunks(reader)?
         } else {
@@ -43,7 +43,7 @@ impl Received {
             body
         };
         self.body_digest = digest(&body);
-        Ok(())
+        Ok(body)
     }
 
     pub fn path(&self) -> &str {

@@ -81,6 +81,15 @@ impl Veil {
             .expect("the admin listener answers")
     }
 
+    /// The value of a metric, named with its labels.
+    pub fn metric(&self, name: &str) -> f64 {
+        let metrics = self.admin_get("/metrics").text().expect("metrics are text");
+        let mut samples = metrics.lines().filter_map(|line| line.split_once(' '));
+        let sample = samples.find(|(found, _)| *found == name);
+        let value = sample.and_then(|(_, value)| value.parse().ok());
+        value.unwrap_or_else(|| panic!("no {name} in {metrics}"))
+    }
+
     /// What `/pools` says of the backend with this address.
     pub fn backend(&self, address: SocketAddr) -> Value {
         let found = self

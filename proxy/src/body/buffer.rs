@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{self, Write};
 
 use bytes::{Bytes, BytesMut};
-use rustix::fs::MemfdFlags;
+
+use super::spill::{memory_backed_file, read_at};
 
 /// A body while it arrives.
 pub(super) struct Buffer {
@@ -18,21 +19,21 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    /// A body whose client promised `expected` bytes goes where it belongs from its first byte on.
-    pub fn new(expected: Option<u64>, spill_above: u64) -> io::Result<Self> {
-        let expected = expected.unwrap_or(0);
-        let file = if expected > spill_above {
-            Some(memory_backed_file()?)
-        } else {
-            None
-        };
-        Ok(Self {
+    /// A body whose client promised `expected` bytes goes where it belongs almost from its first byte on: a promise alone
+    /// takes no file.
+    pub fn new(expected: Option<u64>, spill_above: u64) -> Self {
+        let will_spill = expected.is_some_and(|expected| expected > spill_above);
+        Self {
             pieces: Vec::new(),
             tail: BytesMut::new(),
-            file,
+            file: None,
             length: 0,
-            spill_above,
-        })
+            spill_above: if will_spill {
+                spill_above.min(EARNEST)
+            } else {
+                spill_above
+            },
+        }
     }
 
     /// Bytes so far.
@@ -132,21 +133,8 @@ impl Body {
         };
         let start = (index * PIECE) as u64;
         let length = (self.length - start).min(PIECE as u64) as usize;
-        let mut piece = Vec::with_capacity(length);
-        while piece.len() < length {
-            let offset = start + piece.len() as u64;
-            if rustix::io::pread(file, rustix::buffer::spare_capacity(&mut piece), offset)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-        }
-        piece.truncate(length);
-        Ok(piece.into())
+        read_at(file, start, length)
     }
-}
-
-/// A file in memory and nowhere else, gone with its last descriptor.
-fn memory_backed_file() -> io::Result<File> {
-    Ok(rustix::fs::memfd_create("request body", MemfdFlags::CLOEXEC)?.into())
 }
 
 /// Bytes of a piece that Veil puts together itself; Pingora reads as many at a time.
@@ -154,6 +142,9 @@ const PIECE: usize = 64 << 10;
 
 /// Chunks of at least this many bytes stay as they came, smaller ones are put together.
 const WHOLE: usize = 16 << 10;
+
+/// A client that has sent so many bytes of a large body means it.
+const EARNEST: u64 = 256 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -177,7 +168,7 @@ mod tests {
             exact in any::<bool>(),
         ) {
             let whole = chunks.concat();
-            let mut buffer = Buffer::new(promised.then_some(whole.len() as u64), spill_above).unwrap();
+            let mut buffer = Buffer::new(promised.then_some(whole.len() as u64), spill_above);
             for chunk in chunks {
                 buffer.push(chunk.into(), exact).unwrap();
             }
@@ -190,7 +181,7 @@ mod tests {
 
     #[test]
     fn puts_small_chunks_together() {
-        let mut buffer = Buffer::new(None, u64::MAX).unwrap();
+        let mut buffer = Buffer::new(None, u64::MAX);
         for _ in 0..100_000 {
             buffer.push(Bytes::from_static(b"x"), true).unwrap();
         }
@@ -200,7 +191,7 @@ mod tests {
     #[test]
     fn keeps_large_chunks_without_a_copy() {
         let chunk = Bytes::from(vec![7; WHOLE]);
-        let mut buffer = Buffer::new(None, u64::MAX).unwrap();
+        let mut buffer = Buffer::new(None, u64::MAX);
         buffer.push(chunk.clone(), true).unwrap();
         assert_eq!(buffer.finish().piece(0).unwrap().as_ptr(), chunk.as_ptr());
     }

@@ -1,24 +1,27 @@
-//! The request body: checked where it is framed, read under limits before a worker's place is taken, kept within one
-//! memory budget, and sent again in full where the first backend fails.
+//! Requests' and answers' bodies. A request's is checked where it is framed, read under limits before a worker's place is
+//! taken, kept within one memory budget, and sent again in full where the first backend fails. An answer's is kept out of
+//! the same budget, for as long as its client takes.
 
+mod answer;
 mod authority;
 mod budget;
 mod buffer;
 mod config;
+mod error;
 mod framing;
 mod pace;
 mod read;
 mod replay;
+mod spill;
 mod stand_in;
 mod stream;
 
+pub use answer::{AnswerLimits, AnswersConfig, Keeping, RouteAnswersConfig};
 pub use authority::{settle as settle_authority, settle_on_arrival};
 pub use budget::Budget;
 pub use config::{BodyConfig, Buffering, Limits, RouteBodyConfig};
+pub use error::ReadError;
 pub use framing::{HeadLimits, Next, Violation, Watch, Wire};
-pub use read::{ReadError, linger, take};
+pub use read::{linger, take};
 pub use replay::Whole;
 pub use stand_in::Taken;
-
-#[cfg(test)]
-mod tests;

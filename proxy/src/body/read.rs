@@ -1,30 +1,27 @@
 //! Reads a request's body to its end, under limits, before a backend is chosen for it, and leaves in its place a session
 //! that can send it again and again.
 
-use std::io;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
-use pingora::{Error, ErrorType};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::budget::{Budget, BudgetError};
+use super::answer::Keeping;
 use super::buffer::Buffer;
 use super::config::{Buffering, Limits};
-use super::framing::Violation;
+use super::error::ReadError;
 use super::pace::Pace;
 use super::replay::Replay;
 use super::stand_in::{self, Source, Taken};
 use super::stream::Upload;
 use crate::request::deadline::Patience;
-use crate::request::problem::{self, Problem};
 use crate::request::syntax::promised_length;
 
 /// Reads the body of the request at hand and puts a session in the place of `downstream` that gives it to each backend
 /// from its first byte; with `buffering: off`, one that gives it on while it arrives, under the same limits. The session
-/// also ends the wait for the head of an answer when `patience` is at its end.
+/// also ends the wait for the head of an answer when `patience` is at its end, and keeps the answer for the client.
 ///
 /// Of a body that was read the length is known, so the head that goes to backends has a Content-Length, and neither
 /// Transfer-Encoding nor Expect. An offer to change the protocol (Upgrade), which some clients make with every request,
@@ -36,7 +33,7 @@ use crate::request::syntax::promised_length;
 pub async fn take(
     downstream: &mut Box<ServerSession>,
     limits: &Limits,
-    budget: &Budget,
+    keeping: Keeping,
     patience: Patience,
 ) -> Result<Taken, ReadError> {
     if downstream.is_body_empty() {
@@ -44,7 +41,7 @@ pub async fn take(
             true => Source::Upgrade { begins: false },
             false => Source::Nothing,
         };
-        return Ok(stand_in::swap(downstream, source, patience));
+        return Ok(stand_in::swap(downstream, source, keeping, patience));
     }
     let promised = promised_length(downstream.req_header());
     if promised.is_some_and(|length| length > limits.max_size) {
@@ -52,10 +49,10 @@ pub async fn take(
     }
     downstream.req_header_mut().remove_header(&UPGRADE);
     let source = match limits.buffering {
-        Buffering::On => Source::Replay(read(downstream, promised, limits, budget).await?),
+        Buffering::On => Source::Replay(read(downstream, promised, limits, &keeping).await?),
         Buffering::Off => Source::Upload(Upload::new(limits)),
     };
-    Ok(stand_in::swap(downstream, source, patience))
+    Ok(stand_in::swap(downstream, source, keeping, patience))
 }
 
 /// Reads the whole body.
@@ -63,9 +60,9 @@ async fn read(
     downstream: &mut ServerSession,
     promised: Option<u64>,
     limits: &Limits,
-    budget: &Budget,
+    keeping: &Keeping,
 ) -> Result<Replay, ReadError> {
-    let mut share = budget.share(promised.unwrap_or(STEP)).await?;
+    let mut share = keeping.budget.open(keeping.client, promised, limits.max_size)?;
     if expects_continue(downstream.req_header()) {
         // Pingora gives the connection up on any answer before the body's end, on this one too.
         let keepalive = downstream.get_keepalive();
@@ -74,10 +71,10 @@ async fn read(
     }
 
     let mut pace = Pace::new(limits);
-    let timer = sleep_until(pace.due(0));
+    let timer = sleep_until(pace.due());
     tokio::pin!(timer);
     let exact = !downstream.is_http2();
-    let mut buffer = Buffer::new(promised, budget.spill_above())?;
+    let mut buffer = Buffer::new(promised, keeping.budget.spill_above());
     loop {
         let chunk = tokio::select! {
             biased;
@@ -89,15 +86,17 @@ async fn read(
         if length > limits.max_size {
             return Err(ReadError::TooLarge { limit: limits.max_size });
         }
+        pace.received(chunk.len() as u64);
         if length > share.bytes() {
             let asked = Instant::now();
-            share.add(budget.share(STEP.max(chunk.len() as u64)).await?);
+            share.hold(length).await?;
             pace.forgive(asked.elapsed());
         }
         buffer.push(chunk, exact)?;
-        timer.as_mut().reset(pace.due(length));
+        timer.as_mut().reset(pace.due());
     }
 
+    share.complete(buffer.length());
     let body = buffer.finish();
     let head = downstream.req_header_mut();
     head.remove_header(&TRANSFER_ENCODING);
@@ -124,66 +123,3 @@ fn expects_continue(head: &RequestHeader) -> bool {
         .get(EXPECT)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
-
-/// Why a body could not be read to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    #[error("request body is larger than {limit} bytes")]
-    TooLarge { limit: u64 },
-    #[error("request body arrives too slowly")]
-    TooSlow,
-    #[error("request body did not arrive before its deadline")]
-    Late,
-    #[error(transparent)]
-    Malformed(#[from] Violation),
-    #[error("no memory for the request body: {0}")]
-    Full(String),
-    #[error("keeping the request body failed")]
-    Keep(#[from] io::Error),
-    #[error("client went away while it sent the request body")]
-    Gone(#[source] Box<Error>),
-}
-
-impl ReadError {
-    /// What to answer, with a connection that closes afterwards; nothing if nobody is left to read it.
-    pub fn problem(&self) -> Option<Problem> {
-        Some(match self {
-            Self::TooLarge { .. } => problem::BODY_TOO_LARGE,
-            Self::TooSlow | Self::Late => problem::REQUEST_TIMEOUT,
-            Self::Malformed(violation) => violation.problem(),
-            Self::Full(_) => problem::BODY_MEMORY_FULL,
-            Self::Keep(_) => problem::INTERNAL,
-            Self::Gone(_) => return None,
-        })
-    }
-
-    /// The problem of a body's reading at the bottom of what Pingora made of it.
-    pub fn problem_in(error: &Error) -> Option<Problem> {
-        match error.cause.as_ref().and_then(|cause| cause.downcast_ref::<Self>()) {
-            Some(failure) => failure.problem(),
-            None => Violation::in_error(error).map(Violation::problem),
-        }
-    }
-
-    fn of_downstream(error: Box<Error>) -> Self {
-        if let Some(violation) = Violation::in_error(&error) {
-            return Self::Malformed(violation);
-        }
-        match error.etype() {
-            ErrorType::ReadTimedout => Self::TooSlow,
-            _ => Self::Gone(error),
-        }
-    }
-}
-
-impl From<BudgetError> for ReadError {
-    fn from(error: BudgetError) -> Self {
-        match error {
-            BudgetError::NeverFits { total, .. } => Self::TooLarge { limit: total },
-            BudgetError::Full { .. } => Self::Full(error.to_string()),
-        }
-    }
-}
-
-/// What a body of unknown length gets of the budget at a time, in bytes.
-const STEP: u64 = 256 << 10;

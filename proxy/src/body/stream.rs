@@ -6,8 +6,8 @@ use pingora::{Error, ErrorType, Result};
 use tokio::time::sleep_until;
 
 use super::config::Limits;
+use super::error::ReadError;
 use super::pace::Pace;
-use super::read::ReadError;
 
 /// What a streamed body has to keep to. Time in which the backend takes nothing counts only if the client has nothing
 /// to give afterwards.
@@ -28,12 +28,12 @@ impl Upload {
     /// # Errors
     /// The client's, or a [`ReadError`] as their cause: the body is too long, too slow or too late.
     pub async fn next_piece(&mut self, client: &mut ServerSession) -> Result<Option<Bytes>> {
-        let due = self.pace.due(client.body_bytes_read() as u64);
         let piece = tokio::select! {
             biased;
             piece = client.read_body_or_idle(false) => piece?,
-            () = sleep_until(due) => return Err(refused(self.pace.verdict())),
+            () = sleep_until(self.pace.due()) => return Err(refused(self.pace.verdict())),
         };
+        self.pace.received(piece.as_ref().map_or(0, |piece| piece.len() as u64));
         if client.body_bytes_read() as u64 > self.max_size {
             return Err(refused(ReadError::TooLarge { limit: self.max_size }));
         }

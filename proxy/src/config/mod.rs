@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use self::load::{Source, doubts, load, mistake, parse};
-use crate::body::BodyConfig;
+use crate::body::{AnswersConfig, BodyConfig};
 use crate::client::listener::{AdminConfig, ListenerConfig};
 use crate::keepalived::KeepalivedConfig;
 use crate::observe::access_log::{AccessLogConfig, Destination};
@@ -35,6 +35,7 @@ pub struct Config {
     pub routes: Vec<RouteConfig>,
     pub pools: BTreeMap<String, PoolConfig>,
     pub body: BodyConfig,
+    pub answers: AnswersConfig,
     pub retry_budget: BudgetConfig,
     pub access_log: AccessLogConfig,
     pub shutdown: ShutdownConfig,

@@ -10,6 +10,7 @@ use pingora::http::RequestHeader;
 use pingora::protocols::Digest;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorSource};
 use tokio::time::timeout_at;
 
 use super::Rules;
@@ -208,11 +209,33 @@ impl Attempting {
         }
     }
 
-    /// Gives the client its own session back.
-    pub fn let_body_go(&mut self, session: &mut Session) {
+    /// Gives the client its own session back, without what came of an answer.
+    pub async fn let_body_go(&mut self, session: &mut Session) {
         if let Some(taken) = self.taken.take() {
-            taken.release(&mut session.downstream_session);
+            taken.release(&mut session.downstream_session).await;
         }
+    }
+
+    /// Gives the client what it has yet to get of its answer, and its own session back. The backend's place is free
+    /// meanwhile, however long that takes.
+    pub async fn deliver(&mut self, session: &mut Session, error: Option<&Error>) -> pingora::Result<()> {
+        if let Some(trial) = &mut self.trial {
+            trial.lease.release();
+        }
+        let Some(taken) = self.taken.take() else { return Ok(()) };
+        let downstream = &mut session.downstream_session;
+        match error {
+            Some(error) if *error.esource() == ErrorSource::Downstream => {
+                taken.release(downstream).await;
+                Ok(())
+            }
+            _ => taken.deliver(downstream, error.is_some()).await,
+        }
+    }
+
+    /// Whether an answer has begun of which the client has seen nothing.
+    pub fn holds_answer(&self) -> bool {
+        self.taken.as_ref().is_some_and(Taken::holds_answer)
     }
 }
 

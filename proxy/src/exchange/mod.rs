@@ -114,9 +114,17 @@ impl Exchange {
     }
 
     /// Gives the client its own session back, once no backend will be asked any more.
-    fn let_body_go(&mut self, session: &mut Session) {
+    async fn let_body_go(&mut self, session: &mut Session) {
         if let Ok((_, attempting)) = self.attempting_mut() {
-            attempting.let_body_go(session);
+            attempting.let_body_go(session).await;
+        }
+    }
+
+    /// Gives the client what it has yet to get of its answer, and its own session back.
+    async fn deliver(&mut self, session: &mut Session, error: Option<&pingora::Error>) -> pingora::Result<()> {
+        match self.attempting_mut() {
+            Ok((_, attempting)) => attempting.deliver(session, error).await,
+            Err(_) => Ok(()),
         }
     }
 }

@@ -48,6 +48,9 @@ impl Attempting {
             return Verdict::GiveUp;
         }
         self.setback = None;
+        if let Some(trial) = &mut self.trial {
+            trial.has_answered = true;
+        }
         Verdict::Pass { latency }
     }
 
@@ -77,6 +80,10 @@ impl Attempting {
             Failure::Died | Failure::Status(_) => Outcome::Reset,
         });
         if let (Failure::Died, Some(trial)) = (failure, &self.trial) {
+            if trial.has_answered {
+                // It had answered, and then broke off.
+                trial.lease.report(Outcome::Reset);
+            }
             self.lost = Some((Arc::clone(trial.backend()), trial.deaths_before));
         }
         let decision = self.decide(rules, failure, session);

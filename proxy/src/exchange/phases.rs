@@ -17,7 +17,7 @@ use crate::body::{self, Violation};
 use crate::client::connection::Connection;
 use crate::client::forwarded;
 use crate::exchange::arrived::{Arrived, VEIL_DEADLINE_MS};
-use crate::exchange::attempting::Answered;
+use crate::exchange::attempting::{Answered, Attempting};
 use crate::exchange::outcome::Verdict;
 use crate::exchange::refusal::Refusal;
 use crate::exchange::routed::{self, NotRead, Routed};
@@ -241,10 +241,18 @@ impl ProxyHttp for Edge {
             };
         };
         let error_code = refusal.problem.status.as_u16();
+        let holds_answer = exchange.attempting().is_some_and(Attempting::holds_answer);
+        if holds_answer && refusal.problem != problem::POISON_BODY {
+            // What came of an answer says more than Veil could.
+            return FailToProxy {
+                error_code,
+                can_reuse_downstream: false,
+            };
+        }
         if begun {
             exchange.refused = Some(refusal.problem);
         } else {
-            exchange.let_body_go(session);
+            exchange.let_body_go(session).await;
             if exchange.attempting().is_some() {
                 // Pingora ends the connection after a failure, and says so only when told to.
                 session.set_keepalive(None);
@@ -259,8 +267,8 @@ impl ProxyHttp for Edge {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, exchange: &mut Exchange) {
-        exchange.let_body_go(session);
-        exchange.finish(session, error);
+        let delivered = exchange.deliver(session, error).await;
+        exchange.finish(session, error.or(delivered.as_ref().err().map(Box::as_ref)));
     }
 
     /// The access line says it, and what changes in a pool is logged there.
@@ -300,7 +308,7 @@ impl Exchange {
             .is_some_and(|body| self.rules.shared.poison.knows(&body))
         {
             self.rules.shared.metrics.poison_body();
-            taken.release(&mut session.downstream_session);
+            taken.release(&mut session.downstream_session).await;
             return Err(Refusal::from(problem::POISON_BODY).into());
         }
         if let Stage::Routed(routed) = std::mem::take(&mut self.stage) {

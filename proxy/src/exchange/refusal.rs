@@ -104,7 +104,7 @@ impl Exchange {
 
     /// A request's body that has not been read ends its connection with the answer.
     async fn send(&mut self, session: &mut Session, mut head: ResponseHeader, content: Bytes) -> pingora::Result<()> {
-        self.let_body_go(session);
+        self.let_body_go(session).await;
         self.dress(&mut head, session)?;
         let is_head = session.req_header().method == Method::HEAD;
         let content = if is_head { Bytes::new() } else { content };

@@ -12,7 +12,7 @@ use super::arrived::Arrived;
 use super::attempting::Attempting;
 use super::refusal::Refusal;
 use super::{Rules, outcome};
-use crate::body::{self, Limits, ReadError, Taken};
+use crate::body::{self, AnswerLimits, Keeping, Limits, ReadError, Taken};
 use crate::pool::Pool;
 use crate::request::deadline::Patience;
 use crate::request::path::{self, PathError, Paths};
@@ -40,7 +40,7 @@ impl Routed {
         let admission = pool.admit().map_err(outcome::refusal_of).map_err(Refusal::from)?;
         let limits = Limits::new(&rules.state.config.body, &self.route.body);
         let downstream = &mut session.downstream_session;
-        let taken = body::take(downstream, &limits, &rules.state.body_budget, self.patience(pool)).await;
+        let taken = body::take(downstream, &limits, self.keeping(rules), self.patience(pool)).await;
         drop(admission);
         match taken {
             Ok(taken) => Ok((Arc::clone(pool), taken)),
@@ -55,6 +55,23 @@ impl Routed {
     pub fn attempt(self, pool: Arc<Pool>, taken: Taken, head: &RequestHeader) -> Attempting {
         let deadline = self.patience(&pool).deadline(Some(Instant::now()));
         Attempting::new(self, pool, taken, deadline, head)
+    }
+
+    /// How the bodies of the request and of its answer are kept.
+    fn keeping(&self, rules: &Rules) -> Keeping {
+        let config = &rules.state.config;
+        let Arrived {
+            request, connection, ..
+        } = &self.arrived;
+        Keeping {
+            limits: AnswerLimits::new(
+                (&config.answers, &self.route.answers),
+                (&config.body, &self.route.body),
+                connection.listener.config.timeouts.send.get(),
+            ),
+            budget: Arc::clone(&rules.state.body_budget),
+            client: request.account(),
+        }
     }
 
     fn patience(&self, pool: &Pool) -> Patience {

@@ -20,6 +20,8 @@ pub struct Trial {
     pub deaths_before: u64,
     /// The pool has been told how it went.
     pub reported: bool,
+    /// The head of an answer for the client has come.
+    pub has_answered: bool,
 }
 
 impl Trial {
@@ -31,6 +33,7 @@ impl Trial {
             race: None,
             interim: Interim::default(),
             reported: false,
+            has_answered: false,
         }
     }
 

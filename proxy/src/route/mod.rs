@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_yaml::with::singleton_map_recursive;
 
 pub use self::matching::{Fit, HostPattern, MatchConfig, PathPattern};
-use crate::body::RouteBodyConfig;
+use crate::body::{RouteAnswersConfig, RouteBodyConfig};
 use crate::filter::{Filter, FilterConfig};
 use crate::pool::Pool;
 use crate::request::path::Paths;
@@ -43,6 +43,9 @@ pub struct RouteConfig {
     /// Overrides what the file says of all bodies.
     #[serde(default)]
     pub body: RouteBodyConfig,
+    /// Overrides what the file says of all answers.
+    #[serde(default)]
+    pub answers: RouteAnswersConfig,
 }
 
 impl RouteConfig {
@@ -61,6 +64,7 @@ pub struct Route {
     pub retry: RetryConfig,
     pub paths: Option<Paths>,
     pub body: RouteBodyConfig,
+    pub answers: RouteAnswersConfig,
     matches: MatchConfig,
     /// What the filters were made of.
     filter_configs: Vec<FilterConfig>,
@@ -78,6 +82,7 @@ impl Route {
             retry: config.retry.clone(),
             paths: config.paths,
             body: config.body.clone(),
+            answers: config.answers.clone(),
             matches: config.r#match.clone(),
             filter_configs: config.filters.clone(),
         }

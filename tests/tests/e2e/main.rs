@@ -6,6 +6,7 @@
 )]
 
 mod admin;
+mod answers;
 mod asking;
 mod blur;
 mod connections;
@@ -28,3 +29,4 @@ mod supervisor;
 mod systemd;
 mod targets;
 mod upgrade;
+mod uploads;

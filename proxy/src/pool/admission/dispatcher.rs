@@ -221,6 +221,8 @@ pub struct Lease {
     connection: Option<u64>,
     /// Whether it has been told how the attempt ended.
     reported: AtomicBool,
+    /// The place is free already.
+    released: bool,
 }
 
 impl Lease {
@@ -233,6 +235,7 @@ impl Lease {
             alone: false,
             connection: None,
             reported: AtomicBool::new(false),
+            released: false,
         }
     }
 
@@ -252,7 +255,22 @@ impl Lease {
         self.connection = Some(self.backend.connected(connection));
     }
 
-    /// Tells the pool how the attempt ended: once for an attempt.
+    /// Frees the place, although there may be more to be said of the attempt.
+    pub fn release(&mut self) {
+        if std::mem::replace(&mut self.released, true) {
+            return;
+        }
+        if let Some(connection) = self.connection.take() {
+            self.backend.disconnected(connection);
+        }
+        self.backend.release(self.upload_bytes);
+        if self.alone {
+            self.backend.end_quarantine();
+        }
+        self.dispatcher.vacated(&self.backend);
+    }
+
+    /// Tells the pool how the attempt ended: once for an attempt, and once more where an answer broke off.
     pub fn report(&self, outcome: Outcome) {
         self.reported.store(true, Ordering::Relaxed);
         self.dispatcher.note(&self.backend, outcome);
@@ -272,14 +290,7 @@ impl Drop for Lease {
         if !self.reported.load(Ordering::Relaxed) {
             self.backend.count(Outcome::Cancelled);
         }
-        if let Some(connection) = self.connection {
-            self.backend.disconnected(connection);
-        }
-        self.backend.release(self.upload_bytes);
-        if self.alone {
-            self.backend.end_quarantine();
-        }
-        self.dispatcher.vacated(&self.backend);
+        self.release();
     }
 }
 

@@ -1,0 +1,185 @@
+//! Gives an answer to its client, at the client's pace, and not to one that has none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pingora::http::ResponseHeader;
+use pingora::protocols::http::{HttpTask, ServerSession};
+use pingora::{Error, ErrorType, OrErr, Result};
+use tokio::time::{Instant, sleep};
+
+use super::config::AnswerLimits;
+use super::flow::{Ending, Flow, Next};
+use super::taking::Taking;
+
+/// The way to a client, with the account of what it takes.
+pub(in crate::body) struct Outlet {
+    taking: Taking,
+    /// Bytes to write at a time: a client that is slow shows within each whether it takes anything.
+    slice: usize,
+    largest_slice: usize,
+    /// Shared with what was written and has not left yet, on HTTP/2: there a reset would discard it.
+    pending: Option<Arc<()>>,
+}
+
+/// Bytes that show when they have left.
+struct Tracked {
+    bytes: Bytes,
+    _pending: Arc<()>,
+}
+
+impl AsRef<[u8]> for Tracked {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Outlet {
+    pub fn new(client: &ServerSession, limits: &AnswerLimits) -> Self {
+        Self {
+            taking: Taking::new(limits),
+            // Sockets take much at once before it shows that their client takes nothing; HTTP/2's streams do not.
+            slice: if client.is_http2() {
+                SMALLEST_SLICE
+            } else {
+                LARGEST_SLICE
+            },
+            pending: client.is_http2().then(Arc::default),
+            largest_slice: if client.is_http2() { FRAME } else { LARGEST_SLICE },
+        }
+    }
+
+    /// # Errors
+    /// The client left, or is too slow.
+    pub async fn write(&mut self, client: &mut ServerSession, task: HttpTask) -> Result<()> {
+        let bytes = match &task {
+            HttpTask::Body(Some(bytes), _) | HttpTask::UpgradedBody(Some(bytes), _) => bytes.len(),
+            _ => 0,
+        };
+        let task = match (task, &self.pending) {
+            (HttpTask::Body(Some(bytes), end), Some(pending)) => {
+                let _pending = Arc::clone(pending);
+                HttpTask::Body(Some(Bytes::from_owner(Tracked { bytes, _pending })), end)
+            }
+            (task, _) => task,
+        };
+        let began = Instant::now();
+        tokio::select! {
+            biased;
+            written = client.response_duplex_vec(vec![task]) => written?,
+            () = sleep(self.taking.allowance(bytes)) => return Err(too_slow()),
+        };
+        let time = began.elapsed();
+        self.taking.took(bytes, time);
+        self.slice = match time.as_millis() {
+            0..100 => (self.slice * 2).min(self.largest_slice),
+            100..1000 => self.slice,
+            _ => (self.slice / 2).max(SMALLEST_SLICE),
+        };
+        Ok(())
+    }
+
+    /// Writes a piece that comes as it comes.
+    pub async fn pass(&mut self, client: &mut ServerSession, task: HttpTask) -> Result<()> {
+        let HttpTask::Body(Some(mut bytes), end) = task else {
+            return self.write(client, task).await;
+        };
+        while bytes.len() > self.slice {
+            let slice = bytes.split_to(self.slice);
+            self.write(client, HttpTask::Body(Some(slice), false)).await?;
+        }
+        self.write(client, HttpTask::Body(Some(bytes), end)).await
+    }
+
+    /// Waits until all that was written has left, as far as that shows.
+    pub async fn has_left(&self) {
+        let Some(pending) = &self.pending else { return };
+        // A head alone shows nothing; the connection's own task writes it meanwhile.
+        sleep(A_MOMENT).await;
+        let since = Instant::now();
+        while Arc::strong_count(pending) > 1 && since.elapsed() < LEAVING {
+            sleep(A_MOMENT).await;
+        }
+    }
+
+    /// Sends what the client's session has gathered: it does not by itself while a body whose length is known is not
+    /// complete.
+    pub async fn flush(&mut self, client: &mut ServerSession) -> Result<()> {
+        if client.is_http2() || client.was_upgraded() {
+            return Ok(());
+        }
+        // There is no other way to make it flush than to end the answer amid its body, which leaves it as it was.
+        let pause = vec![HttpTask::Body(None, false), HttpTask::Failed(Error::new_in(PAUSE))];
+        let flushed = tokio::select! {
+            biased;
+            flushed = client.response_duplex_vec(pause) => flushed,
+            () = sleep(self.taking.allowance(0)) => return Err(too_slow()),
+        };
+        match flushed {
+            Err(error) if *error.etype() != PAUSE => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Gives an answer to its client, what comes of it while it is given included.
+///
+/// # Errors
+/// The client left, or is too slow; or the answer broke off, and the client has all that came of it.
+pub(in crate::body) async fn deliver(
+    client: &mut ServerSession,
+    head: Box<ResponseHeader>,
+    is_bare: bool,
+    flow: &Flow,
+) -> Result<()> {
+    let mut outlet = Outlet::new(client, flow.limits());
+    outlet.write(client, HttpTask::Header(head, is_bare)).await?;
+    if is_bare {
+        return Ok(());
+    }
+    loop {
+        let next = flow.next(outlet.slice);
+        match next.or_err(ErrorType::InternalError, "reading a kept answer")? {
+            Next::Piece { bytes, last } => {
+                outlet.write(client, HttpTask::Body(Some(bytes), last)).await?;
+                if last {
+                    return Ok(());
+                }
+            }
+            Next::End(Ending::Whole) => return outlet.write(client, HttpTask::Done).await,
+            Next::End(Ending::Trailers(trailers)) => {
+                return outlet.write(client, HttpTask::Trailer(Some(trailers))).await;
+            }
+            Next::End(Ending::Broken) => {
+                outlet.flush(client).await?;
+                outlet.has_left().await;
+                return Err(Error::explain(ErrorType::ConnectionClosed, "the answer broke off").into_up());
+            }
+            Next::Nothing => {
+                outlet.flush(client).await?;
+                tokio::select! {
+                    biased;
+                    () = flow.fed() => {}
+                    // Gives nothing but the news that the client has left.
+                    left = client.read_body_or_idle(true) => { left?; }
+                }
+            }
+        }
+    }
+}
+
+fn too_slow() -> Box<Error> {
+    Error::explain(ErrorType::WriteTimedout, "the client does not take its answer").into_down()
+}
+
+/// What ends an answer only for the session to flush.
+const PAUSE: ErrorType = ErrorType::Custom("pause");
+
+const A_MOMENT: Duration = Duration::from_millis(5);
+const LEAVING: Duration = Duration::from_secs(5);
+
+const SMALLEST_SLICE: usize = 8 << 10;
+const LARGEST_SLICE: usize = 64 << 10;
+/// HTTP/2's frames are no longer.
+const FRAME: usize = 16 << 10;
