@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn each_module_knows_only_those_below_it_and_no_files_stand_in_a_circle() {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        let without_circles = ["pool"];
+        let without_circles = ["body", "pool"];
         assert_eq!(
             import_order::check(&source, ORDER, &without_circles),
             Vec::<String>::new()
