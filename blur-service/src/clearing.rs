@@ -13,6 +13,11 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use rustix::{
+    mm::{Advice, madvise},
+    param::page_size,
+};
+
 /// To be a program's `#[global_allocator]`, around the one that does the work.
 pub struct Clearing<A>(pub A);
 
@@ -56,11 +61,33 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Clearing<A> {
     }
 }
 
-/// Zeroes a block that nobody will read again. The compiler must not know that, or it would leave the work out.
+/// Zeroes a block that nobody will read again. A large one's whole pages go back to the system, which hands out zeroed
+/// ones: to write zeros would make resident what was asked for and never touched.
 unsafe fn clear(block: *mut u8, size: usize) {
+    if size < LARGE {
+        return unsafe { write_zeros(block, size) };
+    }
+    let page = page_size();
+    let before = block.align_offset(page);
+    let pages = (size - before) / page * page;
+    unsafe {
+        let middle = block.add(before);
+        if madvise(middle.cast(), pages, Advice::LinuxDontNeed).is_err() {
+            write_zeros(middle, pages);
+        }
+        write_zeros(block, before);
+        write_zeros(middle.add(pages), size - before - pages);
+    }
+}
+
+/// The compiler must not know that nobody reads them, or it would leave the work out.
+unsafe fn write_zeros(block: *mut u8, size: usize) {
     unsafe { ptr::write_bytes(block, 0, size) };
     black_box(block);
 }
+
+/// Bytes from which on a block is given back page by page; many times a page's.
+const LARGE: usize = 1 << 20;
 
 static IS_ON: AtomicBool = AtomicBool::new(false);
 
@@ -87,6 +114,24 @@ mod tests {
             witness.dealloc(shrunk, Layout::array::<u8>(50).unwrap());
         }
         assert_eq!(*witness.0.0.borrow(), [vec![0; 100], vec![0; 300], vec![0; 50]]);
+    }
+
+    #[test]
+    fn a_large_block_is_zero_to_its_edges() {
+        clear_from_now_on();
+        let witness = Clearing(Witness(RefCell::new(Vec::new())));
+        for size in [LARGE - 1, LARGE, LARGE + 1, 3 * LARGE + 4095] {
+            let layout = Layout::array::<u8>(size).unwrap();
+            unsafe {
+                let block = witness.alloc(layout);
+                ptr::write_bytes(block, 7, size);
+                witness.dealloc(block, layout);
+            }
+            assert!(
+                witness.0.0.borrow_mut().pop().unwrap().iter().all(|byte| *byte == 0),
+                "{size}"
+            );
+        }
     }
 
     /// Remembers what blocks held when they came back.
