@@ -165,7 +165,7 @@ impl Attempting {
     /// The clock that an attempt ran into where it was bounded by `own` and by the wait for the head of an answer.
     fn clock_of_timeout(&self, own: Clock) -> Clock {
         match self.deadline {
-            Some(deadline) if deadline.has_passed(Instant::now()) => deadline.clock,
+            Some(deadline) if deadline.left(Instant::now()) <= EARLY => deadline.clock,
             _ => own,
         }
     }
@@ -194,6 +194,9 @@ fn problem_of(ending: Ending, failure: Failure) -> Option<Problem> {
         (Ending::Pass | Ending::Cut, _) => None,
     }
 }
+
+/// How much too early a timer may ring: Pingora's share ticks of 10 ms.
+const EARLY: Duration = Duration::from_millis(20);
 
 /// The answer for whoever has waited until this clock ran out.
 pub(super) fn timeout_of(clock: Clock) -> Problem {
