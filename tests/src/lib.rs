@@ -6,6 +6,7 @@ mod client;
 pub mod http2;
 pub mod mutation;
 pub mod name_server;
+pub mod nginx;
 pub mod picture;
 pub mod process;
 pub mod random;

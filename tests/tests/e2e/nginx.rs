@@ -1,19 +1,16 @@
 //! Beside a real Nginx: `nginx_ip_hash` and `ketama` choose what its `ip_hash` and `hash … consistent` choose.
 
 use std::collections::HashMap;
-use std::fs;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use e2e::backend::Backend;
 use e2e::client;
+use e2e::nginx::Nginx;
 use e2e::random::Random;
 use e2e::raw::Raw;
-use e2e::until::{SOON, until};
 use e2e::veil::Veil;
-use tempfile::TempDir;
 
 const KEYS: usize = 10_000;
 const WEIGHTS: [u32; 4] = [3, 3, 1, 2];
@@ -22,13 +19,13 @@ const DOWN: usize = 1;
 
 #[test]
 fn the_same_backend_for_ten_thousand_keys() {
-    let Some(binary) = nginx() else {
+    let Some(binary) = Nginx::binary() else {
         e2e::skip("nginx", "nginx is not installed (Debian: apt-get install nginx)");
         return;
     };
     let backends: Vec<Backend> = ["a", "b", "c", "d"].map(Backend::named).into();
     let keys = keys();
-    let nginx = Nginx::start(binary, &backends);
+    let nginx = Peer::start(binary, &backends);
     let veil = Veil::start(&veil_yaml(&backends));
     for (path, down) in [
         ("/ip_hash", false),
@@ -121,17 +118,14 @@ pools:
 }
 
 /// A real Nginx in front of the same backends: under /up/ all serve, under /down/ one is marked `down`.
-struct Nginx {
-    process: Child,
+struct Peer {
+    _process: Nginx,
     address: SocketAddr,
-    _home: TempDir,
 }
 
-impl Nginx {
+impl Peer {
     fn start(binary: &Path, backends: &[Backend]) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        // Nginx cannot be told to take a free port and say which.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = Nginx::free_address();
         let servers = |down: bool| -> String {
             let server = |(place, (backend, weight)): (usize, (&Backend, u32))| {
                 let down = if down && place == DOWN { " down" } else { "" };
@@ -142,14 +136,8 @@ impl Nginx {
         let upstream = |name: &str, hash: &str, down: bool| {
             format!("upstream {name} {{ {hash};\n{} keepalive 8; }}\n", servers(down))
         };
-        let configuration = format!(
-            "daemon off; master_process off; worker_processes 1; pid {home}/pid; error_log {home}/error.log;
-events {{ worker_connections 512; }}
-http {{
-  access_log off;
-  keepalive_requests 1000000;
-  client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;
-  uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi;
+        let http = format!(
+            "  keepalive_requests 1000000;
   {up_ip_hash}{up_consistent}{down_ip_hash}{down_consistent}
   server {{
     listen {address};
@@ -161,42 +149,15 @@ http {{
     location = /up/consistent {{ proxy_pass http://up_consistent; }}
     location = /down/ip_hash {{ proxy_pass http://down_ip_hash; }}
     location = /down/consistent {{ proxy_pass http://down_consistent; }}
-  }}
-}}
-",
-            home = home.path().display(),
+  }}",
             up_ip_hash = upstream("up_ip_hash", "ip_hash", false),
             up_consistent = upstream("up_consistent", "hash $remote_addr consistent", false),
             down_ip_hash = upstream("down_ip_hash", "ip_hash", true),
             down_consistent = upstream("down_consistent", "hash $remote_addr consistent", true),
         );
-        let file = home.path().join("nginx.conf");
-        fs::write(&file, configuration).unwrap();
-        let process = Command::new(binary)
-            .args(["-p".as_ref(), home.path().as_os_str(), "-c".as_ref(), file.as_os_str()])
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        let nginx = Self {
-            process,
+        Self {
+            _process: Nginx::start(binary, address, &http),
             address,
-            _home: home,
-        };
-        until("nginx listens", SOON, || TcpStream::connect(address).ok());
-        nginx
+        }
     }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn nginx() -> Option<&'static Path> {
-    ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"]
-        .map(Path::new)
-        .into_iter()
-        .find(|path| path.exists())
 }

@@ -2,18 +2,15 @@
 //! fields, body. Where Veil does otherwise, the reason is written here.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use e2e::nginx::Nginx;
 use e2e::raw::Raw;
-use e2e::until::{SOON, until};
 use e2e::veil::Veil;
-use tempfile::TempDir;
 
 /// Targets that both take, and what the backend is to see of them, where that is not the target itself.
 const TARGETS: &[&str] = &[
@@ -104,12 +101,12 @@ const HOP_BY_HOP: &[&str] = &["keep-alive", "te", "trailer", "proxy-connection"]
 
 #[test]
 fn backends_see_what_they_see_behind_nginx() {
-    let Some(binary) = nginx() else {
+    let Some(binary) = Nginx::binary() else {
         e2e::skip("nginx", "nginx is not installed (Debian: apt-get install nginx)");
         return;
     };
     let backend = Witness::start();
-    let nginx = Nginx::start(binary, backend.address);
+    let nginx = Peer::start(binary, backend.address);
     let veil = Veil::over(&format!("{{ backends: [{{ address: {} }}] }}", backend.address));
     let mut compared = 0;
     let mut wrong = Vec::new();
@@ -466,27 +463,17 @@ fn over_http2_with(address: SocketAddr, uri: &http::Uri, fields: &str) {
 }
 
 /// A real Nginx in front of the same backend, with a port for each protocol.
-struct Nginx {
-    process: Child,
+struct Peer {
+    _process: Nginx,
     http1: SocketAddr,
     http2: SocketAddr,
-    _home: TempDir,
 }
 
-impl Nginx {
+impl Peer {
     fn start(binary: &Path, backend: SocketAddr) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        // Nginx cannot be told to take a free port and say which.
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let (http1, http2) = (free(), free());
-        let configuration = format!(
-            "daemon off; master_process off; worker_processes 1; pid {home}/pid; error_log {home}/error.log;
-events {{ worker_connections 512; }}
-http {{
-  access_log off;
-  client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;
-  uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi;
-  upstream up {{ server {backend}; keepalive 8; }}
+        let (http1, http2) = (Nginx::free_address(), Nginx::free_address());
+        let http = format!(
+            "  upstream up {{ server {backend}; keepalive 8; }}
   server {{
     listen {http1};
     listen {http2} http2;
@@ -499,39 +486,12 @@ http {{
       proxy_set_header X-Forwarded-For $remote_addr;
       proxy_set_header X-Forwarded-Proto $scheme;
     }}
-  }}
-}}
-",
-            home = home.path().display(),
+  }}",
         );
-        let file = home.path().join("nginx.conf");
-        fs::write(&file, configuration).unwrap();
-        let process = Command::new(binary)
-            .args(["-p".as_ref(), home.path().as_os_str(), "-c".as_ref(), file.as_os_str()])
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        let nginx = Self {
-            process,
+        Self {
+            _process: Nginx::start(binary, http2, &http),
             http1,
             http2,
-            _home: home,
-        };
-        until("nginx listens", SOON, || TcpStream::connect(http2).ok());
-        nginx
+        }
     }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn nginx() -> Option<&'static Path> {
-    ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"]
-        .map(Path::new)
-        .into_iter()
-        .find(|path| path.exists())
 }
