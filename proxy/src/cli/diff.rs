@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::client::listener::ListenerConfig;
+use crate::client::tls::{TrustError, check_trust};
 use crate::config::Config;
 use crate::pool::{Backend, Key, Pool, PoolConfig, PoolError};
 use crate::route::RouteConfig;
@@ -90,6 +91,8 @@ fn numbered<T>(entries: Vec<(String, T)>) -> Numbered<T> {
 #[derive(Debug, thiserror::Error)]
 pub enum DiffError {
     #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error(transparent)]
     Pool(#[from] PoolError),
     #[error(transparent)]
     System(#[from] io::Error),
@@ -107,6 +110,7 @@ pub async fn diff(old: &Config, new: &Config) -> Result<Difference, DiffError> {
         let listeners = config.listeners.iter();
         listeners.map(|(name, listener)| (name.clone(), listener)).collect()
     }
+    check_trust()?;
     let pool_changes = Changes::between(pools(old), pools(new));
     let mut changed_pools = BTreeMap::new();
     for name in &pool_changes.changed {

@@ -19,7 +19,7 @@ use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 use self::explain::Question;
-use self::pools::{OperateError, Target};
+use self::pools::{AdminListener, OperateError, Target};
 use crate::config::check::{self, Findings};
 use crate::config::{self, Config, Source};
 use crate::keepalived::RenderError;
@@ -143,6 +143,15 @@ struct PoolsArgs {
         global = true
     )]
     admin: SocketAddr,
+    /// What that listener wants to hear, where its configuration has a token
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "VEIL_ADMIN_TOKEN",
+        hide_env_values = true,
+        global = true
+    )]
+    token: Option<String>,
     #[command(subcommand)]
     command: Option<PoolsCommand>,
 }
@@ -377,15 +386,19 @@ fn render_keepalived(args: RenderArgs) -> ExitCode {
 
 /// Does what is commanded; returns a table of what it has led to.
 fn ask_for_pools(args: PoolsArgs) -> Result<String, OperateError> {
+    let admin = AdminListener {
+        address: args.admin,
+        token: args.token,
+    };
     let (target, command) = match args.command {
-        None => return pools::pools(args.admin).map(|pools| pools::table(&pools)),
+        None => return pools::pools(&admin).map(|pools| pools::table(&pools)),
         Some(PoolsCommand::Drain { pool, backend }) => (Target { pool, backend }, pools::Command::Drain),
         Some(PoolsCommand::Undrain { pool, backend }) => (Target { pool, backend }, pools::Command::Undrain),
         Some(PoolsCommand::Weight { pool, backend, weight }) => {
             (Target { pool, backend }, pools::Command::Weight(weight))
         }
     };
-    pools::command(args.admin, &target, command).map(|pool| pools::table(&[pool]))
+    pools::command(&admin, &target, command).map(|pool| pools::table(&[pool]))
 }
 
 #[cfg(feature = "worker")]

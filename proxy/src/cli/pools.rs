@@ -26,6 +26,13 @@ pub struct Target {
     pub backend: String,
 }
 
+/// The admin listener of a running Veil, and what it wants to hear.
+#[derive(Clone, Debug)]
+pub struct AdminListener {
+    pub address: SocketAddr,
+    pub token: Option<String>,
+}
+
 /// Why a running Veil cannot be asked, or refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum OperateError {
@@ -38,12 +45,12 @@ pub enum OperateError {
 }
 
 /// The pools of the Veil whose admin listener this is.
-pub fn pools(admin: SocketAddr) -> Result<Vec<PoolStatus>, OperateError> {
+pub fn pools(admin: &AdminListener) -> Result<Vec<PoolStatus>, OperateError> {
     ask(admin, &Method::GET, "/pools")
 }
 
 /// Does something to a backend; returns how its pool stands then.
-pub fn command(admin: SocketAddr, target: &Target, command: Command) -> Result<PoolStatus, OperateError> {
+pub fn command(admin: &AdminListener, target: &Target, command: Command) -> Result<PoolStatus, OperateError> {
     let backend = format!("/pools/{}/{}", escaped(&target.pool), escaped(&target.backend));
     match command {
         Command::Drain => ask(admin, &Method::POST, &format!("{backend}/drain")),
@@ -175,8 +182,9 @@ fn escaped(name: &str) -> String {
     escaped
 }
 
-fn ask<T: DeserializeOwned>(admin: SocketAddr, method: &Method, path: &str) -> Result<T, OperateError> {
-    let answer = exchange(admin, method, path).map_err(|source| OperateError::Unreachable { admin, source })?;
+fn ask<T: DeserializeOwned>(listener: &AdminListener, method: &Method, path: &str) -> Result<T, OperateError> {
+    let admin = listener.address;
+    let answer = exchange(listener, method, path).map_err(|source| OperateError::Unreachable { admin, source })?;
     let not_admin = || OperateError::NotAdmin { admin };
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(not_admin)?;
     if head.starts_with("HTTP/1.1 200 ") {
@@ -188,12 +196,15 @@ fn ask<T: DeserializeOwned>(admin: SocketAddr, method: &Method, path: &str) -> R
 }
 
 /// The whole answer, which is short.
-fn exchange(admin: SocketAddr, method: &Method, path: &str) -> io::Result<String> {
+fn exchange(listener: &AdminListener, method: &Method, path: &str) -> io::Result<String> {
+    let admin = listener.address;
+    let token = listener.token.as_deref();
+    let authorization = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
     let mut connection = TcpStream::connect_timeout(&admin, PATIENCE)?;
     connection.set_read_timeout(Some(PATIENCE))?;
     write!(
         connection,
-        "{method} {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: {admin}\r\n{authorization}Connection: close\r\n\r\n"
     )?;
     let mut answer = String::new();
     connection.take(LONGEST_ANSWER_BYTES).read_to_string(&mut answer)?;

@@ -78,18 +78,6 @@ fn thirty_two_kib() -> ByteSize {
     ByteSize::from_kib(32)
 }
 
-/// `admin: { address: 127.0.0.1:8081 }`
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct AdminConfig {
-    /// Whoever can connect here can drain and reload: a loopback or management address.
-    pub address: SocketAddr,
-    /// Names under which it is asked, beside `localhost`, the machine's own and every address: a request for another one
-    /// is refused, since a web page could have made it. `[veil-1.internal]`
-    #[serde(default)]
-    pub names: Vec<String>,
-}
-
 /// A listener as its connections know it.
 pub struct Listener {
     pub name: String,

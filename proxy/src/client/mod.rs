@@ -1,6 +1,7 @@
 //! The client's side: where Veil listens and under which limits, each connection and what it is doing, TLS, and who the
 //! client is.
 
+pub mod admin;
 pub mod connection;
 pub mod forwarded;
 pub mod listener;

@@ -1,5 +1,7 @@
 //! TLS towards clients, by rustls: versions 1.2 and 1.3, HTTP/2 and HTTP/1.1 offered.
 
+use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -69,6 +71,29 @@ impl TlsConfig {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
+}
+
+/// The environment says whom to trust, and nobody can be read there.
+#[derive(Debug, thiserror::Error)]
+#[error("{variable}={value:?}, as the environment has it, names certificates that cannot be used: {reason}")]
+pub struct TrustError {
+    variable: &'static str,
+    value: OsString,
+    reason: String,
+}
+
+/// Pingora reads those whom the system trusts as soon as there is a way to backends, and panics where it cannot.
+pub fn check_trust() -> Result<(), TrustError> {
+    let set = |variable| env::var_os(variable).map(|value| (variable, value));
+    let Some((variable, value)) = set("SSL_CERT_FILE").or_else(|| set("SSL_CERT_DIR")) else {
+        return Ok(());
+    };
+    let read = pingora::tls::load_platform_certs_incl_env_into_store(&mut pingora::tls::RootCertStore::empty());
+    read.map_err(|error| TrustError {
+        variable,
+        value,
+        reason: error.to_string(),
+    })
 }
 
 /// Seals the sessions that clients keep and resume with: no memory of ours is needed for them, however many there are.

@@ -9,6 +9,7 @@ use rustix::fs::{Access, access};
 use rustix::process::{Resource, getrlimit};
 
 use crate::body::Buffering;
+use crate::client::tls::check_trust;
 use crate::config::{self, Config, Source};
 use crate::observe::access_log::Destination;
 use crate::pool::PoolConfig;
@@ -53,6 +54,7 @@ pub fn all(source: &Source) -> Findings {
         .concat();
         let lists = lists(source, &config);
         findings.mistakes = located(source, unusable);
+        findings.mistakes.extend(trust(source));
         findings.mistakes.extend(lists.mistakes);
         findings.warnings.extend(lists.warnings);
         findings
@@ -139,6 +141,17 @@ fn certificates(config: &Config) -> Vec<Remark> {
         Some((at, format!("listener {name:?}: {}", with_sources(&error))))
     });
     unusable.collect()
+}
+
+/// Whom the environment says to trust, which is no part of the file.
+fn trust(source: &Source) -> Option<Diagnostic> {
+    let error = check_trust().err()?;
+    Some(Diagnostic {
+        file: source.to_string(),
+        place: None,
+        what: error.to_string(),
+        help: Some("unset it, or let it name a bundle of PEM certificates".to_owned()),
+    })
 }
 
 fn access_log(config: &Config) -> Option<Remark> {

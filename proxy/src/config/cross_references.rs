@@ -31,6 +31,7 @@ impl Check<'_> {
     fn all(&mut self, config: &Config) {
         self.version();
         self.listeners(config);
+        self.admin(config);
         for index in 0..config.routes.len() {
             self.route(index, &config.routes);
         }
@@ -71,6 +72,25 @@ impl Check<'_> {
                 self.report(at, &what, Some("give each listener its own port".to_owned()));
             }
         }
+    }
+
+    /// Whoever reaches the admin listener commands Veil, unless it asks for a token.
+    fn admin(&mut self, config: &Config) {
+        let Some(admin) = &config.admin else { return };
+        if admin.token.is_none() && admin.read_token.is_some() {
+            let help = "write token too, for commands".to_owned();
+            let what = "admin: read_token means nothing while everyone may command without a token";
+            self.report(&steps!["admin", "read_token"], what, Some(help));
+        }
+        if !admin.is_open() {
+            return;
+        }
+        let what = format!(
+            "admin: whoever can connect to {} can drain and reload, as there is no token",
+            admin.address
+        );
+        let help = "write token: ${VEIL_ADMIN_TOKEN}, or keep it on a loopback address: 127.0.0.1:8081";
+        self.report(&steps!["admin", "address"], &what, Some(help.to_owned()));
     }
 
     fn route(&mut self, index: usize, routes: &[RouteConfig]) {

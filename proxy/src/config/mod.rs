@@ -13,7 +13,8 @@ use serde::Deserialize;
 
 pub use self::load::{Source, doubts, load, mistake, parse};
 use crate::body::{AnswersConfig, BodyConfig};
-use crate::client::listener::{AdminConfig, ListenerConfig};
+use crate::client::admin::AdminConfig;
+use crate::client::listener::ListenerConfig;
 use crate::keepalived::KeepalivedConfig;
 use crate::observe::access_log::{AccessLogConfig, Destination};
 use crate::pool::PoolConfig;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State as Extract};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
@@ -13,6 +13,7 @@ use rustix::system::uname;
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::client::admin::Allowed;
 use crate::client::connection::ConnectionCounts;
 use crate::pool::{GREATEST_WEIGHT, Pool, PoolStatus};
 use crate::request::problem::Problem;
@@ -44,15 +45,25 @@ impl Admin {
             .route("/pools/{pool}/{backend}/drain", post(drain))
             .route("/pools/{pool}/{backend}/undrain", post(undrain))
             .route("/pools/{pool}/{backend}/weight/{weight}", put(weight))
-            .route_layer(middleware::from_fn(refuse_web_pages));
+            .route_layer(middleware::from_fn(refuse_web_pages))
+            .route_layer(middleware::from_fn_with_state(
+                (self.clone(), Allowed::Commands),
+                ask_for_token,
+            ));
+        let reading = Router::new()
+            .route("/nginx_status", get(nginx_status))
+            .route("/metrics", get(metrics))
+            .route("/pools", get(pools))
+            .route_layer(middleware::from_fn_with_state(
+                (self.clone(), Allowed::Reading),
+                ask_for_token,
+            ));
         let guard = middleware::from_fn_with_state(self.clone(), refuse_strangers);
         Router::new()
             .route("/", get(async || ENDPOINTS))
             .route("/livez", get(async || "ok\n"))
             .route("/readyz", get(readyz))
-            .route("/nginx_status", get(nginx_status))
-            .route("/metrics", get(metrics))
-            .route("/pools", get(pools))
+            .merge(reading)
             .merge(commands)
             .layer(guard)
             .with_state(self)
@@ -211,6 +222,35 @@ async fn refuse_strangers(Extract(admin): Extract<Admin>, request: Request, next
     }
     next.run(request).await
 }
+
+/// Where the configuration has a token, whoever does not say it is told no more than whether Veil lives and is ready.
+async fn ask_for_token(Extract((admin, needed)): Extract<(Admin, Allowed)>, request: Request, next: Next) -> Response {
+    let said = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    let said = said.and_then(|value| {
+        let (scheme, token) = value.split_at_checked(BEARER.len())?;
+        scheme.eq_ignore_ascii_case(BEARER).then(|| token.trim_ascii())
+    });
+    let state = admin.shared.state.load_full();
+    let allowed = state
+        .config
+        .admin
+        .as_ref()
+        .map_or(Allowed::Commands, |admin| admin.allows(said));
+    if allowed >= needed {
+        return next.run(request).await;
+    }
+    if allowed == Allowed::Reading {
+        return refusal(StatusCode::FORBIDDEN, "read_only", "this token is for reading only");
+    }
+    let detail = "say the token of the configuration: Authorization: Bearer …";
+    let mut refusal = refusal(StatusCode::UNAUTHORIZED, "unauthorized", detail);
+    refusal
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    refusal
+}
+
+const BEARER: &[u8] = b"Bearer ";
 
 /// Whom a request says it is for.
 fn hosts(request: &Request) -> impl Iterator<Item = String> {

@@ -32,6 +32,7 @@ use self::pools::RunningPools;
 use self::serve::proxy;
 use self::signals::{Event, Signals};
 use self::takeover::{Predecessor, Sockets, UpgradeError};
+use crate::client::tls::{TrustError, check_trust};
 use crate::config::check;
 use crate::config::{self, Config, Source};
 use crate::exchange::phases::Edge;
@@ -52,13 +53,8 @@ pub enum ServerError {
     State(#[from] StateError),
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
-    /// The environment says whom to trust, and nobody can be read there.
-    #[error("{variable}={value:?}, as the environment has it, names certificates that cannot be used: {reason}")]
-    Trust {
-        variable: &'static str,
-        value: std::ffi::OsString,
-        reason: String,
-    },
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// This process was to replace another one.
     #[error("cannot take over: {0}")]
     TakeOver(#[source] io::Error),
@@ -373,20 +369,6 @@ impl Server {
             ));
         }
     }
-}
-
-/// Certificates that the environment names are read when Pingora is built, which cannot say what is wrong with them.
-fn check_trust() -> Result<(), ServerError> {
-    let set = |variable| std::env::var_os(variable).map(|value| (variable, value));
-    let Some((variable, value)) = set("SSL_CERT_FILE").or_else(|| set("SSL_CERT_DIR")) else {
-        return Ok(());
-    };
-    let read = pingora::tls::load_platform_certs_incl_env_into_store(&mut pingora::tls::RootCertStore::empty());
-    read.map_err(|error| ServerError::Trust {
-        variable,
-        value,
-        reason: error.to_string(),
-    })
 }
 
 /// As many files as the system lets this process open: clients and backends take one each.

@@ -1,5 +1,7 @@
 //! What the admin listener says, and that the public one does not say it.
 
+use std::net::SocketAddr;
+
 use e2e::backend::Backend;
 use e2e::process::Process;
 use e2e::raw::Raw;
@@ -84,6 +86,67 @@ fn said(arguments: &[&str]) -> String {
     let mut process = Process::start("veil", arguments);
     assert!(process.exit(SOON).success(), "{}", process.stderr.text());
     process.stdout.all()
+}
+
+#[test]
+fn a_token_opens_what_it_is_for() {
+    const TOKEN: &str = "0123456789abcdef-commands";
+    const READ_TOKEN: &str = "0123456789abcdef-reading";
+    let backend = Backend::named("backend");
+    let yaml = configuration(&round_robin(&[&backend])).replace(
+        "admin: { address: 127.0.0.1:0 }",
+        &format!("admin: {{ address: 0.0.0.0:0, token: {TOKEN}, read_token: {READ_TOKEN} }}"),
+    );
+    let veil = Veil::start(&yaml);
+    let admin = SocketAddr::from(([127, 0, 0, 1], veil.admin.port()));
+    let ask = |method: &str, path: &str, token: Option<&str>| {
+        let token = token.map_or_else(String::new, |token| format!("Authorization: bearer {token}\r\n"));
+        let mut client = Raw::connect(admin);
+        client.send(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{token}\r\n"));
+        client.response().status()
+    };
+    let drain = format!("/pools/blur/{}/drain", backend.address);
+    for (method, path, nobody, reader, operator) in [
+        ("GET", "/livez", 200, 200, 200),
+        ("GET", "/readyz", 200, 200, 200),
+        ("GET", "/metrics", 401, 200, 200),
+        ("GET", "/pools", 401, 200, 200),
+        ("GET", "/nginx_status", 401, 200, 200),
+        ("POST", "/reload", 401, 403, 200),
+        ("POST", drain.as_str(), 401, 403, 200),
+    ] {
+        assert_eq!(ask(method, path, None), nobody, "{path}");
+        assert_eq!(ask(method, path, Some("0123456789abcdef-commande")), nobody, "{path}");
+        assert_eq!(ask(method, path, Some(READ_TOKEN)), reader, "{path}");
+        assert_eq!(ask(method, path, Some(TOKEN)), operator, "{path}");
+    }
+    let admin = admin.to_string();
+    let table = said(&["pools", "--admin", &admin, "--token", TOKEN]);
+    assert!(table.contains("drained"), "{table}");
+    let mut stranger = Process::start("veil", &["pools", "--admin", &admin]);
+    assert_eq!(stranger.exit(SOON).code(), Some(1));
+}
+
+#[test]
+fn a_trust_that_cannot_be_read_is_told_by_every_command() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), configuration("{ backends: [{ address: 127.0.0.1:1 }] }")).unwrap();
+    let file = file.path().to_str().unwrap();
+    for arguments in [
+        &["run", "-c", file][..],
+        &["check", file],
+        &["explain", "-c", file, "--client", "192.0.2.1"],
+        &["diff", file, file],
+    ] {
+        let mut process = Process::start_in(&[("SSL_CERT_FILE", "/nowhere")], "veil", arguments);
+        assert!(matches!(process.exit(SOON).code(), Some(1 | 2)), "{arguments:?}");
+        let told = process.stderr.text();
+        assert!(
+            told.contains("SSL_CERT_FILE") && told.contains("/nowhere"),
+            "{arguments:?}: {told}"
+        );
+        assert!(!told.contains("panicked"), "{told}");
+    }
 }
 
 #[test]

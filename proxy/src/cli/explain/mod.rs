@@ -12,7 +12,8 @@ use http::{HeaderName, HeaderValue, Method, header};
 use pingora::http::RequestHeader;
 
 pub use self::answer::{Asked, Considered, Explanation, Filtered};
-use crate::cli::pools::{self, OperateError};
+use crate::cli::pools::{self, AdminListener, OperateError};
+use crate::client::tls::{TrustError, check_trust};
 use crate::config::Config;
 use crate::filter::Settled;
 use crate::pool::{Pool, PoolConfig, PoolError, PoolStatus};
@@ -48,6 +49,9 @@ pub struct Question {
     /// Ask the running Veil with this admin listener how its backends are; otherwise all are supposed to be well
     #[arg(long, value_name = "ADDRESS", value_parser = admin_address)]
     pub admin: Option<SocketAddr>,
+    /// What that listener wants to hear, where its configuration has a token
+    #[arg(long, value_name = "TOKEN", env = "VEIL_ADMIN_TOKEN", hide_env_values = true)]
+    pub admin_token: Option<String>,
 }
 
 /// `127.0.0.1:8081`, or as the URL that Veil prints.
@@ -82,6 +86,8 @@ pub enum ExplainError {
     #[error("the Veil at {admin} has no pool {pool:?}; is it another configuration?")]
     OtherPools { admin: SocketAddr, pool: String },
     #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error(transparent)]
     Pool(#[from] PoolError),
     #[error(transparent)]
     System(#[from] io::Error),
@@ -95,6 +101,7 @@ pub enum ExplainError {
 
 /// Follows the request as far as to its backends. Resolves names, and asks the sources of backends once.
 pub async fn explain(config: &Config, question: &Question) -> Result<Explanation, ExplainError> {
+    check_trust()?;
     let mut head = question.head()?;
     let mut explanation = Explanation {
         client: question.client,
@@ -139,6 +146,13 @@ impl Question {
             error,
         })?;
         Ok(normal.into_owned())
+    }
+
+    fn admin(&self) -> Option<AdminListener> {
+        Some(AdminListener {
+            address: self.admin?,
+            token: self.admin_token.clone(),
+        })
     }
 
     fn ctx(&self, path: &str) -> RequestCtx {
@@ -211,7 +225,7 @@ async fn ask(
     head: &RequestHeader,
     question: &Question,
 ) -> Result<Asked, ExplainError> {
-    let status = question.admin.map(|admin| running(admin, name)).transpose()?;
+    let status = question.admin().map(|admin| running(&admin, name)).transpose()?;
     let pool = match &status {
         Some(status) => Pool::new(name, &config.as_running(status), None)?,
         None => Pool::new(name, config, None)?,
@@ -253,10 +267,10 @@ async fn ask(
 }
 
 /// How a running Veil's pool is.
-fn running(admin: SocketAddr, pool: &str) -> Result<PoolStatus, ExplainError> {
+fn running(admin: &AdminListener, pool: &str) -> Result<PoolStatus, ExplainError> {
     let found = pools::pools(admin)?.into_iter().find(|status| status.name == pool);
     found.ok_or_else(|| ExplainError::OtherPools {
-        admin,
+        admin: admin.address,
         pool: pool.to_owned(),
     })
 }
