@@ -138,9 +138,10 @@ fn a_trust_that_cannot_be_read_is_told_by_every_command() {
         &["explain", "-c", file, "--client", "192.0.2.1"],
         &["diff", file, file],
     ] {
-        let mut process = Process::start_in(&[("SSL_CERT_FILE", "/nowhere")], "veil", arguments);
+        let trust = [("SSL_CERT_FILE", "/nowhere"), ("SSL_CERT_DIR", "/nowhere/either")];
+        let mut process = Process::start_in(&trust, "veil", arguments);
         assert!(matches!(process.exit(SOON).code(), Some(1 | 2)), "{arguments:?}");
-        let told = process.stderr.text();
+        let told = process.stderr.all();
         assert!(
             told.contains("SSL_CERT_FILE") && told.contains("/nowhere"),
             "{arguments:?}: {told}"
