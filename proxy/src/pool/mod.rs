@@ -33,9 +33,10 @@ use self::choose::selection_order;
 pub use self::choose::selection_order::{CookieSeen, Turn};
 pub use self::config::{PoolConfig, TimeoutsConfig};
 pub use self::members::backend::{
-    Backend, BackendConfig, Cause, Connection, GREATEST_WEIGHT, Health, Latency, Standing, Trouble,
+    Backend, BackendConfig, Cause, Connection, Counts, GREATEST_WEIGHT, Health, Latency, Standing, Trouble,
 };
 use self::members::discovery;
+pub use self::members::discovery::provider::ProviderStatus;
 pub use self::members::outcome::Outcome;
 pub use self::operator::{Override, Overrides};
 use self::parts::Parts;

@@ -1,6 +1,7 @@
 //! The head of an HTTP/1 request: whether it means the same to everybody, and where its body ends.
 
 use super::Violation;
+use super::syntax::{authority_of_absolute, is_host, is_target, plain_number, trim};
 use crate::request::syntax::is_token;
 
 /// How the end of a request's body is told.
@@ -31,50 +32,6 @@ pub(super) fn check(head: &[u8]) -> Result<Head, Violation> {
         fields.add(line?)?;
     }
     fields.check(&request)
-}
-
-/// The same head in a form that [`check`] may take, where there is one: of a target in absolute form the authority wins over
-/// Host (RFC 9112, 3.2.2), and what a URI cannot hold although browsers and scripts send it is percent-encoded in the target.
-pub(super) fn respelt(head: &[u8]) -> Option<Vec<u8>> {
-    let line_end = head.iter().position(|byte| *byte == b'\r')?;
-    let (line, fields) = head.split_at(line_end);
-    let mut parts = line.split(|byte| *byte == b' ');
-    let (method, target, version) = (parts.next()?, parts.next()?, parts.next()?);
-    if method == b"CONNECT" || parts.next().is_some() {
-        return None;
-    }
-    let is_text = std::str::from_utf8(target).is_ok();
-    let mut respelt = [method, b" "].concat();
-    for byte in target {
-        match byte {
-            b'"' | b'<' | b'>' | b'`' => respelt.extend(format!("%{byte:02X}").into_bytes()),
-            0x80.. if !is_text => respelt.extend(format!("%{byte:02X}").into_bytes()),
-            _ => respelt.push(*byte),
-        }
-    }
-    respelt.push(b' ');
-    respelt.extend_from_slice(version);
-    match authority_of_absolute(target) {
-        Some(authority) => respelt.extend(with_host(fields, authority)?),
-        None => respelt.extend_from_slice(fields),
-    }
-    Some(respelt)
-}
-
-/// Fields with another Host in the place of theirs, if there is one.
-fn with_host(fields: &[u8], host: &[u8]) -> Option<Vec<u8>> {
-    const NAME: &[u8] = b"\r\nhost:";
-    let is_host = |window: &[u8]| window.eq_ignore_ascii_case(NAME);
-    let Some(start) = fields.windows(NAME.len()).position(is_host) else {
-        return Some(fields.to_vec());
-    };
-    let value = start + NAME.len();
-    let end = value + fields[value..].iter().position(|byte| *byte == b'\r')?;
-    is_host_or_empty(trim(&fields[value..end])).then(|| [&fields[..value], b" ", host, &fields[end..]].concat())
-}
-
-fn is_host_or_empty(value: &[u8]) -> bool {
-    value.is_empty() || is_host(value)
 }
 
 /// Lines that end with CRLF and have neither CR nor LF within.
@@ -133,30 +90,6 @@ impl<'a> RequestLine<'a> {
             http_1_1,
         })
     }
-}
-
-/// What a URI can be made of, which the routes need: most targets show it by their letters. A fragment is no part of one.
-fn is_target(target: &[u8]) -> bool {
-    let plain = |byte: &u8| matches!(byte, b'!' | b'$'..=b';' | b'=' | b'?'..=b'_' | b'a'..=b'z' | b'|' | b'~');
-    let is_uri = || {
-        let text = std::str::from_utf8(target).ok();
-        !target.contains(&b'#') && text.is_some_and(|text| text.parse::<http::Uri>().is_ok())
-    };
-    !target.is_empty() && (target.iter().all(plain) || is_uri())
-}
-
-fn authority_of_absolute(target: &[u8]) -> Option<&[u8]> {
-    let scheme_end = target.iter().position(|byte| *byte == b':')?;
-    let (scheme, rest) = target.split_at(scheme_end);
-    if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
-        return None;
-    }
-    let rest = rest.strip_prefix(b"://")?;
-    let end = rest
-        .iter()
-        .position(|byte| matches!(byte, b'/' | b'?' | b'#'))
-        .unwrap_or(rest.len());
-    Some(&rest[..end]).filter(|authority| is_host(authority))
 }
 
 /// The fields that framing and routing rest on, as far as they were seen.
@@ -254,43 +187,6 @@ fn is_field(name: &[u8], field: &[u8]) -> bool {
     name.iter()
         .zip(field)
         .all(|(byte, wanted)| byte.to_ascii_lowercase() == *wanted || (*byte == b'_' && *wanted == b'-'))
-}
-
-/// A host with or without a port. Who it names is for DNS to say; here it must not hold what ends or splits an
-/// authority.
-fn is_host(value: &[u8]) -> bool {
-    let (name, port) = match value.iter().rposition(|byte| *byte == b':') {
-        Some(colon) if !value[colon..].contains(&b']') => (&value[..colon], &value[colon + 1..]),
-        _ => (value, &b""[..]),
-    };
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(byte);
-    let name_is_good = match name.strip_prefix(b"[") {
-        Some(address) => address
-            .strip_suffix(b"]")
-            .is_some_and(|inside| !inside.is_empty() && inside.iter().all(|byte| *byte == b':' || plain(byte))),
-        None => !name.is_empty() && name.iter().all(plain),
-    };
-    name_is_good && port.iter().all(u8::is_ascii_digit)
-}
-
-/// Digits only: a sign, a comma, white space or more than 63 bits would mean different lengths to different readers.
-fn plain_number(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let number: u64 = std::str::from_utf8(text).ok()?.parse().ok()?;
-    (number <= i64::MAX as u64).then_some(number)
-}
-
-/// Without the optional white space of RFC 9110, section 5.6.3.
-fn trim(value: &[u8]) -> &[u8] {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
-    let end = value
-        .iter()
-        .rposition(|byte| !is_space(byte))
-        .map_or(start, |last| last + 1);
-    &value[start..end]
 }
 
 /// Pingora parses no more than 256.
@@ -497,39 +393,5 @@ mod tests {
             check(b"GET /\xe9 HTTP/1.1\r\nHost: a\r\n\r\n"),
             Err(Violation::RequestLine)
         );
-    }
-
-    #[test]
-    fn respells_what_means_one_thing_only() {
-        for (head, same) in [
-            (
-                "GET /?q=\"<`>\" HTTP/1.1\r\nHost: a\r\n\r\n",
-                "GET /?q=%22%3C%60%3E%22 HTTP/1.1\r\nHost: a\r\n\r\n",
-            ),
-            (
-                "GET http://b:81/x HTTP/1.1\r\nA: b\r\nHOST:  a\r\nC: d\r\n\r\n",
-                "GET http://b:81/x HTTP/1.1\r\nA: b\r\nHOST: b:81\r\nC: d\r\n\r\n",
-            ),
-            (
-                "GET http://b/ HTTP/1.1\r\nHost:\r\n\r\n",
-                "GET http://b/ HTTP/1.1\r\nHost: b\r\n\r\n",
-            ),
-        ] {
-            assert_eq!(respelt(head.as_bytes()).as_deref(), Some(same.as_bytes()), "{head}");
-            assert!(check(same.as_bytes()).is_ok(), "{same}");
-        }
-        let latin1 = respelt(b"GET /\xe9?\xc3\xa9 HTTP/1.1\r\nHost: a\r\n\r\n");
-        assert_eq!(latin1, Some(b"GET /%E9?%C3%A9 HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()));
-        for head in [
-            "GET http://b/ HTTP/1.1\r\nHost: a\r\nHost: c\r\n\r\n",
-            "GET http://b/ HTTP/1.1\r\nHost: u@a\r\n\r\n",
-            "GET http://b/ HTTP/1.1\r\n\r\n",
-            "GET http://u@b/ HTTP/1.1\r\nHost: a\r\n\r\n",
-            "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n",
-            "CONNECT a:80 HTTP/1.1\r\nHost: b\r\n\r\n extra",
-        ] {
-            let respelt = respelt(head.as_bytes());
-            assert!(respelt.is_none_or(|head| check(&head).is_err()), "{head}");
-        }
     }
 }

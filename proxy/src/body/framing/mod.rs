@@ -3,6 +3,8 @@
 
 mod chunked;
 mod head;
+mod respelling;
+mod syntax;
 mod violation;
 mod wire;
 

@@ -1,0 +1,62 @@
+//! What targets, hosts and lengths may be made of.
+
+/// What a URI can be made of, which the routes need: most targets show it by their letters. A fragment is no part of one.
+pub(super) fn is_target(target: &[u8]) -> bool {
+    let plain = |byte: &u8| matches!(byte, b'!' | b'$'..=b';' | b'=' | b'?'..=b'_' | b'a'..=b'z' | b'|' | b'~');
+    let is_uri = || {
+        let text = std::str::from_utf8(target).ok();
+        !target.contains(&b'#') && text.is_some_and(|text| text.parse::<http::Uri>().is_ok())
+    };
+    !target.is_empty() && (target.iter().all(plain) || is_uri())
+}
+
+pub(super) fn authority_of_absolute(target: &[u8]) -> Option<&[u8]> {
+    let scheme_end = target.iter().position(|byte| *byte == b':')?;
+    let (scheme, rest) = target.split_at(scheme_end);
+    if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
+        return None;
+    }
+    let rest = rest.strip_prefix(b"://")?;
+    let end = rest
+        .iter()
+        .position(|byte| matches!(byte, b'/' | b'?' | b'#'))
+        .unwrap_or(rest.len());
+    Some(&rest[..end]).filter(|authority| is_host(authority))
+}
+
+/// A host with or without a port. Who it names is for DNS to say; here it must not hold what ends or splits an
+/// authority.
+pub(super) fn is_host(value: &[u8]) -> bool {
+    let (name, port) = match value.iter().rposition(|byte| *byte == b':') {
+        Some(colon) if !value[colon..].contains(&b']') => (&value[..colon], &value[colon + 1..]),
+        _ => (value, &b""[..]),
+    };
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(byte);
+    let name_is_good = match name.strip_prefix(b"[") {
+        Some(address) => address
+            .strip_suffix(b"]")
+            .is_some_and(|inside| !inside.is_empty() && inside.iter().all(|byte| *byte == b':' || plain(byte))),
+        None => !name.is_empty() && name.iter().all(plain),
+    };
+    name_is_good && port.iter().all(u8::is_ascii_digit)
+}
+
+/// Digits only: a sign, a comma, white space or more than 63 bits would mean different lengths to different readers.
+pub(super) fn plain_number(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number: u64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    (number <= i64::MAX as u64).then_some(number)
+}
+
+/// Without the optional white space of RFC 9110, section 5.6.3.
+pub(super) fn trim(value: &[u8]) -> &[u8] {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
+    let end = value
+        .iter()
+        .rposition(|byte| !is_space(byte))
+        .map_or(start, |last| last + 1);
+    &value[start..end]
+}

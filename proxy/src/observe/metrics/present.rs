@@ -1,0 +1,80 @@
+//! The metrics' text: what was counted, and how connections, memory and pools stand at this moment.
+
+use std::sync::Arc;
+
+use prometheus::{Encoder, Registry, TextEncoder};
+
+use super::pools;
+use super::{Metrics, gauges, total};
+use crate::body;
+use crate::client::connection::ConnectionCounts;
+use crate::observe::access_log::AccessLog;
+use crate::pool::Pool;
+
+impl Metrics {
+    /// Everything in Prometheus' text format.
+    pub fn render<'a>(
+        &self,
+        connections: ConnectionCounts,
+        pools: impl Iterator<Item = &'a Arc<Pool>>,
+        access_log: &AccessLog,
+        bodies: &body::Budget,
+    ) -> prometheus::Result<String> {
+        let now = Registry::new();
+        tell_connections(&now, connections)?;
+        tell_memory(&now, bodies)?;
+        total(
+            &now,
+            "veil_access_log_dropped_total",
+            "Lines that nobody read in time.",
+            access_log.dropped(),
+        )?;
+        let latencies = pools::tell(&now, pools)?;
+        let mut text = Vec::new();
+        let encoder = TextEncoder::new();
+        encoder.encode(&self.registry.gather(), &mut text)?;
+        encoder.encode(&now.gather(), &mut text)?;
+        encoder.encode(&latencies.family(), &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+fn tell_connections(now: &Registry, connections: ConnectionCounts) -> prometheus::Result<()> {
+    let by_phase = gauges(
+        now,
+        "veil_connections",
+        "Clients' connections, by what they do.",
+        &["phase"],
+    )?;
+    for (phase, count) in [
+        ("reading", connections.reading),
+        ("writing", connections.writing),
+        ("waiting", connections.waiting),
+    ] {
+        by_phase.with_label_values(&[phase]).set(count as i64);
+    }
+    total(
+        now,
+        "veil_connections_accepted_total",
+        "Connections accepted.",
+        connections.accepted,
+    )?;
+    total(
+        now,
+        "veil_refused_heads_total",
+        "Requests refused for how they were framed, before a route saw them.",
+        connections.refused_heads,
+    )
+}
+
+fn tell_memory(now: &Registry, bodies: &body::Budget) -> prometheus::Result<()> {
+    let memory = gauges(
+        now,
+        "veil_body_memory_bytes",
+        "Memory for requests' bodies, in use and in all.",
+        &["of"],
+    )?;
+    memory.with_label_values(&["in_use"]).set(bodies.in_use() as i64);
+    memory.with_label_values(&["total"]).set(bodies.total() as i64);
+    Ok(())
+}
