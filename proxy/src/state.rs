@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::pool::{Overrides, Pool, PoolError};
-use crate::route::Router;
+use crate::route::{RouteError, Router, Surroundings};
 use crate::upstream::poison::PoisonMemory;
 use crate::upstream::retry::Budget;
 
@@ -39,6 +39,8 @@ pub struct State {
 pub enum StateError {
     #[error(transparent)]
     Pool(#[from] PoolError),
+    #[error(transparent)]
+    Route(#[from] RouteError),
     #[error("cannot open the access log: {0}")]
     AccessLog(#[source] io::Error),
 }
@@ -66,7 +68,11 @@ impl State {
             _ => Arc::new(Budget::new(&config.retry_budget, Instant::now())),
         };
         Ok(Self {
-            router: Router::new(&config.routes, &pools, previous.map(|previous| &previous.router)),
+            router: Router::new(
+                &config.routes,
+                &Surroundings::of(&pools),
+                previous.map(|previous| &previous.router),
+            )?,
             pools,
             retry_budget,
             access_log,

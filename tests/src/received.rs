@@ -46,6 +46,7 @@ impl Received {
         Ok(body)
     }
 
+    /// With its query.
     pub fn path(&self) -> &str {
         self.line.split(' ').nth(1).unwrap_or_default()
     }

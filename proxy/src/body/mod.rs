@@ -16,7 +16,7 @@ mod spill;
 mod stand_in;
 mod stream;
 
-pub use answer::{AnswerLimits, AnswersConfig, Keeping, RouteAnswersConfig};
+pub use answer::{AnswerLimits, AnswersConfig, Keeping, Pacer, RouteAnswersConfig};
 pub use authority::{settle as settle_authority, settle_on_arrival};
 pub use budget::Budget;
 pub use config::{BodyConfig, Buffering, Limits, RouteBodyConfig};

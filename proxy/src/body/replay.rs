@@ -21,6 +21,26 @@ impl Whole {
         self.body.length()
     }
 
+    /// Its first bytes, `most` of them at most.
+    ///
+    /// # Errors
+    /// Its file cannot be read.
+    pub fn beginning(&self, most: usize) -> io::Result<Bytes> {
+        let mut beginning = bytes::BytesMut::new();
+        for piece in self.pieces() {
+            let piece = piece?;
+            if beginning.is_empty() && (piece.len() >= most || self.body.pieces() == 1) {
+                return Ok(piece.slice(..piece.len().min(most)));
+            }
+            let room = most - beginning.len();
+            beginning.extend_from_slice(&piece[..piece.len().min(room)]);
+            if beginning.len() == most {
+                break;
+            }
+        }
+        Ok(beginning.freeze())
+    }
+
     /// Its pieces in order, those of a large body as they are read.
     pub fn pieces(&self) -> impl Iterator<Item = io::Result<Bytes>> {
         (0..self.body.pieces()).map(|index| self.body.piece(index))

@@ -149,6 +149,7 @@ mod tests {
     use super::*;
     use crate::client::places::Places;
     use crate::request::RequestId;
+    use crate::request::notes::Notes;
 
     fn listener(trusted: &[&str]) -> Listener {
         let yaml = format!("{{ address: '127.0.0.1:80', trusted_proxies: {trusted:?} }}");
@@ -267,6 +268,7 @@ mod tests {
             scheme: Scheme::Https,
             path: None,
             received: Instant::now(),
+            notes: Notes::default(),
         };
         let mut forwarded = head(&["1.1.1.1", "203.0.113.9"]);
         tell_backend(&mut forwarded, &ctx).unwrap();

@@ -1,6 +1,7 @@
 //! `veil check`: all that is wrong with a configuration, with what it names on this machine too: certificates that do not
 //! fit their keys, folders nobody may write to, names that nobody knows.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::error::Error;
 use std::path::Path as FilePath;
@@ -11,6 +12,7 @@ use rustix::process::{Resource, getrlimit};
 use crate::body::Buffering;
 use crate::client::tls::check_trust;
 use crate::config::{self, Config, Source};
+use crate::filter::Workshop;
 use crate::observe::access_log::Destination;
 use crate::pool::PoolConfig;
 use crate::pool::choose::sticky::{SameSite, Secure};
@@ -47,6 +49,7 @@ pub fn all(source: &Source) -> Findings {
     if let (true, Ok(config)) = (findings.mistakes.is_empty(), config::load(source)) {
         let unusable = [
             certificates(&config),
+            filters(&config),
             access_log(&config).into_iter().collect(),
             workers(&config),
             names(&config),
@@ -66,7 +69,10 @@ pub fn all(source: &Source) -> Findings {
 
 /// What may well be a mistake in a configuration that has none.
 pub fn doubts(source: &Source, config: &Config) -> Vec<Diagnostic> {
-    let parts = located(source, [bodies(config), cookies(config), files(config)].concat());
+    let parts = located(
+        source,
+        [bodies(config), cookies(config), files(config), unused_pools(config)].concat(),
+    );
     [config::doubts(source), parts].concat()
 }
 
@@ -131,6 +137,42 @@ fn bodies(config: &Config) -> Vec<Remark> {
         }
     }
     doubts
+}
+
+/// Filters that cannot be made: what they name is not there, or has mistakes.
+fn filters(config: &Config) -> Vec<Remark> {
+    let mut unusable = Vec::new();
+    for (index, route) in config.routes.iter().enumerate() {
+        for (number, filter) in route.filters.iter().enumerate() {
+            if let Err(error) = filter.build(&Workshop::default()) {
+                let at = steps!["routes", index, "filters", number, filter.name()].to_vec();
+                let what = format!("route {:?}: filter {}: {error}", route.name(), filter.name());
+                unusable.push((at, what));
+            }
+        }
+    }
+    unusable
+}
+
+/// Pools that nobody asks.
+fn unused_pools(config: &Config) -> Vec<Remark> {
+    let mut used: BTreeSet<&str> = BTreeSet::new();
+    for route in &config.routes {
+        used.extend(route.pools());
+        used.extend(route.mirror.iter().map(|mirror| mirror.pool.as_str()));
+        used.extend(
+            route
+                .filters
+                .iter()
+                .flat_map(|filter| filter.pools().into_iter().map(|(_, pool)| pool)),
+        );
+    }
+    let unused = config.pools.keys().filter(|name| !used.contains(name.as_str()));
+    let remark = |name: &String| {
+        let at = steps!["pools", name.as_str()].to_vec();
+        (at, format!("pool {name:?}: no route uses it"))
+    };
+    unused.map(remark).collect()
 }
 
 fn certificates(config: &Config) -> Vec<Remark> {
@@ -330,6 +372,7 @@ access_log: { to: no/such/folder/access.log }
             "veil.yaml:10:20",
             "veil.yaml:15:24",
             "veil.yaml:16:19",
+            "veil.yaml:14:3",
             "veil.yaml:13:15",
         ];
         assert_eq!(places, expected, "{found:#?}");

@@ -1,9 +1,11 @@
 //! What the parts of a configuration cannot know of each other: names that nobody has, sockets that two want, routes
 //! that others hide.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::Config;
+use crate::body::Buffering;
 use crate::filter::FilterConfig;
 use crate::pool::PoolConfig;
 use crate::route::RouteConfig;
@@ -32,8 +34,10 @@ impl Check<'_> {
         self.version();
         self.listeners(config);
         self.admin(config);
-        for index in 0..config.routes.len() {
-            self.route(index, &config.routes);
+        self.hidden(&config.routes);
+        for (index, route) in config.routes.iter().enumerate() {
+            self.route(index, route);
+            self.filters(index, route, config);
         }
         for (name, pool) in &config.pools {
             self.pool(name, pool);
@@ -93,38 +97,82 @@ impl Check<'_> {
         self.report(&steps!["admin", "address"], &what, Some(help.to_owned()));
     }
 
-    fn route(&mut self, index: usize, routes: &[RouteConfig]) {
-        let route = &routes[index];
+    /// Routes that others before them hide. Only those of one path can.
+    fn hidden(&mut self, routes: &[RouteConfig]) {
+        let mut of_path: HashMap<String, Vec<&RouteConfig>> = HashMap::new();
+        for (index, route) in routes.iter().enumerate() {
+            let earlier = of_path.entry(format!("{:?}", route.r#match.path)).or_default();
+            if let Some(earlier) = earlier.iter().find(|earlier| earlier.r#match.hides(&route.r#match)) {
+                let what = format!(
+                    "route {:?} is never reached: route {:?} takes the same requests",
+                    route.name(),
+                    earlier.name()
+                );
+                let help = "take one of them out, or let them differ in host, path or methods";
+                self.report(&steps!["routes", index], &what, Some(help.to_owned()));
+            }
+            earlier.push(route);
+        }
+    }
+
+    fn route(&mut self, index: usize, route: &RouteConfig) {
         let owner = format!("route {:?}", route.name());
         let at = steps!["routes", index];
-        if let Some(earlier) = routes[..index]
-            .iter()
-            .find(|earlier| earlier.r#match.hides(&route.r#match))
-        {
-            let what = format!(
-                "{owner} is never reached: route {:?} takes the same requests",
-                earlier.name()
-            );
-            self.report(
-                &at,
-                &what,
-                Some("take one of them out, or let them differ in host, path or methods".to_owned()),
+        if let Some(pool) = &route.pool {
+            self.pool_name(&owner, pool, &steps!["routes", index, "pool"]);
+        }
+        for (number, share) in route.split.iter().flat_map(|split| &split.pools).enumerate() {
+            self.pool_name(
+                &owner,
+                &share.pool,
+                &steps!["routes", index, "split", "pools", number, "pool"],
             );
         }
-        match &route.pool {
-            Some(pool) if self.pool_names.contains(pool) => {}
-            Some(pool) => {
-                let what = format!("{owner} uses pool {pool:?}, which is not defined");
-                let help = suggest("defined pools", pool, self.pool_names.iter().map(String::as_str))
-                    .unwrap_or_else(|| "define it under pools".to_owned());
-                self.report(&steps!["routes", index, "pool"], &what, Some(help));
+        if let Some(mirror) = &route.mirror {
+            self.pool_name(&owner, &mirror.pool, &steps!["routes", index, "mirror", "pool"]);
+        }
+        if route.pool.is_some() && route.split.is_some() {
+            let help = "write one of them; under split, each pool has its weight";
+            self.report(&at, &format!("{owner} has both pool and split"), Some(help.to_owned()));
+        }
+        let answers = route.filters.iter().any(FilterConfig::always_answers);
+        if route.pools().is_empty() && !answers && !self.document.lost(&at) {
+            let help = "give it a pool, or a filter that answers: respond, redirect or files".to_owned();
+            self.report(&at, &format!("{owner} leads nowhere"), Some(help));
+        }
+    }
+
+    fn filters(&mut self, index: usize, route: &RouteConfig, config: &Config) {
+        let buffering = route.body.buffering.unwrap_or(config.body.buffering);
+        for (number, filter) in route.filters.iter().enumerate() {
+            let owner = format!("route {:?}: filter {}", route.name(), filter.name());
+            for (key, pool) in filter.pools() {
+                self.pool_name(
+                    &owner,
+                    pool,
+                    &steps!["routes", index, "filters", number, filter.name(), key],
+                );
             }
-            None if route.filters.iter().any(FilterConfig::always_answers) || self.document.lost(&at) => {}
-            None => {
-                let help = "give it a pool, or a filter that answers: respond or redirect".to_owned();
-                self.report(&at, &format!("{owner} leads nowhere"), Some(help));
+            if filter.needs_whole_body() && buffering == Buffering::Off {
+                let what = format!("{owner} sees no body that passes as it comes");
+                let help = "take buffering: off from the route's body, or the filter from the route";
+                self.report(
+                    &steps!["routes", index, "filters", number],
+                    &what,
+                    Some(help.to_owned()),
+                );
             }
         }
+    }
+
+    fn pool_name(&mut self, owner: &str, pool: &str, at: &[Step]) {
+        if self.pool_names.iter().any(|name| name == pool) {
+            return;
+        }
+        let what = format!("{owner} uses pool {pool:?}, which is not defined");
+        let help = suggest("defined pools", pool, self.pool_names.iter().map(String::as_str))
+            .unwrap_or_else(|| "define it under pools".to_owned());
+        self.report(at, &what, Some(help));
     }
 
     fn pool(&mut self, name: &str, pool: &PoolConfig) {

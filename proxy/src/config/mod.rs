@@ -64,6 +64,13 @@ impl Config {
                 }
             }
         }
+        for (index, route) in self.routes.iter_mut().enumerate() {
+            for (number, filter) in route.filters.iter_mut().enumerate() {
+                let name = filter.name();
+                let at = |key| steps!["routes", index, "filters", number, name, key].to_vec();
+                names.extend(filter.files().into_iter().map(|(key, path)| (at(key), path)));
+            }
+        }
         if let Destination::File(path) = &mut self.access_log.to {
             names.push((steps!["access_log", "to"].to_vec(), path));
         }

@@ -7,6 +7,7 @@ use pingora::http::RequestHeader;
 
 use crate::client::connection::Connection;
 use crate::client::forwarded;
+use crate::request::notes::Notes;
 use crate::request::problem::X_REQUEST_ID;
 use crate::request::{RequestCtx, RequestId};
 
@@ -32,6 +33,10 @@ impl Arrived {
             scheme: forwarded::scheme(peer.ip(), head, listener),
             path: None,
             received,
+            notes: Notes {
+                server: Some(listener.address),
+                ..Notes::default()
+            },
         };
         Self {
             request,

@@ -35,7 +35,7 @@ impl Exchange {
             _ => CLIENT_LEFT,
         };
         let duration = request.received.elapsed();
-        let route = self.routed().map(|routed| routed.route.name.as_str());
+        let route = self.routed().map(|routed| &*routed.route.name);
         let (request_bytes, response_bytes) = (session.body_bytes_read() as u64, session.body_bytes_sent() as u64);
         self.rules.shared.metrics.finished(&Finished {
             route: route.unwrap_or(NO_ROUTE),
@@ -50,6 +50,7 @@ impl Exchange {
         }
         let (head, attempting) = (session.req_header(), self.attempting());
         let trial = attempting.and_then(|attempting| attempting.trial.as_ref());
+        let trace_id = request.notes.trace.map(|trace| trace.id());
         log.write(&Line {
             time: SystemTime::now(),
             id: request.id.as_str(),
@@ -64,9 +65,7 @@ impl Exchange {
             response_bytes,
             duration,
             route,
-            pool: self
-                .routed()
-                .and_then(|routed| Some(routed.route.pool.as_ref()?.name())),
+            pool: self.routed().and_then(|routed| Some(routed.pool.as_ref()?.name())),
             backend: trial.map(|trial| trial.backend().name()),
             attempts: attempting.map_or(0, Attempting::attempts),
             upstream: match &self.stage {
@@ -74,6 +73,9 @@ impl Exchange {
                 _ => None,
             },
             error: self.named(error),
+            user: request.notes.user.as_deref(),
+            api_key: request.notes.api_key.as_deref(),
+            trace_id: trace_id.as_deref(),
         });
     }
 

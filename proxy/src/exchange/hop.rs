@@ -28,6 +28,29 @@ pub fn let_protocol_change(peer: &mut HttpPeer) {
     peer.options.http_upstream_request_policy.h1_upgrade = H1UpgradePolicy::Preserve;
 }
 
+/// Takes away what is said of the client's connection alone.
+pub fn forget_connection(head: &mut RequestHeader) {
+    let nominated: Vec<HeaderName> = head
+        .headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .collect();
+    for name in nominated.iter().chain(&[
+        header::CONNECTION,
+        KEEP_ALIVE,
+        PROXY_CONNECTION,
+        HTTP2_SETTINGS,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+    ]) {
+        head.remove_header(name);
+    }
+}
+
 /// Where a client's wish for another protocol goes on, nothing else of its connection does: Pingora has left all of it.
 ///
 /// # Errors

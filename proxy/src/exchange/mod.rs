@@ -9,10 +9,12 @@
 
 mod arrived;
 mod attempting;
+mod body_changes;
 mod finish;
 mod hedge;
 mod hop;
 mod outcome;
+mod own_answer;
 pub mod phases;
 mod refusal;
 mod routed;
@@ -25,6 +27,7 @@ use pingora::proxy::Session;
 
 use self::arrived::Arrived;
 use self::attempting::{Answered, Attempting};
+use self::body_changes::BodyChanges;
 use self::refusal::Refusal;
 use self::routed::Routed;
 use crate::filter::Filter;
@@ -38,6 +41,8 @@ pub struct Exchange {
     stage: Stage,
     /// The answer that Veil has given itself.
     refused: Option<Problem>,
+    /// Of the answer that is on its way.
+    changes: BodyChanges,
 }
 
 /// What the request is served by: the state that it began under, and what all share.
@@ -67,6 +72,7 @@ impl Exchange {
             },
             stage: Stage::Expected,
             refused: None,
+            changes: BodyChanges::default(),
         }
     }
 
@@ -106,6 +112,18 @@ impl Exchange {
     fn request(&self) -> Result<&RequestCtx, Refusal> {
         let arrived = self.arrived().ok_or(problem::INTERNAL)?;
         Ok(&arrived.request)
+    }
+
+    fn request_mut(&mut self) -> Result<&mut RequestCtx, Refusal> {
+        let arrived = match &mut self.stage {
+            Stage::Expected => return Err(problem::INTERNAL.into()),
+            Stage::Arrived(arrived) => arrived,
+            Stage::Routed(routed) => &mut routed.arrived,
+            Stage::Attempting(attempting) | Stage::Answered(Answered { attempting, .. }) => {
+                &mut attempting.routed.arrived
+            }
+        };
+        Ok(&mut arrived.request)
     }
 
     /// The route's; none before it is found.

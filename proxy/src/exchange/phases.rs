@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderValue, StatusCode, header};
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
@@ -20,12 +21,11 @@ use crate::exchange::arrived::{Arrived, VEIL_DEADLINE_MS};
 use crate::exchange::attempting::{Answered, Attempting};
 use crate::exchange::outcome::Verdict;
 use crate::exchange::refusal::Refusal;
-use crate::exchange::routed::{self, NotRead, Routed};
+use crate::exchange::routed::{self, NotRead, Routed, Way};
 use crate::exchange::{Exchange, Stage, has_begun_to_answer, hop, is_final};
 use crate::filter::Settled;
 use crate::request::deadline::Expired;
 use crate::request::problem::{self, X_REQUEST_ID};
-use crate::route::Route;
 use crate::state::Shared;
 use crate::upstream::retry::{Failure, Suspicion};
 
@@ -66,17 +66,19 @@ impl ProxyHttp for Edge {
         let paths = exchange
             .arrived()
             .map(|arrived| arrived.connection.listener.config.paths);
-        let (route, path) = routed::find(&exchange.rules.state.router, paths.unwrap_or_default(), session)?;
-        exchange.is_served_by(&route, path)?;
+        let way = routed::find(&exchange.rules.state.router, paths.unwrap_or_default(), session)?;
+        let route = Arc::clone(&way.route);
+        exchange.is_served_by(way, session.req_header())?;
         for filter in &route.filters {
-            let verdict = filter.on_request(session.req_header_mut(), exchange.request()?);
+            let verdict = filter.on_request(session.req_header_mut(), exchange.request_mut()?);
             match verdict.settled().await {
                 Settled::Continue => {}
+                Settled::Amend(amend) => amend(session.req_header_mut(), exchange.request_mut()?),
                 Settled::Answer(response) => {
                     exchange.answer(session, *response).await?;
                     return Ok(true);
                 }
-                Settled::Refuse(problem) => return Err(Refusal::from(problem).into()),
+                Settled::Refuse(problem, challenge) => return Err(Refusal::with_challenge(problem, challenge).into()),
             }
         }
         match exchange.comes_in(session).await {
@@ -127,6 +129,9 @@ impl ProxyHttp for Edge {
         if hop::asks_for_another_protocol(session.req_header()) {
             hop::wish_for_another_protocol(head)?;
         }
+        if let Some(target) = &request.notes.target {
+            head.set_raw_path(target.as_bytes())?;
+        }
         forwarded::tell_backend(head, request)?;
         head.insert_header(X_REQUEST_ID, request.id.as_str())?;
         let patience = attempting.patience().as_millis() as u64;
@@ -164,6 +169,10 @@ impl ProxyHttp for Edge {
         let busy = head.status == 503 && head.headers.contains_key(header::RETRY_AFTER);
         match attempting.answered(rules, session, head.status.as_u16(), busy) {
             Verdict::Pass { latency } => {
+                let backend = attempting.trial.as_ref().map(|trial| trial.backend().name().into());
+                let notes = &mut attempting.routed.arrived.request.notes;
+                notes.upstream = Some((head.status.as_u16(), latency));
+                notes.backend = backend;
                 exchange.is_answered(latency);
                 Ok(())
             }
@@ -178,7 +187,13 @@ impl ProxyHttp for Edge {
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
         hop::own(head);
-        exchange.dress(head, session)?;
+        exchange.changes = exchange.dress(head, session)?;
+        let replaced = exchange.changes.replaced.take();
+        let taken = exchange.attempting().and_then(|attempting| attempting.taken.as_ref());
+        if let Some(taken) = taken {
+            let is_wanted = session.req_header().method != Method::HEAD;
+            taken.replace_body(replaced.filter(|_| is_wanted));
+        }
         let cookie = match &exchange.stage {
             Stage::Answered(answered) => answered.cookie(session.req_header()),
             _ => None,
@@ -187,6 +202,19 @@ impl ProxyHttp for Edge {
             Some(cookie) => head.append_header(header::SET_COOKIE, cookie).map(|_| ()),
             None => Ok(()),
         }
+    }
+
+    fn response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        last: bool,
+        exchange: &mut Exchange,
+    ) -> pingora::Result<Option<Duration>> {
+        if exchange.changes.transforms() {
+            *body = Some(exchange.changes.apply(body.take().unwrap_or_default(), last));
+        }
+        Ok(None)
     }
 
     fn fail_to_connect(
@@ -283,16 +311,18 @@ impl ProxyHttp for Edge {
 
 /// The way from one stage to the next.
 impl Exchange {
-    fn is_served_by(&mut self, route: &Arc<Route>, path: Option<Box<str>>) -> Result<(), Refusal> {
+    fn is_served_by(&mut self, way: Way, head: &RequestHeader) -> Result<(), Refusal> {
         let Stage::Arrived(mut arrived) = std::mem::take(&mut self.stage) else {
             return Err(problem::INTERNAL.into());
         };
+        let Way { route, path, captures } = way;
         arrived.request.path = path;
+        arrived.request.notes.captures = captures;
+        arrived.request.notes.route = Some(Arc::clone(&route.name));
+        let pool = route.serving.pool(head, &arrived.request).map(Arc::clone);
+        arrived.request.notes.pool = pool.as_ref().map(|pool| pool.name().into());
         self.rules.state.retry_budget.deposit(arrived.request.received);
-        self.stage = Stage::Routed(Routed {
-            arrived,
-            route: Arc::clone(route),
-        });
+        self.stage = Stage::Routed(Routed { arrived, route, pool });
         Ok(())
     }
 
@@ -311,6 +341,11 @@ impl Exchange {
             taken.release(&mut session.downstream_session).await;
             return Err(Refusal::from(problem::POISON_BODY).into());
         }
+        if let Err(problem) = routed.look_at(&taken, session.req_header()) {
+            taken.release(&mut session.downstream_session).await;
+            return Err(Refusal::from(problem).into());
+        }
+        routed.mirror(&taken, session.req_header());
         if let Stage::Routed(routed) = std::mem::take(&mut self.stage) {
             self.stage = Stage::Attempting(routed.attempt(pool, taken, session.req_header()));
         }

@@ -4,14 +4,15 @@
 use std::error;
 use std::fmt;
 
-use bytes::Bytes;
-use http::{Method, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
 use super::Exchange;
-use crate::body::{self, ReadError, Violation};
+use super::body_changes::BodyChanges;
+use crate::body::{ReadError, Violation};
+use crate::filter::Content;
 use crate::request::problem::Problem;
 use crate::request::problem::{self, X_REQUEST_ID};
 
@@ -19,16 +20,24 @@ use crate::request::problem::{self, X_REQUEST_ID};
 #[derive(Clone, Debug)]
 pub struct Refusal {
     pub problem: Problem,
-    /// The methods that would do.
-    allow: Option<String>,
+    /// What would do: `Allow`, or `WWW-Authenticate`.
+    field: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl Refusal {
     pub fn of_method(allowed: &[Method]) -> Self {
         let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+        let names = HeaderValue::try_from(names.join(", ")).ok();
         Self {
             problem: problem::METHOD_NOT_ALLOWED,
-            allow: Some(names.join(", ")),
+            field: names.map(|names| Box::new((header::ALLOW, names))),
+        }
+    }
+
+    pub fn with_challenge(problem: Problem, challenge: Option<HeaderValue>) -> Self {
+        Self {
+            problem,
+            field: challenge.map(|challenge| Box::new((header::WWW_AUTHENTICATE, challenge))),
         }
     }
 
@@ -58,7 +67,7 @@ impl Refusal {
 
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
-        Self { problem, allow: None }
+        Self { problem, field: None }
     }
 }
 
@@ -84,46 +93,48 @@ impl Exchange {
     pub(super) async fn refuse(&mut self, session: &mut Session, refusal: Refusal) -> pingora::Result<()> {
         self.refused = Some(refusal.problem);
         let (mut head, body) = refusal.problem.response(&self.request()?.id)?;
-        if let Some(allow) = refusal.allow {
-            head.insert_header(header::ALLOW, allow)?;
+        if let Some((name, value)) = refusal.field.map(|field| *field) {
+            head.insert_header(name, value)?;
         }
-        self.send(session, head, body).await
+        self.send(session, head, body.into()).await
     }
 
     /// Answers with what a filter made.
     pub(super) async fn answer(
         &mut self,
         session: &mut Session,
-        response: http::Response<Bytes>,
+        response: http::Response<Content>,
     ) -> pingora::Result<()> {
         let (parts, body) = response.into_parts();
         let mut head = ResponseHeader::from(parts);
-        head.insert_header(header::CONTENT_LENGTH, body.len())?;
+        if !matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            head.insert_header(header::CONTENT_LENGTH, body.length())?;
+        }
         self.send(session, head, body).await
     }
 
-    /// A request's body that has not been read ends its connection with the answer.
-    async fn send(&mut self, session: &mut Session, mut head: ResponseHeader, content: Bytes) -> pingora::Result<()> {
-        self.let_body_go(session).await;
-        self.dress(&mut head, session)?;
-        let is_head = session.req_header().method == Method::HEAD;
-        let content = if is_head { Bytes::new() } else { content };
-        session
-            .write_response_header(Box::new(head), content.is_empty())
-            .await?;
-        session.write_response_body(Some(content), true).await?;
-        body::linger(&mut session.downstream_session).await;
-        Ok(())
-    }
-
-    /// What every answer gets on its way out.
-    pub(super) fn dress(&self, head: &mut ResponseHeader, session: &Session) -> pingora::Result<()> {
-        let request = self.request()?;
+    /// What every answer gets on its way out. What its body is to become is told, and its length fits that.
+    pub(super) fn dress(&mut self, head: &mut ResponseHeader, session: &Session) -> pingora::Result<BodyChanges> {
+        let mut changes = BodyChanges::default();
+        let request = self.request_mut()?;
+        request.notes.status = Some(head.status.as_u16());
         head.insert_header(X_REQUEST_ID, request.id.as_str())?;
+        let request = self.request()?;
         for filter in self.filters().iter().rev() {
-            filter.on_response(head, session.req_header(), request);
+            let Some(change) = filter.on_response(head, session.req_header(), request) else {
+                continue;
+            };
+            changes.add(change);
+            if let Some(body) = &changes.replaced {
+                head.remove_header(&header::TRANSFER_ENCODING);
+                head.insert_header(header::CONTENT_LENGTH, body.len())?;
+            }
         }
-        Ok(())
+        if changes.transforms() {
+            head.remove_header(&header::CONTENT_LENGTH);
+            head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+        }
+        Ok(changes)
     }
 }
 
@@ -136,8 +147,9 @@ mod tests {
         let refusal = Refusal::of_method(&[Method::GET, Method::PUT]);
         let error: Box<Error> = refusal.into();
         assert_eq!(error.etype(), &ErrorType::HTTPStatus(405));
-        let found = Refusal::in_error(&error).map(|refusal| (refusal.problem.code, refusal.allow));
-        assert_eq!(found, Some(("method_not_allowed", Some("GET, PUT".to_owned()))));
+        let found = Refusal::in_error(&error).map(|refusal| (refusal.problem.code, refusal.field));
+        let allow = (header::ALLOW, HeaderValue::from_static("GET, PUT"));
+        assert_eq!(found, Some(("method_not_allowed", Some(Box::new(allow)))));
     }
 
     #[test]

@@ -4,25 +4,29 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::Method;
+use http::{Method, Version, header};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 
 use super::arrived::Arrived;
 use super::attempting::Attempting;
 use super::refusal::Refusal;
-use super::{Rules, outcome};
-use crate::body::{self, AnswerLimits, Keeping, Limits, ReadError, Taken};
+use super::{Rules, hop, outcome};
+use crate::body::{self, AnswerLimits, Keeping, Limits, ReadError, Taken, Whole};
+use crate::client::forwarded;
 use crate::pool::Pool;
 use crate::request::deadline::Patience;
+use crate::request::expression::Groups;
 use crate::request::path::{self, PathError, Paths};
-use crate::request::problem::{self, Problem};
-use crate::request::syntax::host;
+use crate::request::problem::{self, Problem, X_REQUEST_ID};
+use crate::request::syntax::promised_length;
 use crate::route::{NoRoute, Route, Router};
 
 pub struct Routed {
     pub arrived: Arrived,
     pub route: Arc<Route>,
+    /// Who serves it, of the route's pools.
+    pub pool: Option<Arc<Pool>>,
 }
 
 impl Routed {
@@ -31,12 +35,7 @@ impl Routed {
     /// # Errors
     /// Nobody would serve it, or its body is not to be had. Nothing at all is to be said where the client has left.
     pub async fn read_body(&self, rules: &Rules, session: &mut Session) -> Result<(Arc<Pool>, Taken), NotRead> {
-        let pool = self
-            .route
-            .pool
-            .as_ref()
-            .ok_or(problem::NO_ROUTE)
-            .map_err(Refusal::from)?;
+        let pool = self.pool.as_ref().ok_or(problem::NO_ROUTE).map_err(Refusal::from)?;
         let admission = pool.admit().map_err(outcome::refusal_of).map_err(Refusal::from)?;
         let limits = Limits::new(&rules.state.config.body, &self.route.body);
         let downstream = &mut session.downstream_session;
@@ -51,6 +50,59 @@ impl Routed {
         }
     }
 
+    /// What the route's filters say of the body, where it is kept.
+    pub fn look_at(&self, taken: &Taken, head: &RequestHeader) -> Result<(), Problem> {
+        if !self.route.looks_at_bodies {
+            return Ok(());
+        }
+        let Some(body) = taken.whole().and_then(|body| body.upgrade()) else {
+            return Ok(());
+        };
+        let beginning = body.beginning(LOOKED_AT).map_err(|_| problem::INTERNAL)?;
+        self.route
+            .filters
+            .iter()
+            .try_for_each(|filter| filter.on_body(&beginning, head))
+    }
+
+    /// Sends a copy elsewhere, where the route says so and the body can be had twice.
+    pub fn mirror(&self, taken: &Taken, head: &RequestHeader) {
+        let Some(mirror) = self.route.mirror.as_ref().filter(|mirror| mirror.wants()) else {
+            return;
+        };
+        let body = taken.whole().and_then(|body| body.upgrade());
+        let has_body = head.headers.contains_key(header::TRANSFER_ENCODING)
+            || promised_length(head).is_some_and(|length| length > 0);
+        if body.is_none() && has_body || head.headers.contains_key(header::UPGRADE) {
+            return;
+        }
+        if let Ok(copy) = self.copied(head, body.as_deref()) {
+            mirror.send(copy, body, &self.arrived.request);
+        }
+    }
+
+    /// The head as a backend gets it.
+    fn copied(&self, head: &RequestHeader, body: Option<&Whole>) -> pingora::Result<RequestHeader> {
+        let request = &self.arrived.request;
+        let mut copy = head.clone();
+        if let Some(target) = &request.notes.target {
+            copy.set_raw_path(target.as_bytes())?;
+        }
+        copy.set_version(Version::HTTP_11);
+        hop::forget_connection(&mut copy);
+        copy.remove_header(&header::EXPECT);
+        match body {
+            Some(body) => copy.insert_header(header::CONTENT_LENGTH, body.length())?,
+            None => drop(copy.remove_header(&header::CONTENT_LENGTH)),
+        }
+        forwarded::tell_backend(&mut copy, request)?;
+        copy.insert_header(X_REQUEST_ID, request.id.as_str())?;
+        for filter in &self.route.filters {
+            filter.on_upstream_request(&mut copy, request);
+        }
+        Ok(copy)
+    }
+
     /// The request has come in; the time that its answer may take runs from here.
     pub fn attempt(self, pool: Arc<Pool>, taken: Taken, head: &RequestHeader) -> Attempting {
         let deadline = self.patience(&pool).deadline(Some(Instant::now()));
@@ -63,12 +115,16 @@ impl Routed {
         let Arrived {
             request, connection, ..
         } = &self.arrived;
+        let limits = AnswerLimits::new(
+            (&config.answers, &self.route.answers),
+            (&config.body, &self.route.body),
+            connection.listener.config.timeouts.send.get(),
+        );
         Keeping {
-            limits: AnswerLimits::new(
-                (&config.answers, &self.route.answers),
-                (&config.body, &self.route.body),
-                connection.listener.config.timeouts.send.get(),
-            ),
+            limits: AnswerLimits {
+                pace: request.notes.pace,
+                ..limits
+            },
             budget: Arc::clone(&rules.state.body_budget),
             client: request.account(),
         }
@@ -81,6 +137,9 @@ impl Routed {
         }
     }
 }
+
+/// Bytes of a body that filters see: a JPEG's size may come after all else that its head holds.
+const LOOKED_AT: usize = 1 << 20;
 
 /// Why a body has not been read.
 pub enum NotRead {
@@ -103,9 +162,17 @@ impl From<ReadError> for NotRead {
     }
 }
 
-/// The route for a request, and the path that it was found by if that is not the one that was sent. Leaves the path in its
+/// What is known of a request once its route is found.
+pub struct Way {
+    pub route: Arc<Route>,
+    /// The path that it was found by, if that is not the one that was sent.
+    pub path: Option<Box<str>>,
+    pub captures: Groups,
+}
+
+/// The route for a request. Leaves the path in its
 /// one spelling where listener or route are strict.
-pub fn find(router: &Router, paths: Paths, session: &mut Session) -> Result<(Arc<Route>, Option<Box<str>>), Refusal> {
+pub fn find(router: &Router, paths: Paths, session: &mut Session) -> Result<Way, Refusal> {
     let head = session.req_header();
     if head.method == Method::CONNECT {
         return Err(problem::METHOD_NOT_ALLOWED.into());
@@ -118,11 +185,11 @@ pub fn find(router: &Router, paths: Paths, session: &mut Session) -> Result<(Arc
         Paths::AsSent => None,
     };
     let path = path::normal(sent).map_err(bad_path)?;
-    let route = match router.find(host(head), &path, &head.method) {
-        Ok(route) if head.method == Method::TRACE && !route.names(&head.method) => {
+    let (route, captures) = match router.find(&path, head) {
+        Ok(found) if head.method == Method::TRACE && !found.route.names(&head.method) => {
             return Err(problem::METHOD_NOT_ALLOWED.into());
         }
-        Ok(route) => Arc::clone(route),
+        Ok(found) => (Arc::clone(found.route), found.captures),
         Err(NoRoute::NotFound) => return Err(problem::NO_ROUTE.into()),
         Err(NoRoute::MethodNotAllowed(allowed)) => return Err(Refusal::of_method(&allowed)),
     };
@@ -135,7 +202,11 @@ pub fn find(router: &Router, paths: Paths, session: &mut Session) -> Result<(Arc
     if let Some(Cow::Owned(path)) = canonical {
         path::respell(session.req_header_mut(), &path).map_err(|_| problem::BAD_PATH)?;
     }
-    Ok((route, found_by))
+    Ok(Way {
+        route,
+        path: found_by,
+        captures,
+    })
 }
 
 fn bad_path(error: PathError) -> Problem {

@@ -6,7 +6,7 @@ use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Filter, Settings, Verdict};
+use super::{Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
 use crate::request::problem::Problem;
 use crate::yaml::units::Cidr;
@@ -22,13 +22,13 @@ pub struct Access {
 }
 
 impl Settings for Access {
-    fn build(&self) -> Arc<dyn Filter> {
-        Arc::new(self.clone())
+    fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
+        Ok(Arc::new(self.clone()))
     }
 }
 
 impl Filter for Access {
-    fn on_request(&self, _request: &mut RequestHeader, ctx: &RequestCtx) -> Verdict {
+    fn on_request(&self, _request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
         let is_in = |network: &Cidr| ctx.client.is_some_and(|client| network.contains(client));
         let in_any = |networks: &[Cidr]| networks.iter().any(is_in);
         let allowed = self.allow.as_deref().is_none_or(in_any);
@@ -74,7 +74,7 @@ mod tests {
 
     fn lets_in(access: &Access, client: &str) -> bool {
         matches!(
-            access.on_request(&mut request("GET", "/", &[]), &ctx(client)),
+            access.on_request(&mut request("GET", "/", &[]), &mut ctx(client)),
             Verdict::Continue
         )
     }
@@ -92,11 +92,13 @@ mod tests {
 
     #[test]
     fn nobody_knows_an_unknown_client() {
-        let unknown = RequestCtx {
-            client: None,
-            ..ctx("10.0.0.1")
+        let verdict = |yaml: &str| {
+            let mut unknown = RequestCtx {
+                client: None,
+                ..ctx("10.0.0.1")
+            };
+            filter::<Access>(yaml).on_request(&mut request("GET", "/", &[]), &mut unknown)
         };
-        let verdict = |yaml: &str| filter::<Access>(yaml).on_request(&mut request("GET", "/", &[]), &unknown);
         assert!(matches!(verdict("{ allow: [0.0.0.0/0, '::/0'] }"), Verdict::Refuse(_)));
         assert!(matches!(verdict("{ deny: [192.0.2.1] }"), Verdict::Continue));
     }

@@ -8,7 +8,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Filter, Settings, Verdict};
+use super::{BodyChange, Content, Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
 use crate::yaml::units::Duration;
 
@@ -51,8 +51,8 @@ impl Cors {
         fields
     }
 
-    fn preflight(&self, method: &HeaderValue) -> http::Response<Bytes> {
-        let mut answer = http::Response::new(Bytes::new());
+    fn preflight(&self, method: &HeaderValue) -> http::Response<Content> {
+        let mut answer = http::Response::new(Content::from(Bytes::new()));
         *answer.status_mut() = StatusCode::NO_CONTENT;
         let headers = answer.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, method.clone());
@@ -65,13 +65,13 @@ impl Cors {
 }
 
 impl Settings for Cors {
-    fn build(&self) -> Arc<dyn Filter> {
-        Arc::new(self.clone())
+    fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
+        Ok(Arc::new(self.clone()))
     }
 }
 
 impl Filter for Cors {
-    fn on_request(&self, request: &mut RequestHeader, _ctx: &RequestCtx) -> Verdict {
+    fn on_request(&self, request: &mut RequestHeader, _: &mut RequestCtx) -> Verdict {
         match request.headers.get(header::ACCESS_CONTROL_REQUEST_METHOD) {
             Some(method) if request.method == Method::OPTIONS && self.allowed_origin(request).is_some() => {
                 Verdict::Answer(Box::new(self.preflight(method)))
@@ -80,7 +80,12 @@ impl Filter for Cors {
         }
     }
 
-    fn on_response(&self, response: &mut ResponseHeader, request: &RequestHeader, _ctx: &RequestCtx) {
+    fn on_response(
+        &self,
+        response: &mut ResponseHeader,
+        request: &RequestHeader,
+        _: &RequestCtx,
+    ) -> Option<BodyChange> {
         const VALID: &str = "name and value are parsed already";
         // A backend's own idea of other origins does not count here.
         response.remove_header(&header::ACCESS_CONTROL_ALLOW_ORIGIN);
@@ -98,6 +103,7 @@ impl Filter for Cors {
                 .append_header(header::VARY, header::ORIGIN.as_str())
                 .expect(VALID);
         }
+        None
     }
 }
 
@@ -261,7 +267,7 @@ mod tests {
     fn answers_a_preflight_of_a_known_origin_only() {
         let verdict = |origin: &str| {
             let asks = [("origin", origin), ("access-control-request-method", "PUT")];
-            app().on_request(&mut request("OPTIONS", "/", &asks), &ctx("192.0.2.1"))
+            app().on_request(&mut request("OPTIONS", "/", &asks), &mut ctx("192.0.2.1"))
         };
         let Verdict::Answer(answer) = verdict(APP.1) else {
             panic!("a preflight is answered")

@@ -9,7 +9,7 @@ use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Filter, Settings, Verdict};
+use super::{Content, Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::problem;
 use crate::request::syntax::{host, host_name, request_uri};
 use crate::request::{RequestCtx, Scheme};
@@ -27,13 +27,13 @@ fn https() -> NonZeroU16 {
 }
 
 impl Settings for HttpsOnly {
-    fn build(&self) -> Arc<dyn Filter> {
-        Arc::new(self.clone())
+    fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
+        Ok(Arc::new(self.clone()))
     }
 }
 
 impl Filter for HttpsOnly {
-    fn on_request(&self, request: &mut RequestHeader, ctx: &RequestCtx) -> Verdict {
+    fn on_request(&self, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
         if ctx.scheme == Scheme::Https {
             return Verdict::Continue;
         }
@@ -49,7 +49,7 @@ impl Filter for HttpsOnly {
         let Ok(location) = HeaderValue::try_from(location) else {
             return Verdict::Refuse(problem::BAD_REQUEST);
         };
-        let mut answer = http::Response::new(Bytes::new());
+        let mut answer = http::Response::new(Content::from(Bytes::new()));
         *answer.status_mut() = StatusCode::PERMANENT_REDIRECT;
         answer.headers_mut().insert(header::LOCATION, location);
         answer.headers_mut().insert(header::CONTENT_LENGTH, 0.into());
@@ -65,11 +65,11 @@ mod tests {
     use crate::filter::testing::{ctx, filter, request};
 
     fn verdict(yaml: &str, scheme: Scheme, headers: &[(&'static str, &str)]) -> Verdict {
-        let ctx = RequestCtx {
+        let mut ctx = RequestCtx {
             scheme,
             ..ctx("192.0.2.1")
         };
-        filter::<HttpsOnly>(yaml).on_request(&mut request("POST", "/v1/blur?a", headers), &ctx)
+        filter::<HttpsOnly>(yaml).on_request(&mut request("POST", "/v1/blur?a", headers), &mut ctx)
     }
 
     #[test]
@@ -90,7 +90,7 @@ mod tests {
     fn over_http2_the_authority_is_the_host() {
         let mut request = request("GET", "/", &[]);
         request.set_uri("http://example.com:80/a?b".parse().unwrap());
-        let Verdict::Answer(answer) = filter::<HttpsOnly>("{}").on_request(&mut request, &ctx("192.0.2.1")) else {
+        let Verdict::Answer(answer) = filter::<HttpsOnly>("{}").on_request(&mut request, &mut ctx("192.0.2.1")) else {
             panic!("plain HTTP is redirected");
         };
         assert_eq!(answer.headers()["location"], "https://example.com/a?b");

@@ -1,18 +1,21 @@
-//! Filters: small policies on a request's and a response's head, in the order in which a route lists them.
+//! Filters: small policies on a request and its answer, in the order in which a route lists them.
 //!
 //! A filter is one file: the struct that YAML fills, what it does, its tests. One line below makes it known; nothing else
 //! knows it.
 
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use http::HeaderValue;
 use pingora::http::{RequestHeader, ResponseHeader};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use self::answer::{BodyChange, Content, Transform};
+pub use self::by::By;
 use crate::request::RequestCtx;
 use crate::request::problem::Problem;
 
@@ -30,12 +33,6 @@ macro_rules! filters {
         }
 
         impl FilterConfig {
-            pub fn build(&self) -> Arc<dyn Filter> {
-                match self {
-                    $(Self::$filter(settings) => settings.build(),)*
-                }
-            }
-
             /// What it is called in YAML.
             pub fn name(&self) -> &'static str {
                 match self {
@@ -43,62 +40,165 @@ macro_rules! filters {
                 }
             }
 
-            /// Whether no request gets past it, so that its route needs no pool.
-            pub fn always_answers(&self) -> bool {
+            fn settings(&self) -> &dyn Settings {
                 match self {
-                    $(Self::$filter(_) => <$module::$filter as Settings>::ALWAYS_ANSWERS,)*
+                    $(Self::$filter(settings) => settings,)*
+                }
+            }
+
+            fn settings_mut(&mut self) -> &mut dyn Settings {
+                match self {
+                    $(Self::$filter(settings) => settings,)*
                 }
             }
         }
     };
 }
 
+mod answer;
+mod by;
 mod headers;
-mod variables;
+mod media_type;
+mod watched;
 
 filters! {
     Access in access,
+    ApiKey in api_key,
+    Bandwidth in bandwidth,
+    BasicAuth in basic_auth,
+    CacheControl in cache_control,
+    Compression in compression,
+    ConcurrencyLimit in concurrency_limit,
     Cors in cors,
+    ErrorPage in error_page,
+    Files in files,
+    ForwardAuth in forward_auth,
     HttpsOnly in https_only,
+    ImageGuard in image_guard,
+    Jwt in jwt,
     RateLimit in rate_limit,
     Redirect in redirect,
     RequestHeaders in request_headers,
+    RequestId in request_id,
     Respond in respond,
     ResponseHeaders in response_headers,
+    Rewrite in rewrite,
+    StripPrefix in strip_prefix,
+}
+
+impl FilterConfig {
+    /// Reads what it names.
+    pub fn build(&self, workshop: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
+        self.settings().build(workshop)
+    }
+
+    /// Whether no request gets past it, so that its route needs no pool.
+    pub fn always_answers(&self) -> bool {
+        self.settings().always_answers()
+    }
+
+    /// The files that it names, by their keys.
+    pub fn files(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        self.settings_mut().files()
+    }
+
+    /// The pools that it asks, by their keys.
+    pub fn pools(&self) -> Vec<(&'static str, &str)> {
+        self.settings().pools()
+    }
+
+    /// What it would be asked for in vain on a route whose bodies pass as they come.
+    pub fn needs_whole_body(&self) -> bool {
+        self.settings().needs_whole_body()
+    }
 }
 
 /// What YAML says of one filter.
-trait Settings: Clone + PartialEq {
-    /// Whether no request gets past it, so that its route needs no pool.
-    const ALWAYS_ANSWERS: bool = false;
+trait Settings {
+    fn build(&self, workshop: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError>;
 
-    fn build(&self) -> Arc<dyn Filter>;
+    /// Whether no request gets past it, so that its route needs no pool.
+    fn always_answers(&self) -> bool {
+        false
+    }
+
+    fn files(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        Vec::new()
+    }
+
+    fn pools(&self) -> Vec<(&'static str, &str)> {
+        Vec::new()
+    }
+
+    fn needs_whole_body(&self) -> bool {
+        false
+    }
 }
+
+/// What filters are made with.
+#[derive(Clone, Copy, Default)]
+pub struct Workshop<'a> {
+    /// None where no request is sent, as when one is explained.
+    pub subrequests: Option<&'a Arc<dyn Subrequests>>,
+}
+
+/// Sends requests of Veil's own to pools.
+pub trait Subrequests: Send + Sync {
+    /// The head of the answer to a request without a body, on behalf of a client; none where nobody gave one.
+    fn ask(&self, pool: &str, head: Box<RequestHeader>, ctx: &RequestCtx) -> Asked;
+}
+
+/// The answer's head, once it has come.
+pub type Asked = Pin<Box<dyn Future<Output = Option<Box<ResponseHeader>>> + Send>>;
+
+/// Why a filter cannot be put to work.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct FilterError(String);
 
 /// What is done to the requests and responses of a route. Each step goes on unless a filter says otherwise.
 pub trait Filter: Send + Sync {
     /// When the head has come from the client, before a byte of the body is read.
-    fn on_request(&self, _request: &mut RequestHeader, _ctx: &RequestCtx) -> Verdict {
+    fn on_request(&self, _request: &mut RequestHeader, _ctx: &mut RequestCtx) -> Verdict {
         Verdict::Continue
+    }
+
+    /// When the whole body has come, where it is kept; before a backend is chosen.
+    fn on_body(&self, _body: &[u8], _request: &RequestHeader) -> Result<(), Problem> {
+        Ok(())
     }
 
     /// Before the head goes to a backend, once for each that is tried.
     fn on_upstream_request(&self, _request: &mut RequestHeader, _ctx: &RequestCtx) {}
 
     /// Before the answer's head goes to the client, in reverse order; also where Veil itself is who answers.
-    fn on_response(&self, _response: &mut ResponseHeader, _request: &RequestHeader, _ctx: &RequestCtx) {}
+    fn on_response(
+        &self,
+        _response: &mut ResponseHeader,
+        _request: &RequestHeader,
+        _ctx: &RequestCtx,
+    ) -> Option<BodyChange> {
+        None
+    }
 }
 
 /// What becomes of a request after a filter has seen it.
 pub enum Verdict {
     Continue,
+    /// Goes on once this is done.
+    Amend(Amendment),
     /// Ends here, with this answer.
-    Answer(Box<http::Response<Bytes>>),
+    Answer(Box<http::Response<Content>>),
     /// Ends here, with a problem document.
     Refuse(Problem),
+    /// Ends here, with a problem document and how to prove who one is: `WWW-Authenticate`.
+    Challenge(Problem, HeaderValue),
     /// Somebody else has to be asked first. Whoever makes this bounds the time that it takes.
     Later(Pin<Box<dyn Future<Output = Verdict> + Send>>),
 }
+
+/// What is done to a request after somebody else was asked.
+pub type Amendment = Box<dyn FnOnce(&mut RequestHeader, &mut RequestCtx) + Send>;
 
 impl Verdict {
     /// What it comes to.
@@ -107,8 +207,10 @@ impl Verdict {
         loop {
             verdict = match verdict {
                 Self::Continue => return Settled::Continue,
+                Self::Amend(amendment) => return Settled::Amend(amendment),
                 Self::Answer(answer) => return Settled::Answer(answer),
-                Self::Refuse(problem) => return Settled::Refuse(problem),
+                Self::Refuse(problem) => return Settled::Refuse(problem, None),
+                Self::Challenge(problem, challenge) => return Settled::Refuse(problem, Some(challenge)),
                 Self::Later(verdict) => verdict.await,
             };
         }
@@ -116,19 +218,21 @@ impl Verdict {
 }
 
 /// A verdict that waits for nobody.
-#[derive(Debug)]
 pub enum Settled {
     Continue,
-    Answer(Box<http::Response<Bytes>>),
-    Refuse(Problem),
+    Amend(Amendment),
+    Answer(Box<http::Response<Content>>),
+    /// With `WWW-Authenticate`, if any.
+    Refuse(Problem, Option<HeaderValue>),
 }
 
 impl fmt::Debug for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Continue => f.write_str("Continue"),
+            Self::Amend(_) => f.write_str("Amend"),
             Self::Answer(answer) => f.debug_tuple("Answer").field(answer).finish(),
-            Self::Refuse(problem) => f.debug_tuple("Refuse").field(problem).finish(),
+            Self::Refuse(problem) | Self::Challenge(problem, _) => f.debug_tuple("Refuse").field(problem).finish(),
             Self::Later(_) => f.write_str("Later"),
         }
     }
@@ -145,7 +249,7 @@ mod tests {
     struct Asks;
 
     impl Filter for Asks {
-        fn on_request(&self, _request: &mut RequestHeader, _ctx: &RequestCtx) -> Verdict {
+        fn on_request(&self, _request: &mut RequestHeader, _ctx: &mut RequestCtx) -> Verdict {
             Verdict::Later(Box::pin(async {
                 tokio::task::yield_now().await;
                 Verdict::Later(Box::pin(async { Verdict::Refuse(crate::request::problem::NO_ROUTE) }))
@@ -155,8 +259,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_verdict_may_take_its_time() {
-        let verdict = Asks.on_request(&mut request("GET", "/", &[]), &ctx("192.0.2.1"));
-        assert!(matches!(verdict.settled().await, Settled::Refuse(problem) if problem.code == "no_route"));
+        let verdict = Asks.on_request(&mut request("GET", "/", &[]), &mut ctx("192.0.2.1"));
+        assert!(matches!(verdict.settled().await, Settled::Refuse(problem, None) if problem.code == "no_route"));
     }
 
     #[test]
@@ -188,31 +292,8 @@ mod tests {
 mod testing {
     #![allow(clippy::unwrap_used)]
 
-    use std::time::Instant;
-
     use super::*;
-    use crate::request::{RequestId, Scheme};
-
-    /// A request's facts, as if from this client over plain HTTP.
-    pub fn ctx(client: &str) -> RequestCtx {
-        let client = client.parse().unwrap();
-        RequestCtx {
-            id: RequestId::parse(b"some-id").unwrap(),
-            peer: (client, 40_000).into(),
-            client: Some(client),
-            scheme: Scheme::Http,
-            path: None,
-            received: Instant::now(),
-        }
-    }
-
-    pub fn request(method: &str, path: &str, headers: &[(&'static str, &str)]) -> RequestHeader {
-        let mut request = RequestHeader::build(method, path.as_bytes(), None).unwrap();
-        for (name, value) in headers {
-            request.append_header(*name, *value).unwrap();
-        }
-        request
-    }
+    pub use crate::request::testing::{ctx, request};
 
     pub fn ok() -> ResponseHeader {
         ResponseHeader::build(200, None).unwrap()
@@ -220,5 +301,10 @@ mod testing {
 
     pub fn filter<F: serde::de::DeserializeOwned>(yaml: &str) -> F {
         serde_yaml::from_str(yaml).unwrap()
+    }
+
+    /// The filter of these settings, in their YAML.
+    pub fn built<F: Settings + serde::de::DeserializeOwned>(yaml: &str) -> Arc<dyn Filter> {
+        filter::<F>(yaml).build(&Workshop::default()).unwrap()
     }
 }

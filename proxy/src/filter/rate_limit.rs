@@ -4,7 +4,6 @@
 //! have been paid off. The points live in a table of fixed size; a full row forgets its least indebted client.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,27 +13,31 @@ use parking_lot::Mutex;
 use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tokio::time::sleep;
 
-use super::{Filter, Settings, Verdict};
+use super::by::{By, Who};
+use super::{Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
 use crate::request::problem::Problem;
 use crate::yaml::units::Rate;
 
-/// `rate_limit: { rate: 10/s, burst: 20 }`: more is answered with 429. An IPv6 client is its /64 network.
+/// `rate_limit: { rate: 10/s, burst: 20 }`: more is answered with 429.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(try_from = "RateLimitFields")]
 #[schemars(with = "RateLimitFields")]
 pub struct RateLimit {
+    key: By,
     /// From one request to the next, at the allowed rate.
     interval: Duration,
     /// How many may come at once after a pause.
     burst: NonZeroU32,
+    at_once: NonZeroU32,
     clients: NonZeroU32,
 }
 
 impl Settings for RateLimit {
-    fn build(&self) -> Arc<dyn Filter> {
-        Arc::new(self.limiter())
+    fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
+        Ok(Arc::new(self.limiter()))
     }
 }
 
@@ -42,8 +45,10 @@ impl RateLimit {
     fn limiter(&self) -> Limiter {
         let rows = self.clients.get().div_ceil(ROW as u32);
         Limiter {
+            key: self.key.clone(),
             interval: self.interval,
             patience: self.interval * (self.burst.get() - 1),
+            at_once: self.interval * (self.at_once.get() - 1),
             started: Instant::now(),
             hasher: RandomState::new(),
             rows: (0..rows).map(|_| Mutex::default()).collect(),
@@ -55,9 +60,15 @@ impl RateLimit {
 #[serde(deny_unknown_fields)]
 struct RateLimitFields {
     rate: Rate,
-    /// As many as `rate` counts, unless given.
+    /// As many as `rate` counts, unless given. Nginx's `burst` is one less.
     burst: Option<NonZeroU32>,
-    /// How many clients are remembered at a time, at 40 bytes each.
+    /// So many of a burst go on at once; further ones wait for their turn, as long as the rate says. All of them unless
+    /// given, which is Nginx's `nodelay`; 1 is what Nginx does without, and one more than its `delay`.
+    at_once: Option<NonZeroU32>,
+    /// What clients are told apart by.
+    #[serde(default)]
+    key: By,
+    /// How many clients are remembered at a time, at 48 bytes each.
     #[serde(default = "many")]
     clients: NonZeroU32,
 }
@@ -67,22 +78,32 @@ fn many() -> NonZeroU32 {
 }
 
 impl TryFrom<RateLimitFields> for RateLimit {
-    type Error = &'static str;
+    type Error = String;
 
     fn try_from(fields: RateLimitFields) -> Result<Self, Self::Error> {
         let count = NonZeroU32::new(fields.rate.count()).ok_or("rate: 0 lets nobody in; write 1/s or more")?;
+        let burst = fields.burst.unwrap_or(count);
+        let at_once = fields.at_once.unwrap_or(burst);
+        if at_once > burst {
+            return Err(format!("at_once is {at_once}, of a burst of {burst}; write {burst} at most"));
+        }
         Ok(Self {
+            key: fields.key,
             interval: fields.rate.per() / count.get(),
-            burst: fields.burst.unwrap_or(count),
+            burst,
+            at_once,
             clients: fields.clients,
         })
     }
 }
 
 struct Limiter {
+    key: By,
     interval: Duration,
     /// How far ahead of the clock a client's point may be.
     patience: Duration,
+    /// How far ahead it may be without that its request waits.
+    at_once: Duration,
     started: Instant,
     /// Keyed at random, so that nobody can choose whose row to crowd.
     hasher: RandomState,
@@ -93,29 +114,19 @@ struct Limiter {
 /// Clients in a row of the table.
 const ROW: usize = 8;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Client {
-    address: IpAddr,
+    who: Who,
     /// When all it has asked for is paid off, since the start.
     paid_off: Duration,
 }
 
-impl Default for Client {
-    fn default() -> Self {
-        Self {
-            address: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-            paid_off: Duration::ZERO,
-        }
-    }
-}
-
 impl Limiter {
-    /// Counts a request; how long to wait where it is one too many.
-    fn admit(&self, client: IpAddr, now: Duration) -> Result<(), Duration> {
-        let address = household(client);
-        let place = self.hasher.hash_one(address) % self.rows.len() as u64;
+    /// Counts a request. How long it has to wait for its turn; or, where it is one too many, until it may come again.
+    fn admit(&self, who: Who, now: Duration) -> Result<Duration, Duration> {
+        let place = self.hasher.hash_one(who) % self.rows.len() as u64;
         let mut row = self.rows[place as usize].lock();
-        let known = row.iter().position(|client| client.address == address);
+        let known = row.iter().position(|client| client.who == who);
         let slot = known
             .or_else(|| (0..ROW).min_by_key(|slot| row[*slot].paid_off))
             .unwrap_or_default();
@@ -125,17 +136,22 @@ impl Limiter {
             return Err(ahead - self.patience);
         }
         row[slot] = Client {
-            address,
+            who,
             paid_off: paid_off + self.interval,
         };
-        Ok(())
+        Ok(ahead.saturating_sub(self.at_once))
     }
 }
 
 impl Filter for Limiter {
-    fn on_request(&self, _request: &mut RequestHeader, ctx: &RequestCtx) -> Verdict {
-        match self.admit(ctx.account(), ctx.received.saturating_duration_since(self.started)) {
-            Ok(()) => Verdict::Continue,
+    fn on_request(&self, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
+        let who = self.key.who(&self.hasher, request, ctx);
+        match self.admit(who, ctx.received.saturating_duration_since(self.started)) {
+            Ok(Duration::ZERO) => Verdict::Continue,
+            Ok(wait) => Verdict::Later(Box::pin(async move {
+                sleep(wait).await;
+                Verdict::Continue
+            })),
             Err(wait) => Verdict::Refuse(rate_limited(wait)),
         }
     }
@@ -148,22 +164,16 @@ fn rate_limited(wait: Duration) -> Problem {
         ..Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "rate_limited",
-            "your address asks more often than is allowed here",
+            "you ask more often than is allowed here",
         )
-    }
-}
-
-/// Whom an address stands for: a subscriber has a whole IPv6 /64 to choose addresses from.
-fn household(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        address => address,
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use std::net::IpAddr;
 
     use proptest::prelude::*;
 
@@ -174,8 +184,12 @@ mod tests {
         filter::<RateLimit>(yaml).limiter()
     }
 
-    fn client(number: u32) -> IpAddr {
-        IpAddr::V4(number.into())
+    fn client(number: u32) -> Who {
+        Who::at(IpAddr::V4(number.into()))
+    }
+
+    fn at(address: &str) -> Who {
+        Who::at(address.parse().unwrap())
     }
 
     const fn millis(millis: u64) -> Duration {
@@ -186,15 +200,15 @@ mod tests {
     fn lets_a_burst_in_and_then_the_rate() {
         let limit = limit("{ rate: 10/s, burst: 3 }");
         for _ in 0..3 {
-            assert_eq!(limit.admit(client(1), millis(0)), Ok(()));
+            assert_eq!(limit.admit(client(1), millis(0)), Ok(Duration::ZERO));
         }
         assert_eq!(limit.admit(client(1), millis(0)), Err(millis(100)));
         assert_eq!(limit.admit(client(1), millis(99)), Err(millis(1)));
-        assert_eq!(limit.admit(client(1), millis(100)), Ok(()));
+        assert_eq!(limit.admit(client(1), millis(100)), Ok(Duration::ZERO));
         assert_eq!(limit.admit(client(1), millis(100)), Err(millis(100)));
         assert_eq!(
             limit.admit(client(2), millis(100)),
-            Ok(()),
+            Ok(Duration::ZERO),
             "another client has its own allowance"
         );
     }
@@ -202,11 +216,11 @@ mod tests {
     #[test]
     fn a_household_shares_its_allowance() {
         let limit = limit("{ rate: 1/m }");
-        assert!(limit.admit("2001:db8::1".parse().unwrap(), millis(0)).is_ok());
-        assert!(limit.admit("2001:db8::ffff:2".parse().unwrap(), millis(0)).is_err());
-        assert!(limit.admit("2001:db8:0:1::1".parse().unwrap(), millis(0)).is_ok());
-        assert!(limit.admit("192.0.2.1".parse().unwrap(), millis(0)).is_ok());
-        assert!(limit.admit("::ffff:192.0.2.1".parse().unwrap(), millis(0)).is_err());
+        assert!(limit.admit(at("2001:db8::1"), millis(0)).is_ok());
+        assert!(limit.admit(at("2001:db8::ffff:2"), millis(0)).is_err());
+        assert!(limit.admit(at("2001:db8:0:1::1"), millis(0)).is_ok());
+        assert!(limit.admit(at("192.0.2.1"), millis(0)).is_ok());
+        assert!(limit.admit(at("::ffff:192.0.2.1"), millis(0)).is_err());
     }
 
     #[test]
@@ -228,18 +242,42 @@ mod tests {
     #[test]
     fn says_when_to_come_back() {
         let limit = limit("{ rate: 2/m, burst: 1 }");
-        let ctx = ctx("192.0.2.1");
+        let mut ctx = ctx("192.0.2.1");
         assert!(matches!(
-            limit.on_request(&mut request("GET", "/", &[]), &ctx),
+            limit.on_request(&mut request("GET", "/", &[]), &mut ctx),
             Verdict::Continue
         ));
-        let Verdict::Refuse(problem) = limit.on_request(&mut request("GET", "/", &[]), &ctx) else {
+        let Verdict::Refuse(problem) = limit.on_request(&mut request("GET", "/", &[]), &mut ctx) else {
             panic!("the second request is one too many");
         };
         assert_eq!(
             (problem.status.as_u16(), problem.code, problem.retry_after),
             (429, "rate_limited", Some(30))
         );
+    }
+
+    #[test]
+    fn what_is_not_at_once_waits_for_its_turn() {
+        let limit = limit("{ rate: 10/s, burst: 4, at_once: 2 }");
+        let waits: Vec<_> = (0..5).map(|_| limit.admit(client(1), millis(0))).collect();
+        assert_eq!(waits, [Ok(millis(0)), Ok(millis(0)), Ok(millis(100)), Ok(millis(200)), Err(millis(100))]);
+        assert_eq!(limit.admit(client(1), millis(300)), Ok(Duration::ZERO));
+        assert!(serde_yaml::from_str::<RateLimit>("{ rate: 1/s, burst: 2, at_once: 3 }").is_err());
+    }
+
+    #[test]
+    fn each_key_has_its_own_allowance_and_none_is_the_clients() {
+        let limit = limit("{ rate: 1/h, key: $header_x_key }");
+        let admitted = |key: Option<&str>, client: &str| {
+            let fields: Vec<_> = key.map(|key| ("x-key", key)).into_iter().collect();
+            let verdict = limit.on_request(&mut request("GET", "/", &fields), &mut ctx(client));
+            matches!(verdict, Verdict::Continue)
+        };
+        assert!(admitted(Some("a"), "192.0.2.1"));
+        assert!(!admitted(Some("a"), "192.0.2.2"));
+        assert!(admitted(Some("b"), "192.0.2.1"));
+        assert!(admitted(None, "192.0.2.1"));
+        assert!(!admitted(Some(""), "192.0.2.1"));
     }
 
     #[test]

@@ -8,10 +8,10 @@ use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use super::variables::Template;
-use super::{Filter, Settings, Verdict};
+use super::{Content, Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
 use crate::request::problem;
+use crate::request::variables::Template;
 
 /// `redirect: { to: "https://$host$request_uri" }`, with 308 unless told otherwise: unlike 301 it keeps method and body.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
@@ -24,19 +24,21 @@ pub struct Redirect {
 }
 
 impl Settings for Redirect {
-    const ALWAYS_ANSWERS: bool = true;
+    fn always_answers(&self) -> bool {
+        true
+    }
 
-    fn build(&self) -> Arc<dyn Filter> {
-        Arc::new(self.clone())
+    fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
+        Ok(Arc::new(self.clone()))
     }
 }
 
 impl Filter for Redirect {
-    fn on_request(&self, request: &mut RequestHeader, ctx: &RequestCtx) -> Verdict {
+    fn on_request(&self, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
         let Some(location) = self.to.render(request, ctx) else {
             return Verdict::Refuse(problem::BAD_REQUEST);
         };
-        let mut answer = http::Response::new(Bytes::new());
+        let mut answer = http::Response::new(Content::from(Bytes::new()));
         *answer.status_mut() = self.status;
         answer.headers_mut().insert(header::LOCATION, location);
         answer.headers_mut().insert(header::CONTENT_LENGTH, 0.into());
@@ -67,7 +69,7 @@ mod tests {
     fn sends_the_client_to_the_same_place_over_tls() {
         let redirect: Redirect = filter("{ to: 'https://$host$request_uri' }");
         let mut request = request("POST", "/v1/blur?effect=solid", &[("host", "example.com:80")]);
-        let Verdict::Answer(answer) = redirect.on_request(&mut request, &ctx("192.0.2.1")) else {
+        let Verdict::Answer(answer) = redirect.on_request(&mut request, &mut ctx("192.0.2.1")) else {
             panic!("a redirect answers");
         };
         assert_eq!(answer.status(), 308);

@@ -1,4 +1,4 @@
-//! Sets and removes header fields on the way to the backend. Nginx: `proxy_set_header`.
+//! Sets, adds and removes header fields on the way to the backend. Nginx: `proxy_set_header`.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::headers::Changes;
-use super::{Filter, Settings};
+use super::headers::{Change, Changes};
+use super::{Filter, FilterError, Settings, Workshop};
 use crate::request::RequestCtx;
 
 /// `request_headers: { set: { X-Tenant: acme }, remove: [Cookie] }`: what backends get.
@@ -16,17 +16,23 @@ use crate::request::RequestCtx;
 pub struct RequestHeaders(Changes);
 
 impl Settings for RequestHeaders {
-    fn build(&self) -> Arc<dyn Filter> {
-        Arc::new(self.clone())
+    fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
+        Ok(Arc::new(self.clone()))
     }
 }
 
 impl Filter for RequestHeaders {
     fn on_upstream_request(&self, request: &mut RequestHeader, ctx: &RequestCtx) {
-        for (name, value) in self.0.fields(request, ctx) {
-            request.remove_header(&name);
-            if let Some(value) = value {
-                request.insert_header(name, value).expect("name and value are parsed already");
+        for change in self.0.of(&request.headers, request, ctx) {
+            match change {
+                Change::Remove(name) => drop(request.remove_header(&name)),
+                Change::Set(name, value) => {
+                    request.remove_header(&name);
+                    request.insert_header(name, value).expect("name and value are parsed already");
+                }
+                Change::Add(name, value) => {
+                    request.append_header(name, value).expect("name and value are parsed already");
+                }
             }
         }
     }
@@ -54,6 +60,26 @@ mod tests {
         assert_eq!(request.headers["x-client"], "192.0.2.1");
         assert_eq!(request.headers.get_all("x-tenant").iter().collect::<Vec<_>>(), ["acme"]);
         assert!(!request.headers.contains_key("cookie"));
+    }
+
+    #[test]
+    fn fields_are_added_and_lists_grow() {
+        let headers: RequestHeaders = filter(
+            "{ add: { X-Via: veil }, append: { X-List: c, X-New: a }, default: { X-There: no, X-Absent: yes }, remove: [X-Gone] }",
+        );
+        let fields = [("x-via", "other"), ("x-list", "a"), ("x-list", "b"), ("x-there", "kept"), ("x-gone", "1")];
+        let mut request = request("GET", "/", &fields);
+        headers.on_upstream_request(&mut request, &ctx("192.0.2.1"));
+        let all = |name: &str| {
+            let values = request.headers.get_all(name).iter();
+            values.map(|value| value.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(all("x-via"), ["other", "veil"]);
+        assert_eq!(all("x-list"), ["a, b, c"]);
+        assert_eq!(all("x-new"), ["a"]);
+        assert_eq!(all("x-there"), ["kept"]);
+        assert_eq!(all("x-absent"), ["yes"]);
+        assert!(all("x-gone").is_empty());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Filter, Settings, Verdict};
+use super::{Content, Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
 
 /// `respond: { status: 404, body: "nothing here\n" }`
@@ -26,16 +26,18 @@ pub struct Respond {
 }
 
 impl Settings for Respond {
-    const ALWAYS_ANSWERS: bool = true;
+    fn always_answers(&self) -> bool {
+        true
+    }
 
-    fn build(&self) -> Arc<dyn Filter> {
-        Arc::new(self.clone())
+    fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
+        Ok(Arc::new(self.clone()))
     }
 }
 
 impl Filter for Respond {
-    fn on_request(&self, _request: &mut RequestHeader, _ctx: &RequestCtx) -> Verdict {
-        let mut answer = http::Response::new(Bytes::from(self.body.clone()));
+    fn on_request(&self, _request: &mut RequestHeader, _: &mut RequestCtx) -> Verdict {
+        let mut answer = http::Response::new(Content::from(Bytes::from(self.body.clone())));
         *answer.status_mut() = self.status;
         if !self.body.is_empty() {
             answer
@@ -83,8 +85,8 @@ mod tests {
     use super::*;
     use crate::filter::testing::{ctx, filter, request};
 
-    fn answer(yaml: &str) -> http::Response<Bytes> {
-        match filter::<Respond>(yaml).on_request(&mut request("GET", "/", &[]), &ctx("192.0.2.1")) {
+    fn answer(yaml: &str) -> http::Response<Content> {
+        match filter::<Respond>(yaml).on_request(&mut request("GET", "/", &[]), &mut ctx("192.0.2.1")) {
             Verdict::Answer(answer) => *answer,
             verdict => panic!("{verdict:?}"),
         }
@@ -96,7 +98,7 @@ mod tests {
         assert_eq!(answer.status(), 404);
         assert_eq!(answer.headers()["content-type"], "text/plain; charset=utf-8");
         assert_eq!(answer.headers()["content-length"], "12");
-        assert_eq!(answer.body(), "nothing here");
+        assert_eq!(answer.body().length(), 12);
     }
 
     #[test]

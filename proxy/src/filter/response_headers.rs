@@ -1,4 +1,4 @@
-//! Sets and removes header fields on the way to the client. Nginx: `add_header`, `proxy_hide_header`.
+//! Sets, adds and removes header fields on the way to the client. Nginx: `add_header`, `proxy_hide_header`.
 
 use std::sync::Arc;
 
@@ -6,8 +6,9 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::headers::Changes;
-use super::{Filter, Settings};
+use super::answer::BodyChange;
+use super::headers::{Change, Changes};
+use super::{Filter, FilterError, Settings, Workshop};
 use crate::request::RequestCtx;
 
 /// `response_headers: { set: { X-Content-Type-Options: nosniff }, remove: [Server] }`: what clients get.
@@ -16,19 +17,31 @@ use crate::request::RequestCtx;
 pub struct ResponseHeaders(Changes);
 
 impl Settings for ResponseHeaders {
-    fn build(&self) -> Arc<dyn Filter> {
-        Arc::new(self.clone())
+    fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
+        Ok(Arc::new(self.clone()))
     }
 }
 
 impl Filter for ResponseHeaders {
-    fn on_response(&self, response: &mut ResponseHeader, request: &RequestHeader, ctx: &RequestCtx) {
-        for (name, value) in self.0.fields(request, ctx) {
-            response.remove_header(&name);
-            if let Some(value) = value {
-                response.insert_header(name, value).expect("name and value are parsed already");
+    fn on_response(
+        &self,
+        response: &mut ResponseHeader,
+        request: &RequestHeader,
+        ctx: &RequestCtx,
+    ) -> Option<BodyChange> {
+        for change in self.0.of(&response.headers, request, ctx) {
+            match change {
+                Change::Remove(name) => drop(response.remove_header(&name)),
+                Change::Set(name, value) => {
+                    response.remove_header(&name);
+                    response.insert_header(name, value).expect("name and value are parsed already");
+                }
+                Change::Add(name, value) => {
+                    response.append_header(name, value).expect("name and value are parsed already");
+                }
             }
         }
+        None
     }
 }
 

@@ -1,10 +1,17 @@
 //! What Veil knows of a request while it lives: who sent it, when, and by which name logs and backends call it.
 
 pub mod deadline;
+pub mod expression;
+pub mod notes;
 pub mod path;
 pub mod problem;
 pub mod syntax;
+pub mod target;
+#[cfg(test)]
+pub mod testing;
 pub mod text;
+pub mod trace;
+pub mod variables;
 
 use std::cell::Cell;
 use std::fmt;
@@ -14,8 +21,10 @@ use std::time::Instant;
 
 use pingora::http::RequestHeader;
 
+use self::notes::Notes;
+
 /// A request's own facts, for filters, the access line and error answers.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RequestCtx {
     pub id: RequestId,
     /// The other end of the connection.
@@ -27,6 +36,7 @@ pub struct RequestCtx {
     pub path: Option<Box<str>>,
     /// When the head had been read.
     pub received: Instant,
+    pub notes: Notes,
 }
 
 impl RequestCtx {
@@ -86,7 +96,7 @@ impl RequestId {
     /// A new id.
     pub fn random() -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let random = (u128::from(next_random()) << 64) | u128::from(next_random());
+        let random = (u128::from(random_bits()) << 64) | u128::from(random_bits());
         let mut bytes = [0; Self::LONGEST];
         for (place, digit) in bytes.iter_mut().take(32).enumerate() {
             *digit = DIGITS[(random >> (4 * place)) as usize & 15];
@@ -113,7 +123,7 @@ impl fmt::Debug for RequestId {
 
 /// The next number of this thread's SplitMix64 sequence (Steele, Lea and Flood, 2014), seeded by the system's
 /// randomness. Ids have to differ, not to be secret.
-fn next_random() -> u64 {
+pub fn random_bits() -> u64 {
     thread_local! {
         static STATE: Cell<u64> = Cell::new(RandomState::new().hash_one(0));
     }

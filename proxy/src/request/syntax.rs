@@ -1,6 +1,6 @@
 //! Small rules of HTTP's syntax, and what a head says of itself, each in one place.
 
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST};
 use pingora::http::RequestHeader;
 
 /// `token` of RFC 9110, section 5.6.2: a method, or a field's or a cookie's name.
@@ -38,6 +38,23 @@ pub fn host_name(host: &str) -> &str {
         _ => host,
     };
     name.strip_suffix('.').unwrap_or(name)
+}
+
+/// The value of a request's cookie of this name.
+pub fn cookie<'a>(head: &'a RequestHeader, name: &str) -> Option<&'a [u8]> {
+    head.headers
+        .get_all(COOKIE)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+        .find_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
+/// The value of a query's argument of this name, as written.
+pub fn argument<'a>(query: Option<&'a str>, name: &str) -> Option<&'a [u8]> {
+    query?
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+        .map(str::as_bytes)
 }
 
 #[cfg(test)]

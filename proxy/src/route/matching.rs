@@ -1,23 +1,32 @@
 //! Which requests a route takes: `match: { host: …, path_prefix: …, methods: […] }`.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use http::Method;
+use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::values::{FieldName, Values};
+use crate::request::expression::Expression;
 use crate::request::path;
+use crate::request::syntax::{argument, cookie};
 
 /// Which requests a route takes: all that is given has to hold.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "MatchFields")]
 #[schemars(with = "MatchFields")]
 pub struct MatchConfig {
-    pub host: Option<HostPattern>,
+    /// Any host where it is empty.
+    pub hosts: Vec<HostPattern>,
     pub path: PathPattern,
     /// Any method where it is empty.
     pub methods: Vec<Method>,
+    pub headers: BTreeMap<FieldName, Values>,
+    pub query: BTreeMap<String, Values>,
+    pub cookies: BTreeMap<String, Values>,
 }
 
 impl MatchConfig {
@@ -25,28 +34,59 @@ impl MatchConfig {
     pub fn hides(&self, other: &Self) -> bool {
         let methods = self.methods.is_empty()
             || !other.methods.is_empty() && other.methods.iter().all(|method| self.methods.contains(method));
-        self.host == other.host && self.path == other.path && methods
+        let hosts = self.hosts == other.hosts
+            || !other.hosts.is_empty() && other.hosts.iter().all(|host| self.hosts.contains(host));
+        let conditions = is_within(&self.headers, &other.headers)
+            && is_within(&self.query, &other.query)
+            && is_within(&self.cookies, &other.cookies);
+        hosts && self.path == other.path && methods && conditions
     }
 
     /// Whether it takes such a request, or the first reason why not. `host` is without a port, `path` in the form of
     /// [`path::normal`].
-    pub fn fit(&self, host: &str, path: &str, method: &Method) -> Fit {
-        if !self.host.as_ref().is_none_or(|pattern| pattern.takes(host)) {
+    pub fn fit(&self, host: &str, path: &str, head: &RequestHeader) -> Fit {
+        if !self.hosts.is_empty() && !self.hosts.iter().any(|pattern| pattern.takes(host)) {
             Fit::OtherHost
         } else if !self.path.takes(path) {
             Fit::OtherPath
-        } else if !self.methods.is_empty() && !self.methods.contains(method) {
+        } else {
+            self.fit_otherwise(head)
+        }
+    }
+
+    /// What [`MatchConfig::fit`] says of a request whose host and path fit.
+    pub fn fit_otherwise(&self, head: &RequestHeader) -> Fit {
+        let header = |(name, values): (&FieldName, &Values)| {
+            let lines = head.headers.get_all(&name.0).iter().map(|value| value.as_bytes());
+            values.take(lines)
+        };
+        let query = |(name, values): (&String, &Values)| values.take(argument(head.uri.query(), name));
+        let cookie = |(name, values): (&String, &Values)| values.take(cookie(head, name));
+        if !self.headers.iter().all(header) {
+            Fit::OtherHeader
+        } else if !self.query.iter().all(query) {
+            Fit::OtherQuery
+        } else if !self.cookies.iter().all(cookie) {
+            Fit::OtherCookie
+        } else if !self.methods.is_empty() && !self.methods.contains(&head.method) {
             Fit::OtherMethod
         } else {
             Fit::Takes
         }
     }
 
-    /// Sorts the more specific first.
-    pub fn precedence(&self) -> impl Ord + use<> {
-        let host = self.host.as_ref().map(HostPattern::precedence);
-        Reverse((host, self.path.precedence()))
+    /// Sorts the more specific first, for a request to this host.
+    pub fn precedence(&self, host: &str) -> impl Ord + use<> {
+        let fit = self.hosts.iter().filter(|pattern| pattern.takes(host));
+        let best = fit.map(HostPattern::precedence).max();
+        let any = || self.hosts.iter().map(HostPattern::precedence).max();
+        Reverse((best.or_else(any), self.path.precedence()))
     }
+}
+
+/// Whether whatever fulfils `more` fulfils `less` too.
+fn is_within<K: Ord>(less: &BTreeMap<K, Values>, more: &BTreeMap<K, Values>) -> bool {
+    less.iter().all(|(name, values)| more.get(name) == Some(values))
 }
 
 /// Whether a route takes a request.
@@ -56,18 +96,25 @@ pub enum Fit {
     Takes,
     OtherHost,
     OtherPath,
+    OtherHeader,
+    OtherQuery,
+    OtherCookie,
     OtherMethod,
 }
 
 impl fmt::Display for MatchConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(HostPattern::Exact(host)) = &self.host {
-            f.write_str(host)?;
-        } else if let Some(HostPattern::Wildcard(suffix)) = &self.host {
-            write!(f, "*{suffix}")?;
+        for (number, host) in self.hosts.iter().enumerate() {
+            let comma = if number > 0 { "," } else { "" };
+            match host {
+                HostPattern::Exact(host) => write!(f, "{comma}{host}")?,
+                HostPattern::Wildcard(suffix) => write!(f, "{comma}*{suffix}")?,
+            }
         }
-        let (PathPattern::Exact(path) | PathPattern::Prefix(path)) = &self.path;
-        f.write_str(path)
+        match &self.path {
+            PathPattern::Exact(path) | PathPattern::Prefix(path) => f.write_str(path),
+            PathPattern::Regex(expression) => write!(f, "~{}", expression.as_str()),
+        }
     }
 }
 
@@ -76,28 +123,53 @@ impl fmt::Display for MatchConfig {
 #[serde(deny_unknown_fields)]
 struct MatchFields {
     host: Option<HostPattern>,
+    /// Several of them.
+    #[serde(default)]
+    hosts: Vec<HostPattern>,
     path_exact: Option<PathText>,
     path_prefix: Option<PathText>,
+    /// Anywhere in the path, unless it says ^ and $. What its groups take is `$capture_1`, `$capture_NAME`. As in Nginx it goes
+    /// before prefixes, and after exact paths.
+    path_regex: Option<Expression>,
     #[serde(default)]
     methods: Vec<MethodName>,
+    /// Request headers, each with its value, `{ regex: … }` or `{ present: true }`.
+    #[serde(default)]
+    headers: BTreeMap<FieldName, Values>,
+    /// Arguments of the query, as written.
+    #[serde(default)]
+    query: BTreeMap<String, Values>,
+    #[serde(default)]
+    cookies: BTreeMap<String, Values>,
 }
 
 impl TryFrom<MatchFields> for MatchConfig {
     type Error = &'static str;
 
     fn try_from(fields: MatchFields) -> Result<Self, Self::Error> {
-        let path = match (fields.path_exact, fields.path_prefix) {
-            (Some(PathText(path)), None) => PathPattern::Exact(path),
-            (None, Some(PathText(path))) => PathPattern::Prefix(path),
-            (None, None) if fields.host.is_some() => PathPattern::Prefix("/".to_owned()),
-            (None, None) => return Err("nothing says which requests it takes; write path_prefix: / for all"),
-            (Some(_), Some(_)) => return Err("has both path_exact and path_prefix; write one of them, or two routes"),
+        let hosts = match (fields.host, fields.hosts) {
+            (Some(_), hosts) if !hosts.is_empty() => {
+                return Err("has both host and hosts; write all of them under hosts");
+            }
+            (Some(host), _) => vec![host],
+            (None, hosts) => hosts,
+        };
+        let path = match (fields.path_exact, fields.path_prefix, fields.path_regex) {
+            (Some(PathText(path)), None, None) => PathPattern::Exact(path),
+            (None, Some(PathText(path)), None) => PathPattern::Prefix(path),
+            (None, None, Some(expression)) => PathPattern::Regex(expression),
+            (None, None, None) if !hosts.is_empty() => PathPattern::Prefix("/".to_owned()),
+            (None, None, None) => return Err("nothing says which requests it takes; write path_prefix: / for all"),
+            _ => return Err("has two of path_exact, path_prefix and path_regex; write one of them, or two routes"),
         };
         let methods = fields.methods.into_iter().map(|MethodName(method)| method).collect();
         Ok(Self {
-            host: fields.host,
+            hosts,
             path,
             methods,
+            headers: fields.headers,
+            query: fields.query,
+            cookies: fields.cookies,
         })
     }
 }
@@ -156,6 +228,7 @@ impl<'de> Deserialize<'de> for HostPattern {
 pub enum PathPattern {
     Exact(String),
     Prefix(String),
+    Regex(Expression),
 }
 
 impl PathPattern {
@@ -163,13 +236,16 @@ impl PathPattern {
         match self {
             Self::Exact(exact) => path == exact,
             Self::Prefix(prefix) => path.starts_with(prefix.as_str()),
+            Self::Regex(expression) => expression.matches(path),
         }
     }
 
-    fn precedence(&self) -> (bool, usize) {
+    /// The order of the file decides among regular expressions.
+    fn precedence(&self) -> (u8, usize) {
         match self {
-            Self::Exact(_) => (true, 0),
-            Self::Prefix(prefix) => (false, prefix.len()),
+            Self::Exact(_) => (2, 0),
+            Self::Regex(_) => (1, 0),
+            Self::Prefix(prefix) => (0, prefix.len()),
         }
     }
 }
@@ -236,6 +312,12 @@ mod tests {
         for (text, part) in [
             ("{}", "write path_prefix: /"),
             ("{ path_exact: /a, path_prefix: /b }", "write one of them"),
+            ("{ path_regex: '(', path_prefix: /b }", "not a regular expression"),
+            ("{ path_regex: a, path_prefix: /b }", "write one of them"),
+            ("{ host: a.test, hosts: [b.test] }", "under hosts"),
+            ("{ path_prefix: /, headers: { 'a b': c } }", "not a header's name"),
+            ("{ path_prefix: /, headers: { X-A: { prefix: c } } }", "{ regex: … } or"),
+            ("{ path_prefix: /, query: { a: 1 } }", "in quotes"),
             ("{ path_prefix: v1/ }", r#"write "/v1/""#),
             ("{ path_prefix: /a//b }", r#"write "/a/b""#),
             ("{ path_exact: /%6d }", r#"write "/m""#),

@@ -1,26 +1,40 @@
-//! Host, path and method → filters and pool.
+//! Host, path and what else a request says → filters and pool.
 //!
 //! Precedence is Nginx's, written once for all routes: an exact host before a wildcard before none, the longest
-//! wildcard first; then an exact path before prefixes, the longest prefix first; then the order of the file. Unlike
+//! wildcard first; then an exact path before regular expressions before prefixes, the longest prefix first; then the order of
+//! the file. Unlike
 //! Nginx's, a host's routes need not be complete: what none of them takes falls to the less specific ones.
 
+mod index;
 mod matching;
+pub mod mirror;
+mod split;
+mod values;
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use http::Method;
+use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_yaml::with::singleton_map_recursive;
 
+use self::index::Index;
 pub use self::matching::{Fit, HostPattern, MatchConfig, PathPattern};
+pub use self::mirror::{Mirror, MirrorConfig};
+pub use self::split::{Serving, SplitConfig};
 use crate::body::{RouteAnswersConfig, RouteBodyConfig};
-use crate::filter::{Filter, FilterConfig};
+use crate::filter::{Filter, FilterConfig, FilterError, Subrequests, Workshop};
 use crate::pool::Pool;
+use crate::request::RequestCtx;
+use crate::request::expression::Groups;
 use crate::request::path::Paths;
-use crate::request::syntax::host_name;
+use crate::request::syntax::{host, host_name};
+use crate::request::target;
 use crate::upstream::retry::RetryConfig;
+use crate::upstream::subrequest::PoolClient;
 
 /// One entry of `routes`.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
@@ -31,6 +45,10 @@ pub struct RouteConfig {
     pub r#match: MatchConfig,
     /// Who serves it; none where a filter always answers.
     pub pool: Option<String>,
+    /// Several pools in the place of one, each with its share of the clients. Nginx: `split_clients`.
+    pub split: Option<SplitConfig>,
+    /// Another pool that gets copies of requests, whose answers go nowhere. Nginx: `mirror`.
+    pub mirror: Option<MirrorConfig>,
     #[serde(default, deserialize_with = "singleton_map_recursive::deserialize")]
     pub filters: Vec<FilterConfig>,
     /// Says that sending a request twice does no harm, so that POST may be retried too.
@@ -53,13 +71,35 @@ impl RouteConfig {
     pub fn name(&self) -> String {
         self.name.clone().unwrap_or_else(|| self.r#match.to_string())
     }
+
+    /// The name of the pool that serves a request.
+    pub fn pool_for(&self, head: &RequestHeader, ctx: &RequestCtx) -> Option<&String> {
+        let chosen = |split: &'_ SplitConfig| split.choose(head, ctx);
+        let split = self.split.as_ref();
+        self.pool
+            .as_ref()
+            .or_else(|| split.and_then(|split| Some(&split.pools.get(chosen(split))?.pool)))
+    }
+
+    /// The pools that may serve it.
+    pub fn pools(&self) -> Vec<&str> {
+        let split = self
+            .split
+            .iter()
+            .flat_map(|split| &split.pools)
+            .map(|share| share.pool.as_str());
+        self.pool.as_deref().into_iter().chain(split).collect()
+    }
 }
 
 /// A route as requests meet it.
 pub struct Route {
-    pub name: String,
-    pub pool: Option<Arc<Pool>>,
+    pub name: Arc<str>,
+    pub serving: Serving,
+    pub mirror: Option<Mirror>,
     pub filters: Vec<Arc<dyn Filter>>,
+    /// Whether one of them wants to see bodies.
+    pub looks_at_bodies: bool,
     pub idempotent: bool,
     pub retry: RetryConfig,
     pub paths: Option<Paths>,
@@ -70,14 +110,58 @@ pub struct Route {
     filter_configs: Vec<FilterConfig>,
 }
 
+/// Why a route cannot be put to work.
+#[derive(Debug, thiserror::Error)]
+#[error("route {route:?}: filter {filter}: {source}")]
+pub struct RouteError {
+    pub route: String,
+    pub filter: &'static str,
+    pub source: FilterError,
+}
+
+/// What routes are made with.
+pub struct Surroundings<'a> {
+    pub pools: &'a HashMap<String, Arc<Pool>>,
+    /// Sends requests of Veil's own to them.
+    pub client: PoolClient,
+}
+
+impl Surroundings<'_> {
+    pub fn of(pools: &HashMap<String, Arc<Pool>>) -> Surroundings<'_> {
+        Surroundings {
+            pools,
+            client: PoolClient::new(pools.clone()),
+        }
+    }
+
+    fn pool(&self, name: &str) -> Option<Arc<Pool>> {
+        self.pools.get(name).map(Arc::clone)
+    }
+
+    fn serving(&self, config: &RouteConfig) -> Serving {
+        match (&config.pool, &config.split) {
+            (Some(name), _) => self.pool(name).map_or(Serving::Nobody, Serving::One),
+            (None, Some(split)) => {
+                let pools = split.pools.iter().filter_map(|share| self.pool(&share.pool));
+                Serving::Some(split.clone(), pools.collect())
+            }
+            (None, None) => Serving::Nobody,
+        }
+    }
+}
+
 impl Route {
     /// `previous` is the route of that name before a reload: filters that have not changed live on, with what they know of
     /// clients.
-    fn new(config: &RouteConfig, pools: &HashMap<String, Arc<Pool>>, previous: Option<&Self>) -> Self {
-        Self {
-            name: config.name(),
-            pool: config.pool.as_ref().and_then(|name| pools.get(name)).map(Arc::clone),
-            filters: filters(&config.filters, previous),
+    fn new(config: &RouteConfig, around: &Surroundings<'_>, previous: Option<&Self>) -> Result<Self, RouteError> {
+        let mirror = config.mirror.as_ref();
+        let mirror = mirror.and_then(|mirror| Some(Mirror::new(mirror, around.pool(&mirror.pool)?, &around.client)));
+        Ok(Self {
+            name: config.name().into(),
+            serving: around.serving(config),
+            mirror,
+            filters: filters(config, around, previous)?,
+            looks_at_bodies: config.filters.iter().any(FilterConfig::needs_whole_body),
             idempotent: config.idempotent,
             retry: config.retry.clone(),
             paths: config.paths,
@@ -85,73 +169,113 @@ impl Route {
             answers: config.answers.clone(),
             matches: config.r#match.clone(),
             filter_configs: config.filters.clone(),
-        }
+        })
     }
-}
 
-impl Route {
     /// Whether it takes this method not only because it takes all.
     pub fn names(&self, method: &Method) -> bool {
         self.matches.methods.contains(method)
     }
 }
 
-/// Filters, those that stood in the route before taken over from it: each at most once.
-fn filters(configs: &[FilterConfig], previous: Option<&Route>) -> Vec<Arc<dyn Filter>> {
+/// Filters, those that stood in the route before taken over from it: each at most once, and none that asks pools, for
+/// those may be others now.
+fn filters(
+    config: &RouteConfig,
+    around: &Surroundings<'_>,
+    previous: Option<&Route>,
+) -> Result<Vec<Arc<dyn Filter>>, RouteError> {
+    let subrequests: Arc<dyn Subrequests> = Arc::new(around.client.clone());
+    let workshop = Workshop {
+        subrequests: Some(&subrequests),
+    };
     let before = previous.map_or(&[][..], |route| &route.filter_configs);
     let kept = previous.map_or(&[][..], |route| &route.filters);
     let mut kept: Vec<_> = before.iter().zip(kept).collect();
-    let mut filter = |config: &FilterConfig| match kept.iter().position(|(before, _)| *before == config) {
-        Some(place) => Arc::clone(kept.remove(place).1),
-        None => config.build(),
+    let mut filter = |filter: &FilterConfig| {
+        let place = kept
+            .iter()
+            .position(|(before, _)| *before == filter && filter.pools().is_empty());
+        match place {
+            Some(place) => Ok(Arc::clone(kept.remove(place).1)),
+            None => filter.build(&workshop).map_err(|source| RouteError {
+                route: config.name(),
+                filter: filter.name(),
+                source,
+            }),
+        }
     };
-    configs.iter().map(&mut filter).collect()
+    config.filters.iter().map(&mut filter).collect()
 }
 
-/// All routes, the most specific first.
+/// All routes.
 pub struct Router {
+    /// In the order of the file.
     routes: Vec<Arc<Route>>,
+    index: Index,
+}
+
+/// The route that takes a request.
+pub struct Found<'a> {
+    pub route: &'a Arc<Route>,
+    /// What the groups of its regular expression have taken, fit for a path.
+    pub captures: Groups,
 }
 
 impl Router {
     /// `previous` is the router before a reload.
-    pub fn new(configs: &[RouteConfig], pools: &HashMap<String, Arc<Pool>>, previous: Option<&Self>) -> Self {
-        let route = |config: &RouteConfig| {
-            let before = previous.and_then(|previous| previous.named(&config.name()));
-            Arc::new(Route::new(config, pools, before))
-        };
-        Self {
-            routes: Self::in_order(configs).into_iter().map(route).collect(),
+    ///
+    /// # Errors
+    /// What a filter needs cannot be had.
+    pub fn new(
+        configs: &[RouteConfig],
+        around: &Surroundings<'_>,
+        previous: Option<&Self>,
+    ) -> Result<Self, RouteError> {
+        let mut before: HashMap<&str, &Route> = HashMap::new();
+        for route in previous.iter().flat_map(|router| &router.routes) {
+            before.entry(&route.name).or_insert(route);
         }
+        let route = |config: &RouteConfig| {
+            let before = before.get(config.name().as_str()).copied();
+            Route::new(config, around, before).map(Arc::new)
+        };
+        Ok(Self {
+            routes: configs.iter().map(route).collect::<Result<_, _>>()?,
+            index: Index::new(configs.iter().map(|config| &config.r#match)),
+        })
     }
 
-    fn named(&self, name: &str) -> Option<&Route> {
-        self.routes.iter().find(|route| route.name == name).map(Arc::as_ref)
-    }
-
-    /// The routes in the order in which they are asked, the most specific first.
-    pub fn in_order(configs: &[RouteConfig]) -> Vec<&RouteConfig> {
+    /// The routes in the order in which they are asked about a request for this host, the most specific first.
+    pub fn in_order<'a>(configs: &'a [RouteConfig], host: &str) -> Vec<&'a RouteConfig> {
         let mut routes: Vec<&RouteConfig> = configs.iter().collect();
-        routes.sort_by_cached_key(|route| route.r#match.precedence());
+        routes.sort_by_cached_key(|route| route.r#match.precedence(host_name(host)));
         routes
     }
 
-    /// The route for a request. `host` is what the client asked for, with or without a port; `path` is in the form of
-    /// [`crate::request::path::normal`].
-    pub fn find(&self, host: &str, path: &str, method: &Method) -> Result<&Arc<Route>, NoRoute> {
-        let host = host_name(host);
+    /// The route for a request; `path` is in the form of [`crate::request::path::normal`].
+    pub fn find(&self, path: &str, head: &RequestHeader) -> Result<Found<'_>, NoRoute> {
         let mut allowed = Vec::new();
-        for route in &self.routes {
-            match route.matches.fit(host, path, method) {
-                Fit::Takes => return Ok(route),
-                Fit::OtherMethod => allowed.extend_from_slice(&route.matches.methods),
-                Fit::OtherHost | Fit::OtherPath => {}
+        let found = self.index.visit(host_name(host(head)), path, |place, expression| {
+            let route = &self.routes[place];
+            match route.matches.fit_otherwise(head) {
+                Fit::Takes => ControlFlow::Break(Found {
+                    route,
+                    captures: expression
+                        .and_then(|expression| expression.groups(path, target::escaped_group))
+                        .unwrap_or_default(),
+                }),
+                Fit::OtherMethod => {
+                    allowed.extend_from_slice(&route.matches.methods);
+                    ControlFlow::Continue(())
+                }
+                _ => ControlFlow::Continue(()),
             }
-        }
-        match allowed.as_slice() {
-            [] => Err(NoRoute::NotFound),
-            _ => Err(NoRoute::MethodNotAllowed(allowed)),
-        }
+        });
+        found.ok_or(match allowed.as_slice() {
+            [] => NoRoute::NotFound,
+            _ => NoRoute::MethodNotAllowed(allowed),
+        })
     }
 }
 
@@ -168,6 +292,7 @@ mod tests {
 
     use super::*;
     use crate::request::path;
+    use crate::request::testing::request;
 
     /// A router whose routes are called by their order: 0, 1, …
     fn router(matches: &[&str]) -> Router {
@@ -176,13 +301,19 @@ mod tests {
             .enumerate()
             .map(|(order, text)| serde_yaml::from_str(&format!("{{ name: '{order}', match: {{ {text} }} }}")).unwrap())
             .collect();
-        Router::new(&configs, &HashMap::new(), None)
+        Router::new(&configs, &Surroundings::of(&HashMap::new()), None).unwrap()
+    }
+
+    fn asked(method: Method, host: &str, target: &str) -> RequestHeader {
+        request(method.as_str(), target, &[("host", host)])
     }
 
     fn found(router: &Router, host: &str, path: &str) -> String {
-        router
-            .find(host, path, &Method::GET)
-            .map_or("none".to_owned(), |route| route.name.clone())
+        name(router.find(path, &asked(Method::GET, host, "/")))
+    }
+
+    fn name(found: Result<Found<'_>, NoRoute>) -> String {
+        found.map_or("none".to_owned(), |found| found.route.name.to_string())
     }
 
     #[test]
@@ -242,15 +373,125 @@ mod tests {
     }
 
     #[test]
+    fn regular_expressions_go_between_exact_paths_and_prefixes() {
+        let router = router(&[
+            "path_prefix: /static/",
+            "path_regex: '\\.php$'",
+            "path_regex: '^/(?P<section>[a-z]+)/(\\d+)$'",
+            "path_exact: /static/a.php",
+            "path_prefix: /",
+        ]);
+        for (path, route) in [
+            ("/static/a.css", "0"),
+            ("/static/b.php", "1"),
+            ("/static/a.php", "3"),
+            ("/news/12", "2"),
+            ("/news/12/", "4"),
+        ] {
+            assert_eq!(found(&router, "any", path), route, "{path}");
+        }
+        let found = router
+            .find("/news/12", &asked(Method::GET, "", "/"))
+            .unwrap_or_else(|_| panic!("it is there"));
+        let captures: HashMap<_, _> = found.captures.iter().map(|(name, text)| (&**name, &**text)).collect();
+        assert_eq!(
+            (captures["section"], captures["1"], captures["2"]),
+            ("news", "news", "12")
+        );
+    }
+
+    #[test]
+    fn fields_arguments_and_cookies_decide_in_the_order_of_the_file() {
+        let router = router(&[
+            "path_prefix: /, headers: { X-Version: '2' }",
+            "path_prefix: /, headers: { User-Agent: { regex: '(?i)bot' } }",
+            "path_prefix: /, query: { debug: { present: true } }",
+            "path_prefix: /, cookies: { canary: '1' }, methods: [POST]",
+            "path_prefix: /",
+        ]);
+        for (method, target, fields, route) in [
+            ("GET", "/", &[("x-version", "2")][..], "0"),
+            ("GET", "/", &[("x-version", "1"), ("x-version", "2")], "0"),
+            ("GET", "/", &[("x-version", "22")], "4"),
+            ("GET", "/", &[("user-agent", "SomeBot/1")], "1"),
+            ("GET", "/?a=1&debug=", &[], "2"),
+            ("GET", "/?debugger=1", &[], "4"),
+            ("POST", "/", &[("cookie", "a=b; canary=1")], "3"),
+            ("GET", "/", &[("cookie", "canary=1")], "4"),
+        ] {
+            assert_eq!(
+                name(router.find("/", &request(method, target, fields))),
+                route,
+                "{target} {fields:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_route_may_have_several_hosts() {
+        let router = router(&["hosts: [a.test, '*.b.test']", "host: c.b.test", "path_prefix: /"]);
+        for (host, route) in [("a.test", "0"), ("x.b.test", "0"), ("c.b.test", "1"), ("b.test", "2")] {
+            assert_eq!(found(&router, host, "/"), route, "{host}");
+        }
+    }
+
+    /// The index against the rule that it is for.
+    #[test]
+    fn the_index_finds_what_asking_each_in_order_finds() {
+        let hosts = [
+            "",
+            "host: a.test, ",
+            "host: '*.a.test', ",
+            "host: '*.b.a.test', ",
+            "hosts: [b.a.test, '*.c'], ",
+        ];
+        let paths = ["/", "/a", "/a/", "/a/b", "/ab", "/b", "/a/b/c"];
+        let mut matches = Vec::new();
+        for (number, host) in hosts.iter().enumerate() {
+            for (other, path) in paths.iter().enumerate() {
+                let kind = ["path_exact", "path_prefix"][(number + other) % 2];
+                matches.push(format!("{host}{kind}: {path}"));
+            }
+            matches.push(format!("{host}path_regex: '^/a/.$'"));
+        }
+        // Neither in the order of the file nor in that of the rule.
+        let count = matches.len();
+        let shuffled: Vec<&str> = (0..count).map(|n| matches[n * 17 % count].as_str()).collect();
+        let configs: Vec<RouteConfig> = (0..)
+            .zip(&shuffled)
+            .map(|(n, text): (u32, _)| {
+                serde_yaml::from_str(&format!("{{ name: '{n}', match: {{ {text} }} }}")).unwrap()
+            })
+            .collect();
+        let router = router(&shuffled);
+        for host in ["a.test", "x.a.test", "b.a.test", "y.b.a.test", "q.c", "other", ""] {
+            for path in [
+                "/", "/a", "/a/", "/a/b", "/a/x", "/abc", "/b", "/b/c", "/a/b/c", "/a/b/c/d", "/0", "/zz",
+            ] {
+                let head = asked(Method::GET, host, "/");
+                let in_order = Router::in_order(&configs, host);
+                let first = in_order
+                    .iter()
+                    .find(|route| route.r#match.fit(host, path, &head) == Fit::Takes);
+                let expected = first.map_or("none".to_owned(), |route| route.name());
+                assert_eq!(found(&router, host, path), expected, "{host}{path}");
+            }
+        }
+    }
+
+    #[test]
     fn tells_a_wrong_method_from_a_wrong_path() {
         let router = router(&["path_exact: /x, methods: [POST]", "path_exact: /x, methods: [PUT]"]);
-        assert_eq!(router.find("", "/x", &Method::PUT).unwrap().name, "1");
-        let wrong_method = router.find("", "/x", &Method::GET).err();
+        assert_eq!(name(router.find("/x", &asked(Method::PUT, "", "/"))), "1");
+        let wrong_method = router.find("/x", &asked(Method::GET, "", "/")).err();
         assert_eq!(
             wrong_method,
             Some(NoRoute::MethodNotAllowed(vec![Method::POST, Method::PUT]))
         );
-        assert_eq!(router.find("", "/y", &Method::POST).err(), Some(NoRoute::NotFound));
+        assert_eq!(
+            router.find("/y", &asked(Method::POST, "", "/")).err(),
+            Some(NoRoute::NotFound)
+        );
     }
 
     #[test]
@@ -273,7 +514,7 @@ mod tests {
             "/%2fmetrics",
             "//%6Detrics",
         ] {
-            let reached = |path: &str| router.find("", path, &Method::GET).is_ok();
+            let reached = |path: &str| router.find(path, &asked(Method::GET, "", "/")).is_ok();
             assert!(
                 !path::canonical(path).is_ok_and(|path| reached(&path)),
                 "{path}, strict"
@@ -292,7 +533,9 @@ mod tests {
             serde_yaml::from_str(&yaml).unwrap()
         };
         let (limit, other) = ("{ rate_limit: { rate: 1/m } }", "{ rate_limit: { rate: 2/m } }");
-        let build = |filters: &str, previous| Router::new(&routes(filters), &HashMap::new(), previous);
+        let build = |filters: &str, previous| {
+            Router::new(&routes(filters), &Surroundings::of(&HashMap::new()), previous).unwrap()
+        };
         let before = build(&format!("{limit}, {limit}"), None);
         let after = build(&format!("{other}, {limit}, {limit}, {limit}"), Some(&before));
         let is_kept = |filter: &Arc<dyn Filter>| {

@@ -3,3 +3,4 @@
 pub mod poison;
 pub mod race;
 pub mod retry;
+pub mod subrequest;

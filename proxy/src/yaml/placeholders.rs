@@ -10,7 +10,7 @@ pub enum Piece<V> {
     Variable(V),
 }
 
-/// Takes a text with variables (`$name`) apart; a dollar sign itself is `$$`. A name goes on while `is_in_name` says so,
+/// Takes a text with variables (`$name`) apart; a dollar sign itself is `$$`, and `$(name)` is `$name` where a letter follows. A name goes on while `is_in_name` says so,
 /// and `variable` makes of it what it stands for; nothing where there is no such variable, of which `known` lists all.
 ///
 /// # Errors
@@ -30,8 +30,11 @@ pub fn pieces<V, const N: usize>(
             rest = after;
             continue;
         }
-        let end = after.find(|c| !is_in_name(c)).unwrap_or(after.len());
-        let (name, after) = after.split_at(end);
+        let bracketed = after.strip_prefix('(').and_then(|after| after.split_once(')'));
+        let (name, after) = bracketed.unwrap_or_else(|| {
+            let end = after.find(|c| !is_in_name(c)).unwrap_or(after.len());
+            after.split_at(end)
+        });
         let Some(variable) = variable(name) else {
             let help = suggest("variables", name, known).unwrap_or_default();
             return Err(format!(

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::body::config::{BodyConfig, Buffering, RouteBodyConfig};
+use crate::request::notes::Pace;
 use crate::yaml::units::{ByteSize, Duration};
 
 /// `answers: { hold: 200ms, keep: 32MiB }`: what holds for all routes.
@@ -62,6 +63,8 @@ pub struct AnswerLimits {
     pub least_rate: u64,
     /// How far a client may lag behind.
     pub patience: time::Duration,
+    /// How fast it may go; as fast as the client takes it unless given.
+    pub pace: Option<Pace>,
 }
 
 impl AnswerLimits {
@@ -79,6 +82,7 @@ impl AnswerLimits {
             keep: all.keep.get(),
             least_rate: route.least_rate.unwrap_or(all.least_rate).get().max(1),
             patience,
+            pace: None,
         }
     }
 }

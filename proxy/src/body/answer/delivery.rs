@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::config::AnswerLimits;
 use super::flow::{Ending, Flow, Next};
+use super::pacer::Pacer;
 use super::taking::Taking;
 
 /// The way to a client, with the account of what it takes.
@@ -19,6 +20,7 @@ pub(in crate::body) struct Outlet {
     /// Bytes to write at a time: a client that is slow shows within each whether it takes anything.
     slice: usize,
     largest_slice: usize,
+    pacer: Option<Pacer>,
     /// Shared with what was written and has not left yet, on HTTP/2: there a reset would discard it.
     pending: Option<Arc<()>>,
 }
@@ -37,16 +39,20 @@ impl AsRef<[u8]> for Tracked {
 
 impl Outlet {
     pub fn new(client: &ServerSession, limits: &AnswerLimits) -> Self {
+        let pacer = limits.pace.map(Pacer::new);
+        let most = pacer.as_ref().map_or(usize::MAX, Pacer::slice);
+        // Sockets take much at once before it shows that their client takes nothing; HTTP/2's streams do not.
+        let slice = if client.is_http2() {
+            SMALLEST_SLICE
+        } else {
+            LARGEST_SLICE
+        };
         Self {
             taking: Taking::new(limits),
-            // Sockets take much at once before it shows that their client takes nothing; HTTP/2's streams do not.
-            slice: if client.is_http2() {
-                SMALLEST_SLICE
-            } else {
-                LARGEST_SLICE
-            },
+            slice: slice.min(most),
             pending: client.is_http2().then(Arc::default),
-            largest_slice: if client.is_http2() { FRAME } else { LARGEST_SLICE },
+            largest_slice: if client.is_http2() { FRAME } else { LARGEST_SLICE }.min(most),
+            pacer,
         }
     }
 
@@ -64,6 +70,9 @@ impl Outlet {
             }
             (task, _) => task,
         };
+        if let (Some(pacer), true) = (&mut self.pacer, bytes > 0) {
+            pacer.pass(bytes).await;
+        }
         let began = Instant::now();
         tokio::select! {
             biased;
@@ -75,7 +84,7 @@ impl Outlet {
         self.slice = match time.as_millis() {
             0..100 => (self.slice * 2).min(self.largest_slice),
             100..1000 => self.slice,
-            _ => (self.slice / 2).max(SMALLEST_SLICE),
+            _ => (self.slice / 2).max(SMALLEST_SLICE).min(self.largest_slice),
         };
         Ok(())
     }

@@ -6,6 +6,7 @@ mod delivery;
 mod flow;
 mod held;
 mod kept;
+mod pacer;
 mod taking;
 
 pub use config::{AnswerLimits, AnswersConfig, RouteAnswersConfig};
@@ -13,3 +14,4 @@ pub(super) use delivery::{Outlet, deliver};
 pub use flow::Keeping;
 pub(super) use flow::{Ending, Flow};
 pub(super) use held::Held;
+pub use pacer::Pacer;

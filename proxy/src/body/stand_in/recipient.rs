@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::header::TRANSFER_ENCODING;
+use parking_lot::Mutex;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::{HttpTask, ServerSession};
 use pingora::{Error, ErrorType, OrErr, Result};
@@ -19,7 +20,17 @@ use crate::body::config::Buffering;
 pub(super) struct Recipient {
     client: Client,
     answer: Answer,
-    holds_answer: Arc<AtomicBool>,
+    /// The client has got, or will get, another body than the backend's, of which no part goes on.
+    is_replaced: bool,
+    told: Arc<Told>,
+}
+
+/// What a stand-in and whoever has put it there tell each other.
+#[derive(Default)]
+pub(super) struct Told {
+    pub holds_answer: AtomicBool,
+    /// What the client gets in the place of the body of the answer whose head comes next; contended by nobody.
+    pub replacement: Mutex<Option<Bytes>>,
 }
 
 enum Client {
@@ -90,13 +101,13 @@ impl Recipient {
         Self {
             client: Client::Here(client),
             answer,
-            holds_answer: Arc::default(),
+            is_replaced: false,
+            told: Arc::default(),
         }
     }
 
-    /// Whether an answer has begun of which the client has seen nothing.
-    pub fn holds_answer(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.holds_answer)
+    pub fn told(&self) -> Arc<Told> {
+        Arc::clone(&self.told)
     }
 
     /// Whether the head of its answer has yet to come.
@@ -162,7 +173,8 @@ impl Recipient {
             Answer::Held(held) => Answer::Awaited(held.flow.keeping()),
             other => other,
         };
-        self.holds_answer.store(false, Ordering::Relaxed);
+        self.is_replaced = false;
+        self.told.holds_answer.store(false, Ordering::Relaxed);
     }
 
     /// Takes parts of an answer. Says whether the last was among them.
@@ -250,13 +262,13 @@ impl Recipient {
             return Some(head);
         }
         self.answer = Answer::Held(Box::new(Held::new(head, is_bare, keeping.clone())));
-        self.holds_answer.store(true, Ordering::Relaxed);
+        self.told.holds_answer.store(true, Ordering::Relaxed);
         None
     }
 
     /// The client sees its answer: there is no other attempt, and the request's body is needed no longer.
     fn begun(&mut self, source: &mut Source) {
-        self.holds_answer.store(false, Ordering::Relaxed);
+        self.told.holds_answer.store(false, Ordering::Relaxed);
         source.answered();
     }
 
@@ -305,10 +317,17 @@ impl Recipient {
                     _ => Ok(false),
                 };
             }
-            HttpTask::Header(head, end) => match self.begin(head, end, source) {
-                Some(head) => HttpTask::Header(head, end),
-                None => return Ok(end),
-            },
+            HttpTask::Header(head, end) => {
+                let replacement = self.told.replacement.lock().take();
+                if let Some(body) = replacement {
+                    return self.replace(head, body, source).await.map(|()| end);
+                }
+                match self.begin(head, end, source) {
+                    Some(head) => HttpTask::Header(head, end),
+                    None => return Ok(end),
+                }
+            }
+            task if self.is_replaced && !matches!(task, HttpTask::Failed(_)) => return Ok(task.is_end()),
             task => task,
         };
         if let HttpTask::Failed(error) = task {
@@ -326,6 +345,22 @@ impl Recipient {
             Answer::Awaited(_) | Answer::CutOff => {
                 Error::e_explain(ErrorType::InternalError, "a part of an answer without its head")
             }
+        }
+    }
+
+    /// Takes an answer of which the client gets the head alone, and this body.
+    async fn replace(&mut self, head: Box<ResponseHeader>, body: Bytes, source: &mut Source) -> Result<()> {
+        self.is_replaced = true;
+        let head = self.begin(head, false, source);
+        let body = HttpTask::Body(Some(body), true);
+        match (&mut self.answer, &mut self.client) {
+            (Answer::Passing(outlet), Client::Here(client)) => {
+                if let Some(head) = head {
+                    outlet.pass(client, HttpTask::Header(head, false)).await?;
+                }
+                outlet.pass(client, body).await
+            }
+            _ => self.keep(body, source).await.map(|_| ()),
         }
     }
 

@@ -1,15 +1,16 @@
 //! The way back from a stand-in to the client's own session.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use pingora::Result;
 use pingora::protocols::http::ServerSession;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::recipient::{Home, Recipient};
+use super::recipient::{Home, Recipient, Told};
 use super::session::StandIn;
 use super::source::Source;
 use crate::body::answer::{Ending, Keeping, deliver};
@@ -21,7 +22,7 @@ pub struct Taken {
     home: oneshot::Receiver<Home>,
     /// The body itself, where it is kept: then it can be given to a further backend from its first byte.
     whole: Option<Weak<Whole>>,
-    holds_answer: Arc<AtomicBool>,
+    told: Arc<Told>,
 }
 
 impl Taken {
@@ -33,7 +34,12 @@ impl Taken {
 
     /// Whether an answer has begun of which the client has seen nothing.
     pub fn holds_answer(&self) -> bool {
-        self.holds_answer.load(Ordering::Relaxed)
+        self.told.holds_answer.load(Ordering::Relaxed)
+    }
+
+    /// Has the client get this in the place of the body of the answer whose head comes next, if any.
+    pub fn replace_body(&self, body: Option<Bytes>) {
+        *self.told.replacement.lock() = body;
     }
 
     /// Lets body and answer go and puts the client's own session back. To be called before an answer of the proxy's own
@@ -117,7 +123,7 @@ pub(in crate::body) fn swap(
     let taken = Taken {
         home: receiver,
         whole: source.whole(),
-        holds_answer: recipient.holds_answer(),
+        told: recipient.told(),
     };
     let stand_in = StandIn::new(recipient, source).with(patience, home);
     **downstream = ServerSession::new_custom(Box::new(stand_in));

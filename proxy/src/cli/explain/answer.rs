@@ -20,6 +20,8 @@ pub struct Explanation {
     pub routes: Vec<Considered>,
     /// Those of the route, until one ends the request.
     pub filters: Vec<Filtered>,
+    /// What backends are asked for, where filters have made it another target.
+    pub target: Option<String>,
     pub pool: Option<Asked>,
     /// What Veil answers itself, if it does.
     pub answer: Option<String>,
@@ -63,6 +65,9 @@ impl fmt::Display for Explanation {
                 Fit::Takes => "takes it",
                 Fit::OtherHost => "is for another host",
                 Fit::OtherPath => "is for another path",
+                Fit::OtherHeader => "wants other header fields",
+                Fit::OtherQuery => "wants another query",
+                Fit::OtherCookie => "wants other cookies",
                 Fit::OtherMethod => "is for other methods",
             };
             writeln!(f, "route {route:?} {fit}")?;
@@ -72,6 +77,9 @@ impl fmt::Display for Explanation {
                 Some(answer) => writeln!(f, "filter {filter} answers {answer}")?,
                 None => writeln!(f, "filter {filter} lets it go on")?,
             }
+        }
+        if let Some(target) = &self.target {
+            writeln!(f, "backends are asked for {target}")?;
         }
         if let Some(answer) = &self.answer {
             writeln!(f, "Veil answers {answer}")?;

@@ -15,12 +15,14 @@ pub use self::answer::{Asked, Considered, Explanation, Filtered};
 use crate::cli::pools::{self, AdminListener, OperateError};
 use crate::client::tls::{TrustError, check_trust};
 use crate::config::Config;
-use crate::filter::Settled;
+use crate::filter::{FilterError, Settled, Workshop};
 use crate::pool::{Pool, PoolConfig, PoolError, PoolStatus};
+use crate::request::notes::Notes;
 use crate::request::path::{self, PathError};
 use crate::request::syntax::host_name;
+use crate::request::target;
 use crate::request::{RequestCtx, RequestId, Scheme};
-use crate::route::{Fit, RouteConfig, Router};
+use crate::route::{Fit, PathPattern, RouteConfig, Router};
 use crate::upstream::retry::is_idempotent;
 use crate::yaml::diagnostic::suggest;
 
@@ -30,6 +32,9 @@ pub struct Question {
     /// Who asks
     #[arg(long, value_name = "ADDRESS")]
     pub client: IpAddr,
+    /// Scheme, host, path and query in one, in place of --host, --path and --https
+    #[arg(long, value_name = "URL", conflicts_with_all = ["path", "host", "https"])]
+    pub url: Option<String>,
     /// What is asked for, with its query if it has one
     #[arg(long, default_value = "/")]
     pub path: String,
@@ -86,6 +91,10 @@ pub enum ExplainError {
     #[error("the Veil at {admin} has no pool {pool:?}; is it another configuration?")]
     OtherPools { admin: SocketAddr, pool: String },
     #[error(transparent)]
+    Filter(#[from] FilterError),
+    #[error("{0:?} is not a URL; write https://host/path?query")]
+    Url(String),
+    #[error(transparent)]
     Trust(#[from] TrustError),
     #[error(transparent)]
     Pool(#[from] PoolError),
@@ -101,6 +110,7 @@ pub enum ExplainError {
 
 /// Follows the request as far as to its backends. Resolves names, and asks the sources of backends once.
 pub async fn explain(config: &Config, question: &Question) -> Result<Explanation, ExplainError> {
+    let question = &question.taken_apart()?;
     check_trust()?;
     let mut head = question.head()?;
     let mut explanation = Explanation {
@@ -110,16 +120,22 @@ pub async fn explain(config: &Config, question: &Question) -> Result<Explanation
         path: question.normal_path()?,
         routes: Vec::new(),
         filters: Vec::new(),
+        target: None,
         pool: None,
         answer: None,
     };
-    let Some(route) = explanation.route(config, question) else {
+    let Some(route) = explanation.route(config, question, &head) else {
         return Ok(explanation);
     };
-    if explanation.is_answered_by_filters(route, &mut head, question).await {
+    let mut ctx = question.ctx(&explanation.path);
+    if explanation.is_answered_by_filters(route, &mut head, &mut ctx).await? {
         return Ok(explanation);
     }
-    match route.pool.as_ref().and_then(|name| config.pools.get_key_value(name)) {
+    explanation.target = ctx.notes.target.as_deref().map(str::to_owned);
+    match route
+        .pool_for(&head, &ctx)
+        .and_then(|name| config.pools.get_key_value(name))
+    {
         Some((name, pool)) => explanation.pool = Some(ask(name, pool, route, &head, question).await?),
         None => explanation.answer = Some("404 no_route: the route has no pool".to_owned()),
     }
@@ -127,6 +143,25 @@ pub async fn explain(config: &Config, question: &Question) -> Result<Explanation
 }
 
 impl Question {
+    /// With what its URL says.
+    fn taken_apart(&self) -> Result<Self, ExplainError> {
+        let Some(url) = &self.url else { return Ok(self.clone()) };
+        let wrong = || ExplainError::Url(url.clone());
+        let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
+        let start = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (host, target) = rest.split_at(start);
+        if !matches!(scheme, "http" | "https") || host.is_empty() {
+            return Err(wrong());
+        }
+        let slash = if target.starts_with('/') { "" } else { "/" };
+        Ok(Self {
+            host: host.to_owned(),
+            path: format!("{slash}{}", target.split('#').next().unwrap_or_default()),
+            https: scheme == "https",
+            ..self.clone()
+        })
+    }
+
     fn head(&self) -> Result<RequestHeader, ExplainError> {
         let target = || ExplainError::Target(self.path.clone());
         let mut head = RequestHeader::build(self.method.clone(), self.path.as_bytes(), None).map_err(|_| target())?;
@@ -163,17 +198,16 @@ impl Question {
             path: Some(path.into()),
             scheme: if self.https { Scheme::Https } else { Scheme::Http },
             received: Instant::now(),
+            notes: Notes::default(),
         }
     }
 }
 
 impl Explanation {
-    fn route<'a>(&mut self, config: &'a Config, question: &Question) -> Option<&'a RouteConfig> {
+    fn route<'a>(&mut self, config: &'a Config, question: &Question, head: &RequestHeader) -> Option<&'a RouteConfig> {
         let mut is_served = false;
-        for route in Router::in_order(&config.routes) {
-            let fit = route
-                .r#match
-                .fit(host_name(&question.host), &self.path, &question.method);
+        for route in Router::in_order(&config.routes, &question.host) {
+            let fit = route.r#match.fit(host_name(&question.host), &self.path, head);
             self.routes.push(Considered {
                 route: route.name(),
                 fit,
@@ -196,14 +230,21 @@ impl Explanation {
         &mut self,
         route: &RouteConfig,
         head: &mut RequestHeader,
-        question: &Question,
-    ) -> bool {
-        let ctx = question.ctx(&self.path);
+        ctx: &mut RequestCtx,
+    ) -> Result<bool, ExplainError> {
+        if let PathPattern::Regex(expression) = &route.r#match.path {
+            ctx.notes.captures = expression.groups(&self.path, target::escaped_group).unwrap_or_default();
+        }
         for filter in &route.filters {
-            let answers = match filter.build().on_request(head, &ctx).settled().await {
+            let built = filter.build(&Workshop::default())?;
+            let answers = match built.on_request(head, ctx).settled().await {
                 Settled::Continue => None,
+                Settled::Amend(amend) => {
+                    amend(head, ctx);
+                    None
+                }
                 Settled::Answer(answer) => Some(answer.status().as_u16().to_string()),
-                Settled::Refuse(problem) => Some(format!("{} {}", problem.status.as_u16(), problem.code)),
+                Settled::Refuse(problem, _) => Some(format!("{} {}", problem.status.as_u16(), problem.code)),
             };
             self.filters.push(Filtered {
                 filter: filter.name(),
@@ -211,10 +252,10 @@ impl Explanation {
             });
             if answers.is_some() {
                 self.answer = answers;
-                return true;
+                return Ok(true);
             }
         }
-        false
+        Ok(false)
     }
 }
 

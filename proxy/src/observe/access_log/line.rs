@@ -30,6 +30,11 @@ pub struct Line<'a> {
     /// From the last attempt's start to the head of its answer.
     pub upstream: Option<Duration>,
     pub error: Option<&'a str>,
+    /// Who has proved to be whom, by a password.
+    pub user: Option<&'a str>,
+    /// The name of the key that was shown.
+    pub api_key: Option<&'a str>,
+    pub trace_id: Option<&'a str>,
 }
 
 impl Line<'_> {
@@ -60,6 +65,9 @@ impl Line<'_> {
             fields.milliseconds("upstream_ms", upstream);
         }
         fields.known_text("error", self.error);
+        fields.known_text("user", self.user);
+        fields.known_text("api_key", self.api_key);
+        fields.known_text("trace_id", self.trace_id);
         lines.extend_from_slice(b"}\n");
     }
 }
@@ -147,6 +155,9 @@ mod tests {
             attempts: 1,
             upstream: None,
             error: None,
+            user: None,
+            api_key: None,
+            trace_id: None,
         }
     }
 

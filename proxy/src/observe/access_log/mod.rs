@@ -155,6 +155,9 @@ mod tests {
             attempts: 1,
             upstream: None,
             error: None,
+            user: None,
+            api_key: None,
+            trace_id: None,
         }
     }
 

@@ -6,6 +6,8 @@ use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
+use crate::request::syntax::argument;
+pub use crate::request::syntax::cookie;
 use crate::request::text::push_address;
 use crate::yaml::placeholders::{Piece, pieces};
 
@@ -94,22 +96,6 @@ impl<'de> Deserialize<'de> for Composite {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::parse(&String::deserialize(deserializer)?).map_err(de::Error::custom)
     }
-}
-
-/// The value of a request's cookie of this name.
-pub fn cookie<'a>(head: &'a RequestHeader, name: &str) -> Option<&'a [u8]> {
-    head.headers
-        .get_all("cookie")
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
-        .find_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-}
-
-fn argument<'a>(query: Option<&'a str>, name: &str) -> Option<&'a [u8]> {
-    query?
-        .split('&')
-        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
-        .map(str::as_bytes)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::{UnitError, leading_digits};
 
 /// An amount of bytes: `512B`, `64KiB`, `10MiB`, `1GiB`. `k`, `m` and `g` are Nginx's, 1024 each; `kB`, `MB` and `GB` are
 /// the decimal ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
 #[schemars(with = "String", extend("pattern" = "^[0-9]+(B|k|K|KiB|m|M|MiB|g|G|GiB|kB|MB|GB)$", "examples" = ["64KiB", "10MiB"]))]
 pub struct ByteSize(u64);
 

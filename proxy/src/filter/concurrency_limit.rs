@@ -1,0 +1,140 @@
+//! How many requests of one client are served at a time. Nginx: `limit_conn`, which counts requests too.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use http::StatusCode;
+use parking_lot::Mutex;
+use pingora::http::RequestHeader;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::by::{By, Who};
+use super::{Filter, FilterError, Settings, Verdict, Workshop};
+use crate::request::RequestCtx;
+use crate::request::notes::Held;
+use crate::request::problem::Problem;
+
+/// `concurrency_limit: { most: 20 }`: further ones are answered with 429.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct ConcurrencyLimit {
+    /// Requests at a time, until the end of their answers.
+    most: NonZeroU32,
+    /// What clients are told apart by.
+    #[serde(default)]
+    key: By,
+}
+
+impl Settings for ConcurrencyLimit {
+    fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
+        Ok(Arc::new(Limiter {
+            most: self.most.get(),
+            key: self.key.clone(),
+            counts: Arc::new(Counts {
+                hasher: RandomState::new(),
+                shards: std::array::from_fn(|_| Mutex::default()),
+            }),
+        }))
+    }
+}
+
+struct Limiter {
+    most: u32,
+    key: By,
+    counts: Arc<Counts>,
+}
+
+/// Who has requests in flight, and how many. Only those are remembered.
+struct Counts {
+    hasher: RandomState,
+    /// A request locks one of them twice.
+    shards: [Mutex<HashMap<Who, u32>>; SHARDS],
+}
+
+const SHARDS: usize = 64;
+
+impl Counts {
+    fn shard(&self, who: Who) -> &Mutex<HashMap<Who, u32>> {
+        &self.shards[self.hasher.hash_one(who) as usize % SHARDS]
+    }
+
+    /// One more, unless there are `most` already.
+    fn enter(self: &Arc<Self>, who: Who, most: u32) -> Option<Place> {
+        let mut shard = self.shard(who).lock();
+        let count = shard.entry(who).or_default();
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Place {
+            counts: Arc::clone(self),
+            who,
+        })
+    }
+}
+
+/// A request that counts. Dropping it ends that.
+struct Place {
+    counts: Arc<Counts>,
+    who: Who,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut shard = self.counts.shard(self.who).lock();
+        if let Some(count) = shard.get_mut(&self.who) {
+            *count -= 1;
+            if *count == 0 {
+                shard.remove(&self.who);
+            }
+        }
+    }
+}
+
+impl Filter for Limiter {
+    fn on_request(&self, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
+        let who = self.key.who(&self.counts.hasher, request, ctx);
+        match self.counts.enter(who, self.most) {
+            Some(place) => {
+                ctx.notes.held.push(Held(Box::new(place)));
+                Verdict::Continue
+            }
+            None => Verdict::Refuse(TOO_MANY),
+        }
+    }
+}
+
+const TOO_MANY: Problem = Problem {
+    retry_after: Some(1),
+    ..Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "too_many_at_once",
+        "you have more requests under way than is allowed here",
+    )
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::filter::testing::{built, ctx, request};
+
+    #[test]
+    fn a_place_is_free_when_its_request_has_ended() {
+        let limit = built::<ConcurrencyLimit>("{ most: 2 }");
+        let enter = |client: &str| {
+            let mut ctx = ctx(client);
+            let verdict = limit.on_request(&mut request("GET", "/", &[]), &mut ctx);
+            matches!(verdict, Verdict::Continue).then_some(ctx)
+        };
+        let (first, second) = (enter("192.0.2.1"), enter("192.0.2.1"));
+        assert!(first.is_some() && second.is_some());
+        assert!(enter("192.0.2.1").is_none());
+        assert!(enter("192.0.2.2").is_some());
+        drop(first);
+        assert!(enter("192.0.2.1").is_some());
+        drop(second);
+    }
+}

@@ -1,0 +1,533 @@
+//! Files of a folder. Nginx: `root`, `index`, `try_files` and `gzip_static`.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use pingora::http::RequestHeader;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokio::task::spawn_blocking;
+
+use super::media_type::{of_name, preference};
+use super::{Content, Filter, FilterError, Settings, Verdict, Workshop};
+use crate::request::RequestCtx;
+use crate::request::problem::{self, Problem};
+use crate::request::target::Target;
+
+/// `files: { root: /srv/www }`: GET and HEAD of what lies under `root`, by the path that backends would get (after
+/// `strip_prefix` or `rewrite`). No path and no symbolic link leads out of it, and names that begin with a dot are not there,
+/// but for `.well-known`.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    root: PathBuf,
+    /// What stands for a folder.
+    #[serde(default = "index_html")]
+    index: String,
+    /// The file, from `root` on, that stands for all that is not there: an application of one page.
+    fallback: Option<String>,
+    /// Lets requests for what is not there go on, to the pool. Nginx: `try_files $uri @app`.
+    #[serde(default)]
+    pass_on: bool,
+    /// Files with `.br`, `.zst` or `.gz` after their names are sent in their place where the client takes them.
+    #[serde(default)]
+    precompressed: bool,
+}
+
+fn index_html() -> String {
+    "index.html".to_owned()
+}
+
+impl Settings for Files {
+    fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(&self.root, flags, Mode::empty())
+            .map_err(|error| FilterError(format!("{}: {}", self.root.display(), io::Error::from(error))))?;
+        Ok(Arc::new(Folder(Arc::new(Served {
+            settings: self.clone(),
+            root,
+        }))))
+    }
+
+    fn always_answers(&self) -> bool {
+        !self.pass_on
+    }
+
+    fn files(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        vec![("root", &mut self.root)]
+    }
+}
+
+struct Folder(Arc<Served>);
+
+struct Served {
+    settings: Files,
+    root: OwnedFd,
+}
+
+impl Filter for Folder {
+    fn on_request(&self, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
+        let settings = &self.0.settings;
+        if !matches!(request.method, Method::GET | Method::HEAD) {
+            return match settings.pass_on {
+                true => Verdict::Continue,
+                false => Verdict::Refuse(problem::METHOD_NOT_ALLOWED),
+            };
+        }
+        let target = Target::of(request, ctx);
+        let Ok(path) = target.normal_path().map(|path| path.into_owned()) else {
+            return Verdict::Refuse(problem::BAD_PATH);
+        };
+        let (served, asked) = (Arc::clone(&self.0), Asked::by(request, target.query()));
+        Verdict::Later(Box::pin(async move {
+            let found = spawn_blocking(move || served.answer(&path, &asked)).await;
+            found.unwrap_or(Verdict::Refuse(problem::INTERNAL))
+        }))
+    }
+}
+
+/// What a request says of the file that it wants.
+struct Asked {
+    codings: Vec<(&'static str, &'static str)>,
+    query: Option<String>,
+    is_plain: bool,
+    conditions: Conditions,
+}
+
+#[derive(Default)]
+struct Conditions {
+    if_match: Option<String>,
+    if_none_match: Option<String>,
+    if_modified_since: Option<SystemTime>,
+    if_unmodified_since: Option<SystemTime>,
+    if_range: Option<String>,
+    range: Option<String>,
+}
+
+impl Asked {
+    fn by(request: &RequestHeader, query: Option<&str>) -> Self {
+        let text = |name: HeaderName| {
+            let lines = request.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+            let all = lines.collect::<Vec<_>>().join(", ");
+            (!all.is_empty()).then_some(all)
+        };
+        let date = |name: HeaderName| httpdate::parse_http_date(&text(name)?).ok();
+        let mut codings: Vec<_> = [("br", ".br"), ("zstd", ".zst"), ("gzip", ".gz")]
+            .into_iter()
+            .map(|(coding, suffix)| (preference(request, coding).unwrap_or(0), coding, suffix))
+            .filter(|(liking, ..)| *liking > 0)
+            .collect();
+        codings.sort_by(|(a, ..), (b, ..)| b.cmp(a));
+        Self {
+            codings: codings.into_iter().map(|(_, coding, suffix)| (coding, suffix)).collect(),
+            query: query.map(str::to_owned),
+            is_plain: request.method == Method::GET,
+            conditions: Conditions {
+                if_match: text(header::IF_MATCH),
+                if_none_match: text(header::IF_NONE_MATCH),
+                if_modified_since: date(header::IF_MODIFIED_SINCE),
+                if_unmodified_since: date(header::IF_UNMODIFIED_SINCE),
+                if_range: text(header::IF_RANGE),
+                range: text(header::RANGE),
+            },
+        }
+    }
+}
+
+/// A file that may be sent.
+struct Found {
+    file: File,
+    metadata: Metadata,
+    coding: Option<&'static str>,
+    media_type: &'static str,
+}
+
+enum Missing {
+    /// It is a folder, but was not asked for as one.
+    Folder,
+    Nothing,
+    Trouble(io::Error),
+}
+
+impl Served {
+    fn answer(&self, path: &str, asked: &Asked) -> Verdict {
+        let found = match self.find(path, asked) {
+            Err(Missing::Nothing) => match &self.settings.fallback {
+                Some(fallback) => self.find(&format!("/{}", fallback.trim_start_matches('/')), asked),
+                None => Err(Missing::Nothing),
+            },
+            found => found,
+        };
+        match found {
+            Ok(found) => found.answer(asked, self.settings.precompressed),
+            Err(Missing::Folder) => moved(path, asked.query.as_deref()),
+            Err(Missing::Nothing) if self.settings.pass_on => Verdict::Continue,
+            Err(Missing::Nothing) => Verdict::Refuse(NO_FILE),
+            Err(Missing::Trouble(error)) => {
+                tracing::warn!(root = %self.settings.root.display(), %error, "a file cannot be read");
+                Verdict::Refuse(problem::INTERNAL)
+            }
+        }
+    }
+
+    fn find(&self, path: &str, asked: &Asked) -> Result<Found, Missing> {
+        let is_hidden = |name: &str| name.starts_with('.') && name != ".well-known";
+        let relative = path.trim_start_matches('/');
+        if relative.split('/').any(is_hidden) || relative.contains(['\0', '\u{fffd}']) {
+            return Err(Missing::Nothing);
+        }
+        let name = match relative.is_empty() || relative.ends_with('/') {
+            true => format!("{relative}{}", self.settings.index),
+            false => relative.to_owned(),
+        };
+        let (file, metadata) = self.open(&name)?;
+        if metadata.is_dir() {
+            return Err(Missing::Folder);
+        }
+        let media_type = of_name(&name);
+        if self.settings.precompressed {
+            for (coding, suffix) in &asked.codings {
+                if let Ok((file, metadata)) = self.open(&format!("{name}{suffix}"))
+                    && metadata.is_file()
+                {
+                    let coding = Some(*coding);
+                    return Ok(Found { file, metadata, coding, media_type });
+                }
+            }
+        }
+        Ok(Found { file, metadata, coding: None, media_type })
+    }
+
+    /// The kernel itself goes no further up than `root`, whatever links say.
+    fn open(&self, name: &str) -> Result<(File, Metadata), Missing> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        let opened = match openat2(&self.root, name, flags, Mode::empty(), resolve) {
+            Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => self.open_by_path(name),
+            opened => opened.map(File::from).map_err(io::Error::from),
+        };
+        let file = opened.map_err(|error| match rustix::io::Errno::from_io_error(&error) {
+            Some(
+                rustix::io::Errno::NOENT
+                | rustix::io::Errno::NOTDIR
+                | rustix::io::Errno::XDEV
+                | rustix::io::Errno::LOOP
+                | rustix::io::Errno::NAMETOOLONG
+                | rustix::io::Errno::NXIO,
+            ) => Missing::Nothing,
+            _ => Missing::Trouble(error),
+        })?;
+        let metadata = file.metadata().map_err(Missing::Trouble)?;
+        match metadata.is_file() || metadata.is_dir() {
+            true => Ok((file, metadata)),
+            false => Err(Missing::Nothing),
+        }
+    }
+
+    /// Where the kernel does not know openat2, or a sandbox forbids it.
+    fn open_by_path(&self, name: &str) -> io::Result<File> {
+        let root = self.settings.root.canonicalize()?;
+        let path = root.join(name).canonicalize()?;
+        if !path.starts_with(&root) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+        Ok(rustix::fs::openat(CWD, &path, flags, Mode::empty())?.into())
+    }
+}
+
+const NO_FILE: Problem = Problem::new(StatusCode::NOT_FOUND, "no_file", "there is no such file here");
+
+/// A folder is asked for with a slash at its end, or the links of its page would lead elsewhere.
+fn moved(path: &str, query: Option<&str>) -> Verdict {
+    let Some(location) = crate::request::target::compose(&format!("{}/", crate::request::target::escaped(path)), query) else {
+        return Verdict::Refuse(problem::BAD_PATH);
+    };
+    let mut answer = http::Response::new(Content::Bytes(Bytes::new()));
+    *answer.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    if let Ok(location) = HeaderValue::try_from(&*location) {
+        answer.headers_mut().insert(header::LOCATION, location);
+    }
+    Verdict::Answer(Box::new(answer))
+}
+
+/// What of a file is sent.
+#[derive(Debug, PartialEq, Eq)]
+enum Part {
+    All,
+    /// From a byte on, so many.
+    Range(u64, u64),
+    /// Nothing of what was asked for is there.
+    Nowhere,
+}
+
+impl Found {
+    fn answer(self, asked: &Asked, varies: bool) -> Verdict {
+        let (length, modified) = (self.metadata.len(), self.modified());
+        let tag = self.tag();
+        let mut answer = http::Response::new(Content::Bytes(Bytes::new()));
+        let status = asked.conditions.status(&tag, modified);
+        let part = match status {
+            None if asked.is_plain => asked.conditions.part(&tag, modified, length),
+            _ => Part::All,
+        };
+        let fields = answer.headers_mut();
+        let mut set = |name: HeaderName, value: String| {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                fields.insert(name, value);
+            }
+        };
+        set(header::ETAG, tag);
+        set(header::LAST_MODIFIED, httpdate::fmt_http_date(modified));
+        set(header::ACCEPT_RANGES, "bytes".to_owned());
+        if varies {
+            set(header::VARY, "Accept-Encoding".to_owned());
+        }
+        if let Some(status) = status {
+            *answer.status_mut() = status;
+            return Verdict::Answer(Box::new(answer));
+        }
+        set(header::CONTENT_TYPE, self.media_type.to_owned());
+        if let Some(coding) = self.coding {
+            set(header::CONTENT_ENCODING, coding.to_owned());
+        }
+        let (status, start, length) = match part {
+            Part::All => (StatusCode::OK, 0, length),
+            Part::Range(start, count) => {
+                set(header::CONTENT_RANGE, format!("bytes {start}-{}/{length}", start + count - 1));
+                (StatusCode::PARTIAL_CONTENT, start, count)
+            }
+            Part::Nowhere => {
+                set(header::CONTENT_RANGE, format!("bytes */{length}"));
+                (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0)
+            }
+        };
+        *answer.status_mut() = status;
+        *answer.body_mut() = Content::File {
+            file: self.file,
+            start,
+            length,
+        };
+        Verdict::Answer(Box::new(answer))
+    }
+
+    /// To the second, as HTTP's dates are.
+    fn modified(&self) -> SystemTime {
+        let modified = self.metadata.modified().unwrap_or(UNIX_EPOCH);
+        let seconds = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        UNIX_EPOCH + std::time::Duration::from_secs(seconds)
+    }
+
+    /// By date and length, as Nginx's, but to the nanosecond; another one for each coding.
+    fn tag(&self) -> String {
+        let since = self.metadata.modified().unwrap_or(UNIX_EPOCH).duration_since(UNIX_EPOCH).unwrap_or_default();
+        let coding = self.coding.map_or_else(String::new, |coding| format!("-{coding}"));
+        format!("\"{:x}-{:x}{coding}\"", since.as_nanos(), self.metadata.len())
+    }
+}
+
+impl Conditions {
+    /// What ends a request before any of the file is sent (RFC 9110, section 13.2.2).
+    fn status(&self, tag: &str, modified: SystemTime) -> Option<StatusCode> {
+        match (&self.if_match, self.if_unmodified_since) {
+            (Some(tags), _) if !lists(tags, tag, false) => return Some(StatusCode::PRECONDITION_FAILED),
+            (None, Some(since)) if modified > since => return Some(StatusCode::PRECONDITION_FAILED),
+            _ => {}
+        }
+        match (&self.if_none_match, self.if_modified_since) {
+            (Some(tags), _) => lists(tags, tag, true).then_some(StatusCode::NOT_MODIFIED),
+            (None, Some(since)) if modified <= since => Some(StatusCode::NOT_MODIFIED),
+            _ => None,
+        }
+    }
+
+    /// One range is sent alone; of several, all of the file, which is allowed and never a flood of small parts.
+    fn part(&self, tag: &str, modified: SystemTime, length: u64) -> Part {
+        let holds = match self.if_range.as_deref() {
+            None => true,
+            Some(text) if text.starts_with('"') || text.starts_with("W/") => text == tag,
+            Some(text) => httpdate::parse_http_date(text).is_ok_and(|date| date == modified),
+        };
+        let range = self.range.as_deref().filter(|_| holds).and_then(|range| range.strip_prefix("bytes="));
+        let Some(range) = range.filter(|range| !range.contains(',')) else {
+            return Part::All;
+        };
+        let Some((first, last)) = range.trim().split_once('-') else {
+            return Part::All;
+        };
+        let number = |text: &str| (!text.is_empty()).then(|| text.parse::<u64>()).transpose();
+        match (number(first), number(last)) {
+            (Ok(Some(first)), Ok(last)) => {
+                let last = last.unwrap_or(u64::MAX);
+                match (first <= last, first < length) {
+                    (false, _) => Part::All,
+                    (true, false) => Part::Nowhere,
+                    (true, true) => Part::Range(first, last.min(length - 1) - first + 1),
+                }
+            }
+            (Ok(None), Ok(Some(0))) => Part::Nowhere,
+            (Ok(None), Ok(Some(count))) if length > 0 => Part::Range(length - count.min(length), count.min(length)),
+            (Ok(None), Ok(Some(_))) => Part::Nowhere,
+            _ => Part::All,
+        }
+    }
+}
+
+/// Whether a list of entity tags has this one.
+fn lists(tags: &str, tag: &str, weakly: bool) -> bool {
+    tags.split(',').map(str::trim).any(|listed| {
+        let bare = if weakly { listed.strip_prefix("W/").unwrap_or(listed) } else { listed };
+        listed == "*" || bare == tag
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::super::Settled;
+    use super::*;
+    use crate::filter::testing::{built, ctx, request};
+
+    struct Got {
+        status: u16,
+        fields: http::HeaderMap,
+        text: String,
+    }
+
+    async fn get(filter: &Arc<dyn Filter>, path: &str, fields: &[(&'static str, &str)]) -> Got {
+        use std::io::{Read, Seek, SeekFrom};
+        let (mut request, mut ctx) = (request("GET", path, fields), ctx("192.0.2.1"));
+        match filter.on_request(&mut request, &mut ctx).settled().await {
+            Settled::Answer(answer) => {
+                let (parts, content) = answer.into_parts();
+                let mut text = String::new();
+                if let Content::File { mut file, start, length } = content {
+                    file.seek(SeekFrom::Start(start)).unwrap();
+                    file.take(length).read_to_string(&mut text).unwrap();
+                }
+                Got { status: parts.status.as_u16(), fields: parts.headers, text }
+            }
+            Settled::Refuse(problem, _) => {
+                let text = problem.code.to_owned();
+                Got { status: problem.status.as_u16(), fields: http::HeaderMap::new(), text }
+            }
+            _ => Got { status: 0, fields: http::HeaderMap::new(), text: String::new() },
+        }
+    }
+
+    fn site() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let www = folder.path().join("www");
+        fs::create_dir_all(www.join("sub/.git")).unwrap();
+        fs::create_dir_all(www.join(".well-known")).unwrap();
+        for (name, text) in [
+            ("www/index.html", "index"),
+            ("www/a.css", "0123456789"),
+            ("www/a.css.gz", "compressed"),
+            ("www/sub/index.html", "sub"),
+            ("www/sub/.git/config", "secret"),
+            ("www/.htpasswd", "secret"),
+            ("www/.well-known/x", "known"),
+            ("secret", "secret"),
+        ] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        symlink("../secret", www.join("out")).unwrap();
+        symlink("/etc/passwd", www.join("far")).unwrap();
+        symlink("a.css", www.join("in.css")).unwrap();
+        folder
+    }
+
+    fn served(folder: &tempfile::TempDir, more: &str) -> Arc<dyn Filter> {
+        built::<Files>(&format!("{{ root: {}{more} }}", folder.path().join("www").display()))
+    }
+
+    #[tokio::test]
+    async fn nothing_leads_out_of_the_root() {
+        let folder = site();
+        let files = served(&folder, "");
+        for (path, status, text) in [
+            ("/", 200, "index"),
+            ("/a.css", 200, "0123456789"),
+            ("/in.css", 200, "0123456789"),
+            ("/sub/", 200, "sub"),
+            ("/.well-known/x", 200, "known"),
+            ("/sub", 301, ""),
+            ("/nothing", 404, "no_file"),
+            ("/a.css/", 404, "no_file"),
+            ("/out", 404, "no_file"),
+            ("/far", 404, "no_file"),
+            ("/../secret", 400, "bad_path"),
+            ("/%2e%2e/secret", 400, "bad_path"),
+            ("/sub/..%2f..%2fsecret", 400, "bad_path"),
+            ("/.htpasswd", 404, "no_file"),
+            ("/sub/.git/config", 404, "no_file"),
+            ("/a%00.css", 400, "bad_path"),
+        ] {
+            let got = get(&files, path, &[]).await;
+            assert_eq!((got.status, got.text.as_str()), (status, text), "{path}");
+        }
+        assert_eq!(get(&files, "/sub?a=b", &[]).await.fields["location"], "/sub/?a=b");
+    }
+
+    #[tokio::test]
+    async fn parts_and_conditions() {
+        let folder = site();
+        let files = served(&folder, "");
+        let whole = get(&files, "/a.css", &[]).await;
+        let (tag, date) = (whole.fields["etag"].to_str().unwrap(), whole.fields["last-modified"].to_str().unwrap());
+        assert_eq!(whole.fields["content-type"], "text/css; charset=utf-8");
+        let old = "Sun, 06 Nov 1994 08:49:37 GMT";
+        for (fields, status, text) in [
+            (&[("range", "bytes=2-4")][..], 206, "234"),
+            (&[("range", "bytes=7-")], 206, "789"),
+            (&[("range", "bytes=-2")], 206, "89"),
+            (&[("range", "bytes=-99")], 206, "0123456789"),
+            (&[("range", "bytes=5-99")], 206, "56789"),
+            (&[("range", "bytes=10-")], 416, ""),
+            (&[("range", "bytes=-0")], 416, ""),
+            (&[("range", "bytes=4-2")], 200, "0123456789"),
+            (&[("range", "bytes=0-1,3-4")], 200, "0123456789"),
+            (&[("range", "lines=1-2")], 200, "0123456789"),
+            (&[("range", "bytes=2-4"), ("if-range", tag)], 206, "234"),
+            (&[("range", "bytes=2-4"), ("if-range", "\"other\"")], 200, "0123456789"),
+            (&[("range", "bytes=2-4"), ("if-range", old)], 200, "0123456789"),
+            (&[("if-none-match", tag)], 304, ""),
+            (&[("if-none-match", &format!("\"x\", W/{tag}"))], 304, ""),
+            (&[("if-none-match", "\"x\""), ("if-modified-since", date)], 200, "0123456789"),
+            (&[("if-modified-since", date)], 304, ""),
+            (&[("if-modified-since", old)], 200, "0123456789"),
+            (&[("if-match", "\"x\"")], 412, ""),
+            (&[("if-match", "*")], 200, "0123456789"),
+            (&[("if-unmodified-since", old)], 412, ""),
+        ] {
+            let got = get(&files, "/a.css", fields).await;
+            assert_eq!((got.status, got.text.as_str()), (status, text), "{fields:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_may_be_elsewhere() {
+        let folder = site();
+        assert_eq!(get(&served(&folder, ", pass_on: true"), "/nothing", &[]).await.status, 0);
+        assert_eq!(get(&served(&folder, ", fallback: index.html"), "/app/view", &[]).await.text, "index");
+        let files = served(&folder, ", precompressed: true");
+        let got = get(&files, "/a.css", &[("accept-encoding", "gzip, br")]).await;
+        assert_eq!((got.text.as_str(), got.fields["content-encoding"].to_str().unwrap()), ("compressed", "gzip"));
+        assert_eq!(got.fields["content-type"], "text/css; charset=utf-8");
+        let plain = get(&files, "/a.css", &[]).await;
+        assert_eq!(plain.text, "0123456789");
+        assert_ne!(plain.fields["etag"], got.fields["etag"]);
+    }
+}

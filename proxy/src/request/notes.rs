@@ -1,0 +1,92 @@
+//! What is found out about a request on its way: by the listener, the route, its filters, and the backends that were asked.
+
+use std::any::Any;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::trace::Trace;
+
+/// For filters, templates and the access line. All of it may be unknown.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// Path and query that backends get in the place of the client's.
+    pub target: Option<Box<str>>,
+    /// Veil's end of the connection.
+    pub server: Option<SocketAddr>,
+    pub tls: Option<Arc<TlsFacts>>,
+    pub route: Option<Arc<str>>,
+    pub pool: Option<Arc<str>>,
+    pub backend: Option<Arc<str>>,
+    /// What the backend answered, and how long it took to begin.
+    pub upstream: Option<(u16, Duration)>,
+    /// What the groups of the route's regular expression have taken, by number and by name.
+    pub captures: Vec<(Box<str>, Box<str>)>,
+    /// Who has proved to be whom, by a password.
+    pub user: Option<Box<str>>,
+    /// The name of the key that was shown.
+    pub api_key: Option<Arc<str>>,
+    pub claims: Option<Arc<Map<String, Value>>>,
+    pub trace: Option<Trace>,
+    /// Of the answer that goes to the client.
+    pub status: Option<u16>,
+    /// How fast the answer may go.
+    pub pace: Option<Pace>,
+    /// What is given back when the request ends.
+    pub held: Vec<Held>,
+}
+
+/// What the handshake has told of a connection.
+#[derive(Debug, Default)]
+pub struct TlsFacts {
+    /// `TLSv1.3`
+    pub version: &'static str,
+    pub server_name: Option<Box<str>>,
+    pub client: Option<ClientCertificate>,
+}
+
+/// A certificate that a client has shown, and that was found good.
+#[derive(Debug)]
+pub struct ClientCertificate {
+    /// `CN=…,O=…`, as RFC 4514 writes it.
+    pub subject: Box<str>,
+    /// SHA-256, in hexadecimal digits.
+    pub fingerprint: Box<str>,
+}
+
+/// How fast an answer's body may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Bytes a second.
+    pub rate: u64,
+    /// Bytes that go as fast as the client takes them.
+    pub after: u64,
+}
+
+/// Something that a filter has taken for as long as the request lasts.
+pub struct Held(#[allow(dead_code, reason = "dropping it is what it is for")] pub Box<dyn Any + Send + Sync>);
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held")
+    }
+}
+
+impl Notes {
+    /// What a group of the route's regular expression has taken.
+    pub fn capture(&self, name: &str) -> Option<&str> {
+        let found = self.captures.iter().find(|(known, _)| **known == *name);
+        found.map(|(_, text)| &**text)
+    }
+
+    /// A claim as text; one that is not text is written as JSON.
+    pub fn claim(&self, name: &str) -> Option<String> {
+        match self.claims.as_ref()?.get(name)? {
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        }
+    }
+}

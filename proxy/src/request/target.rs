@@ -1,0 +1,102 @@
+//! The target that a backend gets: path and query, as filters have left them so far.
+
+use std::borrow::Cow;
+
+use http::uri::PathAndQuery;
+use pingora::http::RequestHeader;
+
+use super::RequestCtx;
+use super::path::{self, PathError};
+
+/// A request's target on its way to the backend.
+pub struct Target {
+    path: String,
+    query: Option<String>,
+}
+
+impl Target {
+    /// What the client has sent, or what filters before have made of it.
+    pub fn of(request: &RequestHeader, ctx: &RequestCtx) -> Self {
+        let sent = String::from_utf8_lossy(request.raw_path());
+        let whole = ctx.notes.target.as_deref().unwrap_or(&sent);
+        let (path, query) = match whole.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (whole, None),
+        };
+        Self {
+            path: path.to_owned(),
+            query,
+        }
+    }
+
+    /// The path, unless it could be read in another way than it is written: then only its normal form says what it means.
+    pub fn plain_path(&self) -> Option<&str> {
+        const DOUBTFUL: [&str; 9] = ["//", "/.", "\\", "%5c", "%2e", "%2f.", "%2f/", "/%2f", "%2f%2f"];
+        let path = self.path.to_ascii_lowercase();
+        let is_plain = !DOUBTFUL.iter().any(|doubtful| path.contains(doubtful));
+        is_plain.then_some(&self.path)
+    }
+
+    /// The path as routes match it.
+    ///
+    /// # Errors
+    /// It means nothing.
+    pub fn normal_path(&self) -> Result<Cow<'_, str>, PathError> {
+        path::normal(self.path.as_bytes())
+    }
+
+    pub fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+
+    /// With another query; none where it cannot be asked for.
+    pub fn with_query(&self, query: &str) -> Option<Box<str>> {
+        compose(&self.path, Some(query))
+    }
+
+    /// With another path, which is escaped already; none where it cannot be asked for.
+    pub fn with_path(&self, path: &str) -> Option<Box<str>> {
+        compose(path, self.query())
+    }
+}
+
+/// A part of a path in its normal form, as it can be asked for.
+pub fn escaped(part: &str) -> Cow<'_, str> {
+    escape(part, needs_escape)
+}
+
+/// What a group has taken of a path in its normal form, as it can be a part of a path and of a query's argument.
+pub fn escaped_group(part: &str) -> Cow<'_, str> {
+    escape(part, |byte| needs_escape(byte) || b"&+;".contains(&byte))
+}
+
+/// A target of these parts; none where they cannot be asked for. What is escaped in the path stays so.
+pub fn compose(path: &str, query: Option<&str>) -> Option<Box<str>> {
+    let path = escape(path, |byte| byte != b'%' && needs_escape(byte));
+    let root = if path.starts_with('/') { "" } else { "/" };
+    let target = match query.filter(|query| !query.is_empty()) {
+        Some(query) => format!("{root}{path}?{query}"),
+        None => format!("{root}{path}"),
+    };
+    // A target that begins with two slashes would be read as an authority.
+    let is_fit = !target.starts_with("//") && PathAndQuery::try_from(target.as_str()).is_ok();
+    is_fit.then(|| target.into())
+}
+
+fn escape(text: &str, needs_escape: impl Fn(u8) -> bool) -> Cow<'_, str> {
+    if !text.bytes().any(&needs_escape) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for byte in text.bytes() {
+        match byte {
+            byte if needs_escape(byte) => escaped.push_str(&format!("%{byte:02X}")),
+            byte => escaped.push(byte.into()),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+fn needs_escape(byte: u8) -> bool {
+    byte <= b' ' || byte >= 0x7f || b"?#%\"<>\\^`{|}".contains(&byte)
+}

@@ -1,0 +1,103 @@
+//! W3C Trace Context: which trace a request belongs to, and which part of it it is here.
+
+use std::fmt;
+
+use super::random_bits;
+
+/// The field that carries it, both ways.
+pub const TRACEPARENT: &str = "traceparent";
+
+/// `traceparent: 00-TRACE-SPAN-FLAGS`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trace {
+    id: u128,
+    /// This request's own span.
+    span: u64,
+    flags: u8,
+}
+
+impl Trace {
+    /// A span of Veil's own in the trace that the client has begun; in a new one, where it has not.
+    pub fn under(parent: Option<&[u8]>) -> Self {
+        let span = random_bits().max(1);
+        match parent.and_then(Self::parse) {
+            Some(parent) => Self { span, ..parent },
+            None => Self {
+                id: (u128::from(random_bits()) << 64 | u128::from(random_bits())).max(1),
+                span,
+                flags: 0,
+            },
+        }
+    }
+
+    /// The trace's id, in hexadecimal digits.
+    pub fn id(&self) -> String {
+        format!("{:032x}", self.id)
+    }
+
+    /// A later version has more fields, which are passed over; version ff is none (W3C Trace Context, section 3.2).
+    fn parse(value: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(value).ok()?;
+        let mut fields = text.split('-');
+        let mut field = |digits: usize| {
+            let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+            fields
+                .next()
+                .filter(|field| field.len() == digits && field.bytes().all(is_hex))
+        };
+        let (version, id, span, flags) = (field(2)?, field(32)?, field(16)?, field(2)?);
+        if version == "ff" || version == "00" && fields.next().is_some() {
+            return None;
+        }
+        let trace = Self {
+            id: u128::from_str_radix(id, 16).ok()?,
+            span: u64::from_str_radix(span, 16).ok()?,
+            flags: u8::from_str_radix(flags, 16).ok()? & SAMPLED,
+        };
+        (trace.id != 0 && trace.span != 0).then_some(trace)
+    }
+}
+
+/// The only flag that version 00 knows.
+const SAMPLED: u8 = 1;
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.id, self.span, self.flags)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goes_on_with_a_trace_and_begins_one() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let trace = Trace::under(Some(parent.as_bytes()));
+        let text = trace.to_string();
+        assert!(
+            text.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && text.ends_with("-01"),
+            "{text}"
+        );
+        assert!(!text.contains("b7ad6b7169203331"), "{text}");
+        for none in [
+            "",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+        ] {
+            let begun = Trace::under(Some(none.as_bytes())).to_string();
+            assert!(!begun.contains("0af7651916cd43dd8448eb211c80319c"), "{none}: {begun}");
+            assert!(Trace::parse(begun.as_bytes()).is_some(), "{begun}");
+        }
+        let later = "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what-will-be";
+        assert_eq!(
+            Trace::under(Some(later.as_bytes())).id(),
+            "0af7651916cd43dd8448eb211c80319c"
+        );
+    }
+}

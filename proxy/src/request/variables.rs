@@ -1,0 +1,373 @@
+//! Text with variables in it: `https://$host$request_uri`. There is one list of them, for every template.
+
+use http::{HeaderValue, StatusCode};
+use pingora::http::RequestHeader;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, de};
+
+use super::RequestCtx;
+use super::syntax::{argument, cookie, host, host_name, request_uri};
+use super::text::{push_address, push_number};
+use crate::yaml::placeholders::{Piece, pieces};
+
+/// `https://$host$request_uri`, taken apart once. A dollar sign itself is `$$`; `$(host)` is `$host` where a letter follows.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String", extend("examples" = ["https://$host$request_uri"]))]
+pub struct Template(Vec<Piece<Variable>>);
+
+/// What may stand in a template. Unknown ones are nothing, except that an unknown client is `unknown`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Variable {
+    ApiKey,
+    /// What the client asked for, with the port. Nginx: `$http_host`.
+    Authority,
+    Backend,
+    /// A group of the route's `path_regex`, by its number or name.
+    Capture(Box<str>),
+    /// Of the JWT that the client has shown.
+    Claim(Box<str>),
+    ClientAddress,
+    /// SHA-256 of the client's certificate. Nginx: `$ssl_client_fingerprint`, which is SHA-1.
+    ClientFingerprint,
+    ClientPort,
+    /// Of the client's certificate. Nginx: `$ssl_client_s_dn`.
+    ClientSubject,
+    Cookie(Box<str>),
+    Header(Box<str>),
+    /// Without the port.
+    Host,
+    Method,
+    /// The path that routes match. Nginx: `$uri`.
+    Path,
+    Pool,
+    /// The whole query. Nginx: `$args`.
+    Query,
+    /// One of its arguments, as written. Nginx: `$arg_name`.
+    Argument(Box<str>),
+    RequestId,
+    /// Path and query as the client wrote them.
+    RequestUri,
+    /// What the status of the answer is called.
+    Reason,
+    Route,
+    Scheme,
+    /// Nginx: `$ssl_server_name`.
+    ServerName,
+    ServerPort,
+    /// Of the answer; in what is made of it alone.
+    Status,
+    TlsVersion,
+    TraceId,
+    /// Milliseconds from the attempt's start to the head of its answer.
+    UpstreamMs,
+    UpstreamStatus,
+    User,
+}
+
+const SIMPLE: [(&str, Variable); 25] = [
+    ("api_key", Variable::ApiKey),
+    ("authority", Variable::Authority),
+    ("backend", Variable::Backend),
+    ("client_address", Variable::ClientAddress),
+    ("client_fingerprint", Variable::ClientFingerprint),
+    ("client_port", Variable::ClientPort),
+    ("client_subject", Variable::ClientSubject),
+    ("host", Variable::Host),
+    ("method", Variable::Method),
+    ("path", Variable::Path),
+    ("pool", Variable::Pool),
+    ("query", Variable::Query),
+    ("reason", Variable::Reason),
+    ("request_id", Variable::RequestId),
+    ("request_uri", Variable::RequestUri),
+    ("route", Variable::Route),
+    ("scheme", Variable::Scheme),
+    ("server_name", Variable::ServerName),
+    ("server_port", Variable::ServerPort),
+    ("status", Variable::Status),
+    ("tls_version", Variable::TlsVersion),
+    ("trace_id", Variable::TraceId),
+    ("upstream_ms", Variable::UpstreamMs),
+    ("upstream_status", Variable::UpstreamStatus),
+    ("user", Variable::User),
+];
+
+/// Makes a variable of a name of one's own.
+type Make = fn(Box<str>) -> Variable;
+
+/// What comes before such a name.
+const NAMED: [(&str, Make); 5] = [
+    ("capture_", Variable::Capture),
+    ("claim_", Variable::Claim),
+    ("cookie_", Variable::Cookie),
+    ("header_", |name| Variable::Header(name.replace('_', "-").into())),
+    ("query_", Variable::Argument),
+];
+
+const KNOWN: [&str; 30] = [
+    "api_key",
+    "authority",
+    "backend",
+    "capture_NAME",
+    "claim_NAME",
+    "client_address",
+    "client_fingerprint",
+    "client_port",
+    "client_subject",
+    "cookie_NAME",
+    "header_NAME",
+    "host",
+    "method",
+    "path",
+    "pool",
+    "query",
+    "query_NAME",
+    "reason",
+    "request_id",
+    "request_uri",
+    "route",
+    "scheme",
+    "server_name",
+    "server_port",
+    "status",
+    "tls_version",
+    "trace_id",
+    "upstream_ms",
+    "upstream_status",
+    "user",
+];
+
+impl Template {
+    /// The text for a header field; none where a client's part in it makes it unfit for one.
+    pub fn render(&self, request: &RequestHeader, ctx: &RequestCtx) -> Option<HeaderValue> {
+        HeaderValue::try_from(self.bytes(request, ctx)).ok()
+    }
+
+    /// The text as it is.
+    pub fn bytes(&self, request: &RequestHeader, ctx: &RequestCtx) -> Vec<u8> {
+        let mut text = Vec::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(piece) => text.extend_from_slice(piece.as_bytes()),
+                Piece::Variable(variable) => variable.append(request, ctx, &mut text),
+            }
+        }
+        text
+    }
+
+    /// The text as a page of HTML, in which no variable is markup.
+    pub fn html(&self, request: &RequestHeader, ctx: &RequestCtx) -> Vec<u8> {
+        let mut text = Vec::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(piece) => text.extend_from_slice(piece.as_bytes()),
+                Piece::Variable(variable) => {
+                    let mut value = Vec::new();
+                    variable.append(request, ctx, &mut value);
+                    push_escaped(&value, &mut text);
+                }
+            }
+        }
+        text
+    }
+
+    /// # Errors
+    /// It names a variable that there is not.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let is_in_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        pieces(text, is_in_name, Variable::named, KNOWN).map(Self)
+    }
+
+    /// Whether it is the same for every request.
+    pub fn is_constant(&self) -> bool {
+        self.0.iter().all(|piece| matches!(piece, Piece::Text(_)))
+    }
+}
+
+fn push_escaped(value: &[u8], text: &mut Vec<u8>) {
+    for byte in value {
+        match byte {
+            b'&' => text.extend_from_slice(b"&amp;"),
+            b'<' => text.extend_from_slice(b"&lt;"),
+            b'>' => text.extend_from_slice(b"&gt;"),
+            b'"' => text.extend_from_slice(b"&quot;"),
+            b'\'' => text.extend_from_slice(b"&#39;"),
+            byte => text.push(*byte),
+        }
+    }
+}
+
+impl Variable {
+    fn named(name: &str) -> Option<Self> {
+        let simple = SIMPLE.iter().find(|(known, _)| *known == name);
+        let own = || {
+            NAMED.iter().find_map(|(before, make)| {
+                let own = name.strip_prefix(before).filter(|own| !own.is_empty())?;
+                Some(make(own.into()))
+            })
+        };
+        simple.map(|(_, variable)| variable.clone()).or_else(own)
+    }
+
+    fn append(&self, request: &RequestHeader, ctx: &RequestCtx, text: &mut Vec<u8>) {
+        let notes = &ctx.notes;
+        let client = || notes.tls.as_ref()?.client.as_ref();
+        let known: Option<&[u8]> = match self {
+            Self::ClientAddress => match ctx.client {
+                Some(client) => return push_address(text, client),
+                None => Some(b"unknown"),
+            },
+            Self::ClientPort => return push_number(text, ctx.peer.port().into()),
+            Self::ServerPort => {
+                return notes
+                    .server
+                    .map_or((), |server| push_number(text, server.port().into()));
+            }
+            Self::Status => return notes.status.map_or((), |status| push_number(text, status.into())),
+            Self::UpstreamStatus => {
+                return notes
+                    .upstream
+                    .map_or((), |(status, _)| push_number(text, status.into()));
+            }
+            Self::UpstreamMs => {
+                return notes
+                    .upstream
+                    .map_or((), |(_, time)| push_number(text, time.as_millis() as u64));
+            }
+            Self::Claim(name) => {
+                return notes
+                    .claim(name)
+                    .map_or((), |claim| text.extend_from_slice(claim.as_bytes()));
+            }
+            Self::TraceId => {
+                return notes
+                    .trace
+                    .map_or((), |trace| text.extend_from_slice(trace.id().as_bytes()));
+            }
+            Self::ApiKey => notes.api_key.as_deref().map(str::as_bytes),
+            Self::Authority => Some(host(request).as_bytes()),
+            Self::Backend => notes.backend.as_deref().map(str::as_bytes),
+            Self::Capture(name) => notes.capture(name).map(str::as_bytes),
+            Self::ClientFingerprint => client().map(|client| client.fingerprint.as_bytes()),
+            Self::ClientSubject => client().map(|client| client.subject.as_bytes()),
+            Self::Cookie(name) => cookie(request, name),
+            Self::Header(name) => request.headers.get(&**name).map(HeaderValue::as_bytes),
+            Self::Host => Some(host_name(host(request)).as_bytes()),
+            Self::Method => Some(request.method.as_str().as_bytes()),
+            Self::Path => Some(ctx.path(request).as_bytes()),
+            Self::Pool => notes.pool.as_deref().map(str::as_bytes),
+            Self::Query => request.uri.query().map(str::as_bytes),
+            Self::Argument(name) => argument(request.uri.query(), name),
+            Self::Reason => notes
+                .status
+                .and_then(|status| StatusCode::from_u16(status).ok()?.canonical_reason())
+                .map(str::as_bytes),
+            Self::RequestId => Some(ctx.id.as_str().as_bytes()),
+            Self::RequestUri => Some(request_uri(request)),
+            Self::Route => notes.route.as_deref().map(str::as_bytes),
+            Self::Scheme => Some(ctx.scheme.as_str().as_bytes()),
+            Self::ServerName => notes
+                .tls
+                .as_ref()
+                .and_then(|tls| tls.server_name.as_deref())
+                .map(str::as_bytes),
+            Self::TlsVersion => notes.tls.as_ref().map(|tls| tls.version.as_bytes()),
+            Self::User => notes.user.as_deref().map(str::as_bytes),
+        };
+        text.extend_from_slice(known.unwrap_or_default());
+    }
+}
+
+impl<'de> Deserialize<'de> for Template {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.chars().any(char::is_control) {
+            return Err(de::Error::custom(format!(
+                "{text:?} cannot stand in a header; write visible characters only"
+            )));
+        }
+        Self::parse(&text).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::request::testing::{ctx, request};
+
+    fn rendered(text: &str) -> String {
+        let fields = [
+            ("host", "example.com:8080"),
+            ("x-user", "ada"),
+            ("cookie", "a=1; sid=two"),
+        ];
+        let request = request("GET", "/a%20b?c=d", &fields);
+        let mut ctx = ctx("192.0.2.1");
+        ctx.notes.captures = vec![("1".into(), "first".into()), ("name".into(), "second".into())];
+        ctx.notes.server = Some(([127, 0, 0, 1], 8080).into());
+        ctx.notes.claims = serde_json::from_str(r#"{"sub":"me","admin":true}"#)
+            .ok()
+            .map(std::sync::Arc::new);
+        let value = Template::parse(text).unwrap().render(&request, &ctx);
+        value.unwrap().to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn fills_in_what_it_knows() {
+        for (template, text) in [
+            ("https://$host$request_uri", "https://example.com/a%20b?c=d"),
+            (
+                "$client_address/$scheme/$request_id/$path",
+                "192.0.2.1/http/some-id//a%20b",
+            ),
+            ("5 $$ for nothing", "5 $ for nothing"),
+            ("", ""),
+            ("$authority $method $query $query_c", "example.com:8080 GET c=d d"),
+            ("$header_x_user/$cookie_sid/$header_none", "ada/two/"),
+            ("$capture_1/$capture_name/$capture_2", "first/second/"),
+            ("$(host)name", "example.comname"),
+            ("$server_port $client_port", "8080 40000"),
+            ("$claim_sub $claim_admin $claim_none", "me true "),
+            (
+                "[$user$api_key$route$pool$backend$tls_version$server_name$client_subject]",
+                "[]",
+            ),
+        ] {
+            assert_eq!(rendered(template), text, "{template}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        let error = Template::parse("$hots/").unwrap_err();
+        assert!(
+            error.contains("no variable \"$hots\"") && error.ends_with("did you mean \"host\"?"),
+            "{error}"
+        );
+        for text in ["100$", "$header_", "$(host", "$()"] {
+            assert!(Template::parse(text).is_err(), "{text}");
+        }
+        assert!(serde_yaml::from_str::<Template>("\"a\\r\\nb: c\"").is_err());
+    }
+
+    #[test]
+    fn every_variable_is_listed() {
+        for (name, _) in &SIMPLE {
+            assert!(KNOWN.contains(name), "{name}");
+        }
+        for (before, _) in &NAMED {
+            assert!(KNOWN.contains(&format!("{before}NAME").as_str()), "{before}");
+        }
+        assert_eq!(SIMPLE.len() + NAMED.len(), KNOWN.len());
+    }
+
+    #[test]
+    fn no_variable_is_markup() {
+        let request = request("GET", "/", &[("x-a", "<script>alert('1')</script>&\"")]);
+        let template = Template::parse("<p>$header_x_a</p>").unwrap();
+        let page = String::from_utf8(template.html(&request, &ctx("192.0.2.1"))).unwrap();
+        assert_eq!(page.matches('<').count(), 2, "{page}");
+    }
+}
