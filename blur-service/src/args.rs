@@ -15,6 +15,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 
 use crate::{
+    codec::Wanted,
     detect::{Detail, Sensitivity},
     options::{Options, Profile, Verify, parse_margin},
     redact::{Look, NoiseKey},
@@ -37,12 +38,24 @@ pub struct Args {
     pub queue: usize,
 
     /// Largest request body
-    #[arg(long, env = "BLUR_MAX_BYTES", default_value = "32MiB")]
+    #[arg(long, env = "BLUR_MAX_BYTES", default_value = "64MiB")]
     pub max_bytes: ByteSize,
 
-    /// Most pixels of a picture
+    /// Most pixels of a picture that is decoded
     #[arg(long, env = "BLUR_MAX_PIXELS", default_value_t = 100_000_000)]
     pub max_pixels: u64,
+
+    /// Most pixels of a JPEG of one scan, which is never decoded whole [default: two and a half times as many]
+    #[arg(long, env = "BLUR_MAX_SPLICED_PIXELS")]
+    max_spliced_pixels: Option<u64>,
+
+    /// Most frames of an animation, or pages of a file
+    #[arg(long, env = "BLUR_MAX_FRAMES", default_value_t = 500)]
+    pub max_frames: u32,
+
+    /// Most pixels of all frames of an animation together
+    #[arg(long, env = "BLUR_MAX_FRAME_PIXELS", default_value_t = 400_000_000)]
+    pub max_frame_pixels: u64,
 
     /// Memory for all pictures together, as files (a quarter) and decoded (the rest)
     #[arg(long, env = "BLUR_MAX_MEMORY", default_value = "2GiB")]
@@ -59,6 +72,10 @@ pub struct Args {
     /// How a hidden face looks
     #[arg(long, env = "BLUR_EFFECT", value_enum, default_value_t = Look::Smooth)]
     pub effect: Look,
+
+    /// How a hidden face looks in an animation, whose frames tell more together than each of them
+    #[arg(long, env = "BLUR_ANIMATION_EFFECT", value_enum, default_value_t = Look::Solid)]
+    pub animation_effect: Look,
 
     /// Whether a JPEG keeps its other blocks exactly, or is written anew, which drops its camera's fingerprint
     #[arg(long, env = "BLUR_PROFILE", value_enum, default_value_t = Profile::Lossless)]
@@ -118,6 +135,10 @@ impl Args {
             .map_or(1, NonZeroUsize::get)
     }
 
+    pub fn max_spliced_pixels(&self) -> u64 {
+        self.max_spliced_pixels.unwrap_or(self.max_pixels.saturating_mul(5) / 2)
+    }
+
     /// The one that was chosen, or a new one.
     ///
     /// # Errors
@@ -131,6 +152,9 @@ impl Args {
             detail: self.detail,
             sensitivity: self.sensitivity,
             effect: self.effect,
+            animation_effect: self.animation_effect,
+            format: Wanted::Keep,
+            quality: None,
             profile: self.profile,
             margin: self.margin,
             verify: self.verify,

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::{
+    codec::Wanted,
     detect::{Detail, Sensitivity},
     error::Error,
     redact::Look,
@@ -17,6 +18,12 @@ pub struct Options {
     pub detail: Detail,
     pub sensitivity: Sensitivity,
     pub effect: Look,
+    /// How hidden faces look in an animation, whose frames tell more together than each of them.
+    pub animation_effect: Look,
+    /// What the answer is written as.
+    pub format: Wanted,
+    /// 1 to 100, where the answer is coded anew and with loss; unless chosen, that of the picture.
+    pub quality: Option<u8>,
     pub profile: Profile,
     /// How many times wider and higher than the face's box the hidden region is.
     pub margin: f32,
@@ -71,10 +78,12 @@ impl Profile {
 }
 
 impl Options {
-    pub const NAMES: [&'static str; 7] = [
+    pub const NAMES: [&'static str; 9] = [
         "detail",
         "sensitivity",
         "effect",
+        "format",
+        "quality",
         "profile",
         "margin",
         "verify",
@@ -111,11 +120,23 @@ impl Options {
                 }
                 "effect" => {
                     chosen.effect = parse("effect", value)?;
+                    let is_weaker_in_animations = chosen.effect.is_weaker_than(self.animation_effect);
+                    if weaker_allowed || !is_weaker_in_animations {
+                        chosen.animation_effect = chosen.effect;
+                    }
                     chosen.effect.is_weaker_than(self.effect)
                 }
                 "profile" => {
                     chosen.profile = parse("profile", value)?;
                     chosen.profile.is_weaker_than(self.profile)
+                }
+                "format" => {
+                    chosen.format = parse_format(value)?;
+                    false
+                }
+                "quality" => {
+                    chosen.quality = Some(parse_quality(value)?);
+                    false
                 }
                 "margin" => {
                     chosen.margin = parse_margin(value).map_err(|expected| invalid("margin", value, expected))?;
@@ -151,6 +172,20 @@ pub fn parse_margin(value: &str) -> Result<f32, String> {
     margin
         .filter(|margin| (1.0..=4.0).contains(margin))
         .ok_or_else(|| "a number from 1 to 4".to_owned())
+}
+
+fn parse_format(value: &str) -> Result<Wanted, Error> {
+    if value == "avif" || value == "heic" {
+        let expected = "written: it is read, but to write it takes seconds a picture; there are keep, jpeg, png, webp";
+        return Err(invalid("format", value, expected.to_owned()));
+    }
+    parse("format", value)
+}
+
+fn parse_quality(value: &str) -> Result<u8, Error> {
+    let quality: Option<u8> = value.parse().ok();
+    let quality = quality.filter(|quality| (1..=100).contains(quality));
+    quality.ok_or_else(|| invalid("quality", value, "a whole number from 1 to 100".to_owned()))
 }
 
 fn parse<T: ValueEnum>(name: &'static str, value: &str) -> Result<T, Error> {
@@ -201,6 +236,9 @@ mod tests {
         detail: Detail::Thorough,
         sensitivity: Sensitivity::Normal,
         effect: Look::Smooth,
+        animation_effect: Look::Solid,
+        format: Wanted::Keep,
+        quality: None,
         profile: Profile::Lossless,
         margin: 1.3,
         verify: None,
@@ -281,6 +319,15 @@ mod tests {
         for (query, said) in [
             ("margin=5", "option `margin`: `5` is not a number from 1 to 4"),
             ("verify=no", "option `verify`: `no` is not one of off, regions, whole"),
+            ("quality=0", "option `quality`: `0` is not a whole number from 1 to 100"),
+            (
+                "quality=101",
+                "option `quality`: `101` is not a whole number from 1 to 100",
+            ),
+            (
+                "format=tiff",
+                "option `format`: `tiff` is not one of keep, jpeg, png, webp",
+            ),
             ("report=yes", "option `report`: `yes` is not true or false"),
         ] {
             assert_eq!(with(query, true).unwrap_err().to_string(), said);
@@ -294,6 +341,13 @@ mod tests {
             (error.status(), error.to_string().as_str()),
             (400, "option `effect` is given more than once")
         );
+    }
+
+    #[test]
+    fn an_animation_stays_solid_unless_the_operator_allows_more() {
+        assert_eq!(with("effect=mosaic", false).unwrap().animation_effect, Look::Solid);
+        assert_eq!(with("effect=mosaic", true).unwrap().animation_effect, Look::Mosaic);
+        assert_eq!(with("format=avif", true).unwrap_err().code(), "invalid_option");
     }
 
     fn with(query: &str, weaker_allowed: bool) -> Result<Options, Error> {

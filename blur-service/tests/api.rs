@@ -257,7 +257,7 @@ fn every_mistake_has_its_status_and_code() {
         (post("/v1/blur", &vec![0; 400_000]), 413, "too_many_bytes"),
         (post("/v1/blur", &large), 413, "too_many_pixels"),
         (post("/v1/blur", &in_pieces), 413, "too_many_parts"),
-        (post("/v1/blur", b"GIF89a......"), 415, "unsupported_format"),
+        (post("/v1/blur", b"8BPS......"), 415, "unsupported_format"),
         (post("/v1/blur", b"hello"), 415, "unsupported_format"),
         (post("/v1/blur", &file[..20]), 422, "broken_picture"),
         (post("/v1/blur", &file[..file.len() / 2]), 422, "broken_picture"),

@@ -4,6 +4,8 @@
 
 #[path = "../fuzz/checks/options.rs"]
 mod options;
+#[path = "../fuzz/checks/parts.rs"]
+mod parts;
 #[path = "../fuzz/checks/pictures.rs"]
 mod pictures;
 #[path = "../fuzz/checks/proof.rs"]
@@ -21,6 +23,11 @@ fn options_hold() {
 #[test]
 fn pictures_hold() {
     each_seed("pictures", pictures::check);
+}
+
+#[test]
+fn parts_hold() {
+    each_seed("parts", parts::check);
 }
 
 #[test]

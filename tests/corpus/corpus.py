@@ -32,7 +32,7 @@ def main(cache, binaries, folder):
         answers = ask_service(binaries / "blur-service", pictures, outputs)
         verdicts = judge(binaries / "examples" / "corpus", pictures, outputs, answers)
         with started(binaries / "blur-service") as server:
-            ask = lambda content, profile: answered(server, content, profile)
+            ask = lambda content, query: answered(server, content, query)
             in_colour = colour.complaints(binaries / "examples" / "views", ask, scratch / "forms")
         results = [path for path in sorted(outputs.iterdir()) if openers.has_eight_bits(path)]
         deep = len(list(outputs.iterdir())) - len(results)
@@ -69,17 +69,17 @@ def started(binary):
     return Server("blur-service", [binary, "--listen", "127.0.0.1:0", "--detail", "fast"])
 
 
-def answered(server, content, profile):
+def answered(server, content, query):
     server.wait_until_ready("/health")
-    answer = post(f"{server.base_url}/v1/blur?profile={profile}", content)
-    return answer["body"] and (answer["body"], answer["faces"])
+    answer = post(f"{server.base_url}/v1/blur?{query}", content)
+    return answer["body"] and (answer["body"], answer["kind"], answer["faces"])
 
 
 def post(url, body):
     try:
         with urllib.request.urlopen(urllib.request.Request(url, body), timeout=120) as answer:
             head = answer.headers
-            return {"road": head["X-Veil-Path"], "faces": int(head["X-Faces"]), "body": answer.read()}
+            return {"road": head["X-Veil-Path"], "kind": head["Content-Type"], "faces": int(head["X-Faces"]), "body": answer.read()}
     except urllib.error.HTTPError as error:
         return {"road": f"{error.code} {json.load(error)['code']}", "faces": 0, "body": None}
 

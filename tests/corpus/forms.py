@@ -19,7 +19,12 @@ SIDES = (40, 32)
 
 def forms():
     """Name and content of each file."""
-    yield from itertools.chain(jpegs(), jpeg_profiles(), orientations(), pngs(), webps())
+    yield from itertools.chain(jpegs(), jpeg_profiles(), orientations(), pngs(), webps(), others())
+
+
+def answered_only():
+    """As `forms`, but what the detector is shown is not compared: of animations all frames, and what Chromium does not open."""
+    yield from itertools.chain(animations(), tiffs())
 
 
 def portrait():
@@ -336,6 +341,74 @@ def webps():
     file = io.BytesIO()
     faded(picture).save(file, "WebP", lossless=True)
     yield "webp-alpha.webp", file.getvalue()
+
+
+# --- other formats ---------------------------------------------------------------------------------
+
+
+def others():
+    picture = portrait()
+    for mode, form in {"24": picture, "grey": picture.convert("L"), "palette": picture.quantize(200)}.items():
+        yield f"bmp-{mode}.bmp", in_format(form, "BMP")
+    yield "gif.gif", in_format(picture.quantize(200), "GIF")
+    yield "gif-clear.gif", in_format(cut_out(picture), "GIF")
+    for sampling, (name, profile) in itertools.product(("4:2:0", "4:2:2", "4:4:4"), ({"none": None} | rgb_profiles()).items()):
+        # Chromium has no chroma between pixels where there is a profile.
+        if sampling == "4:4:4" or name == "none":
+            options = {"quality": 95, "subsampling": sampling, "icc_profile": profile or b""}
+            yield f"avif-{sampling.replace(':', '')}-{name}.avif", in_format(picture, "AVIF", **options)
+    yield "avif-grey.avif", in_format(picture.convert("L"), "AVIF", quality=95, subsampling="4:0:0")
+    yield "avif-alpha.avif", in_format(faded(picture), "AVIF", quality=95, subsampling="4:4:4")
+    for value in range(1, 9):
+        tag = Image.Exif()
+        tag[0x112] = value
+        yield f"avif-orientation-{value}.avif", in_format(picture, "AVIF", quality=95, subsampling="4:4:4", exif=tag)
+
+
+def cut_out(picture):
+    picture = picture.convert("RGBA")
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size).point(lambda level: 255 if level > 99 else 0))
+    return picture
+
+
+def in_format(picture, name, **options):
+    file = io.BytesIO()
+    picture.save(file, name, **options)
+    return file.getvalue()
+
+
+def frames(mode="RGBA"):
+    """The portrait, a smaller one upon nothing, and a third."""
+    picture = portrait().convert("RGBA")
+    small = Image.new("RGBA", SIDES)
+    small.paste(picture.resize((SIDES[0] // 2, SIDES[1] // 2)), (8, 8))
+    return [frame.convert(mode) for frame in (picture, small, picture.rotate(180))]
+
+
+def animations():
+    def moving(name, shown, **options):
+        return in_format(shown[0], name, save_all=True, append_images=shown[1:], duration=[40, 70, 100], **options)
+
+    for disposal in range(4):
+        yield f"animated-{disposal}.gif", moving("GIF", frames(), disposal=disposal, loop=0)
+    for disposal, blend in itertools.product(range(3), range(2)):
+        yield f"animated-{disposal}-{blend}.png", moving("PNG", frames(), disposal=disposal, blend=blend, loop=0)
+    yield "animated-default.png", moving("PNG", frames("RGB"), default_image=True)
+    yield "animated-lossless.webp", moving("WEBP", frames(), lossless=True)
+    yield "animated-lossy.webp", moving("WEBP", frames("RGB"), quality=95)
+    yield "animated-lossy-clear.webp", moving("WEBP", frames(), quality=95)
+
+
+def tiffs():
+    picture = portrait()
+    for coding in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg"):
+        yield f"tiff-{coding}.tif", in_format(picture, "TIFF", compression=coding, **({"quality": 95} if coding == "jpeg" else {}))
+    for mode in ("L", "LA", "RGBA", "CMYK", "I;16"):
+        form = {"LA": faded(picture.convert("L")), "RGBA": faded(picture)}.get(mode) or picture.convert(mode)
+        yield f"tiff-{mode.replace(';', '')}.tif", in_format(form, "TIFF")
+    yield "tiff-palette.tif", in_format(picture.quantize(200), "TIFF")
+    for name, profile in rgb_profiles().items():
+        yield f"tiff-{name}.tif", in_format(picture, "TIFF", icc_profile=profile)
 
 
 # --- what is committed for the ordinary tests ---------------------------------------------------------

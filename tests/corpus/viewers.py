@@ -1,4 +1,5 @@
-"""What viewers show of a file: its pixels as Chromium and as Pillow have them, upright, in sRGB, on white."""
+"""What viewers show of a file: its pixels as Chromium and as Pillow have them, upright, in sRGB, on white; of an animation
+all frames, one below the other."""
 
 import http.server
 import io
@@ -12,26 +13,60 @@ from pathlib import Path
 from PIL import Image, ImageCms, ImageOps
 
 PAGE = b"""<!doctype html><script type="module">
-const names = await (await fetch("names")).json();
+async function persistently(address, options) {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await fetch(address, options);
+    } catch (error) {
+      if (tries === 20) throw error;
+      await new Promise(done => setTimeout(done, 100));
+    }
+  }
+}
+async function pictures(blob) {
+  const animation = ["image/gif", "image/png", "image/webp"].includes(blob.type) && "ImageDecoder" in window
+    && new ImageDecoder({data: await blob.arrayBuffer(), type: blob.type, preferAnimation: true});
+  if (animation) await Promise.all([animation.tracks.ready, animation.completed]).catch(() => {});
+  const count = animation && animation.tracks.selectedTrack?.frameCount || 1;
+  if (count === 1) {
+    const image = new Image();
+    image.src = URL.createObjectURL(blob);
+    await image.decode();
+    return [[image, image.naturalWidth, image.naturalHeight]];
+  }
+  const frames = [];
+  for (let index = 0; index < count; index++) {
+    const {image} = await animation.decode({frameIndex: index});
+    frames.push([image, image.displayWidth, image.displayHeight]);
+  }
+  return frames;
+}
+function within(seconds, work) {
+  return Promise.race([work, new Promise((_, fail) => setTimeout(() => fail(new Error("slow")), 1000 * seconds))]);
+}
+const names = await (await persistently("names")).json();
 for (const name of names) {
-  const image = new Image();
-  image.src = "file/" + name;
   let body = new Uint8Array(0), size = [0, 0];
   try {
-    await image.decode();
-    size = [image.naturalWidth, image.naturalHeight];
+    const blob = await (await persistently("file/" + name)).blob();
+    const frames = await within(30, pictures(blob));
+    const [, width, height] = frames[0];
+    size = [width, height * frames.length];
     const canvas = new OffscreenCanvas(...size);
     const context = canvas.getContext("2d", {colorSpace: "srgb"});
     context.fillStyle = "white";
     context.fillRect(0, 0, ...size);
-    context.drawImage(image, 0, 0);
+    frames.forEach(([image], index) => context.drawImage(image, 0, height * index));
     body = context.getImageData(0, 0, ...size).data;
   } catch {}
-  await fetch(`shown/${name}?width=${size[0]}&height=${size[1]}`, {method: "POST", body});
+  await persistently(`shown/${name}?width=${size[0]}&height=${size[1]}`, {method: "POST", body});
 }
-await fetch("finished", {method: "POST"});
+await persistently("finished", {method: "POST"});
 </script>"""
-TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+TYPES = {
+    ".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif", ".bmp": "image/bmp",
+    ".avif": "image/avif", ".tif": "image/tiff",
+}
 BROWSER_SECONDS = 600
 
 
@@ -40,6 +75,9 @@ def in_chromium(folder, names):
     shown, finished = {}, threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
+        # One connection for all: thousands of new ones one after the other are refused now and then.
+        protocol_version = "HTTP/1.1"
+
         def do_GET(self):
             name = Path(urllib.parse.urlparse(self.path).path).name
             if name == "page":

@@ -1,6 +1,7 @@
 //! Any text as the options of a request: what a client chooses never hides less than the operator's choice.
 
 use blur_service::{
+    codec::Wanted,
     detect::{Detail, Sensitivity},
     options::{Options, Profile},
     redact::Look,
@@ -18,12 +19,16 @@ pub fn check(data: &[u8]) {
     assert!(chosen.detail as u8 >= operators.detail as u8);
     assert!(chosen.sensitivity as u8 >= operators.sensitivity as u8);
     assert!(chosen.effect == Look::Solid || operators.effect != Look::Solid);
+    assert!(chosen.animation_effect == Look::Solid || operators.animation_effect != Look::Solid);
     assert!(chosen.profile == Profile::Reencode || operators.profile != Profile::Reencode);
     assert!(chosen.verify() as u8 >= operators.verify() as u8);
     assert!((operators.margin..=4.0).contains(&chosen.margin));
 }
 
 const DEFAULT: Options = Options {
+    animation_effect: Look::Solid,
+    format: Wanted::Keep,
+    quality: None,
     detail: Detail::Thorough,
     sensitivity: Sensitivity::Normal,
     effect: Look::Smooth,

@@ -1,8 +1,8 @@
 //! Any bytes as a picture of any format, through all that is done to pixels. What can be decoded can be hidden in,
-//! written, and proven.
+//! written in every format, and proven.
 
 use blur_service::{
-    codec::{Header, Picture},
+    codec::{Header, Output, Parts, Picture, Wanted},
     error::Error,
     redact::{Look, Means, Noise, Region, Spot},
 };
@@ -11,7 +11,7 @@ const MOST_PIXELS: u64 = 1 << 18;
 
 pub fn check(data: &[u8]) {
     let Ok(header) = Header::read(data) else { return };
-    if header.check_pixels(MOST_PIXELS).is_err() {
+    if header.check_pixels(MOST_PIXELS).is_err() || header.parts != Parts::One {
         return;
     }
     let Ok(mut picture) = header.format.decode(data, &header, &|| true) else {
@@ -24,13 +24,16 @@ pub fn check(data: &[u8]) {
     picture.clear_hidden_colour();
     hide_the_middle(&mut picture, &header).expect("every picture can be hidden in");
     picture.clear_hidden_colour();
-    let written = header
-        .format
-        .encode(&picture, &header)
-        .expect("every picture can be written");
-    header.format.prove(&written).expect("what is written is proven");
-    let again = Header::read(&written).expect("what is written can be read");
-    assert_eq!(again.size, size);
+    for wanted in [Wanted::Keep, Wanted::Jpeg, Wanted::Png, Wanted::WebP] {
+        // Only sides that are too long for a format are refused.
+        let Ok(output) = Output::of(&header, wanted, None) else {
+            continue;
+        };
+        let written = output.encode(&picture, &header).expect("every picture can be written");
+        output.prove(&written).expect("what is written is proven");
+        let again = Header::read(&written).expect("what is written can be read");
+        assert_eq!(again.size, size);
+    }
 }
 
 fn hide_the_middle(picture: &mut Picture, header: &Header) -> Result<(), Error> {

@@ -2,11 +2,12 @@
 //! in it.
 
 use blur_service::{
-    codec::{Format, Header},
+    codec::{Header, Output},
     jpeg::{Jpeg, JpegError, Limits, Metadata, Plan, Scan},
     redact::{Effect, Look, Noise, Region},
 };
 use image::{DynamicImage, metadata::Orientation};
+use jpeg_encoder::SamplingFactor;
 
 /// The portrait, 48 × 48 pixels, 4:2:0.
 const PICTURE: &[u8] = include_bytes!("portrait.jpg");
@@ -20,8 +21,14 @@ const FACE: Region = Region {
 
 pub fn check(data: &[u8]) {
     check_splice(data);
-    for format in [Format::Jpeg, Format::Png, Format::WebP] {
-        check_format(format, data);
+    let (quality, sampling) = (90, SamplingFactor::F_1_1);
+    for output in [
+        Output::Jpeg { quality, sampling },
+        Output::Png,
+        Output::WebP { quality: None },
+        Output::Gif,
+    ] {
+        check_output(output, data);
     }
 }
 
@@ -60,11 +67,11 @@ fn effect() -> &'static dyn Effect {
     Look::Smooth.effect()
 }
 
-fn check_format(format: Format, candidate: &[u8]) {
-    if format.prove(candidate).is_err() {
+fn check_output(output: Output, candidate: &[u8]) {
+    if output.prove(candidate).is_err() {
         return;
     }
-    assert!(format.prove(&[candidate, b"x"].concat()).is_err(), "a tail passes");
+    assert!(output.prove(&[candidate, b"x"].concat()).is_err(), "a tail passes");
     if let Ok(header) = Header::read(candidate) {
         assert_eq!(header.orientation, Orientation::NoTransforms, "there is EXIF in it");
     }

@@ -60,6 +60,7 @@ impl Profile {
 }
 
 /// In which colours a picture is.
+#[derive(Clone)]
 pub enum Space {
     /// sRGB, or grey or inks that say nothing; also with a profile that viewers take no notice of, since it cannot be read
     /// or is for another kind of samples.

@@ -42,13 +42,22 @@ impl Density {
 
     /// As the encoder wants it; nothing where its numbers do not fit.
     pub(super) fn in_jpeg(self) -> Option<PixelDensity> {
-        let unit = match self.unit {
-            Unit::Inch => PixelDensityUnit::Inches,
-            Unit::Centimetre => PixelDensityUnit::Centimeters,
-            Unit::Metre => return None,
+        let (unit, density) = match self.unit {
+            Unit::Inch => (PixelDensityUnit::Inches, self),
+            Unit::Centimetre => (PixelDensityUnit::Centimeters, self),
+            Unit::Metre => (PixelDensityUnit::Inches, self.times(METRES_AN_INCH)),
         };
-        let density = (self.across.try_into().ok()?, self.down.try_into().ok()?);
-        Some(PixelDensity { density, unit })
+        let density = (density.across.try_into().ok()?, density.down.try_into().ok()?);
+        (density > (0, 0)).then_some(PixelDensity { density, unit })
+    }
+
+    fn times(self, factor: f64) -> Self {
+        let times = |number: u32| (f64::from(number) * factor).round() as u32;
+        Self {
+            unit: self.unit,
+            across: times(self.across),
+            down: times(self.down),
+        }
     }
 
     /// Of a PNG's `pHYs`.
@@ -64,7 +73,47 @@ impl Density {
         (density.across > 0 && density.down > 0).then_some(density)
     }
 
-    pub(super) fn in_png(self) -> Option<Vec<u8>> {
-        (self.unit == Unit::Metre).then(|| [&self.across.to_be_bytes()[..], &self.down.to_be_bytes(), &[1]].concat())
+    pub(super) fn in_png(self) -> Vec<u8> {
+        let density = match self.unit {
+            Unit::Inch => self.times(1.0 / METRES_AN_INCH),
+            Unit::Centimetre => self.times(100.0),
+            Unit::Metre => self,
+        };
+        [&density.across.to_be_bytes()[..], &density.down.to_be_bytes(), &[1]].concat()
+    }
+
+    /// Of a BMP's head: pixels a metre, across and down.
+    pub(super) fn of_bmp(data: &[u8]) -> Option<Self> {
+        let (numbers, _) = data.as_chunks::<4>();
+        let [across, down] = *numbers else {
+            return None;
+        };
+        let density = Self {
+            unit: Unit::Metre,
+            across: u32::from_le_bytes(across),
+            down: u32::from_le_bytes(down),
+        };
+        let is_sane = |number: u32| (1..i32::MAX as u32).contains(&number);
+        (is_sane(density.across) && is_sane(density.down)).then_some(density)
+    }
+}
+
+const METRES_AN_INCH: f64 = 0.0254;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_density_keeps_its_meaning_in_another_format() {
+        let density = Density {
+            unit: Unit::Inch,
+            across: 300,
+            down: 72,
+        };
+        let metres = Density::of_png(&density.in_png());
+        assert_eq!(metres.map(|metres| (metres.across, metres.down)), Some((11811, 2835)));
+        let inches = metres.and_then(Density::in_jpeg);
+        assert_eq!(inches.map(|inches| inches.density), Some((300, 72)));
     }
 }

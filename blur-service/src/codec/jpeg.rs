@@ -4,7 +4,7 @@
 use image::{DynamicImage, GrayImage, RgbImage, metadata::Orientation};
 use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder, SamplingFactor};
 
-use super::{Density, Format, Header, Picture, Profile, Space, colour};
+use super::{Density, Format, Header, Picture, Profile, Space, colour, output::opaque};
 use crate::{
     error::Error,
     geometry::Size,
@@ -49,13 +49,11 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
     }
     let facts = JpegFacts::of(&jpeg);
     Ok(Header {
-        format: Format::Jpeg,
-        size: jpeg.size(),
         orientation: Orientation::from_exif(jpeg.orientation()).unwrap_or(Orientation::NoTransforms),
-        work_bytes: facts.work_bytes(jpeg.size()),
         density: jpeg.density.map(Density::of_jpeg),
         jpeg: Some(facts),
         leniencies: jpeg.leniencies().to_vec(),
+        ..Header::new(Format::Jpeg, jpeg.size(), facts.work_bytes(jpeg.size()))
     })
 }
 
@@ -98,27 +96,31 @@ fn image(pixels: Pixels) -> Result<DynamicImage, Error> {
     image.ok_or_else(|| Error::internal("fewer samples than pixels"))
 }
 
-pub(super) fn encode(picture: &Picture, header: &Header) -> Result<Vec<u8>, Error> {
-    let facts = header.jpeg.ok_or_else(|| Error::internal("a JPEG without its facts"))?;
-    let mut written = Vec::with_capacity(picture.pixels.as_bytes().len() / 4);
-    let mut encoder = Encoder::new(&mut written, facts.quality);
-    encoder.set_sampling_factor(facts.sampling_factor(header.orientation));
+/// Writes the pixels, upon white where they have an alpha channel.
+pub(super) fn encode(
+    picture: &Picture,
+    quality: u8,
+    sampling: SamplingFactor,
+    density: Option<Density>,
+) -> Result<Vec<u8>, Error> {
+    let pixels = opaque(&picture.pixels);
+    let mut written = Vec::with_capacity(pixels.as_bytes().len() / 4);
+    let mut encoder = Encoder::new(&mut written, quality);
+    encoder.set_sampling_factor(sampling);
     encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
-    if let Some(density) = header.upright_density().and_then(Density::in_jpeg) {
+    if let Some(density) = density.and_then(Density::in_jpeg) {
         encoder.set_density(density);
     }
     if let Some(profile) = picture.profile {
         encoder.add_icc_profile(profile.file()).map_err(Error::internal)?;
     }
-    let side = |length: u32| u16::try_from(length).map_err(Error::internal);
-    let Size { width, height } = picture.size();
-    let (samples, colour) = match &picture.pixels {
-        DynamicImage::ImageLuma8(pixels) => (pixels.as_raw(), ColorType::Luma),
-        DynamicImage::ImageRgb8(pixels) => (pixels.as_raw(), ColorType::Rgb),
-        other => return Err(Error::internal(format!("no JPEG of {:?}", other.color()))),
+    let (width, height) = picture.size().in_16_bits()?;
+    let colour = match pixels.color() {
+        image::ColorType::L8 => ColorType::Luma,
+        _ => ColorType::Rgb,
     };
     encoder
-        .encode(samples, side(width)?, side(height)?, colour)
+        .encode(pixels.as_bytes(), width, height, colour)
         .map_err(Error::internal)?;
     Ok(written)
 }
@@ -200,7 +202,7 @@ impl JpegFacts {
     }
 
     /// The sampling as the encoder names it; a picture turned on its side has it turned too.
-    fn sampling_factor(&self, orientation: Orientation) -> SamplingFactor {
+    pub(super) fn sampling_factor(&self, orientation: Orientation) -> SamplingFactor {
         let (across, down) = self.sampling;
         let (across, down) = if super::turns_sides(orientation) {
             (down, across)
@@ -260,7 +262,7 @@ mod tests {
     fn what_is_written_is_proven_and_what_is_added_is_not() {
         let header = read_header(&sample(90, SamplingFactor::F_2_2)).unwrap();
         let picture = decode(&sample(90, SamplingFactor::F_2_2), &header, &|| true).unwrap();
-        let mut written = encode(&picture, &header).unwrap();
+        let mut written = encode(&picture, 90, SamplingFactor::F_2_2, header.density).unwrap();
         assert!(prove(&written).is_some());
         written.extend(b"tail");
         assert!(prove(&written).is_none());

@@ -1,32 +1,77 @@
 //! Pictures in and out: what a file is, by its first bytes; how large, before a pixel is allocated; its pixels; and the
 //! way back, without anything but them. One file per format.
 
+mod apng;
+#[cfg(feature = "avif")]
+mod avif;
+mod bmp;
+mod boxes;
 mod colour;
 mod density;
+mod frames;
+mod gif;
 mod jpeg;
 mod orientation;
+mod output;
 mod picture;
 mod png;
+mod shared;
+mod tiff;
+mod vp8;
 mod webp;
+mod webp_frames;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::{ImageError, metadata::Orientation};
 
 use crate::{error::Error, geometry::Size, jpeg::Leniency, redact::Blocks};
 
+pub use boxes::{Boxes, Items};
 pub use colour::{Profile, Space};
 pub use density::Density;
+pub use frames::{Delay, Frame, Frames, FramesWriter, Plan as FramesPlan, frames};
+pub use gif::{Block as GifBlock, Blocks as GifBlocks};
 pub use jpeg::JpegFacts;
 pub use orientation::{to_stored, to_upright, turns_sides};
-pub use picture::Picture;
+pub use output::{Output, Wanted};
+pub use picture::{Picture, without_alpha};
 pub use png::Chunks as PngChunks;
+pub use tiff::{Pages, Writer as TiffWriter};
 pub use webp::Chunks as WebPChunks;
 
-/// The formats that can be read; the answer has the same one.
+/// The formats that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Jpeg,
     Png,
     WebP,
+    Gif,
+    Bmp,
+    Tiff,
+    Avif,
+}
+
+/// How many pictures a file is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parts {
+    One,
+    /// Those of an animation, each as large as the whole.
+    Frames(u32),
+    /// Each of a size of its own; how many pixels they have together.
+    Pages {
+        count: u32,
+        pixels: u64,
+    },
+}
+
+impl Parts {
+    pub fn count(self) -> u32 {
+        match self {
+            Self::One => 1,
+            Self::Frames(count) | Self::Pages { count, .. } => count,
+        }
+    }
 }
 
 /// What a file's head says, read without decoding a pixel.
@@ -43,22 +88,65 @@ pub struct Header {
     pub density: Option<Density>,
     /// What a JPEG needs to be written again like itself.
     pub jpeg: Option<JpegFacts>,
+    /// The estimated quality, 1 to 100, of a picture that is coded with loss and is no JPEG.
+    pub quality: Option<u8>,
+    pub parts: Parts,
+    /// Whether the picture is too large to be decoded whole.
+    pub is_spliced_only: bool,
     /// What is wrong with the file and was read all the same.
     pub leniencies: Vec<Leniency>,
 }
 
 impl Header {
+    /// Of a picture that lies upright in its file and is coded without loss.
+    fn new(format: Format, size: Size, work_bytes: u64) -> Self {
+        Self {
+            format,
+            size,
+            orientation: Orientation::NoTransforms,
+            work_bytes,
+            density: None,
+            jpeg: None,
+            quality: None,
+            parts: Parts::One,
+            is_spliced_only: false,
+            leniencies: Vec::new(),
+        }
+    }
+
     /// Reads the head of a file.
     ///
     /// # Errors
-    /// [`Error::UnsupportedFormat`] for anything that is not a still JPEG, PNG or WebP, with the reason;
+    /// [`Error::UnsupportedFormat`] for anything that is not a picture of a known kind, with the reason;
     /// [`Error::BrokenPicture`] for a head that cannot be followed.
     pub fn read(file: &[u8]) -> Result<Self, Error> {
         match Format::sniff(file)? {
             Format::Jpeg => jpeg::read_header(file),
             Format::Png => png::read_header(file),
             Format::WebP => webp::read_header(file),
+            Format::Gif => gif::read_header(file),
+            Format::Bmp => guarded(|| bmp::read_header(file)),
+            Format::Tiff => guarded(|| tiff::read_header(file)),
+            #[cfg(feature = "avif")]
+            Format::Avif => avif::read_header(file),
+            #[cfg(not(feature = "avif"))]
+            Format::Avif => Err(Error::UnsupportedFormat(
+                "this build has no AVIF: send JPEG, PNG or WebP",
+            )),
         }
+    }
+
+    /// Of the whole file: of one frame of an animation, of all pages of a TIFF.
+    pub fn pixels(&self) -> u64 {
+        match self.parts {
+            Parts::One | Parts::Frames(_) => self.size.pixels(),
+            Parts::Pages { pixels, .. } => pixels,
+        }
+    }
+
+    /// The quality of a picture that is coded with loss.
+    fn loss(&self) -> Option<u8> {
+        self.jpeg.map(|facts| facts.quality).or(self.quality)
     }
 
     /// The size of the picture as people see it.
@@ -93,10 +181,36 @@ impl Header {
     /// # Errors
     /// [`Error::TooManyPixels`], [`Error::BrokenPicture`].
     pub fn check_pixels(&self, limit: u64) -> Result<(), Error> {
-        match self.size.pixels() {
+        match self.pixels() {
             0 => Err(Error::BrokenPicture("it has no pixels".into())),
             pixels if pixels > limit => Err(Error::TooManyPixels { pixels, limit }),
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses more than `most` frames or pages, and an animation whose frames have more than `pixels` together.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`], [`Error::TooManyPixels`].
+    pub fn check_parts(&self, most: u32, pixels: u64) -> Result<(), Error> {
+        let (what, found, together) = match self.parts {
+            Parts::One => return Ok(()),
+            Parts::Frames(count) => ("frames", count, self.size.pixels().saturating_mul(count.into())),
+            Parts::Pages { count, .. } => ("pages", count, 0),
+        };
+        if found > most {
+            return Err(Error::TooMany {
+                what,
+                found: found.into(),
+                limit: most.into(),
+            });
+        }
+        match together > pixels {
+            true => Err(Error::TooManyPixels {
+                pixels: together,
+                limit: pixels,
+            }),
+            false => Ok(()),
         }
     }
 
@@ -105,7 +219,7 @@ impl Header {
     /// # Errors
     /// [`Error::TooCompressed`].
     pub fn check_ratio(&self, file: u64) -> Result<(), Error> {
-        let unfolded = self.size.pixels() * 3;
+        let unfolded = self.pixels() * 3;
         let ratio = unfolded / file.max(1);
         if unfolded > ALWAYS_ALLOWED && ratio > MOST_RATIO {
             return Err(Error::TooCompressed {
@@ -127,6 +241,10 @@ impl Format {
             [0xff, 0xd8, 0xff, ..] => Ok(Self::Jpeg),
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Ok(Self::Png),
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(Self::WebP),
+            [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Ok(Self::Gif),
+            [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Ok(Self::Tiff),
+            [b'B', b'M', ..] => Ok(Self::Bmp),
+            [_, _, _, _, b'f', b't', b'y', b'p', ..] if has_brand(file, b"avi") => Ok(Self::Avif),
             _ => Err(Error::UnsupportedFormat(reason_against(file))),
         }
     }
@@ -136,6 +254,10 @@ impl Format {
             Self::Jpeg => "image/jpeg",
             Self::Png => "image/png",
             Self::WebP => "image/webp",
+            Self::Gif => "image/gif",
+            Self::Bmp => "image/bmp",
+            Self::Tiff => "image/tiff",
+            Self::Avif => "image/avif",
         }
     }
 
@@ -145,58 +267,77 @@ impl Format {
     /// [`Error::BrokenPicture`], [`Error::UnsupportedFormat`], [`Error::Stopped`]; nothing decoded so far is kept.
     pub fn decode(self, file: &[u8], header: &Header, go_on: &dyn Fn() -> bool) -> Result<Picture, Error> {
         let mut picture = match self {
+            // Ours: if it panics, that is no fault of the file.
             Self::Jpeg => jpeg::decode(file, header, go_on),
-            Self::Png => png::decode(file, header),
-            Self::WebP => webp::decode(file, header),
+            other => guarded(|| other.decode_by_others(file, header, go_on)),
         }?;
         picture.pixels.apply_orientation(header.orientation);
         Ok(picture)
     }
 
-    /// Writes the pixels and, where they need one, a colour profile built anew: nothing else.
-    ///
-    /// # Errors
-    /// [`Error::Internal`].
-    pub fn encode(self, picture: &Picture, header: &Header) -> Result<Vec<u8>, Error> {
+    fn decode_by_others(self, file: &[u8], header: &Header, go_on: &dyn Fn() -> bool) -> Result<Picture, Error> {
         match self {
-            Self::Jpeg => jpeg::encode(picture, header),
-            Self::Png => png::encode(picture, header.upright_density()),
-            Self::WebP => webp::encode(picture),
+            Self::Jpeg => Err(Error::internal("JPEG is read by this crate")),
+            Self::Png => png::decode(file, header),
+            Self::WebP => webp::decode(file, header),
+            Self::Gif => gif::decode(file, header),
+            Self::Bmp => bmp::decode(file, header),
+            Self::Tiff => tiff::decode(file),
+            #[cfg(feature = "avif")]
+            Self::Avif => avif::decode(file, header, go_on),
+            #[cfg(not(feature = "avif"))]
+            Self::Avif => {
+                let _ = go_on;
+                Err(Error::internal("this build has no AVIF"))
+            }
         }
     }
+}
 
-    /// Reads a file written by [`encode`](Self::encode) once more and tells what in it has no business there.
-    ///
-    /// # Errors
-    /// [`Error::ProofFailed`].
-    pub fn prove(self, written: &[u8]) -> Result<(), Error> {
-        match self {
-            Self::Jpeg => jpeg::prove(written),
-            Self::Png => png::prove(written),
-            Self::WebP => webp::prove(written),
-        }
-        .ok_or_else(|| Error::ProofFailed(format!("{}: more in the file than a picture", self.media_type())))
-    }
+/// What a decoder makes that is not ours: if it panics, the file is to blame.
+fn guarded<T>(decode: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| Err(broken("its coded data is damaged")))
 }
 
 fn reason_against(file: &[u8]) -> &'static str {
     match file {
-        [b'G', b'I', b'F', b'8', ..] => "GIF is not supported: a face could hide in any of its frames",
-        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => "TIFF is not supported: send JPEG, PNG or WebP",
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => match brand {
-            [b'a', b'v', b'i', ..] => "AVIF is not supported: send JPEG, PNG or WebP",
-            [b'h', b'e', ..] | [b'm', b'i', b'f', b'1', ..] | [b'm', b's', b'f', b'1', ..] => {
-                "HEIC is not supported: no free and mature decoder exists; send JPEG, PNG or WebP"
-            }
+            [b'h', b'e', ..] | [b'm', b'i', b'f', b'1', ..] | [b'm', b's', b'f', b'1', ..] => HEIC,
+            [b'c', b'r', b'x', ..] => RAW,
             _ => "video is not supported: send a picture as JPEG, PNG or WebP",
         },
-        [b'B', b'M', ..] => "BMP is not supported: send JPEG, PNG or WebP",
         [0, 0, 1, 0, ..] => "ICO is not supported: send JPEG, PNG or WebP",
         [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', ..] => "JPEG XL is not supported: send JPEG, PNG or WebP",
-        [0, 0, 0, 12, b'j', b'P', ..] => "JPEG 2000 is not supported: send JPEG, PNG or WebP",
-        _ => "the first bytes are not those of a JPEG, PNG or WebP picture",
+        [0, 0, 0, 12, b'j', b'P', ..] | [0xff, 0x4f, 0xff, 0x51, ..] => {
+            "JPEG 2000 is not supported: send JPEG, PNG or WebP"
+        }
+        [b'8', b'B', b'P', b'S', ..] => "PSD is not supported: send the flattened picture as JPEG, PNG or TIFF",
+        [b'%', b'P', b'D', b'F', ..] => "PDF is not supported: send its pages as JPEG, PNG or TIFF",
+        [b'I', b'I', b'R', b'O' | b'S', ..]
+        | [b'I', b'I', b'U', 0, ..]
+        | [b'F', b'U', b'J', b'I', b'F', b'I', b'L', b'M', ..] => RAW,
+        _ if is_drawing(file) => "SVG is not supported: it is a drawing and no picture; send it as PNG",
+        _ => "the first bytes are not those of a picture of a known format",
     }
 }
+
+/// Whether a text begins with an SVG's element, perhaps behind a declaration and comments.
+fn is_drawing(file: &[u8]) -> bool {
+    let head = &file[..file.len().min(DRAWING_HEAD)];
+    let text = head.trim_ascii_start().strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    text.trim_ascii_start().starts_with(b"<") && head.windows(4).any(|window| window == b"<svg")
+}
+
+/// Whether a file of boxes says first of all that it is of a kind whose name begins so.
+fn has_brand(file: &[u8], start: &[u8]) -> bool {
+    let first = Boxes::of(file).next();
+    first.is_some_and(|(_, brands)| brands.as_chunks::<4>().0.iter().any(|brand| brand.starts_with(start)))
+}
+
+const HEIC: &str = "HEIC is not supported: its decoders are neither free of patents nor safe; send JPEG, PNG or WebP";
+const RAW: &str = "RAW is not supported: send the developed picture as JPEG, PNG or TIFF";
+/// How far into a text its first element is looked for.
+const DRAWING_HEAD: usize = 1024;
 
 /// Of the formats that have none: no cell is smaller.
 const SMALLEST_BLOCK: Size = Size { width: 8, height: 8 };
@@ -229,11 +370,14 @@ mod tests {
     #[test]
     fn formats_that_are_known_but_not_read_are_named() {
         for (head, word) in [
-            (b"GIF89a".as_slice(), "GIF"),
-            (b"II\x2a\0", "TIFF"),
-            (b"\0\0\0\x1cftypheic", "HEIC"),
-            (b"\0\0\0\x1cftypavif", "AVIF"),
-            (b"BM\0\0", "BMP"),
+            (b"\0\0\0\x1cftypheic".as_slice(), "HEIC"),
+            (b"\0\0\0\x1cftypcrx ", "RAW"),
+            (b"IIRO\x08\0\0\0", "RAW"),
+            (b"8BPS\0\x01", "PSD"),
+            (b"%PDF-1.7", "PDF"),
+            (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+            (b"\xff\x0a", "JPEG XL"),
+            (b"<?xml version='1.0'?>\n<svg xmlns=''/>", "SVG"),
             (b"\0\0\x01\0", "ICO"),
             (b"hello", "first bytes"),
         ] {

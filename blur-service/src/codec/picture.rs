@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use image::{DynamicImage, GenericImageView, Rgb, RgbImage, imageops};
+use image::{DynamicImage, GenericImageView, Rgb, RgbImage, RgbaImage, imageops};
 
 use super::{Header, Profile, Space, to_upright};
 use crate::{
@@ -21,7 +21,7 @@ impl Picture {
     ///
     /// # Errors
     /// Those of [`Space::settle`].
-    pub(super) fn new(mut pixels: DynamicImage, space: Space) -> Result<Self, Error> {
+    pub fn new(mut pixels: DynamicImage, space: Space) -> Result<Self, Error> {
         let profile = space.settle(&mut pixels)?;
         Ok(Self { pixels, profile })
     }
@@ -142,6 +142,13 @@ impl Picture {
     }
 }
 
+/// The pixels without an alpha channel, if it says nothing: what is hidden in them is opaque then.
+pub fn without_alpha(pixels: RgbaImage) -> DynamicImage {
+    let is_opaque = pixels.pixels().all(|pixel| pixel[3] == u8::MAX);
+    let pixels = DynamicImage::from(pixels);
+    if is_opaque { pixels.into_rgb8().into() } else { pixels }
+}
+
 /// What is done to samples of 8 bits or of 16.
 trait OnCanvas {
     fn on<S: Sample>(self, canvas: Canvas<S>);
@@ -206,7 +213,7 @@ const COLOUR: &[Tone] = &[Tone::Rgb; 3];
 const COLOUR_ALPHA: &[Tone] = &[Tone::Rgb, Tone::Rgb, Tone::Rgb, Tone::Alpha];
 
 /// The picture as it looks upon an even ground.
-fn composed(pixels: &DynamicImage, plain: &RgbImage, ground: u8) -> RgbImage {
+pub(super) fn composed(pixels: &DynamicImage, plain: &RgbImage, ground: u8) -> RgbImage {
     let mut result = plain.clone();
     for (x, y, pixel) in result.enumerate_pixels_mut() {
         let alpha = u16::from(pixels.get_pixel(x, y)[3]);
@@ -227,7 +234,7 @@ fn clear_colour<S: Copy + Default + PartialEq>(samples: &mut [S], channels: usiz
 
 #[cfg(test)]
 mod tests {
-    use image::{Rgba, RgbaImage};
+    use image::Rgba;
 
     use super::*;
 

@@ -1,5 +1,5 @@
 //! PNG of 8 and 16 bits, palettes, alpha and interlacing, by the `png` crate under `image`; written as 8 or 16 bits
-//! without a palette. Animated ones are refused: a face could hide in any frame.
+//! without a palette.
 
 use std::{borrow::Cow, io::Cursor};
 
@@ -13,11 +13,11 @@ use moxcms::{
     TransferCharacteristics,
 };
 
-use super::{Density, Format, Header, Picture, Space, broken, colour, unreadable};
+use super::{Density, Format, Header, Parts, Picture, Space, broken, colour, frames, unreadable};
 use crate::{
     error::Error,
     geometry::Size,
-    jpeg::{Channels, Leniency, exif_orientation},
+    jpeg::{Channels, Leniency, exif_density, exif_orientation},
 };
 
 /// Walks the chunks up to the picture data.
@@ -25,20 +25,19 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
     let mut frame = None;
     let mut orientation = Orientation::NoTransforms;
     let mut density = None;
+    let mut exif = None;
     let mut leniencies = Vec::new();
+    let mut parts = Parts::One;
     for (kind, data) in Chunks::of(file) {
         match &kind {
             b"IHDR" => frame = Some(Frame::read(data)?),
-            b"acTL" if !is_of_one_frame(file, data) => {
-                return Err(Error::UnsupportedFormat(
-                    "animated PNG is not supported: a face could hide in any frame",
-                ));
-            }
-            b"acTL" => leniencies.push(Leniency::SingleFrame),
+            b"acTL" if is_of_one_frame(file, data) => leniencies.push(Leniency::SingleFrame),
+            b"acTL" => parts = Parts::Frames(count_frames(file)),
             b"eXIf" => {
                 orientation = exif_orientation(data)
                     .and_then(Orientation::from_exif)
-                    .unwrap_or(orientation)
+                    .unwrap_or(orientation);
+                exif = exif_density(data).map(Density::of_jpeg);
             }
             b"pHYs" => density = Density::of_png(data),
             b"IDAT" => break,
@@ -49,21 +48,26 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
     if !has_end(file) {
         leniencies.push(Leniency::NoEnd);
     }
-    let work_bytes = frame.work_bytes();
+    let work_bytes = match parts {
+        Parts::One => frame.work_bytes(),
+        _ => frames::work_bytes(frame.size, file),
+    };
     Ok(Header {
-        format: Format::Png,
-        size: frame.size,
         orientation,
-        work_bytes,
-        density,
-        jpeg: None,
+        density: density.or(exif),
         leniencies,
+        parts,
+        ..Header::new(Format::Png, frame.size, work_bytes)
     })
 }
 
 /// Whether an animation has one frame only, and that one is the picture itself.
 fn is_of_one_frame(file: &[u8], control: &[u8]) -> bool {
     control.first_chunk() == Some(&1u32.to_be_bytes()) && !Chunks::of(file).any(|(kind, _)| kind == *b"fdAT")
+}
+
+fn count_frames(file: &[u8]) -> u32 {
+    Chunks::of(file).filter(|(kind, _)| kind == b"fcTL").count() as u32
 }
 
 pub(super) fn decode(file: &[u8], header: &Header) -> Result<Picture, Error> {
@@ -95,7 +99,7 @@ fn with_end(file: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// In which colours the picture is: by the chunk that counts most (PNG 3, 4.3).
-fn space(file: &[u8], icc: &[u8], channels: Channels) -> Result<Space, Error> {
+pub(super) fn space(file: &[u8], icc: &[u8], channels: Channels) -> Result<Space, Error> {
     let told = || Chunks::of(file).take_while(|(kind, _)| kind != b"IDAT");
     let find = |wanted: &[u8; 4]| told().find(|(kind, _)| kind == wanted).map(|(_, data)| data);
     if let Some(numbers) = find(b"cICP").and_then(coding_numbers) {
@@ -168,7 +172,7 @@ pub(super) fn encode(picture: &Picture, density: Option<Density>) -> Result<Vec<
             .map_err(Error::internal)?;
     }
     picture.pixels.write_with_encoder(encoder).map_err(Error::internal)?;
-    if let Some(data) = density.and_then(Density::in_png) {
+    if let Some(data) = density.map(Density::in_png) {
         written.splice(BEHIND_HEADER..BEHIND_HEADER, chunk(b"pHYs", &data));
     }
     Ok(written)

@@ -1,5 +1,5 @@
-//! WebP, lossy and lossless, by the `image-webp` crate under `image`; written lossless, since no free encoder in Rust
-//! writes lossy WebP. Animated ones are refused: a face could hide in any frame.
+//! WebP, lossy and lossless, read by the `image-webp` crate under `image`, which also writes the lossless kind; the lossy
+//! one is written by libwebp, which no byte of a stranger's file ever reaches.
 
 use std::{borrow::Cow, io::Cursor};
 
@@ -9,61 +9,75 @@ use image::{
     metadata::Orientation,
 };
 
-use super::{Format, Header, Picture, Space, broken, unreadable};
+use webp::Encoder;
+
+use super::{Density, Format, Header, Parts, Picture, Profile, Space, broken, frames, unreadable, vp8, webp_frames};
 use crate::{
     error::Error,
     geometry::Size,
-    jpeg::{Channels, Leniency, exif_orientation},
+    jpeg::{Channels, Leniency, exif_density, exif_orientation},
 };
 
 /// Walks the chunks; the extended header, where there is one, comes first.
 pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
     if let Some(still) = still_of_one_frame(file) {
-        let mut header = read_still_header(&still)?;
+        let mut header = read_parts(&still)?;
         header.leniencies.push(Leniency::SingleFrame);
         return Ok(header);
     }
-    read_still_header(file)
+    read_parts(file)
 }
 
-fn read_still_header(file: &[u8]) -> Result<Header, Error> {
+fn read_parts(file: &[u8]) -> Result<Header, Error> {
     let mut size = None;
     let mut orientation = Orientation::NoTransforms;
+    let mut quality = None;
+    let mut density = None;
+    let mut frames = 0;
     for (kind, data) in Chunks::of(file) {
         match &kind {
-            b"VP8X" => size = size.or(extended_size(data)?),
+            b"VP8X" => size = size.or(extended_size(data)),
             b"VP8L" => size = size.or(lossless_size(data)),
-            b"VP8 " => size = size.or(lossy_size(data)),
-            b"ANIM" | b"ANMF" => return Err(animated()),
+            b"VP8 " => {
+                size = size.or(lossy_size(data));
+                quality = vp8::quality(data);
+            }
+            b"ANMF" => frames += 1,
             b"EXIF" => {
                 let tiff = data.strip_prefix(b"Exif\0\0").unwrap_or(data);
                 orientation = exif_orientation(tiff)
                     .and_then(Orientation::from_exif)
                     .unwrap_or(orientation);
+                density = exif_density(tiff).map(Density::of_jpeg);
             }
             _ => {}
         }
     }
     let size = size.ok_or_else(|| broken("it has no picture chunk"))?;
+    if is_animation(file) {
+        return match frames {
+            0 => Err(broken("it has no frame")),
+            count => Ok(Header {
+                orientation,
+                quality: webp_frames::quality(file),
+                parts: Parts::Frames(count),
+                ..Header::new(Format::WebP, size, frames::work_bytes(size, file))
+            }),
+        };
+    }
     // Four channels, their turned copy or the file that is written, what the decoder keeps beside them, three views.
     let work_bytes = size.pixels() * (4 + 4 + 4 + 9);
     Ok(Header {
-        format: Format::WebP,
-        size,
         orientation,
-        work_bytes,
-        density: None,
-        jpeg: None,
-        leniencies: Vec::new(),
+        density,
+        quality,
+        ..Header::new(Format::WebP, size, work_bytes)
     })
 }
 
 pub(super) fn decode(file: &[u8], header: &Header) -> Result<Picture, Error> {
     let file = still_of_one_frame(file).map_or(Cow::Borrowed(file), Cow::Owned);
     let mut decoder = WebPDecoder::new(Cursor::new(&*file)).map_err(unreadable)?;
-    if decoder.has_animation() {
-        return Err(animated());
-    }
     decoder.set_limits(limits(header)).map_err(unreadable)?;
     let icc = decoder.icc_profile().ok().flatten().unwrap_or_default();
     let pixels = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
@@ -71,7 +85,15 @@ pub(super) fn decode(file: &[u8], header: &Header) -> Result<Picture, Error> {
     Picture::new(pixels, space)
 }
 
-pub(super) fn encode(picture: &Picture) -> Result<Vec<u8>, Error> {
+/// Lossless without a quality.
+pub(super) fn encode(picture: &Picture, quality: Option<u8>) -> Result<Vec<u8>, Error> {
+    match quality {
+        Some(quality) => with_profile(encode_lossy(picture, quality)?, picture),
+        None => encode_lossless(picture),
+    }
+}
+
+fn encode_lossless(picture: &Picture) -> Result<Vec<u8>, Error> {
     let mut written = Vec::with_capacity(picture.pixels.as_bytes().len() / 2);
     let mut encoder = WebPEncoder::new_lossless(&mut written);
     if let Some(profile) = &picture.profile {
@@ -79,15 +101,81 @@ pub(super) fn encode(picture: &Picture) -> Result<Vec<u8>, Error> {
             .set_icc_profile(profile.file().to_vec())
             .map_err(Error::internal)?;
     }
-    picture.pixels.write_with_encoder(encoder).map_err(Error::internal)?;
+    in_8_bits(&picture.pixels)
+        .write_with_encoder(encoder)
+        .map_err(Error::internal)?;
     Ok(written)
+}
+
+fn in_8_bits(pixels: &DynamicImage) -> Cow<'_, DynamicImage> {
+    match pixels {
+        DynamicImage::ImageLuma16(_) => Cow::Owned(pixels.to_luma8().into()),
+        DynamicImage::ImageLumaA16(_) => Cow::Owned(pixels.to_luma_alpha8().into()),
+        DynamicImage::ImageRgb16(_) => Cow::Owned(pixels.to_rgb8().into()),
+        DynamicImage::ImageRgba16(_) => Cow::Owned(pixels.to_rgba8().into()),
+        _ => Cow::Borrowed(pixels),
+    }
+}
+
+fn encode_lossy(picture: &Picture, quality: u8) -> Result<Vec<u8>, Error> {
+    let Size { width, height } = picture.size();
+    let quality = f32::from(quality);
+    let pixels = &picture.pixels;
+    let written = if pixels.color().has_alpha() {
+        Encoder::from_rgba(&pixels.to_rgba8(), width, height).encode_simple(false, quality)
+    } else {
+        let pixels = match pixels {
+            DynamicImage::ImageRgb8(pixels) => Cow::Borrowed(pixels),
+            other => Cow::Owned(other.to_rgb8()),
+        };
+        Encoder::from_rgb(&pixels, width, height).encode_simple(false, quality)
+    };
+    let written = written.map_err(|error| Error::internal(format!("libwebp: {error:?}")))?;
+    Ok(written.to_vec())
+}
+
+/// A file with the profile of the picture, if it needs one.
+fn with_profile(plain: Vec<u8>, picture: &Picture) -> Result<Vec<u8>, Error> {
+    let Some(profile) = picture.profile else {
+        return Ok(plain);
+    };
+    let flags = PROFILE | if picture.pixels.color().has_alpha() { ALPHA } else { 0 };
+    let mut file = b"RIFF\0\0\0\0WEBP".to_vec();
+    put_chunk(
+        &mut file,
+        *b"VP8X",
+        &[&[flags, 0, 0, 0], &sides(picture.size())[..]].concat(),
+    );
+    put_chunk(&mut file, *b"ICCP", profile.file());
+    for (kind, data) in Chunks::of(&plain).filter(|(kind, _)| kind != b"VP8X") {
+        put_chunk(&mut file, kind, data);
+    }
+    finish(file)
+}
+
+/// Says how long the file is.
+pub(super) fn finish(mut file: Vec<u8>) -> Result<Vec<u8>, Error> {
+    let length = u32::try_from(file.len() - CHUNK_HEAD).map_err(Error::internal)?;
+    file[4..8].copy_from_slice(&length.to_le_bytes());
+    Ok(file)
+}
+
+/// Width and height less one, in 24 bits each.
+pub(super) fn sides(size: Size) -> [u8; 6] {
+    let ([w0, w1, w2, _], [h0, h1, h2, _]) = ((size.width - 1).to_le_bytes(), (size.height - 1).to_le_bytes());
+    [w0, w1, w2, h0, h1, h2]
 }
 
 /// Nothing but picture data, our own profile and the header that announces it, and no byte behind them.
 pub(super) fn prove(written: &[u8]) -> Option<()> {
     let mut length = RIFF_HEAD;
     for (kind, data) in Chunks::of(written) {
-        if !matches!(&kind, b"VP8X" | b"ICCP" | b"VP8L") {
+        let is_known = match &kind {
+            b"VP8X" | b"VP8L" | b"VP8 " | b"ALPH" => true,
+            b"ICCP" => Profile::is_ours(data),
+            _ => false,
+        };
+        if !is_known {
             return None;
         }
         length += CHUNK_HEAD + data.len().next_multiple_of(2);
@@ -104,18 +192,15 @@ pub(super) fn limits(header: &Header) -> Limits {
     limits
 }
 
-fn extended_size(data: &[u8]) -> Result<Option<Size>, Error> {
-    let [flags, _, _, _, w0, w1, w2, h0, h1, h2, ..] = data else {
-        return Ok(None);
+fn extended_size(data: &[u8]) -> Option<Size> {
+    let [_, _, _, _, w0, w1, w2, h0, h1, h2, ..] = data else {
+        return None;
     };
-    if is_animated(flags) {
-        return Err(animated());
-    }
     let side = |bytes: [&u8; 3]| u32::from_le_bytes([*bytes[0], *bytes[1], *bytes[2], 0]) + 1;
-    Ok(Some(Size {
+    Some(Size {
         width: side([w0, w1, w2]),
         height: side([h0, h1, h2]),
-    }))
+    })
 }
 
 fn lossless_size(data: &[u8]) -> Option<Size> {
@@ -158,24 +243,24 @@ fn still_of_one_frame(file: &[u8]) -> Option<Vec<u8>> {
             _ => {}
         }
     }
-    let length = u32::try_from(still.len() - 8).ok()?;
-    still[4..8].copy_from_slice(&length.to_le_bytes());
-    Some(still)
+    finish(still).ok()
+}
+
+/// Whether its extended header says so.
+fn is_animation(file: &[u8]) -> bool {
+    let first = Chunks::of(file).next();
+    first.is_some_and(|(kind, data)| kind == *b"VP8X" && data.first().is_some_and(is_animated))
 }
 
 fn is_animated(flags: &u8) -> bool {
     flags & ANIMATION != 0
 }
 
-fn put_chunk(out: &mut Vec<u8>, kind: [u8; 4], data: &[u8]) {
+pub(super) fn put_chunk(out: &mut Vec<u8>, kind: [u8; 4], data: &[u8]) {
     out.extend(kind);
     out.extend((data.len() as u32).to_le_bytes());
     out.extend(data);
     out.extend(&[0][..data.len() % 2]);
-}
-
-fn animated() -> Error {
-    Error::UnsupportedFormat("animated WebP is not supported: a face could hide in any frame")
 }
 
 /// The chunks of a WebP: kind and data. Ends at the first one that is cut off.
@@ -188,6 +273,11 @@ impl<'a> Chunks<'a> {
         Self {
             rest: file.get(RIFF_HEAD..).unwrap_or_default(),
         }
+    }
+
+    /// Those inside a chunk.
+    pub(super) fn within(data: &'a [u8]) -> Self {
+        Self { rest: data }
     }
 
     /// The bytes behind the last chunk so far.
@@ -212,8 +302,10 @@ impl<'a> Iterator for Chunks<'a> {
 const RIFF_HEAD: usize = 12;
 const CHUNK_HEAD: usize = 8;
 /// Place, sides, time and flags of a frame.
-const FRAME_HEAD: usize = 16;
-const ANIMATION: u8 = 0b10;
+pub(super) const FRAME_HEAD: usize = 16;
+pub(super) const ANIMATION: u8 = 0b10;
+pub(super) const ALPHA: u8 = 0b1_0000;
+pub(super) const PROFILE: u8 = 0b10_0000;
 /// Room for what decoders keep that does not grow with the picture.
 const SMALL_CHANGE: u64 = 1 << 20;
 
@@ -228,11 +320,11 @@ mod tests {
     #[test]
     fn what_is_written_is_proven_and_what_is_added_is_not() {
         let pixels = RgbaImage::from_fn(21, 10, |x, y| Rgba([x as u8, y as u8, 7, 255]));
-        let mut written = encode(&Picture {
+        let picture = Picture {
             pixels: pixels.into(),
             profile: None,
-        })
-        .unwrap();
+        };
+        let mut written = encode(&picture, None).unwrap();
         assert!(prove(&written).is_some());
         let header = read_header(&written).unwrap();
         assert_eq!(header.size, Size { width: 21, height: 10 });
@@ -242,18 +334,12 @@ mod tests {
     }
 
     #[test]
-    fn an_animation_is_refused_by_its_flag() {
-        let file = b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0\x09\0\0\x09\0\0";
-        assert!(matches!(read_header(file), Err(Error::UnsupportedFormat(_))));
-    }
-
-    #[test]
     fn an_animation_of_one_frame_is_a_still_and_one_of_two_is_not() {
         let picture = Picture {
             pixels: RgbaImage::from_fn(21, 10, |x, y| Rgba([x as u8, y as u8, 7, 255])).into(),
             profile: None,
         };
-        let plain = encode(&picture).unwrap();
+        let plain = encode(&picture, None).unwrap();
         let data = Chunks::of(&plain).find(|(kind, _)| kind == b"VP8L").unwrap().1;
         let sides = [20, 0, 0, 9, 0, 0];
         let animation = |corner: u8, frames: usize| {
@@ -272,8 +358,9 @@ mod tests {
             decode(&file, &header).unwrap().pixels.to_rgb8(),
             picture.pixels.to_rgb8()
         );
-        for refused in [animation(0, 2), animation(1, 1), animation(0, 0)] {
-            assert!(matches!(read_header(&refused), Err(Error::UnsupportedFormat(_))));
+        for (file, frames) in [(animation(0, 2), 2), (animation(1, 1), 1)] {
+            assert_eq!(read_header(&file).unwrap().parts, Parts::Frames(frames));
         }
+        assert!(matches!(read_header(&animation(0, 0)), Err(Error::BrokenPicture(_))));
     }
 }

@@ -43,7 +43,7 @@ pub(super) async fn blur(State(service): AppState, request: Request) -> Result<R
     let mut response = if worked.options.report {
         (own_headers, report::answer(&worked)).into_response()
     } else {
-        let media_type = [(header::CONTENT_TYPE, media_type)];
+        let media_type = [(header::CONTENT_TYPE, worked.value.media_type)];
         (own_headers, media_type, worked.value.file).into_response()
     };
     response.extensions_mut().insert(noted);

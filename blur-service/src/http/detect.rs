@@ -1,5 +1,7 @@
 //! `POST /v1/detect`: where the faces are, and nothing else of the picture.
 
+use std::iter;
+
 use axum::{
     Json,
     extract::{Request, State},
@@ -24,14 +26,21 @@ pub(super) struct ScoredRect {
     #[serde(flatten)]
     rect: Rect,
     score: f32,
+    /// The frame or page, from 0, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<u32>,
 }
 
 impl ScoredRect {
-    pub fn of(face: &Face) -> Self {
-        Self {
+    /// Of all faces; `parts` is empty where there is a single picture.
+    pub fn all(faces: &[Face], parts: &[u32]) -> Vec<Self> {
+        let parts = parts.iter().copied().map(Some).chain(iter::repeat(None));
+        let scored = |(face, part): (&Face, _)| Self {
             rect: face.rect,
             score: face.score,
-        }
+            part,
+        };
+        faces.iter().zip(parts).map(scored).collect()
     }
 }
 
@@ -57,7 +66,7 @@ pub(super) async fn detect(State(service): AppState, request: Request) -> Result
     let answer = Answer {
         width: found.size.width,
         height: found.size.height,
-        faces: found.faces.iter().map(ScoredRect::of).collect(),
+        faces: ScoredRect::all(&found.faces, &found.parts),
     };
     let mut response = (headers, Json(answer)).into_response();
     response.extensions_mut().insert(access::Picture {

@@ -29,6 +29,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        codec::Wanted,
         detect::{Detail, Sensitivity},
         http::ROUTES,
         options::{Options, Profile, Verify},
@@ -70,6 +71,7 @@ mod tests {
         assert_eq!(parameters["detail"]["schema"]["enum"], values::<Detail>());
         assert_eq!(parameters["sensitivity"]["schema"]["enum"], values::<Sensitivity>());
         assert_eq!(parameters["effect"]["schema"]["enum"], values::<Look>());
+        assert_eq!(parameters["format"]["schema"]["enum"], values::<Wanted>());
         assert_eq!(parameters["profile"]["schema"]["enum"], values::<Profile>());
         assert_eq!(parameters["verify"]["schema"]["enum"], values::<Verify>());
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{detect::ScoredRect, steps, upload::Worked};
 use crate::{
+    codec::{Parts, Wanted},
     detect::{Detail, Sensitivity},
     geometry::Size,
     inventory::Inventory,
@@ -41,6 +42,8 @@ struct Source {
     /// EXIF's number, 1 to 8.
     orientation: u8,
     upright: Size,
+    /// Frames or pages.
+    parts: u32,
     /// What is wrong with it and was read all the same.
     leniencies: Vec<Leniency>,
 }
@@ -50,6 +53,8 @@ struct Chosen {
     detail: Detail,
     sensitivity: Sensitivity,
     effect: Look,
+    format: Wanted,
+    quality: Option<u8>,
     profile: Profile,
     margin: f32,
     verify: Verify,
@@ -89,12 +94,18 @@ pub(super) fn answer(worked: &Worked<Blurred>) -> Response {
             stored: header.size,
             orientation: header.orientation.to_exif(),
             upright: header.upright_size(),
+            parts: header.parts.count(),
             leniencies: header.leniencies.clone(),
         },
         options: Chosen {
             detail: options.detail,
             sensitivity: options.sensitivity,
-            effect: options.effect,
+            effect: match header.parts {
+                Parts::Frames(_) => options.animation_effect,
+                Parts::One | Parts::Pages { .. } => options.effect,
+            },
+            format: options.format,
+            quality: options.quality,
             profile: options.profile,
             margin: options.margin,
             verify: options.verify(),
@@ -104,12 +115,12 @@ pub(super) fn answer(worked: &Worked<Blurred>) -> Response {
             because: &blurred.road.why,
             turned_upright: blurred.road.turns_upright,
         },
-        faces: blurred.faces.iter().map(ScoredRect::of).collect(),
+        faces: ScoredRect::all(&blurred.faces, &blurred.parts),
         second_look: &blurred.second_look,
         removed: &blurred.removed,
         milliseconds: milliseconds.into_iter().collect(),
         picture: Picture {
-            media_type,
+            media_type: blurred.media_type,
             bytes: blurred.file.len(),
             base64: STANDARD.encode(&blurred.file),
         },

@@ -16,7 +16,14 @@ use axum::{
 use tokio::time::{timeout, timeout_at};
 
 use super::service::{Service, Visit};
-use crate::{admission::Hold, codec::Header, detect::Detectors, error::Error, options::Options, pipeline::GoOn};
+use crate::{
+    admission::Hold,
+    codec::Header,
+    detect::Detectors,
+    error::Error,
+    options::Options,
+    pipeline::{GoOn, splice_bytes},
+};
 
 /// A picture that has arrived and passed every limit that can be judged without decoding it.
 pub(super) struct Upload {
@@ -61,8 +68,16 @@ impl Upload {
             Err(_) if Instant::now() >= admitted.deadline => return Err(Error::DeadlineExceeded),
             Err(_) => return Err(Error::BodyTimeout(service.body_timeout)),
         };
-        let header = Header::read(&file)?;
-        header.check_pixels(service.max_pixels)?;
+        let mut header = Header::read(&file)?;
+        if header.pixels() > service.max_pixels
+            && let Some(bytes) = splice_bytes(&file, &header, &admitted.options, &admitted.models)
+        {
+            (header.is_spliced_only, header.work_bytes) = (true, bytes);
+            header.check_pixels(service.max_spliced_pixels)?;
+        } else {
+            header.check_pixels(service.max_pixels)?;
+        }
+        header.check_parts(service.max_frames, service.max_frame_pixels)?;
         header.check_ratio(file.len() as u64)?;
         let unfolded = service.admission.pictures().wait_for(header.work_bytes);
         let unfolded = timeout_at(admitted.deadline.into(), unfolded)

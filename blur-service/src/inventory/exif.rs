@@ -30,6 +30,6 @@ fn read_directories(tiff: &Tiff, inventory: &mut Inventory) -> Option<()> {
     Some(())
 }
 
-const EXIF: u16 = 0x8769;
-const GPS: u16 = 0x8825;
+pub(super) const EXIF: u16 = 0x8769;
+pub(super) const GPS: u16 = 0x8825;
 const MAKER_NOTE: u16 = 0x927c;

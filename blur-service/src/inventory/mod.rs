@@ -1,8 +1,11 @@
 //! What a file holds beside its picture, by kind and count and never by content: what the answer leaves behind.
 
+mod avif;
 mod exif;
+mod gif;
 mod jpeg;
 mod png;
+mod tiff;
 mod webp;
 
 use std::collections::BTreeMap;
@@ -58,6 +61,11 @@ impl Inventory {
             Format::Jpeg => jpeg::read(file, &mut inventory),
             Format::Png => png::read(file, &mut inventory),
             Format::WebP => webp::read(file, &mut inventory),
+            Format::Gif => gif::read(file, &mut inventory),
+            Format::Tiff => tiff::read(file, &mut inventory),
+            Format::Avif => avif::read(file, &mut inventory),
+            // It has no place for anything else.
+            Format::Bmp => {}
         }
         inventory
     }

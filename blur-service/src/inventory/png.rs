@@ -7,7 +7,7 @@ pub fn read(file: &[u8], inventory: &mut Inventory) {
     let mut chunks = PngChunks::of(file);
     for (kind, data) in chunks.by_ref() {
         match &kind {
-            b"IHDR" | b"PLTE" | b"tRNS" | b"IDAT" => {}
+            b"IHDR" | b"PLTE" | b"tRNS" | b"IDAT" | b"acTL" | b"fcTL" | b"fdAT" => {}
             b"IEND" => break,
             b"eXIf" => exif::read(data, inventory),
             b"iCCP" => inventory.add(Kind::ColourProfile),

@@ -12,7 +12,7 @@ pub fn read(file: &[u8], inventory: &mut Inventory) {
     let mut chunks = WebPChunks::of(picture);
     for (kind, data) in chunks.by_ref() {
         match &kind {
-            b"VP8X" | b"VP8 " | b"VP8L" | b"ALPH" => {}
+            b"VP8X" | b"VP8 " | b"VP8L" | b"ALPH" | b"ANIM" | b"ANMF" => {}
             b"EXIF" => exif::read(data.strip_prefix(b"Exif\0\0").unwrap_or(data), inventory),
             b"XMP " => inventory.add(Kind::Xmp),
             b"ICCP" => inventory.add(Kind::ColourProfile),

@@ -33,7 +33,7 @@ mod transcode;
 pub use error::{JpegError, Unsupported};
 pub use scan::{Pixels, Scan, colour::Channels, preview::Scale};
 pub use splice::plan::Plan;
-pub(crate) use syntax::exif::orientation as exif_orientation;
+pub(crate) use syntax::exif::{density as exif_density, orientation as exif_orientation};
 pub use syntax::{
     frame::{Component, Frame, Process},
     header::{Jpeg, Limits},

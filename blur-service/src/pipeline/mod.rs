@@ -1,10 +1,15 @@
-//! The life of a picture, step by step: the only place that names their order. Two roads lead through it.
+//! The life of a picture, step by step: the only place that names their order. Three roads lead through it.
 //!
 //! `pixels`: decode → upright → detect → pad, round outward, merge → redact → look again → encode → prove.
 //! `splice`, for most JPEGs: read through → detect on a small upright view → pad, merge → cells → look again → splice →
 //! prove; those in several scans or arithmetic codes are written as one Huffman scan before, and their road is called
 //! `coefficients`.
+//!
+//! `animation`: all frames composed and detected → faces united over neighbouring frames → each frame composed again, hidden,
+//! looked at again, written. The pages of a file go through `pixels` one by one.
 
+mod animation;
+mod pages;
 mod pixels;
 mod second_look;
 mod shown;
@@ -14,7 +19,7 @@ use std::time::{Duration, Instant};
 
 pub use self::{second_look::SecondLook, shown::shown};
 use crate::{
-    codec::{Format, Header},
+    codec::{Format, Header, Output, Parts},
     detect::{DetectError, Detectors, Face, Photo},
     error::Error,
     geometry::{Rect, Size},
@@ -26,8 +31,11 @@ use crate::{
 /// A picture with its faces hidden.
 pub struct Blurred {
     pub file: Vec<u8>,
+    pub media_type: &'static str,
     /// Upright pixels.
     pub faces: Vec<Face>,
+    /// For each face, in which frame or page it is, counted from 0; empty if there is one picture only.
+    pub parts: Vec<u32>,
     pub road: Road,
     /// Nothing if there was none.
     pub second_look: Option<SecondLook>,
@@ -39,7 +47,7 @@ pub struct Blurred {
 /// Which way a picture took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Road {
-    /// `splice` for a JPEG whose other blocks are untouched, `coefficients` for one that was also brought from several
+    /// `animation` for one that was written anew; `splice` for a JPEG whose other blocks are untouched, `coefficients` for one that was also brought from several
     /// scans or arithmetic codes into one Huffman scan, `pixels` for what was decoded and written anew.
     pub name: &'static str,
     /// For people.
@@ -50,8 +58,11 @@ pub struct Road {
 
 /// The faces of a picture, in its upright pixels.
 pub struct Found {
+    /// Of the first page, if there are several.
     pub size: Size,
     pub faces: Vec<Face>,
+    /// As in [`Blurred`].
+    pub parts: Vec<u32>,
     pub timings: Timings,
 }
 
@@ -89,6 +100,18 @@ pub fn blur(
     let mut blurred = Task::new(file, header, options, &eyes, go_on).blur(&key.noise(file))?;
     blurred.removed = options.report.then(|| Inventory::of(file, header.format));
     Ok(blurred)
+}
+
+/// The memory, in bytes, that a JPEG takes whose blocks outside the faces stay as they are, if nothing of it will have to be
+/// decoded further.
+pub fn splice_bytes(file: &[u8], header: &Header, options: &Options, detectors: &Detectors) -> Option<u64> {
+    let output = Output::of(header, options.format, options.quality).ok()?;
+    let is_kept = header.format == Format::Jpeg && options.profile == Profile::Lossless;
+    if !is_kept || !matches!(output, Output::Jpeg { .. }) {
+        return None;
+    }
+    let enough = detectors.long_side(options.detail, header.upright_size());
+    splice::work_bytes(file, header, enough)
 }
 
 /// Finds every face in `file`, whose head is `header`, which passed the limits.
@@ -144,9 +167,17 @@ impl<'a> Task<'a> {
     }
 
     fn blur(&self, noise: &Noise) -> Result<Blurred, Error> {
+        match self.header.parts {
+            Parts::One => {}
+            Parts::Frames(_) => return animation::blur(self, noise),
+            Parts::Pages { .. } => return pages::blur(self, noise),
+        }
         if self.header.format != Format::Jpeg {
             let why = format!("{} has no blocks to keep", self.header.format.media_type());
             return pixels::blur(self, why, noise);
+        }
+        if !matches!(self.output()?, Output::Jpeg { .. }) {
+            return pixels::blur(self, "another format is asked for".to_owned(), noise);
         }
         if self.options.profile == Profile::Reencode {
             return pixels::blur(self, "the profile is reencode".to_owned(), noise);
@@ -154,21 +185,38 @@ impl<'a> Task<'a> {
         match splice::blur(self, noise) {
             Ok(blurred) => Ok(blurred),
             Err(splice::Leave::Failed(error)) => Err(error),
+            Err(splice::Leave::ForPixels(_)) if self.header.is_spliced_only => Err(NEVER_DECODED),
             Err(splice::Leave::ForPixels(why)) => pixels::blur(self, why, noise),
         }
     }
 
+    /// What the answer is written as.
+    fn output(&self) -> Result<Output, Error> {
+        Output::of(self.header, self.options.format, self.options.quality)
+    }
+
     fn detect(&self) -> Result<Found, Error> {
+        match self.header.parts {
+            Parts::One => {}
+            Parts::Frames(_) => return animation::detect(self),
+            Parts::Pages { .. } => return pages::detect(self),
+        }
         if self.header.format == Format::Jpeg {
             match splice::detect(self) {
                 Ok(found) => return Ok(found),
                 Err(splice::Leave::Failed(error)) => return Err(error),
+                Err(splice::Leave::ForPixels(_)) if self.header.is_spliced_only => return Err(NEVER_DECODED),
                 Err(splice::Leave::ForPixels(_)) => {}
             }
         }
         pixels::detect(self)
     }
 }
+
+/// Of a JPEG so large that there is only memory to splice it.
+const NEVER_DECODED: Error = Error::UnsupportedFormat(
+    "JPEG of this size is only read with all its components in one Huffman scan: send it smaller, or written so",
+);
 
 /// The product's eyes.
 struct DetectorEyes<'a> {

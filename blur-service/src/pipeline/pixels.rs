@@ -2,7 +2,7 @@
 
 use super::{
     Blurred, Clock, Found, Road, Task,
-    second_look::{Draft, look_again},
+    second_look::{Draft, SecondLook, look_again},
 };
 use crate::{
     codec::{Picture, to_stored, to_upright},
@@ -14,36 +14,62 @@ use crate::{
 };
 
 pub fn blur(task: &Task, why: String, noise: &Noise) -> Result<Blurred, Error> {
-    let Task { header, options, .. } = *task;
+    let Task { header, .. } = *task;
+    let output = task.output()?;
     let mut clock = Clock::start(task.go_on);
     let picture = decode(task)?;
     clock.lap(|timings| &mut timings.decode)?;
-    let mut faces = faces_in(&picture, |photo| task.eyes.find(photo))?;
+    let faces = faces_in(&picture, |photo| task.eyes.find(photo))?;
     clock.lap(|timings| &mut timings.detect)?;
-    let mut sheet = Sheet::new(task, picture, noise);
-    sheet.picture.clear_hidden_colour();
-    sheet.hide(&faces)?;
-    clock.lap(|timings| &mut timings.redact)?;
-    let second_look = match options.verify() {
-        Verify::Off => None,
-        _ => Some(look_again(&mut sheet, &mut faces)?),
-    };
-    clock.lap(|timings| &mut timings.verify)?;
-    let file = header.format.encode(&sheet.picture, header)?;
-    drop(sheet);
-    header.format.prove(&file)?;
+    let hidden = hide(task, picture, faces, noise, &mut clock)?;
+    let file = output.encode(&hidden.picture, header)?;
+    drop(hidden.picture);
+    output.prove(&file)?;
     clock.lap(|timings| &mut timings.encode)?;
     Ok(Blurred {
         file,
-        faces,
+        media_type: output.media_type(),
+        parts: Vec::new(),
+        faces: hidden.faces,
         road: Road {
             name: "pixels",
             why,
             turns_upright: true,
         },
-        second_look,
+        second_look: hidden.second_look,
         removed: None,
         timings: clock.timings,
+    })
+}
+
+/// A picture with its faces hidden, as it will be written.
+pub struct Hidden {
+    pub picture: Picture,
+    pub faces: Vec<Face>,
+    pub second_look: Option<SecondLook>,
+}
+
+/// Hides these faces of an upright picture, and looks again.
+pub fn hide(
+    task: &Task,
+    picture: Picture,
+    mut faces: Vec<Face>,
+    noise: &Noise,
+    clock: &mut Clock,
+) -> Result<Hidden, Error> {
+    let mut sheet = Sheet::new(task, picture, noise);
+    sheet.picture.clear_hidden_colour();
+    sheet.hide(&faces)?;
+    clock.lap(|timings| &mut timings.redact)?;
+    let second_look = match task.options.verify() {
+        Verify::Off => None,
+        _ => Some(look_again(&mut sheet, &mut faces)?),
+    };
+    clock.lap(|timings| &mut timings.verify)?;
+    Ok(Hidden {
+        picture: sheet.picture,
+        faces,
+        second_look,
     })
 }
 
@@ -56,6 +82,7 @@ pub fn detect(task: &Task) -> Result<Found, Error> {
     Ok(Found {
         size: picture.size(),
         faces,
+        parts: Vec::new(),
         timings: clock.timings,
     })
 }
@@ -183,7 +210,7 @@ impl Draft for Sheet<'_> {
 }
 
 /// The faces in every view of the picture; one seen in several views counts once, with all that any of them shows of it.
-fn faces_in(picture: &Picture, find: impl Fn(Photo) -> Result<Vec<Face>, Error>) -> Result<Vec<Face>, Error> {
+pub fn faces_in(picture: &Picture, find: impl Fn(Photo) -> Result<Vec<Face>, Error>) -> Result<Vec<Face>, Error> {
     let mut faces: Vec<Face> = Vec::new();
     for view in picture.views()? {
         for face in find(Photo::whole(&view))? {

@@ -22,6 +22,20 @@ pub struct SecondLook {
     pub added: u32,
 }
 
+impl SecondLook {
+    /// What the looks at two parts of a file led to.
+    pub fn both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        let (Some(one), Some(other)) = (one, other) else {
+            return one.or(other);
+        };
+        Some(Self {
+            looks: one.looks + other.looks,
+            blanked: one.blanked + other.blanked,
+            added: one.added + other.added,
+        })
+    }
+}
+
 /// A picture whose faces are hidden and that is not written yet. All in its upright pixels.
 pub trait Draft {
     /// What is still seen in it.

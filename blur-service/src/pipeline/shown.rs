@@ -6,7 +6,7 @@ use image::RgbImage;
 
 use super::{Eyes, GoOn, Task};
 use crate::{
-    codec::Header,
+    codec::{Header, Wanted},
     detect::{Detail, Face, Photo, Sensitivity},
     error::Error,
     geometry::{Rect, Size},
@@ -24,6 +24,9 @@ pub fn shown(file: &[u8], header: &Header, profile: Profile, go_on: &GoOn) -> Re
         detail: Detail::Fast,
         sensitivity: Sensitivity::Normal,
         effect: Look::Smooth,
+        animation_effect: Look::Solid,
+        format: Wanted::Keep,
+        quality: None,
         profile,
         margin: 1.0,
         verify: Some(Verify::Off),

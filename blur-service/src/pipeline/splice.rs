@@ -10,7 +10,7 @@ use super::{
     second_look::{Draft, look_again},
 };
 use crate::{
-    codec::{Profile, Space, to_stored, to_upright},
+    codec::{Header, Profile, Space, to_stored, to_upright},
     detect::{Face, Photo},
     error::Error,
     geometry::Rect,
@@ -67,7 +67,9 @@ pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Leave> {
     clock.lap(|timings| &mut timings.encode)?;
     Ok(Blurred {
         file,
+        media_type: header.format.media_type(),
         faces,
+        parts: Vec::new(),
         road: source.road,
         second_look,
         removed: None,
@@ -87,8 +89,24 @@ pub fn detect(task: &Task) -> Result<Found, Leave> {
     Ok(Found {
         size: task.header.upright_size(),
         faces,
+        parts: Vec::new(),
         timings: clock.timings,
     })
+}
+
+/// The memory, in bytes, that this road takes for a file whose head is `header` and of whose picture a long side of `enough`
+/// pixels is looked at; nothing if the file may have to leave it.
+pub fn work_bytes(file: &[u8], header: &Header, enough: u32) -> Option<u64> {
+    let limits = Limits {
+        pixels: header.size.pixels(),
+        ..Limits::default()
+    };
+    let jpeg = Jpeg::parse(file, &limits).ok()?;
+    jpeg.supported().ok()?;
+    kept_profile(&jpeg).ok()?;
+    let scale = smallest_scale(header.size.long_side(), enough);
+    let seen = u64::from(scale.of(header.size.width)) * u64::from(scale.of(header.size.height));
+    Some(seen * VIEW_BYTES + COPIES * file.len() as u64 + SMALL_CHANGE)
 }
 
 /// The profile that is written with the same coefficients.
@@ -253,6 +271,12 @@ impl View {
         Ok(Cow::Owned(turned.into_rgb8()))
     }
 }
+
+/// A pixel of the view, and of it turned.
+const VIEW_BYTES: u64 = 2 * 3;
+/// What is written, and what grows with it.
+const COPIES: u64 = 3;
+const SMALL_CHANGE: u64 = 8 << 20;
 
 /// The smallest view whose long side has `enough` pixels, or the picture itself.
 fn smallest_scale(long_side: u32, enough: u32) -> Scale {

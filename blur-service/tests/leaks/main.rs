@@ -7,10 +7,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod jpeg;
+mod parts;
 mod pixels;
 mod planted;
 mod png;
-mod refused;
 mod surroundings;
 mod webp;
 
@@ -63,9 +63,10 @@ leaks! {
     text_exif_and_private_chunks_of_a_png: png::chunks;
     data_behind_the_end_of_a_png_and_surplus_picture_data: png::surplus;
     colour_under_clear_alpha: pixels::clear_alpha;
-    further_frames_comments_and_tails_of_animations: refused::animations;
-    further_pages_and_sizes_of_tiff_and_ico: refused::pages;
-    further_pictures_of_heic_and_avif: refused::auxiliary_pictures;
+    further_frames_comments_and_tails_of_animations: parts::animations;
+    further_pages_and_tags_of_tiff: parts::pages;
+    further_pictures_of_heic_and_avif: parts::auxiliary_pictures;
+    the_still_beside_an_animated_png: parts::default_pictures;
     the_orientation: pixels::orientation;
     padding_in_partial_blocks: pixels::padding;
     headers_names_logs_files_and_core_dumps: surroundings::nothing_is_left;

@@ -51,7 +51,7 @@ fn with(at: usize, chunk: &[u8]) -> Vec<u8> {
     file
 }
 
-fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+pub fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     let content = [kind.as_slice(), data].concat();
     let length = (data.len() as u32).to_be_bytes();
     [length.as_slice(), &content, &checksum(&content).to_be_bytes()].concat()

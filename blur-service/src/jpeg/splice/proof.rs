@@ -19,7 +19,6 @@ use crate::{
         error::JpegError,
         syntax::{
             density::jfif,
-            exif,
             header::Jpeg,
             icc,
             marker::{self, Segments},
@@ -209,7 +208,7 @@ fn check_segments(output: &Jpeg, input: &Jpeg, metadata: &Metadata) -> Result<()
             marker::START_OF_SCAN => break,
             0xc0 | 0xc1 | marker::HUFFMAN_TABLES | marker::QUANTISATION_TABLES | marker::RESTART_INTERVAL => true,
             marker::APP0 => input.colour.has_jfif && segment.body == jfif(input.density),
-            marker::APP1 => metadata.orientation > 1 && segment.body == exif::minimal(metadata.orientation),
+            marker::APP1 => output::kept_exif(input, metadata).is_some_and(|body| segment.body == body),
             marker::APP2 => icc::Chunk::parse(segment.body)
                 .inspect(|chunk| profile.extend(chunk.bytes()))
                 .is_some(),

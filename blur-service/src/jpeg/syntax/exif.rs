@@ -1,5 +1,7 @@
 //! EXIF: its TIFF structure, and the one thing kept of it, the orientation (EXIF 2.32, 4.6, tag 0x0112).
 
+use super::density::{Density, Unit};
+
 /// What an APP1 segment with EXIF begins with.
 pub const PREFIX: &[u8] = b"Exif\0\0";
 
@@ -10,6 +12,30 @@ pub fn orientation(tiff: &[u8]) -> Option<u8> {
     let entry = entries.into_iter().find(|entry| entry.tag == TAG)?;
     let value = (entry.kind == SHORT).then(|| tiff.short(entry.at))??;
     u8::try_from(value).ok().filter(|value| (1..=8).contains(value))
+}
+
+/// How large the picture is meant to be printed, from the same place (tags 0x011a, 0x011b and 0x0128).
+pub fn density(tiff: &[u8]) -> Option<Density> {
+    let tiff = Tiff::open(tiff)?;
+    let (entries, _) = tiff.directory(tiff.first_directory()?)?;
+    let find = |tag| entries.iter().find(|entry| entry.tag == tag);
+    let unit = match find(UNIT).map(|entry| tiff.short(entry.at)) {
+        None | Some(Some(2)) => Unit::Inch,
+        Some(Some(3)) => Unit::Centimetre,
+        _ => return None,
+    };
+    let number = |tag| {
+        let entry = find(tag).filter(|entry| entry.kind == RATIONAL)?;
+        let at = tiff.long(entry.at)? as usize;
+        let (number, parts) = (tiff.long(at)?, tiff.long(at.checked_add(4)?)?);
+        let rounded = (u64::from(number) + u64::from(parts) / 2).checked_div(parts.into())?;
+        u16::try_from(rounded).ok().filter(|rounded| *rounded > 0)
+    };
+    Some(Density {
+        unit,
+        across: number(ACROSS)?,
+        down: number(DOWN)?,
+    })
 }
 
 /// A TIFF block: directories of tagged values.
@@ -75,19 +101,38 @@ impl<'a> Tiff<'a> {
     }
 }
 
-/// An EXIF segment's body with this orientation and nothing else.
-pub fn minimal(orientation: u8) -> Vec<u8> {
+/// An EXIF segment's body with this orientation, this density and nothing else.
+pub fn minimal(orientation: u8, density: Option<Density>) -> Vec<u8> {
     let mut body = PREFIX.to_vec();
     body.extend(b"MM\0\x2a\0\0\0\x08");
-    body.extend([0, 1]);
-    body.extend([TAG.to_be_bytes(), SHORT.to_be_bytes()].concat());
-    body.extend([0, 0, 0, 1, 0, orientation, 0, 0]);
+    let entry = |tag: u16, kind: u16, value: [u8; 4]| {
+        [&tag.to_be_bytes()[..], &kind.to_be_bytes(), &[0, 0, 0, 1], &value].concat()
+    };
+    let short = |tag, value| entry(tag, SHORT, [0, value, 0, 0]);
+    let Some(Density { unit, across, down }) = density else {
+        body.extend([&[0, 1], &short(TAG, orientation)[..], &[0; 4]].concat());
+        return body;
+    };
+    body.extend([0, 4]);
+    body.extend(short(TAG, orientation));
+    body.extend(entry(ACROSS, RATIONAL, BEHIND_ENTRIES.to_be_bytes()));
+    body.extend(entry(DOWN, RATIONAL, (BEHIND_ENTRIES + 8).to_be_bytes()));
+    body.extend(short(UNIT, unit as u8 + 2));
     body.extend([0; 4]);
+    for number in [across, down] {
+        body.extend([u32::from(number).to_be_bytes(), 1u32.to_be_bytes()].concat());
+    }
     body
 }
 
 const TAG: u16 = 0x0112;
+const ACROSS: u16 = 0x011a;
+const DOWN: u16 = 0x011b;
+const UNIT: u16 = 0x0128;
 const SHORT: u16 = 3;
+const RATIONAL: u16 = 5;
+/// Where the numbers of a density are: behind four entries.
+const BEHIND_ENTRIES: u32 = 8 + 2 + 4 * 12 + 4;
 
 #[cfg(test)]
 mod tests {
@@ -96,14 +141,27 @@ mod tests {
     #[test]
     fn the_minimal_segment_says_what_it_was_given() {
         for value in 1..=8 {
-            assert_eq!(orientation(&minimal(value)[PREFIX.len()..]), Some(value));
+            assert_eq!(orientation(&minimal(value, None)[PREFIX.len()..]), Some(value));
         }
+    }
+
+    #[test]
+    fn a_density_is_told_beside_the_orientation() {
+        let told = Density {
+            unit: Unit::Centimetre,
+            across: 118,
+            down: 300,
+        };
+        let body = minimal(6, Some(told));
+        let tiff = &body[PREFIX.len()..];
+        assert_eq!((orientation(tiff), density(tiff)), (Some(6), Some(told)));
+        assert_eq!(density(&minimal(6, None)[PREFIX.len()..]), None);
     }
 
     #[test]
     fn a_broken_segment_says_nothing() {
         assert_eq!(orientation(b"MM\0*\0\0\xff\xff"), None);
         assert_eq!(orientation(b"II*\0\x08\0\0\0\xff\xff"), None);
-        assert_eq!(orientation(&minimal(9)[PREFIX.len()..]), None);
+        assert_eq!(orientation(&minimal(9, None)[PREFIX.len()..]), None);
     }
 }

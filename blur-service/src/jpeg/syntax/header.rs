@@ -228,6 +228,8 @@ struct Headers<'a> {
     restart_interval: u16,
     colour: ColourMarkers,
     density: Option<Density>,
+    /// What EXIF says; JFIF counts for more.
+    exif_density: Option<Density>,
     orientation: Option<u8>,
     icc: Vec<icc::Chunk<'a>>,
     has_stray_bytes: bool,
@@ -296,7 +298,9 @@ impl<'a> Headers<'a> {
                 self.density = self.density.or(Density::read(body));
             }
             (marker::APP1, body) if body.starts_with(exif::PREFIX) => {
-                self.orientation = self.orientation.or(exif::orientation(&body[exif::PREFIX.len()..]));
+                let tiff = &body[exif::PREFIX.len()..];
+                self.orientation = self.orientation.or(exif::orientation(tiff));
+                self.exif_density = self.exif_density.or(exif::density(tiff));
             }
             (marker::APP2, body) => self.icc.extend(icc::Chunk::parse(body)),
             (marker::APP14, [b'A', b'd', b'o', b'b', b'e', _, _, _, _, _, _, transform, ..]) => {
@@ -329,7 +333,7 @@ impl<'a> Headers<'a> {
             restart_interval: self.restart_interval,
             scan,
             colour: self.colour,
-            density: self.density,
+            density: self.density.or(self.exif_density),
             orientation: self.orientation.unwrap_or(1),
             icc: self.icc,
             leniencies,

@@ -34,14 +34,23 @@ pub fn adobe(transform: u8) -> [u8; 12] {
     [b'A', b'd', b'o', b'b', b'e', 0, 100, 0, 0, 0, 0, transform]
 }
 
+/// The body of the EXIF segment, if one is needed: for the orientation, and for the density where there is no JFIF, which
+/// would change what the colours mean.
+pub fn kept_exif(jpeg: &Jpeg, metadata: &Metadata) -> Option<Vec<u8>> {
+    let density = jpeg.density.filter(|_| !jpeg.colour.has_jfif);
+    let is_turned = (2..=8).contains(&metadata.orientation);
+    let orientation = if is_turned { metadata.orientation } else { 1 };
+    (is_turned || density.is_some()).then(|| exif::minimal(orientation, density))
+}
+
 /// Everything before the entropy-coded data, with these Huffman tables.
 pub fn headers(jpeg: &Jpeg, huffman: &HuffmanTables, metadata: &Metadata) -> Result<Vec<u8>, JpegError> {
     let mut out = vec![0xff, marker::START_OF_IMAGE];
     if jpeg.colour.has_jfif {
         put_segment(&mut out, marker::APP0, &jfif(jpeg.density));
     }
-    if (2..=8).contains(&metadata.orientation) {
-        put_segment(&mut out, marker::APP1, &exif::minimal(metadata.orientation));
+    if let Some(body) = kept_exif(jpeg, metadata) {
+        put_segment(&mut out, marker::APP1, &body);
     }
     for body in icc::split(metadata.icc.unwrap_or_default())? {
         put_segment(&mut out, marker::APP2, &body);

@@ -7,6 +7,7 @@ use image::{DynamicImage, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 
 use super::*;
 use crate::{
+    codec::Wanted,
     detect::{Detail, Sensitivity},
     redact::Look,
 };
@@ -226,6 +227,9 @@ impl Eyes for Sees {
 
 fn options(effect: Look, profile: Profile) -> Options {
     Options {
+        animation_effect: Look::Solid,
+        format: Wanted::Keep,
+        quality: None,
         detail: Detail::Fast,
         sensitivity: Sensitivity::Normal,
         effect,

@@ -1,0 +1,71 @@
+//! BMP of 1 to 32 bits, run lengths and palettes, by `image`; it is never written.
+
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageDecoder, codecs::bmp::BmpDecoder};
+
+use super::{Density, Format, Header, Picture, Space, unreadable, webp::limits};
+use crate::{error::Error, geometry::Size};
+
+/// Reads the head and the palette.
+pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
+    let decoder = BmpDecoder::new(Cursor::new(file)).map_err(unreadable)?;
+    let (width, height) = decoder.dimensions();
+    let size = Size { width, height };
+    // Pixels, their copy without alpha or the file that is written, three views.
+    let work_bytes = size.pixels() * (4 + 4 + 9);
+    Ok(Header {
+        density: file.get(DENSITY..DENSITY + 8).and_then(Density::of_bmp),
+        ..Header::new(Format::Bmp, size, work_bytes)
+    })
+}
+
+pub(super) fn decode(file: &[u8], header: &Header) -> Result<Picture, Error> {
+    let mut decoder = BmpDecoder::new(Cursor::new(file)).map_err(unreadable)?;
+    decoder.set_limits(limits(header)).map_err(unreadable)?;
+    let pixels = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+    Picture::new(pixels, Space::Plain)
+}
+
+/// Where pixels a metre are, across and down.
+const DENSITY: usize = 38;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_picture_upside_down_in_the_file_is_upright() {
+        let file = sample(2, &[[1, 2, 3], [4, 5, 6]]);
+        let header = read_header(&file).unwrap();
+        assert_eq!(header.size, Size { width: 1, height: 2 });
+        assert!(header.density.is_some());
+        let pixels = decode(&file, &header).unwrap().pixels.to_rgb8();
+        assert_eq!(
+            (pixels.get_pixel(0, 0).0, pixels.get_pixel(0, 1).0),
+            ([6, 5, 4], [3, 2, 1])
+        );
+    }
+
+    #[test]
+    fn a_head_that_promises_too_much_is_read_without_allocating() {
+        let file = sample(i32::MAX, &[[1, 2, 3]]);
+        match read_header(&file) {
+            Ok(header) => assert!(header.check_pixels(1 << 26).is_err()),
+            Err(error) => assert_eq!(error.status(), 422),
+        }
+    }
+
+    /// A picture one pixel wide, its rows from the lowest up.
+    fn sample(height: i32, rows: &[[u8; 3]]) -> Vec<u8> {
+        let numbers = |values: &[u32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+        let mut file = b"BM".to_vec();
+        file.extend(numbers(&[54 + 4 * rows.len() as u32, 0, 54, 40, 1, height as u32]));
+        file.extend([1, 0, 24, 0]);
+        file.extend(numbers(&[0, 0, 2835, 2835, 0, 0]));
+        rows.iter().for_each(|row| file.extend([&row[..], &[0]].concat()));
+        file
+    }
+}

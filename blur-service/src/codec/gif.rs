@@ -1,0 +1,291 @@
+//! GIF, by the `gif` crate: animations, and stills of one frame. An animation is written with palettes of its own, frame
+//! by frame; a still has no room in its palette for hidden faces and is written in another format.
+
+use std::{borrow::Cow, io::Cursor, num::NonZeroU64};
+
+use gif::{ColorOutput, DecodeOptions, Decoder, DisposalMethod, Encoder, MemoryLimit, Repeat};
+use image::RgbaImage;
+
+use super::{
+    Format, Header, Parts, Picture, Space, broken,
+    frames::{After, Blend, Change, Delay, Frame, Frames, Plan, Screen, WriteFrames, work_bytes},
+    without_alpha,
+};
+use crate::{error::Error, geometry::Size, jpeg::Leniency};
+
+/// Walks the blocks and counts the frames.
+pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
+    let side = |at: usize| {
+        file.get(at..at + 2)
+            .map(|bytes| u32::from(u16::from_le_bytes([bytes[0], bytes[1]])))
+    };
+    let (Some(width), Some(height)) = (side(6), side(8)) else {
+        return Err(broken("the file ends before its head does"));
+    };
+    let size = Size { width, height };
+    let mut blocks = Blocks::of(file);
+    let count = blocks.by_ref().filter(|block| *block == Block::Frame).count();
+    let parts = match count {
+        0 => return Err(broken("it has no frame")),
+        1 => Parts::One,
+        more => Parts::Frames(u32::try_from(more).unwrap_or(u32::MAX)),
+    };
+    Ok(Header {
+        parts,
+        leniencies: if blocks.is_ended {
+            Vec::new()
+        } else {
+            vec![Leniency::NoEnd]
+        },
+        ..Header::new(Format::Gif, size, work_bytes(size, file))
+    })
+}
+
+/// The only frame.
+pub(super) fn decode(file: &[u8], header: &Header) -> Result<Picture, Error> {
+    let frame = Reader::open(file, header)?
+        .next()?
+        .ok_or_else(|| broken("it has no frame"))?;
+    Picture::new(without_alpha(frame.pixels), Space::Plain)
+}
+
+/// Nothing but frames, their times and how often they are shown, and no byte behind them.
+pub(super) fn prove(written: &[u8]) -> Option<()> {
+    let mut blocks = Blocks::of(written);
+    for block in blocks.by_ref() {
+        match block {
+            Block::Frame | Block::Control | Block::Loops => {}
+            Block::Comment | Block::Text | Block::Application(_) | Block::Other => return None,
+        }
+    }
+    (blocks.is_ended && blocks.rest.is_empty()).then_some(())
+}
+
+pub(super) struct Reader<'a> {
+    decoder: Decoder<Cursor<Cow<'a, [u8]>>>,
+    screen: Screen,
+    left: u32,
+}
+
+impl<'a> Reader<'a> {
+    pub fn open(file: &'a [u8], header: &Header) -> Result<Self, Error> {
+        let mut options = DecodeOptions::new();
+        options.set_color_output(ColorOutput::RGBA);
+        options.set_memory_limit(MemoryLimit::Bytes(
+            NonZeroU64::new(header.work_bytes).unwrap_or(NonZeroU64::MIN),
+        ));
+        let file = match header.leniencies.contains(&Leniency::NoEnd) {
+            true => Cow::Owned([file, &[TRAILER]].concat()),
+            false => Cow::Borrowed(file),
+        };
+        let decoder = options.read_info(Cursor::new(file)).map_err(|_| damaged())?;
+        Ok(Self {
+            decoder,
+            screen: Screen::new(header.size),
+            left: match header.parts {
+                Parts::Frames(count) => count,
+                _ => 1,
+            },
+        })
+    }
+}
+
+impl Frames for Reader<'_> {
+    fn next(&mut self) -> Result<Option<Frame>, Error> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let frame = self.decoder.read_next_frame().map_err(|_| damaged())?;
+        let frame = frame.ok_or_else(damaged)?;
+        let pixels = RgbaImage::from_raw(frame.width.into(), frame.height.into(), frame.buffer.to_vec());
+        let after = match frame.dispose {
+            DisposalMethod::Any | DisposalMethod::Keep => After::Keep,
+            DisposalMethod::Background => After::Clear,
+            DisposalMethod::Previous => After::Restore,
+        };
+        let place = (frame.left.into(), frame.top.into());
+        Ok(Some(Frame {
+            delay: Delay {
+                ticks: frame.delay.into(),
+                per_second: TICKS,
+            },
+            pixels: self
+                .screen
+                .draw(&pixels.ok_or_else(damaged)?, place, Blend::Over, after),
+        }))
+    }
+
+    fn plays(&self) -> u32 {
+        match self.decoder.repeat() {
+            Repeat::Infinite => 0,
+            Repeat::Finite(again) => u32::from(again) + 1,
+        }
+    }
+
+    fn space(&self) -> Result<Space, Error> {
+        Ok(Space::Plain)
+    }
+}
+
+pub(super) struct Writer {
+    encoder: Encoder<Vec<u8>>,
+}
+
+impl Writer {
+    pub fn start(plan: &Plan) -> Result<Self, Error> {
+        let (width, height) = plan.size.in_16_bits()?;
+        let mut encoder = Encoder::new(Vec::new(), width, height, &[]).map_err(Error::internal)?;
+        match plan.plays {
+            0 => encoder.set_repeat(Repeat::Infinite).map_err(Error::internal)?,
+            1 => {}
+            more => {
+                let again = u16::try_from(more - 1).unwrap_or(u16::MAX);
+                encoder.set_repeat(Repeat::Finite(again)).map_err(Error::internal)?;
+            }
+        }
+        Ok(Self { encoder })
+    }
+}
+
+impl WriteFrames for Writer {
+    /// What stays the same is left clear, so that there are enough colours for what does not.
+    fn write(&mut self, change: &Change) -> Result<(), Error> {
+        let drawn = |(before, after): (&image::Rgba<u8>, &image::Rgba<u8>)| match after == before || after[3] < HALF {
+            true => [0; 4],
+            false => [after[0], after[1], after[2], u8::MAX],
+        };
+        let mut pixels: Vec<u8> = change.pixels().flat_map(drawn).collect();
+        let (width, height) = change.place.size.in_16_bits()?;
+        let mut frame = gif::Frame::from_rgba_speed(width, height, &mut pixels, QUANTISER_SPEED);
+        let side = |length: u32| u16::try_from(length).map_err(Error::internal);
+        (frame.left, frame.top) = (side(change.place.x)?, side(change.place.y)?);
+        frame.delay = change.delay.in_ticks(TICKS).min(u16::MAX.into()) as u16;
+        frame.dispose = match change.is_cleared {
+            true => DisposalMethod::Background,
+            false => DisposalMethod::Keep,
+        };
+        self.encoder.write_frame(&frame).map_err(Error::internal)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Vec<u8>, Error> {
+        let written = self.encoder.into_inner().map_err(Error::internal)?;
+        match prove(&written) {
+            Some(()) => Ok(written),
+            None => Err(Error::ProofFailed("image/gif: more in the file than frames".into())),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.encoder.get_ref().len()
+    }
+}
+
+fn damaged() -> Error {
+    broken("its coded data is damaged, or breaks off")
+}
+
+/// What stands in a GIF behind its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block<'a> {
+    Frame,
+    /// The time and disposal of a frame.
+    Control,
+    /// How often an animation is shown.
+    Loops,
+    Comment,
+    /// A text drawn by the viewer.
+    Text,
+    /// Of a program, by its name.
+    Application(&'a [u8]),
+    Other,
+}
+
+/// The blocks of a GIF. Ends at the trailer, or at the first one that is cut off.
+pub struct Blocks<'a> {
+    rest: &'a [u8],
+    is_ended: bool,
+}
+
+impl<'a> Blocks<'a> {
+    pub fn of(file: &'a [u8]) -> Self {
+        let head = file.get(10).map_or(0, |flags| HEAD + table_length(*flags));
+        Self {
+            rest: file.get(head..).unwrap_or_default(),
+            is_ended: false,
+        }
+    }
+
+    /// The bytes behind the last block so far.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(taken)
+    }
+
+    /// A chain of stretches; the first of them.
+    fn take_chain(&mut self) -> Option<&'a [u8]> {
+        let mut first = None;
+        loop {
+            let length = usize::from(self.take(1)?[0]);
+            let stretch = self.take(length)?;
+            first.get_or_insert(stretch);
+            if length == 0 {
+                return first;
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Blocks<'a> {
+    type Item = Block<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_ended {
+            return None;
+        }
+        match self.take(1)?[0] {
+            TRAILER => {
+                self.is_ended = true;
+                None
+            }
+            0x2c => {
+                let flags = self.take(9)?[8];
+                // The table, and the length of the first code.
+                self.take(table_length(flags) + 1)?;
+                self.take_chain().map(|_| Block::Frame)
+            }
+            0x21 => {
+                let label = self.take(1)?[0];
+                let first = self.take_chain()?;
+                Some(match label {
+                    0xf9 => Block::Control,
+                    0xfe => Block::Comment,
+                    0x01 => Block::Text,
+                    0xff if first == b"NETSCAPE2.0" || first == b"ANIMEXTS1.0" => Block::Loops,
+                    0xff => Block::Application(first),
+                    _ => Block::Other,
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Of colours, in bytes, from the flags before it.
+fn table_length(flags: u8) -> usize {
+    if flags & 0x80 == 0 { 0 } else { 6 << (flags & 7) }
+}
+
+const HEAD: usize = 13;
+const TRAILER: u8 = 0x3b;
+/// Of a second.
+const TICKS: u32 = 100;
+/// A pixel is there or not.
+const HALF: u8 = 128;
+/// 1 is the most thorough, 30 the fastest.
+const QUANTISER_SPEED: i32 = 10;

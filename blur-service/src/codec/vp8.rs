@@ -1,0 +1,159 @@
+//! How strongly a lossy WebP is quantised, read from the head of its frame (RFC 6386, 9.2 to 9.6).
+
+/// The quality, 1 to 100, at which libwebp would quantise like this frame.
+pub(super) fn quality(frame: &[u8]) -> Option<u8> {
+    // The frame's tag, its start code and its sides come first.
+    let mut bits = Bits::new(frame.get(10..)?);
+    bits.literal(2)?;
+    let steps = match bits.flag()? {
+        true => quantisers(&mut bits)?,
+        false => None,
+    };
+    skip_filter(&mut bits)?;
+    let base = bits.literal(7)?;
+    let step = match steps {
+        None => base,
+        Some((true, steps)) => mean(&steps),
+        Some((false, steps)) => base + mean(&steps),
+    };
+    Some(of_step(step.clamp(0, 127)))
+}
+
+/// Of the segments: whether they are absolute, and four of them; nothing if the head tells none.
+fn quantisers(bits: &mut Bits) -> Option<Option<(bool, [i32; 4])>> {
+    let updates_map = bits.flag()?;
+    let mut told = None;
+    if bits.flag()? {
+        let is_absolute = bits.flag()?;
+        let mut steps = [0; 4];
+        for step in &mut steps {
+            *step = bits.signed(7)?;
+        }
+        for _ in 0..4 {
+            bits.signed(6)?;
+        }
+        told = Some((is_absolute, steps));
+    }
+    for _ in 0..if updates_map { 3 } else { 0 } {
+        if bits.flag()? {
+            bits.literal(8)?;
+        }
+    }
+    Some(told)
+}
+
+/// The loop filter's kind, level, sharpness and deltas, and how many partitions there are.
+fn skip_filter(bits: &mut Bits) -> Option<()> {
+    bits.literal(10)?;
+    if bits.flag()? && bits.flag()? {
+        for _ in 0..8 {
+            bits.signed(6)?;
+        }
+    }
+    bits.literal(2).map(drop)
+}
+
+fn mean(steps: &[i32; 4]) -> i32 {
+    steps.iter().sum::<i32>() / 4
+}
+
+/// The inverse of libwebp's `QualityToCompression`.
+fn of_step(step: i32) -> u8 {
+    let linear = (1.0 - step as f32 / 127.0).powi(3);
+    let quality = if linear < 0.5 {
+        linear * 1.5
+    } else {
+        (linear + 1.0) / 2.0
+    };
+    ((quality * 100.0).round() as u8).clamp(LEAST, MOST)
+}
+
+/// The boolean decoder (RFC 6386, 7.3), a bit at a time: only a head is read with it.
+struct Bits<'a> {
+    rest: &'a [u8],
+    value: u32,
+    range: u32,
+    shifted: u32,
+}
+
+impl<'a> Bits<'a> {
+    fn new(data: &'a [u8]) -> Self {
+        let (first, rest) = data.split_at(data.len().min(2));
+        let byte = |index: usize| u32::from(first.get(index).copied().unwrap_or(0));
+        Self {
+            rest,
+            value: byte(0) << 8 | byte(1),
+            range: 255,
+            shifted: 0,
+        }
+    }
+
+    /// A bit that is as often zero as one.
+    fn flag(&mut self) -> Option<bool> {
+        let split = 1 + (((self.range - 1) * 128) >> 8);
+        let is_one = self.value >= split << 8;
+        if is_one {
+            self.range -= split;
+            self.value -= split << 8;
+        } else {
+            self.range = split;
+        }
+        while self.range < 128 {
+            self.value <<= 1;
+            self.range <<= 1;
+            self.shifted += 1;
+            if self.shifted == 8 {
+                self.shifted = 0;
+                let (next, rest) = self.rest.split_first()?;
+                self.value |= u32::from(*next);
+                self.rest = rest;
+            }
+        }
+        Some(is_one)
+    }
+
+    fn literal(&mut self, bits: u32) -> Option<i32> {
+        (0..bits).try_fold(0, |value, _| Some(value << 1 | i32::from(self.flag()?)))
+    }
+
+    /// A number that may be left out, with its sign.
+    fn signed(&mut self, bits: u32) -> Option<i32> {
+        if !self.flag()? {
+            return Some(0);
+        }
+        let value = self.literal(bits)?;
+        Some(if self.flag()? { -value } else { value })
+    }
+}
+
+const LEAST: u8 = 40;
+const MOST: u8 = 98;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::codec::webp::Chunks;
+
+    #[test]
+    fn the_quality_is_that_of_the_encoder() {
+        let pixels: Vec<u8> = (0..160u32 * 120 * 3)
+            .map(|index| ((index * index) >> 7) as u8 & 0xf0)
+            .collect();
+        for asked in [45, 60, 75, 85, 92] {
+            let file = webp::Encoder::from_rgb(&pixels, 160, 120)
+                .encode_simple(false, asked as f32)
+                .unwrap();
+            let frame = Chunks::of(&file).find(|(kind, _)| kind == b"VP8 ").unwrap().1;
+            let read = quality(frame).unwrap();
+            assert!(read.abs_diff(asked) <= 8, "{asked} read as {read}");
+        }
+    }
+
+    #[test]
+    fn a_head_that_breaks_off_says_nothing() {
+        assert_eq!(quality(&[0; 9]), None);
+        assert_eq!(quality(&[0xff; 12]), None);
+    }
+}
