@@ -71,6 +71,8 @@ impl<'a> Reader<'a> {
     pub fn open(file: &'a [u8], header: &Header) -> Result<Self, Error> {
         let mut options = DecodeOptions::new();
         options.set_color_output(ColorOutput::RGBA);
+        // As viewers do.
+        options.allow_unknown_blocks(true);
         options.set_memory_limit(MemoryLimit::Bytes(
             NonZeroU64::new(header.work_bytes).unwrap_or(NonZeroU64::MIN),
         ));

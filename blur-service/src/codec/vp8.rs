@@ -137,17 +137,20 @@ mod tests {
     use crate::codec::webp::Chunks;
 
     #[test]
-    fn the_quality_is_that_of_the_encoder() {
+    fn the_quality_is_about_that_of_the_encoder() {
         let pixels: Vec<u8> = (0..160u32 * 120 * 3)
             .map(|index| ((index * index) >> 7) as u8 & 0xf0)
             .collect();
-        for asked in [45, 60, 75, 85, 92] {
+        let mut before = 0;
+        for asked in [45u8, 60, 75, 85, 92] {
             let file = webp::Encoder::from_rgb(&pixels, 160, 120)
-                .encode_simple(false, asked as f32)
+                .encode_simple(false, f32::from(asked))
                 .unwrap();
             let frame = Chunks::of(&file).find(|(kind, _)| kind == b"VP8 ").unwrap().1;
             let read = quality(frame).unwrap();
-            assert!(read.abs_diff(asked) <= 8, "{asked} read as {read}");
+            // Parts of a picture are quantised more or less than the whole.
+            assert!(read > before && read.abs_diff(asked) <= 20, "{asked} read as {read}");
+            before = read;
         }
     }
 
