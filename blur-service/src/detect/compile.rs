@@ -1,5 +1,4 @@
-//! From an ONNX graph to a tract model of our own layers: what leads from one map that several look at to the next becomes
-//! one chain of steps, for any input size.
+//! From an ONNX graph to a tract model of one operator of ours: a flow of steps, for any input size.
 //!
 //! Knows what the detectors are made of (convolutions of 1 × 1 and 3 × 3, ReLU, sums, pooling by two, doubling by two) and
 //! refuses the rest: a model it does not understand is an error at start-up, never a wrong box.
@@ -16,7 +15,7 @@ use tract_onnx::{
 
 use super::{
     graph::{Convolution, Graph, Kind, attribute, first_of},
-    kernel::{self, Bilinear, Chain, Depthwise, Link, Matrix, MaxPool, Nearest, Scale, Stem, Step, Transposed},
+    kernel::{self, Bilinear, Depthwise, Flow, Matrix, MaxPool, Nearest, Node, Scale, Stem, Step, Transposed},
     layer::Layer,
 };
 
@@ -28,104 +27,55 @@ pub struct Colours {
     pub shift: f32,
 }
 
-/// A model from `[H, W, 3] u8`, RGB, sides multiples of 32, to `outputs`, each `[H', blocks, W' + 2, 16] f32` of the named
-/// values side by side, computed with the vectors of `level`.
+/// A model from `[H, W, 3] u8`, RGB, to `outputs`, each `[H', blocks, W' + 2, 16] f32` of the named values side by side,
+/// computed with the vectors of `level`.
 pub fn compile(graph: &GraphProto, colours: Colours, outputs: &[&[&str]], level: Level) -> TractResult<TypedModel> {
+    let flow = flow(graph, colours, outputs, level)?;
     let mut model = TypedModel::default();
     let [height, width] = ["H", "W"].map(|side| model.symbols.sym(side).to_dim());
     let picture = model.add_source("input", u8::fact([height, width, 3.to_dim()]))?;
+    let outlets = model.wire_node("network", Layer(Arc::new(flow)), &[picture])?;
+    model.select_output_outlets(&outlets)?;
+    Ok(model)
+}
+
+fn flow(graph: &GraphProto, colours: Colours, outputs: &[&[&str]], level: Level) -> TractResult<Flow> {
     let graph = Graph::new(graph, &outputs.concat())?;
     let mut compiler = Compiler {
         graph: &graph,
         colours,
         level,
-        picture,
         maps: HashMap::new(),
-        model,
+        stem: None,
+        nodes: Vec::new(),
     };
-    let outputs = outputs
-        .iter()
-        .map(|names| {
-            let draft = compiler.beside(names)?;
-            Ok(compiler.wire(names[0], draft)?.outlet)
-        })
-        .collect::<TractResult<Vec<_>>>()?;
-    compiler.model.select_output_outlets(&outputs)?;
-    Ok(compiler.model)
+    let outputs = outputs.iter().map(|names| compiler.beside(names));
+    let outputs = outputs.collect::<TractResult<Vec<_>>>()?;
+    let stem = compiler.stem.context("nothing looks at the picture")?;
+    Ok(Flow::new(stem, compiler.nodes, outputs))
 }
 
 struct Compiler<'a> {
     graph: &'a Graph<'a>,
     colours: Colours,
     level: Level,
-    picture: OutletId,
-    /// By the name of the ONNX value.
-    maps: HashMap<String, Made>,
-    model: TypedModel,
-}
-
-/// A map of the new model.
-#[derive(Clone, Copy)]
-struct Made {
-    outlet: OutletId,
-    channels: usize,
-}
-
-/// A chain that grows.
-struct Draft {
-    /// What it begins with, then what it adds on its way.
-    inputs: TVec<OutletId>,
+    /// By the name of the ONNX value: which map of the flow.
+    maps: HashMap<String, usize>,
     stem: Option<Stem>,
-    links: Vec<Link>,
-    channels: usize,
+    nodes: Vec<Node>,
 }
 
 impl<'a> Compiler<'a> {
-    fn map(&mut self, name: &str) -> TractResult<Made> {
+    fn map(&mut self, name: &str) -> TractResult<usize> {
         if let Some(map) = self.maps.get(name) {
             return Ok(*map);
         }
-        let draft = self.draft(name)?;
-        let made = self.wire(name, draft)?;
-        self.maps.insert(name.to_owned(), made);
-        Ok(made)
+        let map = self.unnamed(name).with_context(|| format!("value {name}"))?;
+        self.maps.insert(name.to_owned(), map);
+        Ok(map)
     }
 
-    fn wire(&mut self, name: &str, draft: Draft) -> TractResult<Made> {
-        let channels = draft.channels;
-        if draft.stem.is_none() && draft.links.is_empty() {
-            return Ok(Made {
-                outlet: draft.inputs[0],
-                channels,
-            });
-        }
-        let chain = Chain {
-            stem: draft.stem,
-            links: draft.links,
-        };
-        let outlet = self.model.wire_node(name, Layer(Arc::new(chain)), &draft.inputs)?[0];
-        Ok(Made { outlet, channels })
-    }
-
-    /// What `users` nodes look at together: nothing is made of it in between if these are all that do.
-    fn begin(&mut self, name: &str, users: usize) -> TractResult<Draft> {
-        if self.graph.uses(name) == users && !self.maps.contains_key(name) {
-            return self.draft(name);
-        }
-        let map = self.map(name)?;
-        Ok(Draft {
-            inputs: tvec!(map.outlet),
-            stem: None,
-            links: Vec::new(),
-            channels: map.channels,
-        })
-    }
-
-    fn draft(&mut self, name: &str) -> TractResult<Draft> {
-        self.unnamed(name).with_context(|| format!("value {name}"))
-    }
-
-    fn unnamed(&mut self, name: &str) -> TractResult<Draft> {
+    fn unnamed(&mut self, name: &str) -> TractResult<usize> {
         if let Some(convolution) = self.graph.convolution(name)? {
             return self.convolve(&convolution, None);
         }
@@ -140,9 +90,9 @@ impl<'a> Compiler<'a> {
     }
 
     /// Several values of the same kind, made side by side.
-    fn beside(&mut self, names: &[&str]) -> TractResult<Draft> {
+    fn beside(&mut self, names: &[&str]) -> TractResult<usize> {
         if let [name] = names {
-            return self.draft(name);
+            return self.map(name);
         }
         let convolutions = names
             .iter()
@@ -152,19 +102,19 @@ impl<'a> Compiler<'a> {
         let all = convolutions[1..]
             .iter()
             .try_fold(convolutions[0].clone(), Convolution::beside)?;
-        let draft = if all.kind == Kind::Depthwise {
+        let input = if all.kind == Kind::Depthwise {
             self.beside(&inputs)?
         } else {
             ensure!(
                 inputs.iter().all(|input| *input == inputs[0]),
                 "side by side of {inputs:?}"
             );
-            self.begin(inputs[0], inputs.len())?
+            self.map(inputs[0])?
         };
-        self.convolved(draft, &all, None)
+        self.convolved(input, &all, None)
     }
 
-    fn add(&mut self, node: &'a NodeProto, relu: bool) -> TractResult<Draft> {
+    fn add(&mut self, node: &'a NodeProto, relu: bool) -> TractResult<usize> {
         ensure!(node.op_type == "Add", "{} where a sum was expected", node.op_type);
         for [one, other] in [[0, 1], [1, 0]].map(|order| order.map(|index| node.input[index].as_str())) {
             let producer = self.graph.producer(one)?;
@@ -186,29 +136,30 @@ impl<'a> Compiler<'a> {
         bail!("a sum of neither a convolution nor a doubled map")
     }
 
-    fn convolve(&mut self, convolution: &Convolution<'a>, added: Option<&str>) -> TractResult<Draft> {
+    fn convolve(&mut self, convolution: &Convolution<'a>, added: Option<&str>) -> TractResult<usize> {
         if convolution.input == self.graph.input() {
             ensure!(added.is_none(), "a sum with what looks at the picture");
             return self.stem(convolution);
         }
-        let draft = self.begin(convolution.input, 1)?;
-        self.convolved(draft, convolution, added)
+        let input = self.map(convolution.input)?;
+        self.convolved(input, convolution, added)
     }
 
-    /// `draft` and then `convolution`, with `added` summed up before its ReLU.
-    fn convolved(&mut self, draft: Draft, convolution: &Convolution<'_>, added: Option<&str>) -> TractResult<Draft> {
+    /// `convolution` of a map, with `added` summed up before its ReLU.
+    fn convolved(&mut self, input: usize, convolution: &Convolution<'_>, added: Option<&str>) -> TractResult<usize> {
         let seen = if convolution.kind == Kind::Depthwise {
             convolution.bias.len()
         } else {
             convolution.inputs
         };
-        ensure!(draft.channels == seen, "{} channels for {seen}", draft.channels);
+        let channels = self.channels(input);
+        ensure!(channels == seen, "{channels} channels for {seen}");
         let Convolution { scale, before, .. } = *convolution;
         if convolution.kind == Kind::Depthwise {
             ensure!(added.is_none(), "a sum with a depthwise convolution");
             let weight = |channel, tap| convolution.weight(channel, 0, tap);
             let step = Depthwise::new(self.level, scale, before, weight, &convolution.bias, convolution.relu);
-            return Ok(draft.then(step));
+            return Ok(self.then(step, input, None));
         }
         let side = convolution.side();
         ensure!(
@@ -220,59 +171,56 @@ impl<'a> Compiler<'a> {
             inputs: convolution.inputs,
             matrix: matrix(self.level, convolution),
         };
-        let Some(added) = added else {
-            return Ok(draft.then(step));
-        };
-        let added = self.map(added)?;
-        ensure!(added.channels <= step.channels(), "more channels added than there are");
-        Ok(draft.then_adding(step, added))
+        let added = added.map(|added| self.map(added)).transpose()?;
+        ensure!(
+            added.is_none_or(|added| self.channels(added) <= step.channels()),
+            "more channels added than there are"
+        );
+        Ok(self.then(step, input, added))
     }
 
-    fn stem(&self, convolution: &Convolution<'_>) -> TractResult<Draft> {
+    /// Map 0.
+    fn stem(&mut self, convolution: &Convolution<'_>) -> TractResult<usize> {
         ensure!(
             convolution.kind == Kind::Dense && convolution.inputs == 3 && convolution.scale == Scale::Half,
             "a picture is looked at by three times three pixels, two pixels apart"
         );
+        ensure!(self.stem.is_none(), "two that look at the picture");
         let Colours { order, scale, shift } = self.colours;
         let weight = |output: usize, seen: usize| {
             let place = order.iter().position(|colour| *colour == seen % 3).unwrap_or(seen % 3);
             convolution.weight(output, place, seen / 3)
         };
-        let matrix = Matrix::new(self.level, 27, weight, &convolution.bias, convolution.relu);
-        Ok(Draft {
-            inputs: tvec!(self.picture),
-            channels: matrix.outputs(),
-            stem: Some(Stem {
-                scale,
-                shift,
-                before: convolution.before,
-                matrix,
-            }),
-            links: Vec::new(),
-        })
+        self.stem = Some(Stem {
+            scale,
+            shift,
+            before: convolution.before,
+            matrix: Matrix::new(self.level, 27, weight, &convolution.bias, convolution.relu),
+        });
+        Ok(0)
     }
 
-    fn pool(&mut self, node: &NodeProto) -> TractResult<Draft> {
+    fn pool(&mut self, node: &NodeProto) -> TractResult<usize> {
         ensure!(
             first_of(node, "kernel_shape") == Some(2) && first_of(node, "strides") == Some(2),
             "pooling not by two"
         );
-        let draft = self.begin(&node.input[0], 1)?;
-        let (level, channels) = (self.level, draft.channels);
-        Ok(draft.then(MaxPool { level, channels }))
+        let input = self.map(&node.input[0])?;
+        let (level, channels) = (self.level, self.channels(input));
+        Ok(self.then(MaxPool { level, channels }, input, None))
     }
 
     /// Channels of zeros, there only for a sum, need not exist.
-    fn pad(&mut self, node: &NodeProto) -> TractResult<Draft> {
+    fn pad(&mut self, node: &NodeProto) -> TractResult<usize> {
         let pads = self.graph.integers(&node.input[1])?;
         ensure!(
             pads.iter().enumerate().all(|(place, pad)| place == 5 || *pad == 0),
             "padding {pads:?}, not of channels"
         );
-        self.begin(&node.input[0], 1)
+        self.map(&node.input[0])
     }
 
-    fn double(&mut self, resize: &NodeProto, other: &str) -> TractResult<Draft> {
+    fn double(&mut self, resize: &NodeProto, other: &str) -> TractResult<usize> {
         let is = |name, value: &[u8]| attribute(resize, name).is_some_and(|attribute| attribute.s == value);
         let bilinear = is("mode", b"linear") && is("coordinate_transformation_mode", b"half_pixel");
         let nearest = is("mode", b"nearest")
@@ -283,21 +231,17 @@ impl<'a> Compiler<'a> {
             self.graph.floats(&resize.input[2])? == [1.0, 1.0, 2.0, 2.0],
             "resized not by two"
         );
-        let (small, large) = (self.begin(&resize.input[0], 1)?, self.map(other)?);
-        let (level, channels) = (self.level, large.channels);
-        ensure!(
-            small.channels == channels,
-            "a sum of {} and {channels} channels",
-            small.channels
-        );
+        let (small, large) = (self.map(&resize.input[0])?, self.map(other)?);
+        let (level, few, channels) = (self.level, self.channels(small), self.channels(large));
+        ensure!(few == channels, "a sum of {few} and {channels} channels");
         Ok(if nearest {
-            small.then_adding(Nearest { level, channels }, large)
+            self.then(Nearest { level, channels }, small, Some(large))
         } else {
-            small.then_adding(Bilinear { level, channels }, large)
+            self.then(Bilinear { level, channels }, small, Some(large))
         })
     }
 
-    fn transpose(&mut self, norm: &NodeProto, other: &str) -> TractResult<Draft> {
+    fn transpose(&mut self, norm: &NodeProto, other: &str) -> TractResult<usize> {
         let transposed = self.graph.producer(&norm.input[0])?;
         ensure!(
             transposed.op_type == "ConvTranspose" && transposed.input.len() == 2,
@@ -305,9 +249,9 @@ impl<'a> Compiler<'a> {
             transposed.op_type
         );
         ensure!(first_of(transposed, "kernel_shape") == Some(2) && first_of(transposed, "strides") == Some(2));
-        let (small, large) = (self.begin(&transposed.input[0], 1)?, self.map(other)?);
+        let (small, large) = (self.map(&transposed.input[0])?, self.map(other)?);
         let weights = self.graph.floats(&transposed.input[1])?;
-        let (inputs, outputs) = (small.channels, large.channels);
+        let (inputs, outputs) = (self.channels(small), self.channels(large));
         ensure!(
             weights.len() == inputs * outputs * 4,
             "a transposed convolution not of two by two"
@@ -328,28 +272,18 @@ impl<'a> Compiler<'a> {
             let weight = |output, input| weights[(input * outputs + output) * 4 + corner] * factor(output);
             Matrix::new(self.level, inputs, weight, &shift, true)
         });
-        Ok(small.then_adding(Transposed { inputs, corners }, large))
-    }
-}
-
-impl Draft {
-    fn then(mut self, step: impl Step + 'static) -> Self {
-        self.channels = step.channels();
-        self.links.push(Link {
-            step: Box::new(step),
-            added: None,
-        });
-        self
+        Ok(self.then(Transposed { inputs, corners }, small, Some(large)))
     }
 
-    fn then_adding(mut self, step: impl Step + 'static, added: Made) -> Self {
-        self.channels = step.channels();
-        self.links.push(Link {
-            step: Box::new(step),
-            added: Some(self.inputs.len() - 1),
-        });
-        self.inputs.push(added.outlet);
-        self
+    fn then(&mut self, step: impl Step + 'static, input: usize, added: Option<usize>) -> usize {
+        let step = Box::new(step);
+        self.nodes.push(Node { step, input, added });
+        self.nodes.len()
+    }
+
+    fn channels(&self, map: usize) -> usize {
+        let stem = self.stem.as_ref().map_or(0, |stem| stem.matrix.outputs());
+        map.checked_sub(1).map_or(stem, |node| self.nodes[node].step.channels())
     }
 }
 

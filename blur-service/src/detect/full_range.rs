@@ -5,10 +5,11 @@
 //! Source: npm `@mediapipe/face_detection`, `face_detection_full_range.tflite`.
 
 use fearless_simd::Level;
+use image::RgbImage;
 
 use super::{
-    DetectError, Detector, Face, Photo, View,
-    net::{Colours, Net, canvas, input, logit, probability},
+    DetectError, Detector, Face, View,
+    net::{Colours, Net, logit, probability},
 };
 use crate::geometry::Rect;
 
@@ -31,8 +32,8 @@ impl FullRange {
 }
 
 impl Detector for FullRange {
-    fn detect(&self, photo: Photo, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
-        let outputs = self.0.run(input(&view.shown(photo)?, canvas(view.shown_size())))?;
+    fn see(&self, shown: RgbImage, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
+        let outputs = self.0.run(shown)?;
         let (boxes, scores) = (&outputs[0], &outputs[1]);
         let least = logit(least_score);
         let faces = scores

@@ -81,11 +81,7 @@ impl<'a> Graph<'a> {
     }
 
     pub fn is_used_once(&self, name: &str) -> bool {
-        self.uses(name) == 1
-    }
-
-    pub fn uses(&self, name: &str) -> usize {
-        self.uses.get(name).copied().unwrap_or(0)
+        self.uses.get(name) == Some(&1)
     }
 
     /// The values of a constant of numbers.

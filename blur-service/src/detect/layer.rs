@@ -1,15 +1,15 @@
-//! tract's extension point: a chain of steps as an operator of a typed model.
+//! tract's extension point: a network as an operator of a typed model.
 
 use std::sync::Arc;
 
 use tract_onnx::tract_core::internal::*;
 
-use super::kernel::{Chain, LANES, LINE, Map, Picture, Scale, Shape, Source};
+use super::kernel::{Flow, LANES, LINE, Picture};
 
-/// Takes the picture, `[height, width, 3] u8`, or maps, `[height, blocks, width + 2, 16] f32`, and makes one map; all of any
-/// height and width.
+/// Takes the picture, `[height, width, 3] u8`, of any height and width, and makes the network's outputs, each
+/// `[height', 1, width' + 2, 16] f32`, for the least canvas whose sides are multiples of [`MULTIPLE`] that holds the picture.
 #[derive(Clone, Debug)]
-pub struct Layer(pub Arc<Chain>);
+pub struct Layer(pub Arc<Flow>);
 
 impl PartialEq for Layer {
     fn eq(&self, other: &Self) -> bool {
@@ -21,7 +21,7 @@ impl Eq for Layer {}
 
 impl Op for Layer {
     fn name(&self) -> StaticName {
-        "Chain".into()
+        "Flow".into()
     }
 
     op_as_typed_op!();
@@ -31,41 +31,31 @@ impl EvalOp for Layer {
     op_out_of_plan!();
 
     fn eval(&self, _ctx: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
-        let beside = inputs[1..]
-            .iter()
-            .map(|input| map(input))
-            .collect::<TractResult<TVec<_>>>()?;
-        let source = if self.0.stem.is_some() {
-            Source::Picture(picture(&inputs[0])?)
-        } else {
-            Source::Map(map(&inputs[0])?)
-        };
-        let shape = self.0.shape(source);
-        let dims = [shape.height, shape.blocks(), shape.pitch(), LANES];
-        let mut out = Tensor::zero_aligned::<f32>(&dims, LINE)?;
-        self.0
-            .run(source, &beside, out.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?);
-        Ok(tvec!(out.into_tvalue()))
+        let picture = picture(&inputs[0])?;
+        let shapes = self.0.output_shapes(picture.canvas);
+        let outputs = shapes.iter().map(|shape| {
+            let dims = [shape.height, shape.blocks(), shape.pitch(), LANES];
+            Tensor::zero_aligned::<f32>(&dims, LINE)
+        });
+        let mut outputs = outputs.collect::<TractResult<TVec<_>>>()?;
+        let views = outputs.iter_mut().map(Tensor::try_as_plain_ram_mut);
+        let mut views = views.collect::<TractResult<Vec<_>>>()?;
+        let values = views.iter_mut().map(|view| view.as_slice_mut::<f32>());
+        self.0.run(picture, values.collect::<TractResult<_>>()?);
+        Ok(outputs.into_iter().map(IntoTValue::into_tvalue).collect())
     }
 }
 
 impl TypedOp for Layer {
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        let shape = &inputs[0].shape;
-        let (mut height, mut width) = if self.0.stem.is_some() {
-            (shape[0].divceil(2), shape[1].divceil(2))
-        } else {
-            (shape[0].clone(), shape[2].clone() - 2)
-        };
-        for link in &self.0.links {
-            (height, width) = match link.step.scale() {
-                Scale::Same => (height, width),
-                Scale::Half => (height.divceil(2), width.divceil(2)),
-                Scale::Double => (height * 2, width * 2),
-            };
-        }
-        let blocks = self.0.channels().div_ceil(LANES);
-        Ok(tvec!(f32::fact([height, blocks.to_dim(), width + 2, LANES.to_dim()])))
+        let [height, width] = [0, 1].map(|axis| inputs[0].shape[axis].clone().divceil(MULTIPLE));
+        // What so many pixels become follows from the least canvas.
+        let least = self.0.output_shapes([MULTIPLE; 2]).into_iter();
+        let facts = least.map(|of| {
+            let (height, width) = (height.clone() * of.height, width.clone() * of.width + 2);
+            f32::fact([height, of.blocks().to_dim(), width, LANES.to_dim()])
+        });
+        Ok(facts.collect())
     }
 
     as_op!();
@@ -76,20 +66,11 @@ fn picture(tensor: &Tensor) -> TractResult<Picture<'_>> {
         bail!("a picture of shape {:?}", tensor.shape())
     };
     Ok(Picture {
-        height,
         width,
         bytes: tensor.try_as_plain_ram()?.as_slice::<u8>()?,
+        canvas: [height, width].map(|side| side.next_multiple_of(MULTIPLE)),
     })
 }
 
-fn map(tensor: &Tensor) -> TractResult<Map<'_>> {
-    let &[height, blocks, pitch, LANES] = tensor.shape() else {
-        bail!("a map of shape {:?}", tensor.shape())
-    };
-    let shape = Shape {
-        height,
-        width: pitch.saturating_sub(2),
-        channels: blocks * LANES,
-    };
-    Ok(Map::new(shape, tensor.try_as_plain_ram()?.as_slice::<f32>()?))
-}
+/// Five times a network halves what it sees.
+const MULTIPLE: usize = 32;

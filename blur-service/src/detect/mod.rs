@@ -57,9 +57,14 @@ impl<'a> Photo<'a> {
 
 /// One model.
 pub trait Detector: Send + Sync {
-    /// The faces in `view` of `photo` of at least `least_score`, in pixels of its full size; in no order, several boxes a face
-    /// possible.
-    fn detect(&self, photo: Photo, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError>;
+    /// The faces in what is `shown` as `view` of a picture, of at least `least_score`, in pixels of the picture's full size; in
+    /// no order, several boxes a face possible.
+    fn see(&self, shown: RgbImage, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError>;
+
+    /// As [`see`](Self::see), in `view` of `photo`.
+    fn detect(&self, photo: Photo, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
+        self.see(view.shown(photo)?, view, least_score)
+    }
 }
 
 #[derive(Debug, Error)]

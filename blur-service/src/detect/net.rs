@@ -13,7 +13,6 @@ use super::{
     compile::compile,
     kernel::{LANES, Shape},
 };
-use crate::geometry::Size;
 
 pub struct Net {
     name: &'static str,
@@ -44,8 +43,11 @@ impl Net {
         Ok(Self { name, plan })
     }
 
-    /// Runs on `[height, width, 3] u8`, sides multiples of 32.
-    pub fn run(&self, input: Tensor) -> Result<Vec<Grid>, DetectError> {
+    /// Runs on what is shown, in the upper left corner of the least black canvas whose sides are multiples of 32.
+    pub fn run(&self, shown: RgbImage) -> Result<Vec<Grid>, DetectError> {
+        let dimensions = (shown.height() as usize, shown.width() as usize, 3);
+        let values = tract_ndarray::Array3::from_shape_vec(dimensions, shown.into_raw());
+        let input: Tensor = values.expect("three values for each pixel").into();
         let outputs = self.plan.run(tvec!(input.into_tvalue()));
         let grids = outputs.and_then(|outputs| outputs.into_iter().map(Grid::new).collect());
         grids.map_err(|source| DetectError::Model {
@@ -84,23 +86,6 @@ impl Grid {
             inside.enumerate().map(move |(column, cell)| (row, column, cell))
         })
     }
-}
-
-/// The least input that holds what is shown.
-pub fn canvas(shown: Size) -> Size {
-    Size::new(shown.width.next_multiple_of(32), shown.height.next_multiple_of(32))
-}
-
-/// `[canvas.height, canvas.width, 3] u8`: `pixels` in the upper left corner, and black around them.
-pub fn input(pixels: &RgbImage, canvas: Size) -> Tensor {
-    let (width, height) = (canvas.width as usize, canvas.height as usize);
-    let mut values = vec![0; height * width * 3];
-    let shown = pixels.as_raw().chunks_exact(pixels.width() as usize * 3);
-    for (row, shown) in values.chunks_exact_mut(width * 3).zip(shown) {
-        row[..shown.len()].copy_from_slice(shown);
-    }
-    let values = tract_ndarray::Array3::from_shape_vec((height, width, 3), values);
-    values.expect("three values for each pixel of the canvas").into()
 }
 
 pub fn probability(logit: f32) -> f32 {

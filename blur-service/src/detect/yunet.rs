@@ -6,10 +6,11 @@
 //! and height in cells. Source: Wu, Peng & Yu 2023, doi 10.1007/s11633-023-1423-y; weights from OpenCV Zoo.
 
 use fearless_simd::Level;
+use image::RgbImage;
 
 use super::{
-    DetectError, Detector, Face, Photo, View,
-    net::{Colours, Grid, Net, canvas, input, logit, probability},
+    DetectError, Detector, Face, View,
+    net::{Colours, Grid, Net, logit, probability},
 };
 use crate::geometry::Rect;
 
@@ -30,8 +31,8 @@ impl YuNet {
 }
 
 impl Detector for YuNet {
-    fn detect(&self, photo: Photo, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
-        let outputs = self.0.run(input(&view.shown(photo)?, canvas(view.shown_size())))?;
+    fn see(&self, shown: RgbImage, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
+        let outputs = self.0.run(shown)?;
         let levels = outputs.iter().zip(STRIDES);
         let faces = levels.flat_map(|(level, stride)| faces(level, stride, least_score));
         let to_picture = |face: Face| Face {

@@ -146,8 +146,8 @@ impl Window for Blocks<'_> {
     }
 }
 
-/// Weights of so many bytes are in nobody's nearest cache when a row is done.
-const HEAVY: usize = 64 << 10;
+/// Weights of so many bytes are in nobody's nearest cache when the next row's turn comes.
+const HEAVY: usize = 4 << 10;
 /// Pixels that are worth to fetch them once.
 const MANY_PIXELS: usize = 96;
 

@@ -2,14 +2,14 @@
 //! in each lie all pixels of the row, from a pixel of zeros on the left to one on the right, which are what a window sees
 //! beyond the edge.
 //!
-//! Knows nothing of tract; `layer.rs` puts chains of these steps into its graphs. All run with the vector instructions
+//! Knows nothing of tract; `layer.rs` puts a flow of these steps into its graph. All run with the vector instructions
 //! they are told to (AVX-512, AVX2 and FMA, NEON, …; safe through `fearless_simd`), and each sum is made in the same order
-//! whatever these are. A chain goes row by row, so that what lies between two steps never leaves the cache.
+//! whatever these are. A flow goes row by row, so that what lies between two steps never leaves the cache.
 
 mod aligned;
-mod chain;
 mod convolution;
 mod depthwise;
+mod flow;
 mod matrix;
 mod pool;
 mod shape;
@@ -21,12 +21,12 @@ mod upsample;
 
 pub use self::{
     aligned::{Aligned, LINE},
-    chain::{Chain, Link, Source},
     convolution::Convolution,
     depthwise::Depthwise,
+    flow::{Flow, Node},
     matrix::Matrix,
     pool::MaxPool,
-    shape::{Map, Rows, Scale, Shape},
+    shape::{Rows, Scale, Shape},
     stem::{Picture, Stem},
     step::Step,
     upsample::{Bilinear, Nearest, Transposed},

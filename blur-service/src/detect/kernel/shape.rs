@@ -35,27 +35,6 @@ impl Shape {
     }
 }
 
-/// `[height, blocks, width + 2, 16] f32`.
-#[derive(Clone, Copy)]
-pub struct Map<'a> {
-    pub shape: Shape,
-    pub values: &'a [f32],
-}
-
-impl<'a> Map<'a> {
-    pub fn new(shape: Shape, values: &'a [f32]) -> Self {
-        Self { shape, values }
-    }
-
-    pub fn rows(self) -> Rows<'a> {
-        Rows {
-            shape: self.shape,
-            values: self.values,
-            held: self.shape.height,
-        }
-    }
-}
-
 /// Some rows of a map that follow each other: row `y` is in place `y % held`.
 #[derive(Clone, Copy)]
 pub struct Rows<'a> {

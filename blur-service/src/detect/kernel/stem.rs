@@ -21,44 +21,42 @@ pub struct Stem {
     pub matrix: Matrix,
 }
 
-/// `[height, width, 3] u8`.
+/// `[…, width, 3] u8`, in the upper left corner of a black canvas.
 #[derive(Clone, Copy)]
 pub struct Picture<'a> {
-    pub height: usize,
     pub width: usize,
     pub bytes: &'a [u8],
+    /// Height and width.
+    pub canvas: [usize; 2],
 }
 
 impl Stem {
-    pub fn shape(&self, picture: Picture<'_>) -> Shape {
+    pub fn shape(&self, canvas: [usize; 2]) -> Shape {
+        let [height, width] = canvas.map(|side| Scale::Half.apply(side));
         Shape {
-            height: Scale::Half.apply(picture.height),
-            width: Scale::Half.apply(picture.width),
+            height,
+            width,
             channels: self.matrix.outputs(),
         }
     }
 
-    /// Room for three rows of the picture as numbers.
+    /// Room for three rows of the canvas as numbers.
     pub fn room(&self, picture: Picture<'_>) -> Aligned {
-        Aligned::zeros(3 * row(picture.width))
+        Aligned::zeros(3 * row(picture.canvas[1]))
     }
 
     /// Makes row `y`; `room` is as [`room`](Self::room) gave it, and rows come in order.
     pub fn make(&self, y: usize, picture: Picture<'_>, room: &mut Aligned, made: Made<'_>) {
-        let length = row(picture.width);
+        let [height, width] = picture.canvas;
+        let length = row(width);
         let first = (2 * y) as isize - self.before as isize;
         // The last of the three rows before is the first of these.
         let known = usize::from(y > 0);
         for index in known..3 {
             let at = first + index as isize;
             let row = &mut room[at.rem_euclid(3) as usize * length..][..length];
-            match usize::try_from(at).ok().filter(|at| *at < picture.height) {
-                Some(at) => {
-                    let bytes = &picture.bytes[at * picture.width * 3..][..picture.width * 3];
-                    for (value, byte) in row[3..].iter_mut().zip(bytes) {
-                        *value = f32::from(*byte) * self.scale + self.shift;
-                    }
-                }
+            match usize::try_from(at).ok().filter(|at| *at < height) {
+                Some(at) => self.read(picture.row(at), &mut row[3..][..3 * width]),
                 None => row.fill(0.0),
             }
         }
@@ -80,9 +78,26 @@ impl Stem {
         }];
         dispatch!(self.matrix.level, simd => self.matrix.run(simd, &mut line, width));
     }
+
+    /// A row of the picture, and black behind it.
+    fn read(&self, bytes: &[u8], row: &mut [f32]) {
+        let (shown, black) = row.split_at_mut(bytes.len());
+        for (value, byte) in shown.iter_mut().zip(bytes) {
+            *value = f32::from(*byte) * self.scale + self.shift;
+        }
+        black.fill(self.shift);
+    }
 }
 
-/// Numbers of a row: two pixels of zeros more than the picture has, and one for a picture of odd width.
+impl<'a> Picture<'a> {
+    /// Nothing below it.
+    fn row(self, y: usize) -> &'a [u8] {
+        let mut rows = self.bytes.chunks_exact(self.width * 3);
+        rows.nth(y).unwrap_or_default()
+    }
+}
+
+/// Numbers of a row: two pixels of zeros more than the canvas has, and one for a canvas of odd width.
 fn row(width: usize) -> usize {
     3 * (width + 3)
 }
@@ -123,27 +138,27 @@ impl Window for Colours<'_> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{
-            Chain, Source,
-            testing::{Plain, WIDTHS, levels},
-        },
+        super::testing::{Plain, WIDTHS, levels, run_stem},
         *,
     };
 
     #[test]
-    fn sums_the_windows_of_the_picture() {
+    fn sums_the_windows_of_the_picture_and_of_the_black_around_it() {
         for level in levels() {
             for (index, width) in WIDTHS.into_iter().enumerate() {
                 for before in [0, 1] {
                     for outputs in [16, 32, 24] {
-                        check(level, before, 2 * (1 + index % 4), 2 * width, outputs);
+                        let canvas = [2 * (1 + index % 4), 2 * width];
+                        check(level, before, canvas, canvas, outputs);
+                        check(level, before, canvas.map(|side| side - 1), canvas, outputs);
                     }
                 }
             }
         }
     }
 
-    fn check(level: fearless_simd::Level, before: usize, height: usize, width: usize, outputs: usize) {
+    fn check(level: fearless_simd::Level, before: usize, shown: [usize; 2], canvas: [usize; 2], outputs: usize) {
+        let [height, width] = shown;
         let bytes: Vec<u8> = (0..height * width * 3).map(|at| (at * 7 % 251) as u8).collect();
         let weight = |output: usize, seen: usize| ((output * 3 + seen) % 5) as f32 - 2.0;
         let bias: Vec<f32> = (0..outputs).map(|output| output as f32).collect();
@@ -153,10 +168,15 @@ mod tests {
             before,
             matrix: Matrix::new(level, 27, weight, &bias, true),
         };
-        let seen = Plain::new(height, width, 3, |y, x, colour| {
-            f32::from(bytes[(y * width + x) * 3 + colour]) * 0.5 - 1.0
+        let seen = Plain::new(canvas[0], canvas[1], 3, |y, x, colour| {
+            let byte = if y < height && x < width {
+                bytes[(y * width + x) * 3 + colour]
+            } else {
+                0
+            };
+            f32::from(byte) * 0.5 - 1.0
         });
-        let expected = Plain::new(height / 2, width / 2, outputs, |y, x, output| {
+        let expected = Plain::new(canvas[0] / 2, canvas[1] / 2, outputs, |y, x, output| {
             let at = |place: usize, tap: usize| (2 * place + tap) as isize - before as isize;
             let products = (0..27).map(|number| {
                 let tap = number / 3;
@@ -164,17 +184,11 @@ mod tests {
             });
             (bias[output] + products.sum::<f32>()).max(0.0)
         });
-        let source = Source::Picture(Picture {
-            height,
+        let picture = Picture {
             width,
             bytes: &bytes,
-        });
-        let chain = Chain {
-            stem: Some(stem),
-            links: Vec::new(),
+            canvas,
         };
-        let mut out = Aligned::zeros(chain.shape(source).row() * height / 2);
-        chain.run(source, &[], &mut out);
-        assert_eq!(Plain::read(chain.shape(source), &out), expected);
+        assert_eq!(run_stem(&stem, picture), expected);
     }
 }

@@ -3,7 +3,10 @@
 
 use fearless_simd::Level;
 
-use super::{Aligned, Chain, LANES, Link, Map, Shape, Source, Step};
+use super::{
+    Aligned, LANES, Picture, Rows, Shape, Stem, Step,
+    step::{Made, RowsMut},
+};
 
 /// `[height, width, channels]`, of whole numbers so small that their sums are exact.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,27 +74,43 @@ impl Plain {
     }
 }
 
-pub fn run(step: impl Step + 'static, input: &Plain, added: Option<&Plain>) -> Plain {
-    let link = Link {
-        step: Box::new(step),
-        added: added.map(|_| 0),
-    };
-    let chain = Chain {
-        stem: None,
-        links: vec![link],
-    };
-    run_chain(&chain, input, added)
+/// What a step makes of a whole map.
+pub fn run(step: impl Step, input: &Plain, added: Option<&Plain>) -> Plain {
+    run_step(&step, input, added)
 }
 
-pub fn run_chain(chain: &Chain, input: &Plain, added: Option<&Plain>) -> Plain {
-    let stored = input.stored();
-    let beside = added.map(|added| (added.shape, added.stored()));
-    let beside: Vec<_> = beside.iter().map(|(shape, stored)| Map::new(*shape, stored)).collect();
-    let source = Source::Map(Map::new(input.shape, &stored));
-    let shape = chain.shape(source);
+pub fn run_step(step: &dyn Step, input: &Plain, added: Option<&Plain>) -> Plain {
+    let shape = Shape {
+        height: step.scale().apply(input.shape.height),
+        width: step.scale().apply(input.shape.width),
+        channels: step.channels(),
+    };
     let mut out = Aligned::zeros(shape.height * shape.row());
-    chain.run(source, &beside, &mut out);
+    let outside = vec![0.0; input.shape.row()];
+    let (stored, more) = (input.stored(), added.map(Plain::stored));
+    let (values, held) = (&mut out[..], shape.height);
+    let beside = added
+        .zip(more.as_deref())
+        .map(|(added, stored)| rows(added.shape, stored));
+    let made = RowsMut { shape, values, held };
+    step.make_all(0..shape.height, rows(input.shape, &stored), beside, &outside, made);
     Plain::read(shape, &out)
+}
+
+/// What a stem makes of a whole picture.
+pub fn run_stem(stem: &Stem, picture: Picture<'_>) -> Plain {
+    let shape = stem.shape(picture.canvas);
+    let mut out = Aligned::zeros(shape.height * shape.row());
+    let mut room = stem.room(picture);
+    for (y, row) in out.chunks_exact_mut(shape.row()).enumerate() {
+        stem.make(y, picture, &mut room, Made { shape, row });
+    }
+    Plain::read(shape, &out)
+}
+
+fn rows(shape: Shape, values: &[f32]) -> Rows<'_> {
+    let held = shape.height;
+    Rows { shape, values, held }
 }
 
 /// Every kind of vectors that this machine has and the kernels tell apart.
