@@ -1,15 +1,19 @@
 //! Prints the faces in each picture, as every sensitivity believes them, as a line of JSON: `detect DETAIL PICTURE…`. For
-//! measuring, see tests/eval.
+//! measuring, see tests/eval; with the allocator of the service, which clears what it is given back.
 
-use std::{collections::BTreeMap, env, fs};
+use std::{alloc::System, collections::BTreeMap, env, fs};
 
 use anyhow::Context;
 use blur_service::{
+    clearing::{Clearing, clear_from_now_on},
     detect::{Detail, Detectors, Face, Photo, Sensitivity},
     geometry::Rect,
 };
 use clap::ValueEnum;
 use serde::Serialize;
+
+#[global_allocator]
+static ALLOCATOR: Clearing<System> = Clearing(System);
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -26,6 +30,7 @@ struct Scored {
 }
 
 fn main() -> anyhow::Result<()> {
+    clear_from_now_on();
     let mut arguments = env::args().skip(1);
     let detail: Detail = arguments.next().context("which detail?")?.parse()?;
     let detectors = Detectors::load(None)?;

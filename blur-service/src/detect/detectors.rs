@@ -76,27 +76,60 @@ impl Detectors {
 
     /// As [`detect`](Self::detect), for any sensitivity.
     pub fn look(&self, photo: Photo, detail: Detail, go_on: &dyn Fn() -> bool) -> Result<Seen, DetectError> {
-        let looks = Look::all(detail, photo.size);
-        let sightings = self.cores.each(&looks, go_on, |look| self.sightings(photo, look));
-        let sightings: Result<Vec<_>, _> = sightings.ok_or(DetectError::Cancelled)?.into_iter().collect();
+        let mut seen = self.take(photo, Look::all(detail, photo.size), go_on)?;
+        let further = Look::further(detail, photo.size, &seen);
+        seen.extend(self.take(photo, further, go_on)?);
+        let sightings = seen.into_iter().flat_map(|(look, faces)| {
+            faces.into_iter().filter_map(move |face| {
+                Some(Sighting {
+                    face,
+                    detail: look.detail,
+                    sensitivity: look.believed_at(&face)?,
+                })
+            })
+        });
         Ok(Seen {
             detail,
-            sightings: sightings?.concat(),
+            sightings: sightings.collect(),
         })
     }
 
-    fn sightings(&self, photo: Photo, look: &Look) -> Result<Vec<Sighting>, DetectError> {
+    /// Each look with the faces that it believes in.
+    fn take(
+        &self,
+        photo: Photo,
+        looks: Vec<Look>,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Vec<(Look, Vec<Face>)>, DetectError> {
+        let groups = Look::grouped(looks);
+        let seen = self.cores.each(&groups, go_on, |looks| self.together(photo, looks));
+        let seen: Result<Vec<_>, _> = seen.ok_or(DetectError::Cancelled)?.into_iter().collect();
+        Ok(seen?.concat())
+    }
+
+    /// Looks that show the same pixels.
+    fn together(&self, photo: Photo, looks: &[Look]) -> Result<Vec<(Look, Vec<Face>)>, DetectError> {
+        let Some((last, others)) = looks.split_last() else {
+            return Ok(Vec::new());
+        };
+        let upright = last.view.resized(photo)?;
+        let mut seen = Vec::with_capacity(looks.len());
+        for look in others {
+            let shown = look.view.turn.of(Cow::Borrowed(&upright));
+            seen.push((*look, self.believed(photo, look, shown)?));
+        }
+        let shown = last.view.turn.of(Cow::Owned(upright));
+        seen.push((*last, self.believed(photo, last, shown)?));
+        Ok(seen)
+    }
+
+    fn believed(&self, photo: Photo, look: &Look, shown: RgbImage) -> Result<Vec<Face>, DetectError> {
         let network = self.network(look.network);
-        let mut seen = network.detect(photo, &look.view, look.least_score())?;
-        seen.retain(|face| look.is_for(face));
-        let each = one_each(seen, photo.size).into_iter().filter_map(|face| {
-            Some(Sighting {
-                face,
-                detail: look.detail,
-                sensitivity: look.believed_at(&face)?,
-            })
-        });
-        Ok(each.collect())
+        let mut faces = network.see(shown, &look.view, look.least_score())?;
+        faces.retain(|face| look.is_for(face));
+        let mut faces = one_each(faces, photo.size);
+        faces.retain(|face| look.believed_at(face).is_some());
+        Ok(faces)
     }
 
     /// The faces in `parts` of `photo` and about them, all in pixels of its full size, clamped to it; best first, no face
@@ -292,6 +325,28 @@ mod tests {
                 .detect(Photo::whole(&turned), Detail::Thorough, Sensitivity::Normal, &|| true)
                 .unwrap();
             assert!(faces.iter().any(|face| face.rect.iou(expected) > 0.4), "{faces:?}");
+        }
+    }
+
+    #[test]
+    fn small_faces_are_found_the_way_that_a_larger_one_lies() {
+        let detectors = Detectors::load(None).unwrap();
+        let mut picture = RgbImage::from_pixel(1600, 1200, image::Rgb([110; 3]));
+        imageops::replace(&mut picture, &imageops::rotate180(&portrait()), 0, 0);
+        let small = imageops::resize(&portrait(), 123, 123, imageops::FilterType::Triangle);
+        let expected = [700, 950, 1200, 1450].map(|left| {
+            imageops::replace(&mut picture, &imageops::rotate180(&small), left, 900);
+            // As large as the portrait's face on a scale of 0.24, from the other corner.
+            Rect::new(left as f32 + 58.0, 900.0 + 77.0, 23.0, 30.0)
+        });
+        let faces = detectors
+            .detect(Photo::whole(&picture), Detail::Thorough, Sensitivity::Normal, &|| true)
+            .unwrap();
+        for rect in expected {
+            assert!(
+                faces.iter().any(|face| face.rect.iou(rect) > 0.4),
+                "{rect:?}: {faces:?}"
+            );
         }
     }
 

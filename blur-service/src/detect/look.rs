@@ -2,6 +2,8 @@
 //! it is believed. All of it follows from the size of the whole upright picture, never from what was decoded of it, so
 //! that a file's form decides nothing. A stronger detail makes the looks of the weaker ones and further ones.
 
+use std::cmp::Reverse;
+
 use clap::ValueEnum;
 
 use super::{
@@ -47,6 +49,31 @@ impl Look {
             }
         }
         looks
+    }
+
+    /// The looks that `detail` makes besides after these looks saw these faces: where one lies or stands on its head, smaller
+    /// ones may do so too. What a stronger detail saw does not count for a weaker one's looks, so that these stay the same.
+    pub fn further(detail: Detail, picture: Size, seen: &[(Self, Vec<Face>)]) -> Vec<Self> {
+        let rules = FURTHER.iter().filter(|rule| rule.detail <= detail);
+        let looks = rules.flat_map(|rule| {
+            let known = move || seen.iter().filter(move |(look, _)| look.detail <= rule.detail);
+            let looks = rule.looks(picture).into_iter();
+            looks.filter(move |look| lies(look.view.turn, known))
+        });
+        looks.collect()
+    }
+
+    /// In groups that show the same pixels, perhaps turned, the largest first: what is left for the end is done soon.
+    pub fn grouped(looks: Vec<Self>) -> Vec<Vec<Self>> {
+        let mut groups: Vec<Vec<Self>> = Vec::new();
+        for look in looks {
+            match groups.iter_mut().find(|group| group[0].view.is_of(&look.view)) {
+                Some(group) => group.push(look),
+                None => groups.push(vec![look]),
+            }
+        }
+        groups.sort_by_key(|group| Reverse(group[0].view.long_side));
+        groups
     }
 
     /// The least score that any sensitivity believes.
@@ -173,6 +200,18 @@ impl Shown {
     }
 }
 
+/// Whether a face was seen with the picture so `turned` which no upright look saw as well.
+fn lies<'a, I: Iterator<Item = &'a (Look, Vec<Face>)>>(turned: Turn, seen: impl Fn() -> I) -> bool {
+    let faces = |turn| {
+        let looks = seen().filter(move |(look, _)| look.view.turn == turn);
+        looks.flat_map(|(_, faces)| faces)
+    };
+    faces(turned).any(|face| {
+        let mut upright = faces(Turn::Upright);
+        !upright.any(|other| other.score >= face.score && other.rect.iou(face.rect) > SAME_FACE)
+    })
+}
+
 /// The whole picture, or, where it is a strip, overlapping parts of it: shrunk as a whole it would lose its faces.
 fn parts(picture: Size) -> Vec<Rect> {
     let (long, short) = (picture.long_side() as f32, picture.short_side() as f32);
@@ -236,18 +275,11 @@ const RULES: &[Rule] = &[
     Rule {
         detail: Detail::Thorough,
         network: Network::YuNet,
-        shown: Shown::up_to(1920).or_share(0.4),
+        shown: CROWD,
         turns: &[Turn::Upright],
         beliefs: &YUNET,
     },
     // Masks, hoods and blur, of which CenterFace knows more.
-    Rule {
-        detail: Detail::Thorough,
-        network: Network::CenterFace,
-        shown: Shown::at(512),
-        turns: &[Turn::Upright],
-        beliefs: &[Belief::any([0.55, 0.4, 0.3])],
-    },
     Rule {
         detail: Detail::Thorough,
         network: Network::CenterFace,
@@ -285,7 +317,7 @@ const RULES: &[Rule] = &[
         network: Network::YuNet,
         shown: Shown::up_to(1280),
         turns: &TURNED,
-        beliefs: &[Belief::of(0.0, YUNET_MOST_PX, [0.85, 0.75, 0.6])],
+        beliefs: &[TURNED_CROWD],
     },
     Rule {
         detail: Detail::Max,
@@ -296,10 +328,23 @@ const RULES: &[Rule] = &[
     },
 ];
 
+const FURTHER: &[Rule] = &[Rule {
+    detail: Detail::Thorough,
+    network: Network::YuNet,
+    shown: CROWD,
+    turns: &TURNED,
+    beliefs: &[TURNED_CROWD],
+}];
+
+/// How a picture is shown in which the smallest faces are looked for.
+const CROWD: Shown = Shown::up_to(1920).or_share(0.4);
 const TURNED: [Turn; 3] = [Turn::Quarter, Turn::Half, Turn::ThreeQuarters];
 const YUNET: [Belief; 1] = [Belief::of(0.0, YUNET_MOST_PX, [0.65, 0.5, 0.4])];
+const TURNED_CROWD: Belief = Belief::of(0.0, YUNET_MOST_PX, [0.85, 0.75, 0.6]);
 /// Beyond this YuNet sees faces in clothes and faces in parts of a face.
 const YUNET_MOST_PX: f32 = 300.0;
+/// Intersection over union from which on two boxes are on the same face.
+const SAME_FACE: f32 = 0.3;
 /// The long side up to which the share of a large picture grows, in pixels.
 const LARGEST: u32 = 4096;
 /// The long side of the largest view, in pixels.

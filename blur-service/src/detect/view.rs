@@ -1,5 +1,7 @@
 //! What a network is shown of a picture in one pass: a part of it, shrunk, perhaps turned; and the way back.
 
+use std::borrow::Cow;
+
 use fast_image_resize::{
     FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
     images::{Image, ImageRef},
@@ -47,24 +49,14 @@ impl View {
         self.long_side as f32 / self.part.width.max(self.part.height)
     }
 
-    /// The size of what is shown.
-    pub fn shown_size(&self) -> Size {
-        let upright = self.upright_size();
-        match self.turn {
-            Turn::Upright | Turn::Half => upright,
-            Turn::Quarter | Turn::ThreeQuarters => upright.turned(),
-        }
-    }
-
     /// The pixels shown: averages over area where the part is shrunk.
     pub fn shown(&self, photo: Photo) -> Result<RgbImage, DetectError> {
-        let upright = self.resized(photo)?;
-        Ok(match self.turn {
-            Turn::Upright => upright,
-            Turn::Quarter => imageops::rotate90(&upright),
-            Turn::Half => imageops::rotate180(&upright),
-            Turn::ThreeQuarters => imageops::rotate270(&upright),
-        })
+        Ok(self.turn.of(Cow::Owned(self.resized(photo)?)))
+    }
+
+    /// Whether another view shows the same pixels, perhaps turned.
+    pub fn is_of(&self, other: &Self) -> bool {
+        (self.part, self.long_side) == (other.part, other.long_side)
     }
 
     /// From pixels of what is shown to pixels of the picture's full size.
@@ -91,7 +83,8 @@ impl View {
         Size::new(self.part.width as u32, self.part.height as u32).scaled_to(self.long_side)
     }
 
-    fn resized(&self, Photo { size: full, pixels }: Photo) -> Result<RgbImage, DetectError> {
+    /// The pixels shown, before they are turned.
+    pub fn resized(&self, Photo { size: full, pixels }: Photo) -> Result<RgbImage, DetectError> {
         let size = self.upright_size();
         let smaller = |length: u32, full: u32| length as f32 / full as f32;
         let part = self.part.scaled(
@@ -127,6 +120,17 @@ impl View {
     }
 }
 
+impl Turn {
+    pub fn of(self, upright: Cow<'_, RgbImage>) -> RgbImage {
+        match self {
+            Self::Upright => upright.into_owned(),
+            Self::Quarter => imageops::rotate90(&*upright),
+            Self::Half => imageops::rotate180(&*upright),
+            Self::ThreeQuarters => imageops::rotate270(&*upright),
+        }
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -152,7 +156,8 @@ mod tests {
         for turn in [Turn::Upright, Turn::Quarter, Turn::Half, Turn::ThreeQuarters] {
             let view = View::upright(PART, 100).turned(turn);
             let shown = view.shown(Photo::whole(&picture)).unwrap();
-            assert_eq!(Size::new(shown.width(), shown.height()), view.shown_size());
+            let (long, short) = (shown.width().max(shown.height()), shown.width().min(shown.height()));
+            assert_eq!((long, short), (100, 50));
             assert_eq!(view.to_picture(bounds(&shown)), field, "{turn:?}");
         }
     }
