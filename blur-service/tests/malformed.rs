@@ -4,9 +4,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "../../tests/src/random.rs"]
+#[allow(dead_code, reason = "other tests need the rest")]
+mod random;
 
 use common::{Server, encoded, jpeg, portrait};
 use image::{DynamicImage, ImageFormat, imageops};
+use random::Random;
 
 #[test]
 fn broken_pictures_are_answered_and_leave_nothing_behind() {
@@ -20,7 +24,7 @@ fn broken_pictures_are_answered_and_leave_nothing_behind() {
         encoded(&pixels.to_rgba16().into(), ImageFormat::Png),
         encoded(&pixels.to_luma8().into(), ImageFormat::Png),
     ];
-    let mut random = Random(0x5eed);
+    let mut random = Random::new(0x5eed);
     let mut settled = 0;
     for round in 0..ROUNDS {
         for source in &sources {
@@ -86,18 +90,6 @@ fn oversized() -> [Vec<u8>; 3] {
     let mut webp = encoded(&DynamicImage::new_rgb8(1, 1), ImageFormat::WebP);
     webp[21..25].copy_from_slice(&[0xff, 0xff, 0xff, 0x0f]);
     [frame, png, webp]
-}
-
-/// Marsaglia's xorshift: the same thousand every time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit.max(1) as u64) as usize
-    }
 }
 
 const ROUNDS: usize = 240;

@@ -38,7 +38,7 @@ pub enum Answer {
     After(Duration, Box<Answer>),
     /// Bytes as they are, each after this time; then the end of the connection.
     Pieces(Vec<(Duration, Vec<u8>)>),
-    /// Nothing, for as long as the backend lives.
+    /// Nothing, until the other side ends the connection or the backend is dropped.
     Hang,
     ResetBeforeBody,
     /// A reset when half of the request's body has come.
@@ -307,7 +307,7 @@ impl Shared {
                 }
                 return stream.shutdown(Shutdown::Both).map(|()| false);
             }
-            Answer::Hang => self.wait(FOREVER),
+            Answer::Hang => drop(io::copy(&mut &*stream, &mut io::sink())),
             Answer::ResetAmidHead => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Le")?,
             Answer::ResetAmidAnswer => stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegun")?,
             Answer::ResetBeforeBody | Answer::RefuseBeforeBody | Answer::ResetAmidBody | Answer::ResetAfterBody => {}
@@ -331,7 +331,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 const HEALTH: &str = "/health";
-const FOREVER: Duration = Duration::from_secs(1 << 32);
 const KEPT_REQUESTS: usize = 10_000;
 
 /// Closes with RST instead of FIN.

@@ -9,9 +9,9 @@ impl Random {
         Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    /// At random among the numbers below `limit`, which is not 0.
+    /// At random among the numbers below `limit`; 0 where there is none.
     pub fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
+        (self.next() % limit.max(1) as u64) as usize
     }
 
     pub fn byte(&mut self) -> u8 {

@@ -14,7 +14,7 @@ use crate::{
 
 #[test]
 fn blocks_outside_are_identical_and_blocks_inside_come_from_the_cells() {
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     for recipe in recipes() {
         for (width, height) in SIZES {
             let file = encoded(recipe, width, height);
@@ -255,7 +255,7 @@ fn inverse(block: &[i16; 64], steps: &[u16; 64]) -> [[f32; 8]; 8] {
 
 #[test]
 fn noise_is_neither_soft_nor_of_few_cells() {
-    let mut random = Random(5);
+    let mut random = Random::new(5);
     let noise = std::array::from_fn(|_| random.below(41) as i16 - 20);
     assert!(!is_soft(&noise, &[10; 64], (1, 1), Look::Smooth));
     assert!(!is_soft(&noise, &[10; 64], (4, 4), Look::Mosaic));

@@ -9,9 +9,13 @@ mod leaks;
 mod mutations;
 mod pictures;
 mod preview;
+#[path = "../../../tests/src/random.rs"]
+mod random;
 mod refusals;
 mod several;
 mod twelve_bits;
+
+use self::random::Random;
 
 use blur_service::{
     jpeg::{Jpeg, JpegError, Limits, Metadata},
@@ -34,18 +38,4 @@ fn redact_with(
     let scan = jpeg.scan(None, &|| true)?;
     let noise = Noise::repeatable(seed);
     scan.redact(&jpeg, regions, look.effect(), &noise, metadata, &|| true)
-}
-
-/// A repeatable generator (Numerical Recipes' linear congruential one, its upper bits).
-struct Random(u32);
-
-impl Random {
-    fn next(&mut self) -> u32 {
-        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        self.0 >> 8
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        self.next() as usize % limit.max(1)
-    }
 }

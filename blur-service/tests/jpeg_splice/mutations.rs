@@ -22,7 +22,7 @@ fn mutated_files_never_panic() {
         .step_by(3)
         .map(|recipe| encoded(recipe, 131, 75))
         .collect();
-    let mut random = Random(2024);
+    let mut random = Random::new(2024);
     let mut spliced = 0;
     for case in 0..CASES {
         let file = mutated(&files[case % files.len()], &mut random);
@@ -80,7 +80,7 @@ fn mutated_files_in_arithmetic_codes_never_panic() {
 }
 
 fn never_panic_in_one_scan(files: &[Vec<u8>]) {
-    let mut random = Random(77);
+    let mut random = Random::new(77);
     let mut whole = 0;
     for case in 0..CASES {
         let file = mutated(&files[case % files.len()], &mut random);
@@ -103,15 +103,15 @@ fn mutated(file: &[u8], random: &mut Random) -> Vec<u8> {
     for _ in 0..=random.below(4) {
         let at = random.below(file.len());
         match random.below(6) {
-            0 => file[at] = random.next() as u8,
+            0 => file[at] = random.byte(),
             1 => file[at] ^= 1 << random.below(8),
             2 => file[at] = 0xff,
             3 if random.below(4) == 0 => file.truncate(at.max(2)),
-            4 => drop(file.splice(at..at, [random.next() as u8, 0xff])),
+            4 => drop(file.splice(at..at, [random.byte(), 0xff])),
             // Headers are where the traps are.
             _ => {
                 let at = at % 640.min(file.len());
-                file[at] = random.next() as u8;
+                file[at] = random.byte();
             }
         }
     }

@@ -120,7 +120,7 @@ pub fn arithmetic(file: &[u8], is_progressive: bool, restart_interval: u16) -> V
 
 fn samples(recipe: Recipe, width: u16, height: u16) -> Vec<u8> {
     let channels = recipe.colour.of_pixels().1;
-    let mut random = Random(u32::from(width) * 7919 + u32::from(height));
+    let mut random = Random::new(u64::from(width) * 7919 + u64::from(height));
     let mut samples = Vec::new();
     for y in 0..u32::from(height) {
         for x in 0..u32::from(width) {
@@ -128,7 +128,7 @@ fn samples(recipe: Recipe, width: u16, height: u16) -> Vec<u8> {
                 let slope = x * (channel + 1) + 2 * y;
                 let edge = if (x / 13 + y / 11) % 2 == 0 { 60 } else { 0 };
                 let noise = if x > u32::from(width) / 2 {
-                    random.next() % 50
+                    random.below(50) as u32
                 } else {
                     0
                 };

@@ -20,12 +20,18 @@ fn tells_operators_how_it_is() {
     assert_eq!(veil.backend(backend.address)["standing"], "eligible");
 
     let metrics = veil.admin_get("/metrics").text().unwrap();
-    assert!(
-        metrics
-            .lines()
-            .any(|line| line.starts_with("veil_") && line.contains("_total")),
-        "{metrics}"
-    );
+    let told: Vec<&str> = metrics.lines().collect();
+    for line in [
+        "veil_requests_total{route=\"/\",status=\"200\"} 1".to_owned(),
+        format!(
+            "veil_backend_requests_total{{backend=\"{}\",pool=\"blur\"}} 1",
+            backend.address
+        ),
+        "veil_pool_eligible{pool=\"blur\"} 1".to_owned(),
+        "veil_requests_in_flight 0".to_owned(),
+    ] {
+        assert!(told.contains(&line.as_str()), "{line} is not in:\n{metrics}");
+    }
 }
 
 #[test]

@@ -1,9 +1,6 @@
 //! Hedging: a second copy of a request that takes unusually long, and what becomes of the slower backend.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc;
-use std::thread;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use e2e::backend::{Answer, Backend, digest};
@@ -13,13 +10,13 @@ use e2e::veil::Veil;
 
 #[test]
 fn a_slow_backends_request_is_answered_by_another_and_its_connection_closed() {
-    let slow = Silent::start();
+    let slow = Backend::start(|_| Answer::Hang);
     let fast = Backend::named("fast");
     let veil = over(slow.address, fast.address, "after: 50ms", IDEMPOTENT);
     assert_eq!(veil.get("/").text().unwrap(), "fast");
-    slow.closed
-        .recv_timeout(SOON)
-        .expect("the loser sees its connection closed");
+    until("the loser sees its connection closed", SOON, || {
+        (slow.connections() == (1, 1)).then_some(())
+    });
     until("both places are free", SOON, || {
         let idle = |address| veil.backend(address)["in_flight"] == 0;
         (idle(slow.address) && idle(fast.address)).then_some(())
@@ -30,7 +27,7 @@ fn a_slow_backends_request_is_answered_by_another_and_its_connection_closed() {
 
 #[test]
 fn the_second_copy_is_whole() {
-    let slow = Silent::start();
+    let slow = Backend::start(|_| Answer::Hang);
     let fast = Backend::start(|_| Answer::Digest);
     let veil = over(slow.address, fast.address, "after: 50ms", IDEMPOTENT);
     let upload: Vec<u8> = (0..3_000_000_u32).map(|number| (number % 251) as u8).collect();
@@ -159,26 +156,4 @@ fn hedges(veil: &Veil, result: &str) -> u64 {
     let name = format!("veil_hedges_total{{pool=\"blur\",result=\"{result}\"}} ");
     let count = metrics.lines().find_map(|line| line.strip_prefix(&name));
     count.map_or(0, |count| count.parse().unwrap())
-}
-
-/// Takes one request, says nothing, and tells when its connection ends.
-struct Silent {
-    address: SocketAddr,
-    closed: mpsc::Receiver<()>,
-}
-
-impl Silent {
-    fn start() -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = listener.local_addr().unwrap();
-        let (tell, closed) = mpsc::channel();
-        thread::spawn(move || {
-            let (mut stream, _): (TcpStream, _) = listener.accept().unwrap();
-            let _ = stream.read_to_end(&mut Vec::new());
-            let _ = stream.flush();
-            // Nobody listens once the test has failed.
-            let _ = tell.send(());
-        });
-        Self { address, closed }
-    }
 }
