@@ -1,23 +1,32 @@
-//! What the lossless JPEG path costs: CPU time and peak memory of each step, for pictures of several sizes.
+//! What the lossless JPEG path costs: CPU time and peak memory of each step, for pictures of several sizes, and CPU time once
+//! more with memory cleared as it is given back, as the service does.
 //!
 //! `picture_bench` runs every case in a process of its own and prints a table; `picture_bench <case> <file>` is one
 //! such process. `tests/bench/picture` builds and runs it.
 
 #![allow(clippy::unwrap_used)]
 
-use std::{env, fs, hint::black_box, path::Path, process::Command};
+use std::{alloc::System, env, fs, hint::black_box, path::Path, process::Command};
 
 use blur_service::{
+    clearing::{Clearing, clear_from_now_on},
     jpeg::{Jpeg, Limits, Metadata, Scale},
     redact::{Look, Noise, Region, Spot},
 };
 use image::RgbImage;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
+#[global_allocator]
+static ALLOCATOR: Clearing<System> = Clearing(System);
+
 fn main() {
     let arguments: Vec<String> = env::args().collect();
     match &arguments[..] {
         [_, case, file] => print!("{}", measured(case, &fs::read(file).unwrap())),
+        [_, case, file, _] => {
+            clear_from_now_on();
+            print!("{}", measured(case, &fs::read(file).unwrap()));
+        }
         _ => table(),
     }
 }
@@ -44,30 +53,30 @@ const CASES: [&str; 10] = [
 
 fn table() {
     let folder = tempfile::tempdir().unwrap();
-    println!("| picture | file | case | CPU | beyond the file, peak |");
-    println!("|---|---|---|---|---|");
+    println!("| picture | file | case | CPU | beyond the file, peak | CPU with clearing |");
+    println!("|---|---|---|---|---|---|");
     for (name, width, height) in SIZES {
         let path = folder.path().join(format!("{width}x{height}.jpg"));
         write_picture(&path, width, height);
         let bytes = fs::metadata(&path).unwrap().len();
         for case in CASES {
-            let output = Command::new(env::current_exe().unwrap())
-                .arg(case)
-                .arg(&path)
-                .output()
-                .unwrap();
-            assert!(
-                output.status.success(),
-                "{case}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-            println!(
-                "| {name} | {} KB | {case} | {} |",
-                bytes / 1000,
-                String::from_utf8_lossy(&output.stdout)
-            );
+            let plain = run(case, &path, &[]);
+            let clearing = run(case, &path, &["clearing"]);
+            let (clearing, _) = clearing.split_once(" | ").unwrap();
+            println!("| {name} | {} KB | {case} | {plain} | {clearing} |", bytes / 1000);
         }
     }
+}
+
+fn run(case: &str, file: &Path, flags: &[&str]) -> String {
+    let mut command = Command::new(env::current_exe().unwrap());
+    let output = command.arg(case).arg(file).args(flags).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{case}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// The portrait, side by side with itself until the picture is full, so that it is as detailed as a photo.

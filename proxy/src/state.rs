@@ -90,7 +90,10 @@ impl State {
 
     /// What operators have commanded, by pool.
     pub fn overrides(&self) -> BTreeMap<String, Overrides> {
-        let all = self.pools.iter().map(|(name, pool)| (name.clone(), pool.overrides()));
+        let all = self
+            .pools
+            .iter()
+            .map(|(name, pool)| (name.clone(), pool.operator().overrides()));
         all.filter(|(_, overrides)| !overrides.is_empty()).collect()
     }
 
@@ -98,7 +101,7 @@ impl State {
     pub fn obey(&self, overrides: &BTreeMap<String, Overrides>) {
         for (name, overrides) in overrides {
             if let Some(pool) = self.pools.get(name) {
-                pool.obey(overrides);
+                pool.operator().obey(overrides);
             }
         }
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import faults
 import rolling
+import soak
 import workers
 from topology import PREFIX, REPOSITORY, STATE, Network, sh
 
@@ -28,6 +29,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="TEXT", help="only the faults whose names contain TEXT")
     parser.add_argument("--article", action="store_true", help="run the article's Keepalived files too, in the same topology")
     parser.add_argument("--veil", type=Path, default=REPOSITORY / "target/release/veil", help="the binary to rehearse")
+    parser.add_argument("--soak", type=float, metavar="SECONDS", help="only this: random faults for so long (ten minutes: 600)")
+    parser.add_argument("--seed", type=int, default=1, help="which random faults")
     return parser.parse_args()
 
 
@@ -115,6 +118,12 @@ def rolling_work(network: Network, options: argparse.Namespace) -> list[str]:
     return broken
 
 
+def soaked(network: Network, options: argparse.Namespace) -> list[str]:
+    failed, sent, wrong = soak.soak(network, options.soak, options.seed)
+    print(f"random faults for {options.soak:.0f} s: {failed} failed of {sent}")
+    return wrong + ([f"{failed} requests failed"] if failed else [])
+
+
 def chosen(all_faults: dict, options: argparse.Namespace) -> list:
     return [(name, fault) for name, fault in all_faults.items() if options.only in name]
 
@@ -130,7 +139,7 @@ def main() -> int:
     options = arguments()
     with Network(options.veil) as network:
         try:
-            broken = (
+            broken = soaked(network, options) if options.soak else (
                 check_stock_files()
                 + failovers(network, options)
                 + held(network, options)

@@ -143,16 +143,35 @@ class Network:
 
     def upgrade_proxy(self, host: str) -> None:
         """USR2: the program's file is started anew and gets the sockets; the one before it ends."""
-        self.send(f"veil-{host}", signal.SIGUSR2)
-        self.processes[f"veil-{host}"].wait(30)
+        before = self.pid(host)
+        os.kill(before, signal.SIGUSR2)
+        until("the one before it ends", lambda: str(before) not in sh(f"pidof {program(host)}", check=False).split(), 30)
+        # Not there any more where its parent is this process.
+        self.processes[f"veil-{host}"].poll()
+
+    def pid(self, host: str) -> int:
+        """The proxy's, which may be the successor of the one that was started."""
+        return int(sh(f"pidof -s {program(host)}").split()[0])
+
+    def hang_up(self, host: str) -> None:
+        os.kill(self.pid(host), signal.SIGHUP)
+
+    def usage(self, host: str) -> tuple[int, int]:
+        """Descriptors, and resident bytes."""
+        process = Path(f"/proc/{self.pid(host)}")
+        pages = int((process / "statm").read_text().split()[1])
+        return len(list((process / "fd").iterdir())), pages * os.sysconf("SC_PAGE_SIZE")
 
     def command(self, host: str, command: str, worker: str) -> None:
         sh(f"ip netns exec {namespace(host)} {program(host)} pools {command} blur {address(worker)}")
 
+    def pool(self, host: str) -> dict:
+        """The only pool, as the proxy on `host` sees it."""
+        return json.loads(sh(f"ip netns exec {namespace(host)} curl -sf -m 2 http://127.0.0.1:8081/pools"))[0]
+
     def backend(self, host: str, worker: str) -> dict:
         """A worker as the proxy on `host` sees it."""
-        pools = json.loads(sh(f"ip netns exec {namespace(host)} curl -sf -m 2 http://127.0.0.1:8081/pools"))
-        return next(each for each in pools[0]["backends"] if each["address"] == address(worker))
+        return next(each for each in self.pool(host)["backends"] if each["address"] == address(worker))
 
     def served(self, worker: str) -> int:
         """The requests that the first proxy has sent to a worker."""
@@ -184,6 +203,14 @@ class Network:
     def forward(self, host: str, does: bool) -> None:
         """Whether the switch takes anything from, or gives anything to the host; its link stays up."""
         sh(f"ip -n {namespace('switch')} link set {host} {'master bridge0' if does else 'nomaster'}")
+
+    def lose_large(self, host: str) -> None:
+        """What comes in of more than a few hundred bytes, without a word (an MTU black hole), until `take_all`."""
+        rule, hook = "ip length > 600 drop", "{ type filter hook input priority 0; }"
+        sh(f"ip netns exec {namespace(host)} nft 'add table ip large; add chain ip large input {hook}; add rule ip large input {rule}'")
+
+    def take_all(self, host: str) -> None:
+        sh(f"ip netns exec {namespace(host)} nft delete table ip large", check=False)
 
     def lose_adverts(self, host: str, percent: int) -> None:
         """Of VRRP's packets (IP protocol 112) that come in, until `hear_all`."""

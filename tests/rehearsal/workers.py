@@ -50,6 +50,14 @@ def host_dies(network: Network) -> None:
     network.mend(worker)
 
 
+def takes_nothing_large(network: Network) -> None:
+    """Checks pass, for they are small; an upload's packets do not, and nobody says so."""
+    worker = home(network)
+    network.lose_large(worker)
+    time.sleep(12.0)
+    network.take_all(worker)
+
+
 def stops(network: Network) -> None:
     worker = home(network)
     network.kill(worker, signal.SIGTERM)
@@ -94,6 +102,7 @@ FAULTS = {
     "a worker killed -9, back after 3 s": (killed, 8.0),
     "a worker hangs for 5 s": (hangs, 10.0),
     "a worker's host dies, back after 4 s": (host_dies, 10.0),
+    "an MTU black hole on the way to a worker, for 12 s": (takes_nothing_large, 14.0),
     "a worker stopped (TERM), back after 2 s": (stops, 6.0),
     "a worker dies six times in 4 s": (dies_again_and_again, 8.0),
     "all primaries killed, back after 2 s of backup": (all_primaries_die_and_return, 12.0),

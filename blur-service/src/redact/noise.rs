@@ -10,9 +10,17 @@ use std::{
     str::FromStr,
 };
 
+use zeroize::{Zeroize, Zeroizing};
+
 /// What the noise of all pictures comes from. Workers that have the same one answer alike.
 #[derive(Clone)]
 pub struct NoiseKey([u64; 4]);
+
+impl Drop for NoiseKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 impl NoiseKey {
     /// One that nobody knows, for as long as this process lives.
@@ -20,8 +28,8 @@ impl NoiseKey {
     /// # Errors
     /// The operating system's, if it has no random numbers.
     pub fn random() -> Result<Self, getrandom::Error> {
-        let mut key = [0; 32];
-        getrandom::fill(&mut key)?;
+        let mut key = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut *key)?;
         let mut words = key.as_chunks::<8>().0.iter();
         Ok(Self(std::array::from_fn(|_| {
             words.next().map_or(0, |word| u64::from_le_bytes(*word))
@@ -55,6 +63,12 @@ impl std::fmt::Debug for NoiseKey {
 /// The noise of one picture.
 #[derive(Clone)]
 pub struct Noise([u64; 2]);
+
+impl Drop for Noise {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 impl Noise {
     /// Noise that everybody can tell, for tests and benchmarks.

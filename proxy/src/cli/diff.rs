@@ -166,7 +166,12 @@ async fn pool_difference(name: &str, old: &PoolConfig, new: &PoolConfig) -> Resu
     let after = ready(Pool::new(name, new, Some(&before))?).await;
     let other_workers = old.spawn != new.spawn;
     let sticky = old.select.strict().is_some() && new.select.strict().is_some();
-    let troubles: Vec<String> = before.troubles().into_iter().chain(after.troubles()).collect();
+    let troubles: Vec<String> = before
+        .outlook()
+        .troubles()
+        .into_iter()
+        .chain(after.outlook().troubles())
+        .collect();
     let (moved, note) = if !sticky {
         (None, Some("clients do not stay with a backend".to_owned()))
     } else if other_workers {
@@ -184,8 +189,8 @@ async fn pool_difference(name: &str, old: &PoolConfig, new: &PoolConfig) -> Resu
 }
 
 async fn ready(pool: Arc<Pool>) -> Arc<Pool> {
-    pool.discover().await;
-    pool.hope_for_the_best();
+    pool.outlook().discover().await;
+    pool.outlook().hope_for_the_best();
     pool
 }
 
@@ -201,7 +206,7 @@ fn members(pool: &Pool) -> Vec<(String, (SocketAddr, u32, bool))> {
 
 /// The share of the sample that goes to another address.
 fn moved(before: &Arc<Pool>, after: &Arc<Pool>) -> f64 {
-    let home = |pool: &Arc<Pool>, key: &Key| pool.home(key).map(|backend| backend.address());
+    let home = |pool: &Arc<Pool>, key: &Key| pool.outlook().home(key).map(|backend| backend.address());
     let moved = sample().filter(|key| home(before, key) != home(after, key)).count();
     moved as f64 / f64::from(SAMPLE)
 }

@@ -391,7 +391,7 @@ fn ask_for_pools(args: PoolsArgs) -> Result<String, OperateError> {
         token: args.token,
     };
     let (target, command) = match args.command {
-        None => return pools::pools(&admin).map(|pools| pools::table(&pools)),
+        None => return pools::overview(&admin),
         Some(PoolsCommand::Drain { pool, backend }) => (Target { pool, backend }, pools::Command::Drain),
         Some(PoolsCommand::Undrain { pool, backend }) => (Target { pool, backend }, pools::Command::Undrain),
         Some(PoolsCommand::Weight { pool, backend, weight }) => {

@@ -9,7 +9,9 @@ use http::Method;
 use serde::de::DeserializeOwned;
 
 use crate::cli::columns::columns;
+use crate::observe::changes::{ChangeOutcome, LastChanges};
 use crate::pool::{BackendStatus, PoolStatus};
+use crate::server::admin::ShownPool;
 
 /// What is done to a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +48,35 @@ pub enum OperateError {
 
 /// The pools of the Veil whose admin listener this is.
 pub fn pools(admin: &AdminListener) -> Result<Vec<PoolStatus>, OperateError> {
-    ask(admin, &Method::GET, "/pools")
+    let shown: Vec<ShownPool> = ask(admin, &Method::GET, "/pools")?;
+    Ok(shown.into_iter().map(|shown| shown.status).collect())
+}
+
+/// The same as a table, and beneath it how the last reload and the last upgrade went.
+pub fn overview(admin: &AdminListener) -> Result<String, OperateError> {
+    let shown: Vec<ShownPool> = ask(admin, &Method::GET, "/pools")?;
+    let last = shown.first().map(|shown| changes(&shown.last)).unwrap_or_default();
+    let pools: Vec<PoolStatus> = shown.into_iter().map(|shown| shown.status).collect();
+    Ok(table(&pools) + &last)
+}
+
+fn changes(last: &LastChanges) -> String {
+    let mut lines = String::new();
+    for (name, change) in [("reload", &last.last_reload), ("upgrade", &last.last_upgrade)] {
+        let Some(change) = change else {
+            continue;
+        };
+        let ago = lasting(change.age().as_secs());
+        let _ = match (&change.outcome, &change.error) {
+            (ChangeOutcome::UnderWay, _) => writeln!(lines, "{name}: under way for {ago}"),
+            (ChangeOutcome::Succeeded, _) => writeln!(lines, "last {name}: {ago} ago, succeeded"),
+            (ChangeOutcome::Failed, error) => {
+                let error = error.as_deref().unwrap_or("no reason told");
+                writeln!(lines, "last {name}: {ago} ago, failed, all stays as it was: {error}")
+            }
+        };
+    }
+    lines
 }
 
 /// Does something to a backend; returns how its pool stands then.
@@ -66,6 +96,7 @@ pub fn table(pools: &[PoolStatus]) -> String {
     for pool in pools {
         rows.extend(pool.backends.iter().map(|backend| row(pool, backend)));
         rows.extend(queue(pool));
+        rows.extend(panics(pool));
     }
     let mut table = columns(&rows);
     for pool in pools {
@@ -123,6 +154,29 @@ fn queue(pool: &PoolStatus) -> Option<[String; 10]> {
     Some(row)
 }
 
+/// What was asked of backends that are out, since nobody else was there.
+fn panics(pool: &PoolStatus) -> Option<[String; 10]> {
+    if pool.panics == 0 {
+        return None;
+    }
+    let mut row: [String; 10] = Default::default();
+    row[0] = pool.name.clone();
+    row[1] = "(panic)".to_owned();
+    row[7] = pool.panics.to_string();
+    row[9] = "sent to backends that are out, for want of others".to_owned();
+    if let Some(last) = pool.last_panic {
+        let ago = now().as_secs().saturating_sub(last);
+        row[9].push_str(&format!(", the last one {} ago", lasting(ago)));
+    }
+    Some(row)
+}
+
+fn now() -> Duration {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
 /// What is not so for every backend.
 fn note(backend: &BackendStatus) -> String {
     let mut notes = Vec::new();
@@ -130,14 +184,8 @@ fn note(backend: &BackendStatus) -> String {
         notes.push("backup".to_owned());
     }
     if let Some(trouble) = &backend.trouble {
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        notes.push(format!(
-            "{} for {}",
-            trouble.why,
-            lasting(now.as_secs().saturating_sub(trouble.since))
-        ));
+        let lasts = now().as_secs().saturating_sub(trouble.since);
+        notes.push(format!("{} for {}", trouble.why, lasting(lasts)));
     }
     if backend.troubles_lately > 1 {
         notes.push(format!("out {} times within an hour", backend.troubles_lately));
@@ -229,13 +277,14 @@ mod tests {
         let pool = serde_json::json!({
             "name": "blur", "eligible": 0, "degraded": false, "in_flight": 1, "in_flight_bytes": 300, "queued": 2,
             "queue_overflows": 5, "queue_timeouts": 1,
-            "panics": 0, "backends": [backend],
+            "panics": 3, "backends": [backend],
             "discovery": [{ "source": "file b.yaml", "backends": 1, "failures": 3, "trouble": "names nobody" }],
         });
         let expected = "\
 POOL  BACKEND  ADDRESS         WEIGHT  STANDING  HEALTH  IN FLIGHT  REQUESTS  FAILURES  NOTE
 blur  left     192.0.2.1:5000  3       drained   up      1/4        12        1         ejected 2 times
 blur  (queue)                                            2                              6 turned away
+blur  (panic)                                                       3                   sent to backends that are out, for want of others
 blur: file b.yaml: its last answer stays: names nobody
 ";
         assert_eq!(table(&[serde_json::from_value(pool).unwrap()]), expected);
@@ -243,10 +292,7 @@ blur: file b.yaml: its last answer stays: names nobody
 
     #[test]
     fn the_note_says_why_a_backend_is_out_and_since_when() {
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap()
-            .as_secs();
+        let now = now().as_secs();
         let backend = serde_json::json!({
             "name": "left", "address": "192.0.2.1:5000", "backup": false, "weight": 1, "standing": "down",
             "health": "down", "in_flight": 0, "in_flight_bytes": 0, "requests": 12, "failures": 0, "ejections": 0,
@@ -258,6 +304,20 @@ blur: file b.yaml: its last answer stays: names nobody
             note(&backend),
             "status 302, expected 200 for 3m, out 3 times within an hour"
         );
+    }
+
+    #[test]
+    fn what_went_wrong_last_is_told_with_its_reason() {
+        let at = now().as_secs() - 190;
+        let shown = serde_json::json!({
+            "last_reload": { "at": at, "outcome": "failed", "error": "veil.yaml:3:1: unknown key" },
+            "last_upgrade": { "at": at, "outcome": "under_way" },
+        });
+        assert_eq!(
+            changes(&serde_json::from_value(shown).unwrap()),
+            "last reload: 3m ago, failed, all stays as it was: veil.yaml:3:1: unknown key\nupgrade: under way for 3m\n"
+        );
+        assert_eq!(changes(&LastChanges::default()), "");
     }
 
     #[test]

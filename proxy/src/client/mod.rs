@@ -6,4 +6,5 @@ pub mod connection;
 pub mod forwarded;
 pub mod listener;
 pub mod places;
+pub mod tickets;
 pub mod tls;

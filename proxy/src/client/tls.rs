@@ -3,12 +3,13 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use pingora::tls::{RusTlsError, ServerConfig, TlsAcceptor};
-use rustls::server::ProducesTickets;
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use super::tickets::tickets;
 
 /// `tls: { certificate: /etc/veil/tls.crt, key: /etc/veil/tls.key }`, as Nginx's `ssl_certificate` and
 /// `ssl_certificate_key`.
@@ -39,8 +40,6 @@ pub enum TlsError {
         #[source]
         source: RusTlsError,
     },
-    #[error("no keys for session tickets: {0}")]
-    Tickets(#[source] RusTlsError),
 }
 
 impl TlsConfig {
@@ -67,7 +66,7 @@ impl TlsConfig {
             key,
             source,
         })?;
-        config.ticketer = ticketer().map_err(TlsError::Tickets)?;
+        config.ticketer = tickets();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
@@ -94,17 +93,6 @@ pub fn check_trust() -> Result<(), TrustError> {
         value,
         reason: error.to_string(),
     })
-}
-
-/// Seals the sessions that clients keep and resume with: no memory of ours is needed for them, however many there are.
-/// One for the whole process, so that a reload forgets none. Its keys change every six hours, and never touch a disk.
-fn ticketer() -> Result<Arc<dyn ProducesTickets>, RusTlsError> {
-    static TICKETER: OnceLock<Arc<dyn ProducesTickets>> = OnceLock::new();
-    if let Some(ticketer) = TICKETER.get() {
-        return Ok(Arc::clone(ticketer));
-    }
-    let made = rustls::crypto::ring::Ticketer::new()?;
-    Ok(Arc::clone(TICKETER.get_or_init(|| made)))
 }
 
 fn text(path: &std::path::Path) -> String {

@@ -1,5 +1,6 @@
 //! What can be seen of Veil from outside: a line a request, and numbers.
 
 pub mod access_log;
+pub mod changes;
 pub mod metrics;
 pub mod outlet;

@@ -2,7 +2,7 @@
 //! holds up nobody; not even the end of the process.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,15 @@ pub enum Sink {
     File(PathBuf),
 }
 
+/// Lines that did not get out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Their reader was too slow.
+    pub unread: u64,
+    /// They could not be written: the disk is full, or the reader gone.
+    pub unwritten: u64,
+}
+
 /// Lines on their way out. Dropping it writes what is left, if somebody takes it.
 pub struct Outlet(Arc<Shared>);
 
@@ -30,7 +39,8 @@ struct Shared {
     /// The thread has ended.
     over: Condvar,
     gather: Duration,
-    dropped: AtomicU64,
+    unread: AtomicU64,
+    unwritten: AtomicU64,
 }
 
 /// Touched for every line, for as long as it takes to append it.
@@ -59,7 +69,8 @@ impl Outlet {
             changed: Condvar::new(),
             over: Condvar::new(),
             gather,
-            dropped: AtomicU64::new(0),
+            unread: AtomicU64::new(0),
+            unwritten: AtomicU64::new(0),
         });
         let file = sink.open()?;
         let writer = Arc::clone(&shared);
@@ -72,7 +83,7 @@ impl Outlet {
     pub fn write(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut pending = self.0.pending.lock();
         if pending.lines.len() > Self::MOST_PENDING_BYTES {
-            self.0.dropped.fetch_add(1, Ordering::Relaxed);
+            self.0.unread.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let first = pending.lines.is_empty();
@@ -100,9 +111,11 @@ impl Outlet {
         }
     }
 
-    /// Lines that were not written because their reader was too slow.
-    pub fn dropped(&self) -> u64 {
-        self.0.dropped.load(Ordering::Relaxed)
+    pub fn lost(&self) -> Lost {
+        Lost {
+            unread: self.0.unread.load(Ordering::Relaxed),
+            unwritten: self.0.unwritten.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -113,19 +126,31 @@ impl Drop for Outlet {
 }
 
 impl Shared {
-    fn write_out(&self, mut file: File, sink: &Sink) {
+    fn write_out(&self, file: File, sink: &Sink) {
+        let mut file = Lines::to(file);
         let mut lines = Vec::new();
+        let mut is_failing = false;
         loop {
             let (reopen, closed) = self.take(&mut lines);
             if reopen {
                 match sink.open() {
-                    Ok(opened) => file = opened,
+                    Ok(opened) => file = Lines::to(opened),
                     Err(error) => tracing::error!(%error, ?sink, "cannot open the log anew; the old file stays"),
                 }
             }
-            if file.write_all(&lines).is_err() {
-                let lost = lines.iter().filter(|byte| **byte == b'\n').count();
-                self.dropped.fetch_add(lost as u64, Ordering::Relaxed);
+            match file.write(&lines) {
+                Ok(()) if lines.is_empty() => {}
+                Ok(()) if std::mem::take(&mut is_failing) => {
+                    let lost = self.unwritten.load(Ordering::Relaxed);
+                    tracing::warn!(lost, ?sink, "the log takes lines again");
+                }
+                Ok(()) => {}
+                Err(Unwritten { count, error }) => {
+                    self.unwritten.fetch_add(count, Ordering::Relaxed);
+                    if !std::mem::replace(&mut is_failing, true) {
+                        tracing::error!(%error, ?sink, "the log takes no lines, they are lost");
+                    }
+                }
             }
             lines.clear();
             if closed {
@@ -147,6 +172,66 @@ impl Shared {
         }
         std::mem::swap(&mut pending.lines, lines);
         (std::mem::take(&mut pending.reopen), pending.closed)
+    }
+}
+
+/// A file of whole lines.
+struct Lines {
+    file: File,
+    /// A line has been cut off that could not be taken back.
+    is_torn: bool,
+}
+
+/// So many lines are lost.
+struct Unwritten {
+    count: u64,
+    error: io::Error,
+}
+
+impl Lines {
+    fn to(file: File) -> Self {
+        Self { file, is_torn: false }
+    }
+
+    fn write(&mut self, lines: &[u8]) -> Result<(), Unwritten> {
+        let lost = |rest: &[u8], error| Unwritten {
+            count: rest.iter().filter(|byte| **byte == b'\n').count() as u64,
+            error,
+        };
+        if self.is_torn && !lines.is_empty() {
+            self.file.write_all(b"\n").map_err(|error| lost(lines, error))?;
+            self.is_torn = false;
+        }
+        let mut rest = lines;
+        while !rest.is_empty() {
+            match self.file.write(rest) {
+                Ok(written) if written > 0 => rest = &rest[written..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                failed => {
+                    let written = &lines[..lines.len() - rest.len()];
+                    let whole = written.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+                    self.take_back((written.len() - whole) as u64);
+                    return Err(lost(
+                        rest,
+                        failed.err().unwrap_or_else(|| io::ErrorKind::WriteZero.into()),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts off what was written of a line, where it is a file's last: a successor may write to it as well.
+    fn take_back(&mut self, torn: u64) {
+        if torn == 0 {
+            return;
+        }
+        let taken_back = self.file.stream_position().and_then(|end| {
+            let is_last = self.file.metadata()?.len() == end;
+            let is_last = is_last.then_some(end).ok_or(io::ErrorKind::Other)?;
+            self.file.set_len(is_last - torn)
+        });
+        self.is_torn = taken_back.is_err();
     }
 }
 
@@ -180,8 +265,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    use std::io::Read;
     use std::os::fd::OwnedFd;
     use std::time::Instant;
+
+    use rustix::pipe::PipeFlags;
 
     fn outlet(path: &Path) -> Outlet {
         Outlet::open(Sink::File(path.to_owned()), "test", Duration::ZERO).unwrap()
@@ -208,6 +296,39 @@ mod tests {
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         drop((outlet(&new), outlet(&old)));
         assert_eq!((mode(&new), mode(&old)), (0o640, 0o604));
+    }
+
+    /// A pipe that takes less than is written stands for a disk that fills up.
+    #[test]
+    fn what_cannot_be_written_is_counted_and_the_next_line_begins_anew() {
+        let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::NONBLOCK).unwrap();
+        let mut file = Lines::to(File::from(writer));
+        let line = [&[b'x'; 999][..], b"\n"].concat();
+        let lost = file.write(&line.repeat(1000)).unwrap_err().count as usize;
+        assert!(lost > 0 && lost < 1000 && file.is_torn);
+        let mut reader = File::from(reader);
+        let mut read = Vec::new();
+        // Nothing more is there for now, which is an error.
+        let _ = reader.read_to_end(&mut read);
+        assert_eq!(read.iter().filter(|byte| **byte == b'\n').count(), 1000 - lost);
+        file.write(b"next\n").ok().unwrap();
+        let _ = reader.read_to_end(&mut read);
+        assert!(read.ends_with(b"x\nnext\n"));
+    }
+
+    #[test]
+    fn a_torn_line_is_taken_back_unless_another_one_follows_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let mut lines = Lines::to(append_to(&path).unwrap());
+        lines.write(b"whole\nto").ok().unwrap();
+        lines.take_back(2);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole\n");
+        lines.write(b"to").ok().unwrap();
+        append_to(&path).unwrap().write_all(b"another's\n").unwrap();
+        lines.take_back(2);
+        assert!(lines.is_torn);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole\ntoanother's\n");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! On tokio's clock, so that tests can stop it.
 
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
@@ -38,6 +38,12 @@ impl Moment {
     pub const fn raw(self) -> u64 {
         self.0
     }
+}
+
+/// What people and other programs call now.
+pub fn seconds_since_1970() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
 }
 
 fn millis(duration: Duration) -> u64 {

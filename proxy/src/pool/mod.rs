@@ -10,6 +10,7 @@ mod config;
 pub mod hedge;
 pub mod members;
 mod operator;
+mod outlook;
 mod parts;
 mod random;
 mod status;
@@ -29,16 +30,15 @@ pub use self::admission::quarantine::Death;
 use self::admission::quarantine::{self, Suspect};
 pub use self::admission::queue::{QueueConfig, Refused};
 pub use self::choose::key::Key;
-use self::choose::selection_order;
 pub use self::choose::selection_order::{CookieSeen, Turn};
 pub use self::config::{PoolConfig, TimeoutsConfig};
 pub use self::members::backend::{
     Backend, BackendConfig, Cause, Connection, Counts, GREATEST_WEIGHT, Health, Latency, Standing, Trouble,
 };
-use self::members::discovery;
 pub use self::members::discovery::provider::ProviderStatus;
 pub use self::members::outcome::Outcome;
-pub use self::operator::{Override, Overrides};
+pub use self::operator::{Operator, Override, Overrides};
+pub use self::outlook::Outlook;
 use self::parts::Parts;
 pub use self::parts::{PoolError, PoolProblem};
 pub use self::status::{BackendStatus, PoolStatus};
@@ -82,6 +82,30 @@ impl Pool {
 
     pub fn status(&self) -> PoolStatus {
         PoolStatus::of(&self.0.roster, &self.0.dispatcher)
+    }
+
+    pub fn operator(&self) -> Operator<'_> {
+        Operator {
+            roster: &self.0.roster,
+            dispatcher: &self.0.dispatcher,
+        }
+    }
+
+    pub fn outlook(&self) -> Outlook<'_> {
+        Outlook {
+            roster: &self.0.roster,
+            chooser: &self.0.chooser,
+        }
+    }
+
+    /// Runs workers, discovery and checks until told to stop, which should come after the last request has been answered.
+    pub async fn run(self: Arc<Self>, stop: watch::Receiver<bool>) {
+        self.0.tasks.run(stop).await;
+    }
+
+    /// Returns when every backend has had its first check. [`Pool::run`] must be running.
+    pub async fn first_round(&self) {
+        self.0.tasks.first_round(&self.0.config).await;
     }
 }
 
@@ -135,87 +159,6 @@ impl Pool {
     /// The `Set-Cookie` for a client that this backend has served, where its cookie does not lead to one that is fit.
     pub fn cookie(&self, key: &Key, served: &Backend, under_tls: bool) -> Option<HeaderValue> {
         self.0.chooser.cookie(key, served, under_tls)
-    }
-}
-
-/// What the program does with its pools.
-impl Pool {
-    /// Runs workers, discovery and checks until told to stop, which should come after the last request has been answered.
-    pub async fn run(self: Arc<Self>, stop: watch::Receiver<bool>) {
-        self.0.tasks.run(stop).await;
-    }
-
-    /// Returns when every backend has had its first check. [`Pool::run`] must be running.
-    pub async fn first_round(&self) {
-        self.0.tasks.first_round(&self.0.config).await;
-    }
-
-    /// Drains a backend or takes it back; says whether there is one of that name.
-    pub fn set_drained(&self, name: &str, drained: bool) -> bool {
-        let known = operator::set_drained(&self.0.roster, name, drained);
-        self.0.dispatcher.serve();
-        known
-    }
-
-    /// Gives a backend another weight, 0 to drain it; says whether there is one of that name.
-    pub fn set_weight(&self, name: &str, weight: u32) -> bool {
-        let known = operator::set_weight(&self.0.roster, name, weight);
-        self.0.dispatcher.serve();
-        known
-    }
-
-    /// What operators have commanded.
-    pub fn overrides(&self) -> Overrides {
-        operator::overrides(&self.0.roster)
-    }
-
-    /// Does as was commanded of backends of these names; there may be none of a name any more.
-    pub fn obey(&self, overrides: &Overrides) {
-        operator::obey(&self.0.roster, overrides);
-        self.0.dispatcher.serve();
-    }
-}
-
-/// What is asked of a pool without any request, before it runs or in its stead.
-impl Pool {
-    /// Asks all providers of backends once.
-    pub async fn discover(&self) {
-        discovery::ask_once(&self.0.roster).await;
-    }
-
-    /// What they could not say when they were last asked.
-    pub fn troubles(&self) -> Vec<String> {
-        self.0.roster.troubles()
-    }
-
-    /// All backends, those first that this key would be sent to first, and why.
-    pub fn turns(&self, key: &Key) -> Vec<Turn> {
-        selection_order::turns(&self.0.chooser, key)
-    }
-
-    /// The backend that this key goes to if all is well.
-    pub fn home(&self, key: &Key) -> Option<Arc<Backend>> {
-        selection_order::home(&self.0.chooser, key)
-    }
-
-    /// What the sticky cookie of the key's request says; none where the pool has no such cookie.
-    pub fn cookie_seen(&self, key: &Key) -> Option<CookieSeen> {
-        selection_order::cookie_seen(&self.0.chooser, key)
-    }
-
-    /// Believes that all is well with each backend.
-    pub fn hope_for_the_best(&self) {
-        self.0.roster.hope_for_the_best();
-    }
-
-    /// Believes that a backend is down; says whether there is one of that name or address.
-    pub fn suppose_down(&self, name: &str) -> bool {
-        self.0.roster.suppose_down(name)
-    }
-
-    /// Takes on what a running Veil says of its pool; see [`PoolConfig::as_running`].
-    pub fn suppose(&self, status: &PoolStatus) {
-        status.suppose(&self.0.roster);
     }
 }
 

@@ -28,6 +28,9 @@ pub struct PoolStatus {
     pub queue_timeouts: u64,
     /// Requests sent to a doubtful backend because nobody was eligible.
     pub panics: u64,
+    /// When the last of them was, in seconds since 1970.
+    #[serde(default)]
+    pub last_panic: Option<u64>,
     pub discovery: Vec<ProviderStatus>,
     pub backends: Vec<BackendStatus>,
 }
@@ -77,6 +80,7 @@ impl PoolStatus {
             queue_overflows: dispatcher.queue().overflows(),
             queue_timeouts: dispatcher.queue().timeouts(),
             panics: dispatcher.chooser().panics(),
+            last_panic: dispatcher.chooser().last_panic(),
             discovery: roster.providers().iter().map(|provider| provider.status()).collect(),
             backends,
         }

@@ -10,11 +10,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use rustix::system::uname;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::client::admin::Allowed;
 use crate::client::connection::ConnectionCounts;
+use crate::observe::changes::LastChanges;
 use crate::pool::{GREATEST_WEIGHT, Pool, PoolStatus};
 use crate::request::problem::Problem;
 use crate::state::Shared;
@@ -137,17 +139,24 @@ async fn metrics(Extract(admin): Extract<Admin>) -> Response {
     }
 }
 
-async fn pools(Extract(admin): Extract<Admin>) -> Json<Vec<PoolStatus>> {
-    let mut pools: Vec<PoolStatus> = admin
-        .shared
-        .state
-        .load()
-        .pools
-        .values()
-        .map(|pool| pool.status())
-        .collect();
-    pools.sort_by(|a, b| a.name.cmp(&b.name));
+async fn pools(Extract(admin): Extract<Admin>) -> Json<Vec<ShownPool>> {
+    let last = admin.shared.metrics.changes().last();
+    let shown = |pool: &Arc<Pool>| ShownPool {
+        status: pool.status(),
+        last: last.clone(),
+    };
+    let mut pools: Vec<ShownPool> = admin.shared.state.load().pools.values().map(shown).collect();
+    pools.sort_by(|a, b| a.status.name.cmp(&b.status.name));
     Json(pools)
+}
+
+/// A pool, and what the last changes of the program have made of it or not.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct ShownPool {
+    #[serde(flatten)]
+    pub status: PoolStatus,
+    #[serde(flatten)]
+    pub last: LastChanges,
 }
 
 async fn reload(Extract(admin): Extract<Admin>) -> Response {
@@ -168,11 +177,11 @@ async fn reload(Extract(admin): Extract<Admin>) -> Response {
 }
 
 async fn drain(admin: Extract<Admin>, Path((pool, backend)): Path<(String, String)>) -> Response {
-    command(&admin, &pool, |pool| pool.set_drained(&backend, true))
+    command(&admin, &pool, |pool| pool.operator().set_drained(&backend, true))
 }
 
 async fn undrain(admin: Extract<Admin>, Path((pool, backend)): Path<(String, String)>) -> Response {
-    command(&admin, &pool, |pool| pool.set_drained(&backend, false))
+    command(&admin, &pool, |pool| pool.operator().set_drained(&backend, false))
 }
 
 async fn weight(admin: Extract<Admin>, Path((pool, backend, weight)): Path<(String, String, u32)>) -> Response {
@@ -183,7 +192,7 @@ async fn weight(admin: Extract<Admin>, Path((pool, backend, weight)): Path<(Stri
             &format!("{weight} is more than {GREATEST_WEIGHT}; only the ratio of weights matters"),
         );
     }
-    command(&admin, &pool, |pool| pool.set_weight(&backend, weight))
+    command(&admin, &pool, |pool| pool.operator().set_weight(&backend, weight))
 }
 
 /// Does something to a pool's backend, and answers with how the pool stands then.

@@ -31,7 +31,8 @@ use self::listeners::Listeners;
 use self::pools::RunningPools;
 use self::serve::proxy;
 use self::signals::{Event, Signals};
-use self::takeover::{Predecessor, Sockets, UpgradeError};
+use self::takeover::{Legacy, Predecessor, Sockets, UpgradeError};
+use crate::client::tickets::tickets;
 use crate::client::tls::{TrustError, check_trust};
 use crate::config::check;
 use crate::config::{self, Config, Source};
@@ -69,6 +70,9 @@ pub fn run(source: &Source, takes_over: bool) -> Result<(), ServerError> {
     allow_many_files();
     let inherited = takes_over.then(Predecessor::on_stdin).transpose();
     let (predecessor, sockets) = inherited.map_err(ServerError::TakeOver)?.unzip();
+    if let Some(predecessor) = &predecessor {
+        tickets().inherit(predecessor.legacy.ticket_keys.clone());
+    }
     let config = load(source)?;
     let threads = threads(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -244,12 +248,13 @@ impl Server {
         };
         self.pools.start(state).await;
         // By now those are known, too, that had to be discovered.
-        state.obey(&predecessor.overrides);
+        state.obey(&predecessor.legacy.overrides);
         let ready = self.listeners.listen(prepared)?;
         self.shared.set_listening();
         self.listeners.open(ready).await;
         self.listeners.change_admin(admin);
         self.listeners.forget_inherited();
+        self.shared.metrics.changes().upgraded::<ServerError>(Ok(()));
         predecessor.relieve().map_err(ServerError::TakeOver)
     }
 
@@ -271,20 +276,25 @@ impl Server {
             Ok(sockets) => sockets,
             Err(error) => {
                 tracing::error!(%error, "upgrade failed, this program serves on");
+                self.shared.metrics.upgrade(Err(&error));
                 return Upgrade::default();
             }
         };
-        let overrides = self.shared.state.load().overrides();
+        let legacy = Legacy {
+            overrides: self.shared.state.load().overrides(),
+            ticket_keys: tickets().keys(),
+        };
         tracing::info!("upgrade: the new program starts");
+        self.shared.metrics.changes().upgrades();
         Upgrade {
-            under_way: Some(Box::pin(takeover::hand_over(self.source.clone(), sockets, overrides))),
+            under_way: Some(Box::pin(takeover::hand_over(self.source.clone(), sockets, legacy))),
             keeps_reload: false,
         }
     }
 
     /// Whether a successor serves now.
     async fn is_relieved(&mut self, outcome: Result<u32, UpgradeError>) -> bool {
-        self.shared.metrics.upgrade(outcome.is_ok());
+        self.shared.metrics.upgrade(outcome.as_ref().map(|_| ()));
         match outcome {
             Ok(pid) => {
                 service_manager::tell(Notice::MainProcess(pid));
@@ -304,7 +314,7 @@ impl Server {
         service_manager::tell(Notice::Reloading);
         let reloaded = self.try_reload().await;
         service_manager::tell(Notice::Ready);
-        self.shared.metrics.reload(reloaded.is_ok());
+        self.shared.metrics.reload(reloaded.as_ref().copied());
         match &reloaded {
             Ok(()) => tracing::info!(source = %self.source, "reloaded"),
             Err(error) => tracing::error!(%error, "reload refused, all stays as it was"),

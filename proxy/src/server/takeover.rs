@@ -1,6 +1,6 @@
 //! Binary upgrade: a running Veil starts the program's file anew and hands it the listening sockets, over a Unix socket
-//! that the successor finds as its standard input, with what operators have commanded of backends. Over the same one the
-//! successor says that it serves. Connections that arrive meanwhile are accepted by whichever process comes first, and
+//! that the successor finds as its standard input, with what operators have commanded of backends and the keys of TLS
+//! sessions. Over the same one the successor says that it serves. Connections that arrive meanwhile are accepted by whichever process comes first, and
 //! none is refused.
 
 use std::collections::BTreeMap;
@@ -23,7 +23,9 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
+use zeroize::Zeroizing;
 
+use crate::client::tickets::TicketKey;
 use crate::config::Source;
 use crate::pool::Overrides;
 use crate::program;
@@ -39,7 +41,18 @@ pub type Sockets = BTreeMap<String, TcpListener>;
 struct Letter {
     /// The sockets' names, in their order.
     sockets: Vec<String>,
-    overrides: BTreeMap<String, Overrides>,
+    #[serde(flatten)]
+    legacy: Legacy,
+}
+
+/// What a successor goes on with beside the sockets.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Legacy {
+    /// What was commanded, by pool.
+    pub overrides: BTreeMap<String, Overrides>,
+    /// So that clients resume their TLS sessions; the newest first.
+    #[serde(default)]
+    pub ticket_keys: Vec<TicketKey>,
 }
 
 /// Why this process goes on serving by itself.
@@ -68,7 +81,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub async fn hand_over(
     source: Source,
     sockets: BTreeMap<String, OwnedFd>,
-    overrides: BTreeMap<String, Overrides>,
+    legacy: Legacy,
 ) -> Result<u32, UpgradeError> {
     if sockets.len() > MOST_SOCKETS {
         return Err(UpgradeError::TooMany(sockets.len()));
@@ -89,7 +102,7 @@ pub async fn hand_over(
     // What remains of their end in this process would hide that the successor ended.
     drop(command);
     let sockets = sockets.iter().map(|(name, socket)| (name.clone(), socket.as_fd()));
-    send(&ours, &sockets.collect(), overrides).map_err(UpgradeError::HandOver)?;
+    send(&ours, &sockets.collect(), legacy).map_err(UpgradeError::HandOver)?;
     ours.set_nonblocking(true).map_err(UpgradeError::HandOver)?;
     let mut answer = tokio::net::UnixStream::from_std(ours).map_err(UpgradeError::HandOver)?;
     match tokio::time::timeout(PATIENCE, answer.read_u8()).await {
@@ -117,11 +130,7 @@ impl Drop for Successor {
     }
 }
 
-fn send(
-    stream: &UnixStream,
-    sockets: &BTreeMap<String, BorrowedFd<'_>>,
-    overrides: BTreeMap<String, Overrides>,
-) -> io::Result<()> {
+fn send(stream: &UnixStream, sockets: &BTreeMap<String, BorrowedFd<'_>>, legacy: Legacy) -> io::Result<()> {
     let descriptors: Vec<BorrowedFd<'_>> = sockets.values().copied().collect();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_SOCKETS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -129,9 +138,9 @@ fn send(
     sendmsg(stream, &[IoSlice::new(b"!")], &mut control, SendFlags::NOSIGNAL)?;
     let letter = Letter {
         sockets: sockets.keys().cloned().collect(),
-        overrides,
+        legacy,
     };
-    (&*stream).write_all(&serde_json::to_vec(&letter)?)?;
+    (&*stream).write_all(&Zeroizing::new(serde_json::to_vec(&letter)?))?;
     stream.shutdown(Shutdown::Write)
 }
 
@@ -140,19 +149,18 @@ pub struct Predecessor {
     stream: UnixStream,
     /// This process needs it no more.
     relieved: Arc<AtomicBool>,
-    /// What it was commanded, by pool.
-    pub overrides: BTreeMap<String, Overrides>,
+    pub legacy: Legacy,
 }
 
 impl Predecessor {
     /// Takes what the predecessor hands over through the standard input.
     pub fn on_stdin() -> io::Result<(Self, Sockets)> {
         let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-        let (sockets, overrides) = receive(&stream)?;
+        let (sockets, legacy) = receive(&stream)?;
         let predecessor = Self {
             stream,
             relieved: Arc::default(),
-            overrides,
+            legacy,
         };
         predecessor.end_with_it()?;
         Ok((predecessor, sockets))
@@ -182,7 +190,7 @@ impl Predecessor {
     }
 }
 
-fn receive(stream: &UnixStream) -> io::Result<(Sockets, BTreeMap<String, Overrides>)> {
+fn receive(stream: &UnixStream) -> io::Result<(Sockets, Legacy)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_SOCKETS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     recvmsg(
@@ -196,12 +204,9 @@ fn receive(stream: &UnixStream) -> io::Result<(Sockets, BTreeMap<String, Overrid
         _ => Vec::new(),
     });
     let descriptors: Vec<OwnedFd> = descriptors.collect();
-    let mut letter = Vec::new();
+    let mut letter = Zeroizing::new(Vec::new());
     (&*stream).read_to_end(&mut letter)?;
-    let Letter {
-        sockets: names,
-        overrides,
-    } = serde_json::from_slice(&letter)?;
+    let Letter { sockets: names, legacy } = serde_json::from_slice(&letter)?;
     if names.len() != descriptors.len() {
         let (named, came) = (names.len(), descriptors.len());
         return Err(io::Error::other(format!(
@@ -209,7 +214,7 @@ fn receive(stream: &UnixStream) -> io::Result<(Sockets, BTreeMap<String, Overrid
         )));
     }
     let sockets = names.into_iter().zip(descriptors.into_iter().map(TcpListener::from));
-    Ok((sockets.collect(), overrides))
+    Ok((sockets.collect(), legacy))
 }
 
 #[cfg(test)]
@@ -230,9 +235,13 @@ mod tests {
             "blur".to_owned(),
             Overrides::from([("left".to_owned(), Override::default())]),
         )]);
-        send(&old, &sockets, overrides.clone()).unwrap();
-        let (received, received_overrides) = receive(&new).unwrap();
-        assert_eq!(received_overrides, overrides);
+        let legacy = Legacy {
+            overrides: overrides.clone(),
+            ..Legacy::default()
+        };
+        send(&old, &sockets, legacy).unwrap();
+        let (received, legacy) = receive(&new).unwrap();
+        assert_eq!(legacy.overrides, overrides);
         for (name, listener) in &listeners {
             assert_eq!(
                 received[*name].local_addr().unwrap(),
@@ -249,7 +258,7 @@ mod tests {
         let predecessor = Predecessor {
             stream: new,
             relieved: Arc::default(),
-            overrides: BTreeMap::new(),
+            legacy: Legacy::default(),
         };
         assert!(predecessor.relieve().is_err());
     }

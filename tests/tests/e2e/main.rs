@@ -24,6 +24,7 @@ mod overload;
 mod reload;
 mod replay;
 mod routing;
+mod runbook;
 mod soak;
 mod spawn;
 mod sticky;

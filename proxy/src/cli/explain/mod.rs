@@ -271,13 +271,13 @@ async fn ask(
         Some(status) => Pool::new(name, &config.as_running(status), None)?,
         None => Pool::new(name, config, None)?,
     };
-    pool.discover().await;
-    pool.hope_for_the_best();
+    pool.outlook().discover().await;
+    pool.outlook().hope_for_the_best();
     if let Some(status) = &status {
-        pool.suppose(status);
+        pool.outlook().suppose(status);
     }
     for backend in &question.down {
-        if !pool.suppose_down(backend) {
+        if !pool.outlook().suppose_down(backend) {
             let backends = pool.backends();
             let names = backends.iter().map(|backend| backend.name());
             return Err(ExplainError::NoBackend {
@@ -287,7 +287,7 @@ async fn ask(
             });
         }
     }
-    let mut troubles = pool.troubles();
+    let mut troubles = pool.outlook().troubles();
     if config.spawn.is_some() && status.is_none() {
         troubles.push("its own workers get their addresses when they start; give --admin".to_owned());
     }
@@ -296,13 +296,13 @@ async fn ask(
         pool: name.to_owned(),
         key: key.to_string(),
         select: config.select.name().to_owned(),
-        sticky: pool.cookie_seen(&key),
+        sticky: pool.outlook().cookie_seen(&key),
         live: status.is_some(),
         attempts: match is_idempotent(&question.method, route.idempotent) {
             true => route.retry.attempts,
             false => 1,
         },
-        backends: pool.turns(&key),
+        backends: pool.outlook().turns(&key),
         troubles,
     })
 }

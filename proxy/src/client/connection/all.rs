@@ -1,6 +1,7 @@
 //! All connections of all listeners, and the clock they share.
 
 use std::collections::{HashMap, VecDeque};
+use std::hint::black_box;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -101,20 +102,35 @@ impl Connections {
         counts
     }
 
-    /// Ends overstaying connections, for ever.
+    /// Ends overstaying connections, for ever, and has the memory given back of those that have left.
     pub async fn sweep(&self) {
         let mut ticks = tokio::time::interval(Self::TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let (mut before, mut left_at) = (0, None);
         loop {
             ticks.tick().await;
             let now = self.measured();
             self.clock.store(now, Ordering::Relaxed);
-            for connection in self.live.lock().values() {
-                if let Some(ending) = connection.overstays(now) {
-                    connection.end(ending);
-                }
+            let there = self.end_overstaying(now);
+            if there < before {
+                left_at = Some(now);
+            }
+            before = there;
+            if left_at.is_some_and(|left_at| now - left_at < GIVING_BACK.as_millis() as u64) {
+                remind_allocator();
             }
         }
+    }
+
+    /// Returns how many connections there are.
+    fn end_overstaying(&self, now: u64) -> usize {
+        let live = self.live.lock();
+        for connection in live.values() {
+            if let Some(ending) = connection.overstays(now) {
+                connection.end(ending);
+            }
+        }
+        live.len()
     }
 
     /// Returns once all have left. Those that wait for a further request are asked to when `patience` is over since their
@@ -250,3 +266,15 @@ impl Drop for Entered {
         all.left.notify_one();
     }
 }
+
+/// mimalloc waits for a second before it gives free memory back to the system, and looks whether that second is over only
+/// while large blocks are freed: after a crowd has left nobody may do so for hours.
+fn remind_allocator() {
+    drop(black_box(Vec::<u8>::with_capacity(REMINDER_BYTES)));
+}
+
+/// Above all blocks that mimalloc keeps for later; none of it is touched.
+const REMINDER_BYTES: usize = 4 << 20;
+
+/// How long after connections have left the allocator is reminded of them.
+const GIVING_BACK: Duration = Duration::from_secs(5);

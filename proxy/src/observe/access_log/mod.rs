@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use self::line::Line;
-use crate::observe::outlet::{Outlet, Sink};
+use crate::observe::outlet::{Lost, Outlet, Sink};
 
 /// `access_log: { to: /var/log/veil/access.log, client_address: network }`
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
@@ -124,9 +124,9 @@ impl AccessLog {
         }
     }
 
-    /// Lines that were not written because their reader was too slow.
-    pub fn dropped(&self) -> u64 {
-        self.outlet.as_ref().map_or(0, Outlet::dropped)
+    /// Lines that were not written.
+    pub fn lost(&self) -> Lost {
+        self.outlet.as_ref().map(Outlet::lost).unwrap_or_default()
     }
 }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
+use crate::observe::changes::Changes;
+
 /// What is counted while requests pass.
 pub struct Metrics {
     registry: Registry,
@@ -32,6 +34,7 @@ pub struct Metrics {
     upgrades: IntCounterVec,
     /// `veil_requests_in_flight`
     in_flight: IntGauge,
+    changes: Changes,
 }
 
 /// A request that has ended.
@@ -117,8 +120,14 @@ impl Metrics {
                 &registry,
                 IntGauge::new("veil_requests_in_flight", "Requests that are being served.")?,
             )?,
+            changes: Changes::default(),
             registry,
         })
+    }
+
+    /// The last reload and upgrade, which are more than a number.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     pub fn request_began(&self) {
@@ -161,16 +170,16 @@ impl Metrics {
         self.poison_bodies.inc();
     }
 
-    pub fn upgrade(&self, succeeded: bool) {
-        self.upgrades
-            .with_label_values(&[if succeeded { "succeeded" } else { "failed" }])
-            .inc();
+    pub fn upgrade<E: ToString>(&self, result: Result<(), &E>) {
+        let word = if result.is_ok() { "succeeded" } else { "failed" };
+        self.upgrades.with_label_values(&[word]).inc();
+        self.changes.upgraded(result);
     }
 
-    pub fn reload(&self, succeeded: bool) {
-        self.reloads
-            .with_label_values(&[if succeeded { "succeeded" } else { "refused" }])
-            .inc();
+    pub fn reload<E: ToString>(&self, result: Result<(), &E>) {
+        let word = if result.is_ok() { "succeeded" } else { "refused" };
+        self.reloads.with_label_values(&[word]).inc();
+        self.changes.reloaded(result);
     }
 }
 

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use prometheus::{Encoder, Registry, TextEncoder};
 
 use super::pools;
-use super::{Metrics, gauges, total};
+use super::{Metrics, counter, gauges, total};
 use crate::body;
 use crate::client::connection::ConnectionCounts;
 use crate::observe::access_log::AccessLog;
+use crate::observe::changes::{ChangeOutcome, LastChanges};
+use crate::observe::outlet::Lost;
 use crate::pool::Pool;
 
 impl Metrics {
@@ -23,12 +25,8 @@ impl Metrics {
         let now = Registry::new();
         tell_connections(&now, connections)?;
         tell_memory(&now, bodies)?;
-        total(
-            &now,
-            "veil_access_log_dropped_total",
-            "Lines that nobody read in time.",
-            access_log.dropped(),
-        )?;
+        tell_changes(&now, &self.changes().last())?;
+        tell_lost_lines(&now, access_log.lost())?;
         let latencies = pools::tell(&now, pools)?;
         let mut text = Vec::new();
         let encoder = TextEncoder::new();
@@ -65,6 +63,43 @@ fn tell_connections(now: &Registry, connections: ConnectionCounts) -> prometheus
         "Requests refused for how they were framed, before a route saw them.",
         connections.refused_heads,
     )
+}
+
+/// Of a change that there has not been there is nothing to tell.
+fn tell_changes(now: &Registry, last: &LastChanges) -> prometheus::Result<()> {
+    let succeeded = gauges(
+        now,
+        "veil_last_change_succeeded",
+        "Whether the last reload or upgrade has succeeded; 0 while it is under way, too.",
+        &["change"],
+    )?;
+    let at = gauges(
+        now,
+        "veil_last_change_timestamp_seconds",
+        "When it began or ended.",
+        &["change"],
+    )?;
+    for (name, change) in [("reload", &last.last_reload), ("upgrade", &last.last_upgrade)] {
+        if let Some(change) = change {
+            let has_succeeded = change.outcome == ChangeOutcome::Succeeded;
+            succeeded.with_label_values(&[name]).set(has_succeeded.into());
+            at.with_label_values(&[name]).set(change.at as i64);
+        }
+    }
+    Ok(())
+}
+
+fn tell_lost_lines(now: &Registry, lost: Lost) -> prometheus::Result<()> {
+    let lines = counter(
+        now,
+        "veil_access_log_dropped_total",
+        "Lines of the access log that are lost: nobody read them in time, or they could not be written.",
+        &["reason"],
+    )?;
+    for (reason, count) in [("unread", lost.unread), ("unwritten", lost.unwritten)] {
+        lines.with_label_values(&[reason]).inc_by(count);
+    }
+    Ok(())
 }
 
 fn tell_memory(now: &Registry, bodies: &body::Budget) -> prometheus::Result<()> {

@@ -12,7 +12,7 @@ use super::key::Key;
 use super::selection::SelectConfig;
 use super::sticky::Sticky;
 use super::tiers::Tiers;
-use crate::pool::clock::Moment;
+use crate::pool::clock::{Moment, seconds_since_1970};
 use crate::pool::members::backend::{Backend, Standing};
 
 pub struct Chooser {
@@ -20,6 +20,8 @@ pub struct Chooser {
     sticky: Option<Sticky>,
     tiers: ArcSwap<Tiers>,
     panics: AtomicU64,
+    /// Seconds since 1970; 0 while there was none.
+    last_panic: AtomicU64,
 }
 
 impl Chooser {
@@ -29,6 +31,7 @@ impl Chooser {
             sticky,
             tiers: ArcSwap::from_pointee(Tiers::new(select, &[])),
             panics: AtomicU64::new(0),
+            last_panic: AtomicU64::new(0),
         }
     }
 
@@ -114,6 +117,7 @@ impl Chooser {
         let tiers = self.tiers.load();
         let backend = tiers.claim(key, now, offers, |backend| backend.claim_in_panic(key.upload_bytes()))?;
         self.panics.fetch_add(1, Ordering::Relaxed);
+        self.last_panic.store(seconds_since_1970(), Ordering::Relaxed);
         Some(Arc::clone(backend))
     }
 
@@ -155,6 +159,11 @@ impl Chooser {
     /// Requests sent to a doubtful backend because nobody was eligible.
     pub fn panics(&self) -> u64 {
         self.panics.load(Ordering::Relaxed)
+    }
+
+    /// When the last of them was, in seconds since 1970.
+    pub fn last_panic(&self) -> Option<u64> {
+        Some(self.last_panic.load(Ordering::Relaxed)).filter(|at| *at > 0)
     }
 
     /// The backend that the client's sticky cookie names, if it is still there.

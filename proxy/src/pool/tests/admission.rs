@@ -118,11 +118,11 @@ fn a_weight_is_bounded_and_so_is_the_ring() {
         "backends: [{ address: 10.0.0.1:80, name: a, weight: 65535 }, { address: 10.0.0.2:80, name: b, weight: 65535 },
         { address: 10.0.0.3:80, name: c }]",
     );
-    assert!(pool.set_weight("c", u32::MAX) && pool.backend("c").unwrap().weight() == GREATEST_WEIGHT);
+    assert!(pool.operator().set_weight("c", u32::MAX) && pool.backend("c").unwrap().weight() == GREATEST_WEIGHT);
     let picks: Vec<_> = (1..=30)
         .map(|host| {
             let key = Key::of_client([192, 0, 2, host].into());
-            pool.home(&key).unwrap().name().to_owned()
+            pool.outlook().home(&key).unwrap().name().to_owned()
         })
         .collect();
     assert!(["a", "b", "c"].iter().all(|name| picks.iter().any(|pick| pick == name)));

@@ -92,13 +92,13 @@ fn panic_asks_those_believed_down_but_none_that_was_drained() {
     for backend in pool.backends() {
         backend.set_health(Health::Down);
     }
-    assert!(pool.set_drained("a", true));
+    assert!(pool.operator().set_drained("a", true));
     assert_eq!((pool.eligible(), pick(&pool, &[]).as_deref()), (0, Some("b")));
     assert_eq!(pool.status().panics, 1);
-    pool.set_drained("b", true);
-    pool.set_drained("c", true);
+    pool.operator().set_drained("b", true);
+    pool.operator().set_drained("c", true);
     assert_eq!(pick(&pool, &[]), None);
-    assert!(!pool.set_drained("nobody", true));
+    assert!(!pool.operator().set_drained("nobody", true));
 }
 
 #[test]
@@ -126,10 +126,10 @@ fn weight_changes_move_keys_and_keep_health() {
     let pool = pool("{ backends: [{ address: 10.0.0.1:80, name: a }, { address: 10.0.0.2:80, name: b }] }");
     let home = pick(&pool, &[]).unwrap();
     pool.backend(&home).unwrap().set_health(Health::Down);
-    assert!(pool.set_weight(&home, 9));
+    assert!(pool.operator().set_weight(&home, 9));
     assert_eq!(pool.backend(&home).unwrap().health(), Health::Down);
     pool.backend(&home).unwrap().set_health(Health::Up);
-    assert!(pool.set_weight(&home, 0));
+    assert!(pool.operator().set_weight(&home, 0));
     assert_ne!(pick(&pool, &[]).unwrap(), home);
     assert_eq!(pool.backend(&home).unwrap().standing(Moment::now()), Standing::Drained);
 }
@@ -138,8 +138,8 @@ fn weight_changes_move_keys_and_keep_health() {
 fn live_state_survives_a_reload_by_name() {
     let before = pool(TWO_AND_A_BACKUP);
     let lease = before.pick(&client(), &[]).unwrap();
-    before.set_drained("b", true);
-    before.set_weight("c", 7);
+    before.operator().set_drained("b", true);
+    before.operator().set_weight("c", 7);
     fail(&before, "a");
     let config: PoolConfig = serde_yaml::from_str(&TWO_AND_A_BACKUP.replace("10.0.0.2", "10.0.0.9")).unwrap();
     let after = Pool::new("images", &config, Some(&before)).unwrap();
@@ -213,7 +213,7 @@ async fn who_waits_learns_when_nobody_can_serve_any_more() {
     });
     tokio::task::yield_now().await;
     let name = pool.backends()[0].name().to_owned();
-    pool.set_drained(&name, true);
+    pool.operator().set_drained(&name, true);
     assert_eq!(waiting.await.unwrap(), Err(Refused::Nobody));
 }
 
@@ -298,7 +298,7 @@ fn whom_a_source_names_joins_and_leaves_and_stays_who_it_was() {
     )));
     assert_eq!((names(&pool).join(" "), pool.eligible()), ("a b c".to_owned(), 3));
     let b = pool.backend("b").unwrap();
-    assert!(pool.set_drained("b", true) && pool.set_drained("c", true));
+    assert!(pool.operator().set_drained("b", true) && pool.operator().set_drained("c", true));
 
     pool.says(Ok(found(
         "[{ address: 10.0.0.2:80, name: b }, { address: 10.0.0.4:80, name: c }]",
@@ -324,7 +324,7 @@ fn a_failing_source_keeps_its_last_answer_over_a_reload_too() {
         (1, 1, Some("names nobody"))
     );
 
-    pool.set_drained("b", true);
+    pool.operator().set_drained("b", true);
     let reloaded = pool_with_a_file(Some(&pool));
     assert_eq!(names(&reloaded), ["a", "b"]);
     assert!(!reloaded.provider().was_asked());
@@ -352,7 +352,7 @@ fn the_order_is_what_requests_find() {
         _ => ("b", "a"),
     };
     let seen = |pool: &Arc<Pool>| -> Vec<String> {
-        let turns = pool.turns(&client()).into_iter();
+        let turns = pool.outlook().turns(&client()).into_iter();
         turns.map(|turn| format!("{}: {}", turn.backend, turn.why)).collect()
     };
     assert_eq!(
@@ -371,7 +371,7 @@ fn the_order_is_what_requests_find() {
             format!("{home}: 3 in flight are more than its share"),
         ]
     );
-    pool.set_drained(home, true);
+    pool.operator().set_drained(home, true);
     assert_eq!(
         seen(&pool),
         [
@@ -387,11 +387,11 @@ fn a_pool_as_it_runs_has_the_members_that_it_has_found() {
     running.says(Ok(found(
         "[{ address: 10.0.0.2:80, name: b }, { address: 10.0.0.3:80, name: c }]",
     )));
-    running.set_drained("b", true);
+    running.operator().set_drained("b", true);
     running.backend("c").unwrap().set_health(Health::Down);
     let status = running.status();
     let here = Pool::new("images", &running.0.config.as_running(&status), None).unwrap();
-    here.suppose(&status);
+    here.outlook().suppose(&status);
     let standings = |pool: &Pool| -> Vec<Standing> {
         let now = Moment::now();
         pool.backends().iter().map(|backend| backend.standing(now)).collect()

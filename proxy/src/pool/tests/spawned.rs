@@ -218,9 +218,9 @@ async fn other_workers_after_a_reload_are_drained_where_those_of_their_names_wer
         Pool::new("blur", &serde_yaml::from_str(&config).unwrap(), previous).unwrap()
     };
     let before = pool(2, None);
-    assert!(before.set_drained("worker-1", true) && before.set_weight("worker-2", 5));
+    assert!(before.operator().set_drained("worker-1", true) && before.operator().set_weight("worker-2", 5));
     let after = pool(3, Some(&before));
-    assert_eq!(after.overrides(), before.overrides());
+    assert_eq!(after.operator().overrides(), before.operator().overrides());
     assert!(after.backend("worker-1").unwrap().is_drained());
 }
 

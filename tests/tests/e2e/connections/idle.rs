@@ -52,11 +52,7 @@ fn an_idle_connection_costs_little_and_gives_it_back() {
     door.wait_for_active(0);
     let each = all / CLIENTS as u64;
     assert!(each <= 12_000, "{each} bytes");
-    // The allocator looks for what to give back while it is being used.
     until("half of it is given back", SOON, || {
-        for _ in 0..100 {
-            assert_eq!(get(door.plain).response().status(), 200);
-        }
         (resident_bytes(id) < crowded - all / 2).then_some(())
     });
 }

@@ -183,11 +183,12 @@ fn client_hello() -> Vec<u8> {
 }
 
 #[test]
-fn tls_sessions_resume_after_many_others_and_a_reload() {
-    let door = Door::with("timeouts: { idle: 300s }");
+fn tls_sessions_resume_after_many_others_a_reload_and_an_upgrade() {
+    let mut door = Door::with("timeouts: { idle: 300s }");
     let regular = Tls::offering(&["http/1.1"]);
+    let secure = door.secure;
     let visit = |client: &Tls| {
-        let mut stream = client.connect(door.secure).unwrap();
+        let mut stream = client.connect(secure).unwrap();
         stream
             .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             .unwrap();
@@ -202,6 +203,8 @@ fn tls_sessions_resume_after_many_others_and_a_reload() {
     assert!(visit(&regular), "after 300 others");
     door.reload();
     assert!(visit(&regular), "after a reload");
+    let _successor = door.veil.upgrade();
+    assert!(visit(&regular), "after an upgrade");
 }
 
 #[test]

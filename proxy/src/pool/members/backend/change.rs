@@ -86,6 +86,9 @@ impl Backend {
         if health == Health::Down && before != Health::Down {
             self.live.connections.cut();
         }
+        if health != before {
+            self.live.health_changed.send_replace(());
+        }
         before
     }
 

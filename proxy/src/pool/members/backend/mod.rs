@@ -57,6 +57,7 @@ struct Live {
     requests: AtomicU64,
     failures: AtomicU64,
     health: AtomicU8,
+    health_changed: watch::Sender<()>,
     /// When the last check began that it passed.
     well_at: AtomicU64,
     /// When it last became fit to serve after a failed check or a death; `slow_start` counts from here.
@@ -86,6 +87,7 @@ impl Default for Live {
             requests: AtomicU64::default(),
             failures: AtomicU64::default(),
             health: AtomicU8::default(),
+            health_changed: watch::Sender::new(()),
             well_at: AtomicU64::default(),
             recovered_at: AtomicU64::default(),
             drained: AtomicBool::default(),
@@ -288,6 +290,11 @@ impl Backend {
         }
         let recovered = now.since(Moment::from_raw(self.live.recovered_at.load(Ordering::Relaxed)));
         weight * (recovered.as_secs_f64() / self.slow_start.as_secs_f64()).clamp(0.01, 1.0)
+    }
+
+    /// Tells when its health becomes another.
+    pub(in crate::pool) fn health_changes(&self) -> watch::Receiver<()> {
+        self.live.health_changed.subscribe()
     }
 
     pub fn health(&self) -> Health {

@@ -1,12 +1,12 @@
 //! Why a backend is not well: what took it out last, since when, and how often something did lately.
 
 use std::collections::VecDeque;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::pool::clock::Moment;
+use crate::pool::clock::{Moment, seconds_since_1970};
 
 #[derive(Debug, Default)]
 pub struct Troubles(Mutex<History>);
@@ -61,14 +61,11 @@ impl Cause {
 
 impl Troubles {
     pub fn begin(&self, cause: Cause, why: String) {
-        let since = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
         let mut history = self.0.lock();
         history.last = Some(Trouble {
             cause,
             why,
-            since: since.as_secs(),
+            since: seconds_since_1970(),
         });
         if history.began.len() == MOST {
             history.began.pop_front();

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::config::SpawnConfig;
@@ -91,11 +90,11 @@ impl Keeper {
 
 /// Returns when the backend has been down by its checks for so long without a break.
 async fn hangs(backend: &Backend, limit: Duration) {
-    let mut last_well = Instant::now();
-    while last_well.elapsed() < limit {
-        tokio::time::sleep(limit / 20).await;
-        if backend.health() != Health::Down {
-            last_well = Instant::now();
+    let mut changes = backend.health_changes();
+    loop {
+        tokio::select! {
+            _ = changes.changed() => {}
+            () = tokio::time::sleep(limit), if backend.health() == Health::Down => return,
         }
     }
 }
