@@ -23,6 +23,7 @@ use crate::pool::{Backend, Connection, Death, Key, Lease, Pool, Refused};
 use crate::request::Scheme;
 use crate::request::deadline::Deadline;
 use crate::request::problem::Problem;
+use crate::upstream::race::Race;
 use crate::upstream::retry::{Attempt, Suspicion, is_idempotent};
 
 pub struct Attempting {
@@ -150,15 +151,20 @@ impl Attempting {
 
     /// The attempt has its connection.
     pub fn connected(&mut self, descriptor: RawFd, digest: Option<&Digest>) {
+        let Some(trial) = &mut self.trial else {
+            return;
+        };
         let socket = digest.and_then(|digest| digest.socket_digest.as_ref());
         let local = socket.and_then(|socket| socket.local_addr()?.as_inet().copied());
-        if let (Some(trial), Some(local)) = (&mut self.trial, local) {
-            let remote = trial.backend().address();
-            trial.lease.connected(Connection {
-                descriptor,
-                local,
-                remote,
-            });
+        let remote = trial.backend().address();
+        let told = local.map(|local| Connection {
+            descriptor,
+            local,
+            remote,
+        });
+        let raced = trial.race.as_ref().and_then(Race::connection);
+        if let Some(connection) = raced.or(told) {
+            trial.lease.connected(connection);
         }
     }
 

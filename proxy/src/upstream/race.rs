@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
@@ -21,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::body::Whole;
-use crate::pool::{Backend, Key, Lease, Outcome, Pool};
+use crate::pool::{Backend, Connection, Key, Lease, Outcome, Pool};
 use crate::program;
 use crate::upstream::retry::Budget;
 
@@ -30,6 +31,8 @@ use crate::upstream::retry::Budget;
 pub struct Race {
     plan: Arc<Plan>,
     verdict: Arc<Mutex<Verdict>>,
+    /// To the first backend.
+    connection: Arc<Mutex<Option<Connection>>>,
 }
 
 /// What a second copy takes.
@@ -71,7 +74,13 @@ impl Race {
         Self {
             plan: Arc::new(plan),
             verdict: Arc::default(),
+            connection: Arc::default(),
         }
+    }
+
+    /// The first backend's connection, once there is one: Pingora knows of none that it could tell.
+    pub fn connection(&self) -> Option<Connection> {
+        *self.connection.lock()
     }
 
     /// How it went, once an answer has begun or nobody waits for one any more; only once.
@@ -92,9 +101,9 @@ impl Race {
     }
 
     /// Sends the request to the second backend, and waits for the beginning of an answer worth having.
-    async fn challenge(self, lease: Lease, head: Vec<u8>, body: Option<Arc<Whole>>) -> Option<Challenge> {
+    async fn challenge(self, mut lease: Lease, head: Vec<u8>, body: Option<Arc<Whole>>) -> Option<Challenge> {
         let began = Instant::now();
-        let outcome = match self.ask(lease.backend(), &head, body).await {
+        let outcome = match self.ask(&mut lease, &head, body).await {
             Ok((runner, status)) if status < 500 => return Some(Challenge { runner, lease, began }),
             Ok((_, 503)) => Outcome::Busy,
             Ok((_, status)) => Outcome::Answered {
@@ -107,13 +116,16 @@ impl Race {
         None
     }
 
-    async fn ask(&self, backend: &Backend, head: &[u8], body: Option<Arc<Whole>>) -> Result<(Runner, u16), Outcome> {
-        let mut runner = Runner::connect(backend.address(), self.plan.connect)
+    async fn ask(&self, lease: &mut Lease, head: &[u8], body: Option<Arc<Whole>>) -> Result<(Runner, u16), Outcome> {
+        let mut runner = Runner::connect(lease.backend().address(), self.plan.connect)
             .await
             .map_err(|error| match program::lacks_means(&error) {
                 true => Outcome::Cancelled,
                 false => Outcome::ConnectFailed,
             })?;
+        if let Ok(connection) = runner.connection() {
+            lease.connected(connection);
+        }
         let answered = async {
             runner.stream.write_all(head).await?;
             for piece in body.iter().flat_map(|whole| whole.pieces()) {
@@ -157,6 +169,7 @@ impl L4Connect for Race {
             };
             Error::because(kind, "connecting to the first backend of a race", error)
         })?;
+        *self.connection.lock() = incumbent.connection().ok();
         let track = Track {
             race: self.clone(),
             head: Vec::new(),
@@ -187,6 +200,14 @@ impl Runner {
         Ok(Self {
             stream,
             heard: Vec::new(),
+        })
+    }
+
+    fn connection(&self) -> io::Result<Connection> {
+        Ok(Connection {
+            descriptor: self.stream.as_raw_fd(),
+            local: self.stream.local_addr()?,
+            remote: self.stream.peer_addr()?,
         })
     }
 

@@ -1,6 +1,7 @@
 //! Hedging: a second copy of a request that takes unusually long, and what becomes of the slower backend.
 
 use std::net::SocketAddr;
+use std::thread;
 use std::time::Duration;
 
 use e2e::backend::{Answer, Backend, digest};
@@ -23,6 +24,23 @@ fn a_slow_backends_request_is_answered_by_another_and_its_connection_closed() {
     });
     assert_eq!(veil.backend(slow.address)["failures"], 0, "slowness is no failure");
     assert_eq!(hedges(&veil, "won"), 1);
+}
+
+#[test]
+fn a_race_whose_backend_is_found_to_be_down_goes_on_elsewhere_at_once() {
+    let slow = Backend::start(|_| Answer::Hang);
+    let fast = Backend::named("fast");
+    let checked = "    health: { path: /health, interval: 50ms, fall: 1 }\n";
+    let veil = Veil::start(&(configuration(slow.address, fast.address, "after: 1h", IDEMPOTENT) + checked));
+    until("both are well", SOON, || (veil.eligible() == 2).then_some(()));
+    thread::scope(|scope| {
+        let answer = scope.spawn(|| veil.get("/").text().unwrap());
+        until("the slow one has it", SOON, || {
+            (slow.received().len() == 1).then_some(())
+        });
+        slow.answer_health(Answer::status(500));
+        assert_eq!(answer.join().unwrap(), "fast");
+    });
 }
 
 #[test]
