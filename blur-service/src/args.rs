@@ -232,23 +232,10 @@ impl FromStr for ByteSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at(digits);
-        let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
-            "" | "b" => 1,
-            "k" | "kib" => 1 << 10,
-            "m" | "mib" => 1 << 20,
-            "g" | "gib" => 1 << 30,
-            "kb" => 1_000,
-            "mb" => 1_000_000,
-            "gb" => 1_000_000_000,
-            _ => return Err(format!("unknown unit `{unit}`; there are KiB, MiB, GiB")),
-        };
-        let number: u64 = number.parse().map_err(|_| "expected a size like 32MiB".to_owned())?;
-        number
-            .checked_mul(factor)
+        let bytes = text.parse().ok().or_else(|| quantity::bytes(text));
+        bytes
             .map(Self)
-            .ok_or_else(|| "too large".to_owned())
+            .ok_or_else(|| "expected a size like 32MiB, 500k or 1048576".to_owned())
     }
 }
 
@@ -260,24 +247,14 @@ impl FromStr for Seconds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at(digits);
-        let milliseconds: u64 = match unit {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            _ => return Err(format!("unknown unit `{unit}`; there are ms, s, m")),
-        };
-        let number: u64 = number.parse().map_err(|_| "expected a time like 60s".to_owned())?;
-        let total = number.checked_mul(milliseconds).filter(|total| *total <= A_DAY_MS);
-        total
-            .map(Duration::from_millis)
-            .map(Self)
+        let time = quantity::time(text).ok_or_else(|| "expected a time like 60s, 800ms or 1m30s".to_owned())?;
+        (time <= A_DAY)
+            .then_some(Self(time))
             .ok_or_else(|| "longer than a day".to_owned())
     }
 }
 
-const A_DAY_MS: u64 = 86_400_000;
+const A_DAY: Duration = Duration::from_secs(86_400);
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use std::time;
 use schemars::JsonSchema;
 use serde::de::{Deserialize, Deserializer, Error as _};
 
-use super::{UnitError, leading_digits};
+use super::UnitError;
 
 /// A length of time: `800ms`, `30s`, `1m30s`, `2h`. Parts may be strung together, largest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
@@ -41,29 +41,8 @@ impl FromStr for Duration {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let malformed = || UnitError::Duration(text.to_owned());
-        let mut total = 0_u64;
-        let mut smallest = u64::MAX;
-        let mut rest = text;
-        while !rest.is_empty() {
-            let (number, after) = leading_digits(rest).ok_or_else(malformed)?;
-            let unit_length = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
-            let (unit, after) = after.split_at(unit_length);
-            let millis = MILLIS.iter().find(|(name, _)| *name == unit).ok_or_else(malformed)?.1;
-            if millis >= smallest {
-                return Err(malformed());
-            }
-            total = number
-                .checked_mul(millis)
-                .and_then(|part| total.checked_add(part))
-                .ok_or_else(malformed)?;
-            smallest = millis;
-            rest = after;
-        }
-        if text.is_empty() {
-            return Err(malformed());
-        }
-        Ok(Self::from_millis(total))
+        let time = quantity::time(text).ok_or_else(|| UnitError::Duration(text.to_owned()))?;
+        Ok(Self(time))
     }
 }
 
@@ -73,7 +52,7 @@ impl fmt::Display for Duration {
         if rest == 0 {
             return f.write_str("0s");
         }
-        for (unit, millis) in MILLIS {
+        for (unit, millis) in quantity::MILLIS {
             if rest >= millis {
                 write!(f, "{}{unit}", rest / millis)?;
                 rest %= millis;
@@ -83,55 +62,11 @@ impl fmt::Display for Duration {
     }
 }
 
-/// Largest first, as [`Duration`] wants its parts.
-const MILLIS: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-
-    #[test]
-    fn reads_durations_as_people_write_them() {
-        for (text, millis) in [
-            ("800ms", 800),
-            ("30s", 30_000),
-            ("1m30s", 90_000),
-            ("2h", 7_200_000),
-            ("0s", 0),
-        ] {
-            assert_eq!(
-                text.parse::<Duration>().unwrap(),
-                Duration::from_millis(millis),
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn refuses_what_could_mean_two_durations() {
-        for text in [
-            "",
-            "30",
-            "s",
-            "30 s",
-            "1.5s",
-            "-1s",
-            "30s1m",
-            "1s1s",
-            "30sec",
-            "99999999999999d",
-        ] {
-            assert!(text.parse::<Duration>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn a_bare_number_is_told_about_units() {

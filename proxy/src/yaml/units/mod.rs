@@ -35,12 +35,6 @@ pub enum UnitError {
     HostBits { written: String, meant: IpNet },
 }
 
-fn leading_digits(text: &str) -> Option<(u64, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (digits, rest) = text.split_at(end);
-    Some((digits.parse().ok()?, rest))
-}
-
 /// Reads a quantity from a YAML scalar: the text itself, or a bare number as the text it was written with, so that
 /// the error can say which unit is missing.
 struct Scalar;
