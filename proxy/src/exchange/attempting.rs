@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use pingora::http::RequestHeader;
-use pingora::protocols::Digest;
+use pingora::protocols::{Digest, TcpKeepalive};
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource};
@@ -146,6 +146,7 @@ impl Attempting {
         peer.options.write_timeout = Some(if self.has_kept_body() { left.min(send) } else { send });
         peer.options.read_timeout = Some(timeouts.read.get());
         peer.options.idle_timeout = Some(timeouts.idle.get());
+        peer.options.tcp_keepalive = Some(probes(send));
         Some(peer)
     }
 
@@ -265,3 +266,19 @@ async fn within<T>(deadline: Option<Deadline>, what: impl Future<Output = T>) ->
 
 /// How long a suspect waits for a worker of its own; a dead one may have to load its models anew.
 const ALONE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the kernel has taken and the backend does not acknowledge counts as not sent: a way that swallows packets says
+/// nothing of it, nor does a host that is gone.
+fn probes(send: Duration) -> TcpKeepalive {
+    let patience = send.clamp(SHORTEST_PROBE, LONGEST_PROBE);
+    TcpKeepalive {
+        idle: patience,
+        interval: (patience / 3).max(SHORTEST_PROBE),
+        count: 3,
+        user_timeout: patience,
+    }
+}
+
+/// What the kernel takes.
+const SHORTEST_PROBE: Duration = Duration::from_secs(1);
+const LONGEST_PROBE: Duration = Duration::from_secs(3600);
