@@ -85,6 +85,7 @@ def soak(network: Network, seconds: float, seed: int) -> tuple[int, int, list[st
     wrong = left_behind(network, before)
     if takeovers(network) != moved:
         wrong.append("the address has moved")
+        print(network.log("keepalived-p1")[-2000:])
     restore(network)
     return sum(each.failed for each in outcomes), sum(each.sent for each in outcomes), wrong
 

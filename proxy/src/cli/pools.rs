@@ -11,7 +11,6 @@ use serde::de::DeserializeOwned;
 use crate::cli::columns::columns;
 use crate::observe::changes::{ChangeOutcome, LastChanges};
 use crate::pool::{BackendStatus, PoolStatus};
-use crate::server::admin::ShownPool;
 
 /// What is done to a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,15 +47,17 @@ pub enum OperateError {
 
 /// The pools of the Veil whose admin listener this is.
 pub fn pools(admin: &AdminListener) -> Result<Vec<PoolStatus>, OperateError> {
-    let shown: Vec<ShownPool> = ask(admin, &Method::GET, "/pools")?;
-    Ok(shown.into_iter().map(|shown| shown.status).collect())
+    ask(admin, &Method::GET, "/pools")
 }
 
 /// The same as a table, and beneath it how the last reload and the last upgrade went.
 pub fn overview(admin: &AdminListener) -> Result<String, OperateError> {
-    let shown: Vec<ShownPool> = ask(admin, &Method::GET, "/pools")?;
-    let last = shown.first().map(|shown| changes(&shown.last)).unwrap_or_default();
-    let pools: Vec<PoolStatus> = shown.into_iter().map(|shown| shown.status).collect();
+    // The two are one object, which serde cannot take apart where a map in it has numbers for keys.
+    let shown: serde_json::Value = ask(admin, &Method::GET, "/pools")?;
+    let not_admin = |_| OperateError::NotAdmin { admin: admin.address };
+    let last: Vec<LastChanges> = serde_json::from_value(shown.clone()).map_err(not_admin)?;
+    let pools: Vec<PoolStatus> = serde_json::from_value(shown).map_err(not_admin)?;
+    let last = last.first().map(changes).unwrap_or_default();
     Ok(table(&pools) + &last)
 }
 

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use rustix::system::uname;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
@@ -151,12 +151,12 @@ async fn pools(Extract(admin): Extract<Admin>) -> Json<Vec<ShownPool>> {
 }
 
 /// A pool, and what the last changes of the program have made of it or not.
-#[derive(Debug, Deserialize, Serialize)]
-pub struct ShownPool {
+#[derive(Serialize)]
+struct ShownPool {
     #[serde(flatten)]
-    pub status: PoolStatus,
+    status: PoolStatus,
     #[serde(flatten)]
-    pub last: LastChanges,
+    last: LastChanges,
 }
 
 async fn reload(Extract(admin): Extract<Admin>) -> Response {

@@ -132,7 +132,7 @@ fn a_source_of_backends_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backends.yaml");
     std::fs::write(&file, format!("- {{ address: {} }}\n", backend.address)).unwrap();
-    let veil = Veil::over(&format!("{{ discover: [{{ file: {{ path: {} }} }}] }}", file.display()));
+    let veil = Veil::over(&format!("{{ discover: [{{ file: {} }}] }}", file.display()));
     until("it is there", SOON, || (veil.eligible() == 1).then_some(()));
     std::fs::remove_file(&file).unwrap();
     is_told(SOURCE, &veil);
