@@ -15,10 +15,14 @@ use anyhow::Context;
 use clap::ValueEnum;
 
 use crate::{
+    client::Trusted,
     codec::Wanted,
     detect::{Detail, Sensitivity},
-    options::{Options, Profile, Verify, parse_margin},
+    keep::Fields,
+    marks::Marks,
+    options::{Leeway, Options, Profile, Search, Verify, parse_margin},
     redact::{Look, NoiseKey},
+    sandbox::Sandbox,
 };
 
 /// Hides every face in the pictures it is sent.
@@ -61,6 +65,102 @@ pub struct Args {
     #[arg(long, env = "BLUR_MAX_MEMORY", default_value = "2GiB")]
     pub max_memory: ByteSize,
 
+    #[command(flatten)]
+    pub picture: PictureArgs,
+
+    /// Let clients choose what hides less: lower detail and sensitivity, a smaller margin, the
+    /// lossless profile, no second look
+    #[arg(long, env = "BLUR_ALLOW_CLIENT_OPTIONS")]
+    allow_client_options: bool,
+
+    /// Let clients spare faces that are found (exclude), or have none looked for (detect=off)
+    #[arg(long, env = "BLUR_ALLOW_EXCLUDE")]
+    allow_exclude: bool,
+
+    /// What clients may ask to be kept besides, as in --keep
+    #[arg(
+        long,
+        env = "BLUR_ALLOW_KEEP",
+        default_value = "",
+        hide_default_value = true,
+        value_name = "FIELDS"
+    )]
+    allow_keep: Fields,
+
+    /// The closest search that clients may choose, where the operator's own is not closer [default: any]
+    #[arg(long, env = "BLUR_MAX_DETAIL", value_enum)]
+    max_detail: Option<Detail>,
+
+    /// The closest second look that clients may choose, where the operator's own is not closer [default: any]
+    #[arg(long, env = "BLUR_MAX_VERIFY", value_enum)]
+    max_verify: Option<Verify>,
+
+    /// Peers, as addresses and networks with commas between them, whose X-Forwarded-For says for whom they ask: nobody's
+    /// pictures hold more than their share of places while others wait
+    #[arg(long, env = "BLUR_TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1")]
+    pub trusted_proxies: Trusted,
+
+    /// Longest time from a request's head to its answer
+    #[arg(long, env = "BLUR_DEADLINE", default_value = "60s")]
+    pub deadline: Seconds,
+
+    /// Longest time for a request's head, and then for its body, to arrive
+    #[arg(long, env = "BLUR_BODY_TIMEOUT", default_value = "30s")]
+    pub body_timeout: Seconds,
+
+    /// Longest time to finish what is in flight after a signal to stop
+    #[arg(long, env = "BLUR_DRAIN_TIMEOUT", default_value = "30s")]
+    pub drain_timeout: Seconds,
+
+    /// Most connections at a time; further ones wait
+    #[arg(long, env = "BLUR_MAX_CONNECTIONS", default_value_t = 1024)]
+    pub max_connections: usize,
+
+    /// How log lines look
+    #[arg(long, env = "BLUR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// Shut the process in before the first picture, by Landlock and seccomp: it then opens no file and no connection, and
+    /// starts no program. Where the kernel has not all of it: end, or say so and go on
+    #[arg(long, env = "BLUR_SANDBOX", value_enum, default_value_t = Sandbox::Try)]
+    pub sandbox: Sandbox,
+
+    /// End when the parent process ends, however it ends
+    #[arg(long, env = "BLUR_DIE_WITH_PARENT")]
+    pub die_with_parent: bool,
+}
+
+impl Args {
+    pub fn workers(&self) -> usize {
+        self.workers
+            .or_else(|| thread::available_parallelism().ok())
+            .map_or(1, NonZeroUsize::get)
+    }
+
+    pub fn max_spliced_pixels(&self) -> u64 {
+        self.max_spliced_pixels.unwrap_or(self.max_pixels.saturating_mul(5) / 2)
+    }
+
+    /// Asks the system what can be asked no more once the process has shut itself in.
+    pub fn settle(&mut self) {
+        self.workers = NonZeroUsize::new(self.workers());
+    }
+
+    /// What clients may choose beside what hides more.
+    pub fn leeway(&self) -> Leeway {
+        Leeway {
+            weaker: self.allow_client_options,
+            exclude: self.allow_exclude,
+            most_detail: self.max_detail,
+            most_verify: self.max_verify,
+            keep: self.allow_keep.clone(),
+        }
+    }
+}
+
+/// How pictures are hidden: what the service and the command for files have in common.
+#[derive(Clone, Debug, clap::Args)]
+pub struct PictureArgs {
     /// How closely to look for faces
     #[arg(long, env = "BLUR_DETAIL", value_enum, default_value_t = Detail::Thorough)]
     pub detail: Detail,
@@ -89,10 +189,16 @@ pub struct Args {
     #[arg(long, env = "BLUR_VERIFY", value_enum)]
     pub verify: Option<Verify>,
 
-    /// Let clients choose what hides less: lower detail and sensitivity, a smaller margin, the
-    /// lossless profile, no second look
-    #[arg(long, env = "BLUR_ALLOW_CLIENT_OPTIONS")]
-    pub allow_client_options: bool,
+    /// What the file says in words and is written anew, of copyright, creator, credit, caption, headline and gps, with commas
+    /// between them [default: nothing]
+    #[arg(
+        long,
+        env = "BLUR_KEEP",
+        default_value = "",
+        hide_default_value = true,
+        value_name = "FIELDS"
+    )]
+    keep: Fields,
 
     /// Secret, of at least 32 characters, from which the noise upon hidden faces is made: workers that share it answer alike
     /// [default: a new one for each process]
@@ -102,43 +208,9 @@ pub struct Args {
     /// Read the models from this folder and not from the program
     #[arg(long, env = "BLUR_MODEL_DIR")]
     pub model_dir: Option<PathBuf>,
-
-    /// Longest time from a request's head to its answer
-    #[arg(long, env = "BLUR_DEADLINE", default_value = "60s")]
-    pub deadline: Seconds,
-
-    /// Longest time for a request's head, and then for its body, to arrive
-    #[arg(long, env = "BLUR_BODY_TIMEOUT", default_value = "30s")]
-    pub body_timeout: Seconds,
-
-    /// Longest time to finish what is in flight after a signal to stop
-    #[arg(long, env = "BLUR_DRAIN_TIMEOUT", default_value = "30s")]
-    pub drain_timeout: Seconds,
-
-    /// Most connections at a time; further ones wait
-    #[arg(long, env = "BLUR_MAX_CONNECTIONS", default_value_t = 1024)]
-    pub max_connections: usize,
-
-    /// How log lines look
-    #[arg(long, env = "BLUR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
-
-    /// End when the parent process ends, however it ends
-    #[arg(long, env = "BLUR_DIE_WITH_PARENT")]
-    pub die_with_parent: bool,
 }
 
-impl Args {
-    pub fn workers(&self) -> usize {
-        self.workers
-            .or_else(|| thread::available_parallelism().ok())
-            .map_or(1, NonZeroUsize::get)
-    }
-
-    pub fn max_spliced_pixels(&self) -> u64 {
-        self.max_spliced_pixels.unwrap_or(self.max_pixels.saturating_mul(5) / 2)
-    }
-
+impl PictureArgs {
     /// The one that was chosen, or a new one.
     ///
     /// # Errors
@@ -149,6 +221,7 @@ impl Args {
 
     pub fn options(&self) -> Options {
         Options {
+            detect: Search::On,
             detail: self.detail,
             sensitivity: self.sensitivity,
             effect: self.effect,
@@ -158,6 +231,8 @@ impl Args {
             profile: self.profile,
             margin: self.margin,
             verify: self.verify,
+            marks: Marks::NONE,
+            keep: self.keep.clone(),
             report: false,
         }
     }

@@ -15,15 +15,25 @@ pub enum Error {
         known: String,
     },
     #[error("option `{name}` is given more than once")]
-    RepeatedOption { name: String },
+    RepeatedOption { name: &'static str },
     #[error("option `{name}`: `{value}` is not {expected}")]
     InvalidOption {
         name: &'static str,
         value: String,
         expected: String,
     },
-    #[error("option `{name}` would hide less than this service is set to; it is the operator's to allow")]
-    OptionNotAllowed { name: &'static str },
+    #[error("option `{name}` would hide less than this service is set to; it is the operator's to allow, by {by}")]
+    OptionNotAllowed { name: &'static str, by: &'static str },
+    #[error("option `{name}`: `{value}` makes more work than this service allows, which is `{most}` at most")]
+    OptionTooDear {
+        name: &'static str,
+        value: String,
+        most: String,
+    },
+    #[error("option `keep`: `{field}` is not kept by this service; it is the operator's to allow, by --allow-keep")]
+    KeepNotAllowed { field: String },
+    #[error("option `{name}`: {why}")]
+    MarkOutside { name: &'static str, why: String },
     #[error("there is nothing at this path")]
     NotFound,
     #[error("this path answers {allow} only")]
@@ -34,11 +44,11 @@ pub enum Error {
     TooManyBytes { limit: u64 },
     #[error("the picture has {pixels} pixels, more than the {limit} allowed")]
     TooManyPixels { pixels: u64, limit: u64 },
-    #[error("the picture unfolds to {ratio} times its file, more than the {limit} allowed")]
+    #[error("the picture unfolds to {ratio} times its coded data, more than the {limit} allowed")]
     TooCompressed { ratio: u64, limit: u64 },
     #[error("the picture would take {needed} bytes to work on, more than the {limit} there are")]
     TooMuchMemory { needed: u64, limit: u64 },
-    #[error("the picture has {found} {what}, more than the {limit} allowed")]
+    #[error("there are {found} {what}, more than the {limit} allowed")]
     TooMany { what: &'static str, found: u64, limit: u64 },
     #[error("{0}")]
     UnsupportedFormat(&'static str),
@@ -73,6 +83,9 @@ impl Error {
             Self::UnknownOption { .. } => (400, "unknown_option", "Unknown option"),
             Self::RepeatedOption { .. } => (400, "repeated_option", "Repeated option"),
             Self::InvalidOption { .. } => (400, "invalid_option", "Invalid option"),
+            Self::OptionTooDear { .. } => (403, "option_too_dear", "Option too dear"),
+            Self::MarkOutside { .. } => (400, "mark_outside", "Mark outside of the picture"),
+            Self::KeepNotAllowed { .. } => (403, "keep_not_allowed", "Keeping not allowed"),
             Self::OptionNotAllowed { .. } => (403, "option_not_allowed", "Option not allowed"),
             Self::NotFound => (404, "not_found", "Not found"),
             Self::MethodNotAllowed { .. } => (405, "method_not_allowed", "Method not allowed"),

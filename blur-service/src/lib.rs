@@ -10,19 +10,26 @@
 pub mod admission;
 pub mod args;
 pub mod clearing;
+pub mod client;
 pub mod codec;
 pub mod cores;
 pub mod detect;
 pub mod error;
+pub mod files;
 pub mod geometry;
 pub mod http;
 pub mod inventory;
 pub mod jpeg;
+pub mod keep;
+pub mod marks;
 pub mod options;
 pub mod pipeline;
+pub mod queue;
 pub mod redact;
 mod run;
+pub mod sandbox;
 mod vector;
+pub mod work;
 pub mod workers;
 
 pub use args::Args;
@@ -34,17 +41,19 @@ mod tests {
 
     /// The lowest first. Modules of one row do not know each other.
     const ORDER: &[&[&str]] = &[
-        &["geometry", "error", "vector", "clearing", "cores"],
+        &["geometry", "error", "vector", "clearing", "cores", "client", "sandbox"],
         &["detect"],
         &["redact"],
         &["jpeg"],
         &["codec"],
-        &["inventory"],
+        &["inventory", "keep"],
+        &["marks"],
         &["options"],
         &["pipeline"],
+        &["queue", "work"],
         &["admission", "workers"],
         &["args"],
-        &["http"],
+        &["http", "files"],
         &["run"],
     ];
 

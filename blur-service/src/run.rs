@@ -18,15 +18,16 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     args::{Args, LogFormat},
     clearing::clear_from_now_on,
-    detect::Detectors,
+    detect::{Detail, DetectError, Detectors},
     http::{self, Service},
+    sandbox::{self, Sandbox},
 };
 
 /// Serves until a signal: TERM or INT finishes what is in flight, a second one ends at once.
 ///
 /// # Errors
 /// When the address cannot be had or the models cannot be read.
-pub fn run(args: Args) -> anyhow::Result<()> {
+pub fn run(mut args: Args) -> anyhow::Result<()> {
     if args.die_with_parent {
         die_with_parent()?;
     }
@@ -34,10 +35,15 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     start_log(args.log_format);
     keep_pictures_out_of_core_dumps();
     keep_pictures_out_of_panics();
+    args.settle();
     let listener = args.listen.bind()?;
     println!("listening on http://{}", listener.local_addr()?);
+    let manager = Arc::new(of_this_process());
+    let folder = args.picture.model_dir.as_deref();
+    let models = folder.map(|folder| Detectors::load(Some(folder)));
+    shut_in(args.sandbox)?;
     let service = Arc::new(Service::new(&args).context("cannot start the threads for pictures")?);
-    let models = load_models(&args, service.clone())?;
+    let models = warm_models(models, args.picture.detail, service.clone(), manager.clone())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(IO_THREADS)
         .enable_all()
@@ -47,7 +53,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
         let stop = Notify::new();
         tokio::select! {
             result = http::serve(listener, &service, &args, &stop) => result,
-            result = on_signal(&service, &stop, &args) => result,
+            result = on_signal(&service, &stop, &args, &manager) => result,
             Ok(error) = models => Err(error),
         }
     });
@@ -55,16 +61,21 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     result
 }
 
-/// Loads and warms the models on a thread of its own; only a failure is ever reported.
-fn load_models(args: &Args, service: Arc<Service>) -> anyhow::Result<oneshot::Receiver<anyhow::Error>> {
+/// Warms the models, or those of the program itself, on a thread of its own; only a failure is ever reported.
+fn warm_models(
+    loaded: Option<Result<Detectors, DetectError>>,
+    detail: Detail,
+    service: Arc<Service>,
+    manager: Arc<Manager>,
+) -> anyhow::Result<oneshot::Receiver<anyhow::Error>> {
     let (failed, failure) = oneshot::channel();
-    let (folder, detail) = (args.model_dir.clone(), args.detail);
     thread::Builder::new().name("models".into()).spawn(move || {
-        match Detectors::load(folder.as_deref()).and_then(|models| models.warm(detail).map(|()| models)) {
+        let loaded = loaded.unwrap_or_else(|| Detectors::load(None));
+        match loaded.and_then(|models| models.warm(detail).map(|()| models)) {
             Ok(models) => {
                 service.models_are_warm(models);
                 info!("models are warm");
-                tell_the_manager(Notice::Ready);
+                tell(&manager, Notice::Ready);
             }
             // The receiver is gone only when the process ends anyway.
             Err(error) => drop(failed.send(anyhow::Error::new(error).context("cannot load the models"))),
@@ -75,13 +86,13 @@ fn load_models(args: &Args, service: Arc<Service>) -> anyhow::Result<oneshot::Re
 
 /// The first signal begins the drain: `/health` tells, and the listener closes once nothing is in flight. The second
 /// one ends everything.
-async fn on_signal(service: &Service, stop: &Notify, args: &Args) -> anyhow::Result<()> {
+async fn on_signal(service: &Service, stop: &Notify, args: &Args, manager: &Manager) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut next = async || tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} };
     next().await;
     info!(in_flight = service.in_flight(), "draining");
-    tell_the_manager(Notice::Stopping);
+    tell(manager, Notice::Stopping);
     service.drain();
     let drained = async {
         // Whatever is left after the time is cut off.
@@ -96,11 +107,36 @@ async fn on_signal(service: &Service, stop: &Notify, args: &Args) -> anyhow::Res
     Ok(())
 }
 
-/// systemd, if it has started this process.
-fn tell_the_manager(notice: Notice) {
-    if let Err(error) = Manager::of_this_process().tell(notice) {
+/// systemd, if it has started this process; its socket is opened while there is a way to it.
+fn of_this_process() -> Manager {
+    let manager = Manager::of_this_process();
+    manager.clone().opened().unwrap_or_else(|error| {
+        warn!(%error, "cannot open the socket of systemd");
+        manager
+    })
+}
+
+fn tell(manager: &Manager, notice: Notice) {
+    if let Err(error) = manager.tell(notice) {
         warn!(%error, "cannot tell systemd {notice:?}");
     }
+}
+
+/// While there is one thread, since Landlock holds a thread and those that it starts.
+fn shut_in(sandbox: Sandbox) -> anyhow::Result<()> {
+    if sandbox == Sandbox::Off {
+        return Ok(());
+    }
+    let walls = sandbox::shut_in();
+    let gaps: Vec<String> = walls.gaps().map(ToString::to_string).collect();
+    if gaps.is_empty() {
+        info!("shut in: no path, no connection, no program");
+    } else if sandbox == Sandbox::Require {
+        anyhow::bail!("cannot shut the process in: {}", gaps.join("; "));
+    } else {
+        warn!(gaps = gaps.join("; "), "the process is not shut in as far as could be");
+    }
+    Ok(())
 }
 
 /// The parent may have died before the kernel was asked to tell: then the answer to who it is has changed.

@@ -4,22 +4,35 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
-        mpsc,
     },
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
 
-use crate::{cores::Cores, error::Error, pipeline::GoOn};
+use crate::{
+    client::Client,
+    cores::Cores,
+    error::Error,
+    pipeline::GoOn,
+    queue::{Queue, Turn},
+};
 
 /// How many may ask is bounded by admission, so the queue itself need not be.
 pub struct Workers {
-    jobs: mpsc::Sender<Job>,
+    jobs: Arc<Queue<Job>>,
     waiting: Arc<AtomicUsize>,
+}
+
+/// Who wants something done, how much work that is, and by when.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    pub client: Client,
+    pub work: Duration,
+    pub deadline: Instant,
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -38,16 +51,14 @@ impl Workers {
     /// # Errors
     /// The system's, when there can be no more threads.
     pub fn start(count: usize, cores: &Arc<Cores>) -> std::io::Result<Self> {
-        let (jobs, queue) = mpsc::channel::<Job>();
-        // Contended by idle threads only: one waits inside, the others for it.
-        let queue = Arc::new(Mutex::new(queue));
+        let jobs = Arc::new(Queue::<Job>::new(count));
         for index in 0..count {
-            let (queue, cores) = (queue.clone(), cores.clone());
+            let (jobs, cores) = (jobs.clone(), cores.clone());
             thread::Builder::new().name(format!("picture-{index}")).spawn(move || {
-                while let Some(job) = next(&queue) {
+                while let Some(Turn { item: job, at_work }) = jobs.take() {
                     let core = cores.take();
                     job();
-                    drop(core);
+                    drop((core, at_work));
                 }
             })?;
         }
@@ -57,20 +68,26 @@ impl Workers {
         })
     }
 
-    /// Runs `work` on one of the threads. Dropping the future frees its turn, and `work` is told so by its argument.
+    /// Runs `work` on one of the threads when its turn has come. Dropping the future frees its turn, and `work` is told so by
+    /// its argument.
     ///
     /// # Errors
     /// [`Error::DeadlineExceeded`] when `deadline` passed before `work` began or while it ran; [`Error::Internal`]
     /// when it panicked; its own.
     pub async fn run<T: Send + 'static>(
         &self,
-        deadline: Instant,
+        asked: Asked,
         work: impl FnOnce(&GoOn) -> Result<T, Error> + Send + 'static,
     ) -> Result<Done<T>, Error> {
         let (answer, answered) = oneshot::channel();
-        let turn = Turn::take(&self.waiting);
+        let counted = Counted::one_more(&self.waiting);
+        let Asked {
+            client,
+            work: expected,
+            deadline,
+        } = asked;
         let job = move || {
-            drop(turn);
+            drop(counted);
             let started = Instant::now();
             if answer.is_closed() {
                 return;
@@ -83,9 +100,7 @@ impl Workers {
             // Nobody listens any more: the client has left.
             let _ = answer.send(value.map(|value| Done { value, started }));
         };
-        self.jobs
-            .send(Box::new(job))
-            .map_err(|_| Error::internal("the threads for pictures are gone"))?;
+        self.jobs.put(Box::new(job), client, expected);
         match answered.await.map_err(Error::internal)? {
             Err(Error::Stopped) => Err(Error::DeadlineExceeded),
             answer => answer,
@@ -98,21 +113,23 @@ impl Workers {
     }
 }
 
-fn next(queue: &Mutex<mpsc::Receiver<Job>>) -> Option<Job> {
-    queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.jobs.close();
+    }
 }
 
 /// One in the queue while it lives.
-struct Turn(Arc<AtomicUsize>);
+struct Counted(Arc<AtomicUsize>);
 
-impl Turn {
-    fn take(waiting: &Arc<AtomicUsize>) -> Self {
+impl Counted {
+    fn one_more(waiting: &Arc<AtomicUsize>) -> Self {
         waiting.fetch_add(1, Ordering::Relaxed);
         Self(waiting.clone())
     }
 }
 
-impl Drop for Turn {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -122,9 +139,10 @@ impl Drop for Turn {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::{sync::Barrier, time::Duration};
+    use std::sync::Barrier;
 
     use super::*;
+    use crate::client::Trusted;
 
     #[tokio::test]
     async fn a_panic_is_an_answer_and_the_thread_lives_on() {
@@ -140,7 +158,9 @@ mod tests {
     async fn work_past_its_deadline_does_not_begin() {
         let workers = Workers::start(1, &Arc::new(Cores::new(1))).unwrap();
         let late = workers
-            .run(Instant::now(), |_| -> Result<(), Error> { panic!("must not run") })
+            .run(asked(Duration::ZERO), |_| -> Result<(), Error> {
+                panic!("must not run")
+            })
             .await;
         assert!(matches!(late, Err(Error::DeadlineExceeded)));
     }
@@ -168,7 +188,16 @@ mod tests {
         was_told.await.unwrap();
     }
 
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(60)
+    fn soon() -> Asked {
+        asked(Duration::from_secs(60))
+    }
+
+    fn asked(in_time: Duration) -> Asked {
+        let nobody: Trusted = "".parse().unwrap();
+        Asked {
+            client: Client::of([192, 0, 2, 1].into(), std::iter::empty(), &nobody),
+            work: Duration::from_millis(1),
+            deadline: Instant::now() + in_time,
+        }
     }
 }

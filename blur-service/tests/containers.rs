@@ -91,9 +91,9 @@ fn check(server: &Server, scene: Scene, details: &[&str]) {
                 .iter()
                 .map(|(name, file)| (*name, boxes(&server.detect(&query, file))));
             let mut found: Vec<(&str, Vec<[f64; 4]>)> = found.collect();
-            let through_pixels = format!("{query}&profile=reencode&verify=off&report=true");
+            let through_pixels = format!("{query}&profile=reencode&verify=off");
             if let Some((name, jpeg)) = files.iter().find(|(name, _)| name.ends_with("JPEG")) {
-                found.push((*name, boxes(&server.blur(&through_pixels, jpeg).json())));
+                found.push((*name, boxes(&server.report(&through_pixels, jpeg))));
             }
             let (first, expected) = &found[0];
             assert!(expected.len() >= 3, "{} {detail} {first}: {expected:?}", scene.name);

@@ -3,17 +3,19 @@
 use blur_service::{
     codec::Wanted,
     detect::{Detail, Sensitivity},
-    options::{Options, Profile},
+    keep::Fields,
+    marks::Marks,
+    options::{Leeway, Options, Profile, Search},
     redact::Look,
 };
 
 pub fn check(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let mut lines = text.lines();
-    let Ok(operators) = DEFAULT.with_query(&query(lines.next().unwrap_or_default()), true) else {
+    let Ok(operators) = DEFAULT.with_query(&query(lines.next().unwrap_or_default()), &Leeway::all()) else {
         return;
     };
-    let Ok(chosen) = operators.with_query(&query(lines.next().unwrap_or_default()), false) else {
+    let Ok(chosen) = operators.with_query(&query(lines.next().unwrap_or_default()), &Leeway::default()) else {
         return;
     };
     assert!(chosen.detail as u8 >= operators.detail as u8);
@@ -22,6 +24,11 @@ pub fn check(data: &[u8]) {
     assert!(chosen.animation_effect == Look::Solid || operators.animation_effect != Look::Solid);
     assert!(chosen.profile == Profile::Reencode || operators.profile != Profile::Reencode);
     assert!(chosen.verify() as u8 >= operators.verify() as u8);
+    assert_eq!(
+        (chosen.detect, &chosen.marks.exclude),
+        (operators.detect, &operators.marks.exclude)
+    );
+    assert_eq!(chosen.keep.first_beyond(&[&operators.keep]), None);
     assert!((operators.margin..=4.0).contains(&chosen.margin));
 }
 
@@ -29,12 +36,15 @@ const DEFAULT: Options = Options {
     animation_effect: Look::Solid,
     format: Wanted::Keep,
     quality: None,
+    detect: Search::On,
     detail: Detail::Thorough,
     sensitivity: Sensitivity::Normal,
     effect: Look::Smooth,
     profile: Profile::Lossless,
     margin: 1.3,
     verify: None,
+    marks: Marks::NONE,
+    keep: Fields::NONE,
     report: false,
 };
 

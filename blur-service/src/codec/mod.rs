@@ -6,6 +6,7 @@ mod apng;
 mod avif;
 mod bmp;
 mod boxes;
+mod coded;
 mod colour;
 mod density;
 mod frames;
@@ -28,6 +29,7 @@ use image::{ImageError, metadata::Orientation};
 use crate::{error::Error, geometry::Size, jpeg::Leniency, redact::Blocks};
 
 pub use boxes::{Boxes, Items};
+pub use coded::Coded;
 pub use colour::{Profile, Space};
 pub use density::Density;
 pub use frames::{Delay, Frame, Frames, FramesWriter, Plan as FramesPlan, frames};
@@ -214,13 +216,13 @@ impl Header {
         }
     }
 
-    /// Refuses a picture that unfolds to very much more than its file of so many bytes, as no real one does.
+    /// Refuses a picture that unfolds to very much more than its coded data, as no real one does.
     ///
     /// # Errors
     /// [`Error::TooCompressed`].
-    pub fn check_ratio(&self, file: u64) -> Result<(), Error> {
+    pub fn check_ratio(&self, coded: u64) -> Result<(), Error> {
         let unfolded = self.pixels() * 3;
-        let ratio = unfolded / file.max(1);
+        let ratio = unfolded / coded.max(1);
         if unfolded > ALWAYS_ALLOWED && ratio > MOST_RATIO {
             return Err(Error::TooCompressed {
                 ratio,

@@ -11,7 +11,7 @@ use axum::{
 use serde::Serialize;
 
 use super::{AppState, access, problem::Failure, server_timing, upload::Upload};
-use crate::{detect::Face, error::Error, geometry::Rect, pipeline};
+use crate::{detect::Face, error::Error, geometry::Rect, marks::Marks, options::Search, pipeline};
 
 /// All in upright pixels.
 #[derive(Serialize)]
@@ -46,8 +46,8 @@ impl ScoredRect {
 
 pub(super) async fn detect(State(service): AppState, request: Request) -> Result<Response, Failure> {
     let upload = Upload::receive(request, &service).await?;
-    if upload.options().report {
-        let why = "/v1/detect makes no picture to report on; ask /v1/blur for a report";
+    if upload.options().marks != Marks::NONE || upload.options().detect == Search::Off {
+        let why = "/v1/detect says where the faces are; `regions`, `exclude` and `detect` are for /v1/blur";
         return Err(Error::BadRequest(why.into()).into());
     }
     let worked = upload.work(&service, pipeline::detect).await?;

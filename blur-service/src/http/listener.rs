@@ -1,7 +1,13 @@
 //! Accepts connections, HTTP/1.1 and HTTP/2 with prior knowledge, a bounded number of them, each with a time limit on
 //! its heads; and closes them in good order.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use hyper::{
+    Request,
+    body::Incoming,
+    service::{Service as _, service_fn},
+};
 
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -10,7 +16,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Notify, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tracing::{debug, warn};
@@ -18,21 +24,34 @@ use tracing::{debug, warn};
 use super::{router, service::Service};
 use crate::args::Args;
 
+/// Where a request's connection comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub IpAddr);
+
 /// Serves until `stop` is notified and the connections have ended, or a few seconds after.
 ///
 /// # Errors
 /// None so far: an accept that fails is tried again.
 pub async fn serve(listener: TcpListener, service: &Arc<Service>, args: &Args, stop: &Notify) -> anyhow::Result<()> {
     let app = TowerToHyperService::new(router(service.clone()));
+    let for_peer = |peer: IpAddr| {
+        let app = app.clone();
+        service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            app.call(request)
+        })
+    };
     let builder = connection_builder(args.body_timeout.0);
     let connections = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(args.max_connections));
     loop {
-        let (stream, permit) = tokio::select! {
+        let (stream, peer, permit) = tokio::select! {
             next = next_connection(&listener, &room) => next?,
             () = stop.notified() => break,
         };
-        let connection = builder.serve_connection(TokioIo::new(stream), app.clone()).into_owned();
+        let connection = builder
+            .serve_connection(TokioIo::new(stream), for_peer(peer))
+            .into_owned();
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             let _permit = permit;
@@ -50,14 +69,14 @@ pub async fn serve(listener: TcpListener, service: &Arc<Service>, args: &Args, s
 async fn next_connection(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
-) -> anyhow::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> anyhow::Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
     let permit = room.clone().acquire_owned().await?;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 // An answer's head should not wait for its body.
                 let _ = stream.set_nodelay(true);
-                return Ok((stream, permit));
+                return Ok((stream, peer.ip(), permit));
             }
             Err(error) => {
                 warn!(%error, "cannot accept a connection");

@@ -1,8 +1,10 @@
 //! The service over HTTP: the routes, and what all of them share.
 
+mod accept;
 mod access;
 mod blur;
 mod detect;
+mod form;
 mod health;
 mod listener;
 mod metrics;
@@ -30,9 +32,19 @@ pub use service::Service;
 type AppState = axum::extract::State<Arc<Service>>;
 
 /// Everything that is answered; the OpenAPI document describes exactly these.
-const ROUTES: [Route; 6] = [
+const ROUTES: [Route; 8] = [
     Route {
         path: "/v1/blur",
+        method: "POST",
+        handler: || post(blur::blur),
+    },
+    Route {
+        path: "/v1/blur/report",
+        method: "POST",
+        handler: || post(blur::report),
+    },
+    Route {
+        path: "/blur/",
         method: "POST",
         handler: || post(blur::blur),
     },

@@ -25,14 +25,17 @@ mod tests {
     use std::collections::BTreeSet;
 
     use clap::ValueEnum;
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::{
         codec::Wanted,
         detect::{Detail, Sensitivity},
-        http::ROUTES,
-        options::{Options, Profile, Verify},
+        http::{
+            ROUTES,
+            form::{OPTIONS_FIELD, PICTURE_FIELDS},
+        },
+        options::{Options, Profile, Search, Verify},
         redact::Look,
     };
 
@@ -68,13 +71,59 @@ mod tests {
             .map(|p| p["name"].as_str().unwrap())
             .collect();
         assert_eq!(named, Options::NAMES.into_iter().collect());
-        assert_eq!(parameters["detail"]["schema"]["enum"], values::<Detail>());
-        assert_eq!(parameters["sensitivity"]["schema"]["enum"], values::<Sensitivity>());
-        assert_eq!(parameters["effect"]["schema"]["enum"], values::<Look>());
-        assert_eq!(parameters["format"]["schema"]["enum"], values::<Wanted>());
-        assert_eq!(parameters["profile"]["schema"]["enum"], values::<Profile>());
-        assert_eq!(parameters["verify"]["schema"]["enum"], values::<Verify>());
+        let schemas = &document["components"]["schemas"];
+        for (name, values) in [
+            ("detect", values::<Search>()),
+            ("detail", values::<Detail>()),
+            ("sensitivity", values::<Sensitivity>()),
+            ("effect", values::<Look>()),
+            ("format", values::<Wanted>()),
+            ("profile", values::<Profile>()),
+            ("verify", values::<Verify>()),
+        ] {
+            assert_eq!(parameters[name]["schema"]["enum"], values);
+            for holder in [
+                &schemas["Form"],
+                &schemas["Options"],
+                &schemas["Report"]["properties"]["options"],
+            ] {
+                assert_eq!(holder["properties"][name]["enum"], values, "{name}");
+            }
+        }
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    }
+
+    #[test]
+    fn a_form_has_the_options_of_the_query_and_the_fields_that_are_read() {
+        let document: Value = serde_json::from_str(DOCUMENT).unwrap();
+        let schemas = &document["components"]["schemas"];
+        let fields = |schema: &Value| -> BTreeSet<String> {
+            schema["properties"].as_object().unwrap().keys().cloned().collect()
+        };
+        let options: BTreeSet<String> = Options::NAMES.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(fields(&schemas["Options"]), options);
+        let others = PICTURE_FIELDS.into_iter().chain([OPTIONS_FIELD]).map(str::to_owned);
+        assert_eq!(fields(&schemas["Form"]), options.into_iter().chain(others).collect());
+        let multipart = &document["components"]["requestBodies"]["picture"]["content"]["multipart/form-data"];
+        assert_eq!(multipart["schema"], json!({ "$ref": "#/components/schemas/Form" }));
+    }
+
+    #[test]
+    fn the_document_has_every_code_of_a_problem() {
+        let document: Value = serde_json::from_str(DOCUMENT).unwrap();
+        let listed = &document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
+        let listed: BTreeSet<&str> = listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|code| code.as_str().unwrap())
+            .collect();
+        // Each arm says `=> (status, "code", "Title")`.
+        let source = include_str!("../error.rs");
+        let arms = source
+            .lines()
+            .filter_map(|line| line.split_once("=> (")?.1.split('"').nth(1));
+        assert_eq!(listed, arms.collect());
     }
 
     fn values<T: ValueEnum>() -> Value {

@@ -14,17 +14,19 @@ use super::metrics::Metrics;
 use crate::{
     admission::{Admission, Place},
     args::Args,
+    client::{Client, Trusted},
     cores::Cores,
     detect::Detectors,
     error::Error,
-    options::Options,
+    options::{Leeway, Options},
     redact::NoiseKey,
     workers::Workers,
 };
 
 pub struct Service {
     pub(super) options: Options,
-    pub(super) weaker_allowed: bool,
+    pub(super) leeway: Leeway,
+    pub(super) trusted_proxies: Trusted,
     pub(super) noise_key: NoiseKey,
     pub(super) max_bytes: u64,
     pub(super) max_pixels: u64,
@@ -49,9 +51,10 @@ impl Service {
     pub fn new(args: &Args) -> std::io::Result<Self> {
         let cores = Arc::new(Cores::new(args.workers()));
         Ok(Self {
-            options: args.options(),
-            weaker_allowed: args.allow_client_options,
-            noise_key: args.noise_key()?,
+            options: args.picture.options(),
+            leeway: args.leeway(),
+            trusted_proxies: args.trusted_proxies.clone(),
+            noise_key: args.picture.noise_key()?,
             max_bytes: args.max_bytes.0,
             max_pixels: args.max_pixels,
             max_spliced_pixels: args.max_spliced_pixels(),
@@ -86,9 +89,10 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::Busy`] when all places are taken.
-    pub(super) fn enter(self: &Arc<Self>) -> Result<Visit, Error> {
+    pub(super) async fn enter(self: &Arc<Self>, client: Client) -> Result<Visit, Error> {
         Ok(Visit {
-            place: Some(self.admission.enter()?),
+            place: Some(self.admission.enter(client).await?),
+            client,
             service: self.clone(),
         })
     }
@@ -122,7 +126,38 @@ impl Service {
 /// A picture's stay from its head to its answer.
 pub(super) struct Visit {
     place: Option<Place>,
+    pub client: Client,
     service: Arc<Service>,
+}
+
+impl Visit {
+    /// Waits for the places that so much work takes.
+    pub async fn pay_for(&self, work: Duration) {
+        if let Some(place) = &self.place {
+            place.pay_for(work).await;
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Busy`] if the place was given to somebody else.
+    pub fn begin(&self) -> Result<(), Error> {
+        self.place.as_ref().map_or(Ok(()), Place::begin)
+    }
+
+    /// What `work` comes to.
+    ///
+    /// # Errors
+    /// Its own; [`Error::Busy`] if the place is given to somebody else before.
+    pub async fn unless_sent_away<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let Some(place) = &self.place else {
+            return work.await;
+        };
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = place.sent_away() => Err(Error::Busy),
+        }
+    }
 }
 
 impl Drop for Visit {

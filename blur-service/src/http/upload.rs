@@ -1,8 +1,9 @@
 //! A picture's way in: its place is taken and its length judged from the request's head, then the body is read under
-//! limits of bytes, memory and time; raw, or as the multipart field `image`.
+//! limits of bytes, memory and time; raw, or in a form.
 
 use std::{
     future::poll_fn,
+    net::Ipv4Addr,
     pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -10,31 +11,34 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    extract::{FromRequest, Multipart, Query, Request, multipart::MultipartError},
-    http::{HeaderMap, StatusCode, header},
+    extract::{Query, Request},
+    http::{HeaderMap, header, request::Parts},
 };
 use tokio::time::{timeout, timeout_at};
 
-use super::service::{Service, Visit};
+use super::{
+    form::{self, Pairs},
+    listener::Peer,
+    service::{Service, Visit},
+};
 use crate::{
     admission::Hold,
-    codec::Header,
+    client::Client,
+    codec::{Coded, Header},
     detect::Detectors,
     error::Error,
     options::Options,
     pipeline::{GoOn, splice_bytes},
+    work,
+    workers::Asked,
 };
 
 /// A picture that has arrived and passed every limit that can be judged without decoding it.
 pub(super) struct Upload {
-    file: Vec<u8>,
-    header: Header,
-    options: Options,
+    arrived: Arrived,
     models: Arc<Detectors>,
     /// When the answer is due.
     deadline: Instant,
-    /// Memory for the file and for all that it unfolds to.
-    memory: (Hold, Hold),
     visit: Visit,
 }
 
@@ -54,8 +58,7 @@ impl Upload {
     /// Any limit's. Those that the head breaks are told before the body is read.
     pub async fn receive(request: Request, service: &Arc<Service>) -> Result<Self, Error> {
         let (head, body) = request.into_parts();
-        let admitted = Admitted::judge(&head.uri, &head.headers, body.size_hint().exact(), service);
-        let admitted = match admitted {
+        let admitted = match Admitted::judge(&head, body.size_hint().exact(), service).await {
             Ok(admitted) => admitted,
             Err(error) => {
                 discard(body, &head.headers);
@@ -63,46 +66,29 @@ impl Upload {
             }
         };
         let request = Request::from_parts(head, body);
-        let (file, held) = match timeout(service.body_timeout, read(request, service, admitted.held)).await {
-            Ok(read) => read?,
-            Err(_) if Instant::now() >= admitted.deadline => return Err(Error::DeadlineExceeded),
-            Err(_) => return Err(Error::BodyTimeout(service.body_timeout)),
-        };
-        let mut header = Header::read(&file)?;
-        if header.pixels() > service.max_pixels
-            && let Some(bytes) = splice_bytes(&file, &header, &admitted.options, &admitted.models)
-        {
-            (header.is_spliced_only, header.work_bytes) = (true, bytes);
-            header.check_pixels(service.max_spliced_pixels)?;
-        } else {
-            header.check_pixels(service.max_pixels)?;
-        }
-        header.check_parts(service.max_frames, service.max_frame_pixels)?;
-        header.check_ratio(file.len() as u64)?;
-        let unfolded = service.admission.pictures().wait_for(header.work_bytes);
-        let unfolded = timeout_at(admitted.deadline.into(), unfolded)
-            .await
-            .map_err(|_| Error::DeadlineExceeded)??;
+        let arriving = arrive(request, service, &admitted);
+        let arrived = admitted.visit.unless_sent_away(arriving).await?;
         let Admitted {
-            options,
             models,
             deadline,
             visit,
             ..
         } = admitted;
         Ok(Self {
-            file,
-            header,
-            options,
+            arrived,
             models,
             deadline,
-            memory: (held, unfolded),
             visit,
         })
     }
 
     pub fn options(&self) -> &Options {
-        &self.options
+        &self.arrived.options
+    }
+
+    /// Wants to be told what the file holds beside the picture.
+    pub fn report(&mut self) {
+        self.arrived.options.report = true;
     }
 
     /// Waits for a thread, and for `steps` of the pipeline on it. The picture's place is free again when this returns.
@@ -115,26 +101,39 @@ impl Upload {
         steps: impl FnOnce(&[u8], &Header, &Options, &Detectors, &GoOn) -> Result<T, Error> + Send + 'static,
     ) -> Result<Worked<T>, Error> {
         let Self {
+            arrived,
+            models,
+            deadline,
+            visit,
+        } = self;
+        let Arrived {
             file,
             header,
             options,
-            models,
-            deadline,
+            work: expected,
             memory,
-            visit: _visit,
-        } = self;
+        } = arrived;
         let arrived = Instant::now();
-        let (bytes, shown_header) = (file.len(), header.clone());
+        let (bytes, shown_header, shown_options) = (file.len(), header.clone(), options.clone());
+        let visit = Arc::new(visit);
+        let asked = Asked {
+            client: visit.client,
+            work: expected,
+            deadline,
+        };
+        let begins = visit.clone();
         let work = move |go_on: &GoOn| {
+            begins.begin()?;
+            drop(begins);
             // What the picture holds is given back when the work ends, also when nobody waits for it any more.
             let _memory = memory;
             steps(&file, &header, &options, &models, go_on)
         };
-        let done = service.workers.run(deadline, work).await?;
+        let done = visit.unless_sent_away(service.workers.run(asked, work)).await?;
         Ok(Worked {
             value: done.value,
             header: shown_header,
-            options,
+            options: shown_options,
             bytes,
             queue: done.started - arrived,
         })
@@ -143,40 +142,101 @@ impl Upload {
 
 /// What is known of a request before its body.
 struct Admitted {
-    options: Options,
+    query: Pairs,
     models: Arc<Detectors>,
     deadline: Instant,
-    held: Hold,
     visit: Visit,
 }
 
 impl Admitted {
-    fn judge(
-        uri: &axum::http::Uri,
-        headers: &HeaderMap,
-        length: Option<u64>,
-        service: &Arc<Service>,
-    ) -> Result<Self, Error> {
-        let query: Query<Vec<(String, String)>> =
-            Query::try_from_uri(uri).map_err(|_| Error::BadRequest("the query cannot be read".into()))?;
-        let options = service.options.with_query(&query, service.weaker_allowed)?;
+    async fn judge(head: &Parts, length: Option<u64>, service: &Arc<Service>) -> Result<Self, Error> {
+        let Query(query) = Query::<Pairs>::try_from_uri(&head.uri)
+            .map_err(|_| Error::BadRequest("the query cannot be read".into()))?;
+        service.options.with_query(&query, &service.leeway)?;
         if length.is_some_and(|length| length > service.max_bytes + super::MULTIPART_OVERHEAD as u64) {
             return Err(Error::TooManyBytes {
                 limit: service.max_bytes,
             });
         }
-        let deadline = Instant::now() + time_left(headers)?.map_or(service.deadline, |left| left.min(service.deadline));
+        let deadline =
+            Instant::now() + time_left(&head.headers)?.map_or(service.deadline, |left| left.min(service.deadline));
         let models = service.models()?;
-        let visit = service.enter()?;
-        let held = service.admission.files().take(length.unwrap_or(0))?;
+        let visit = service.enter(client_of(head, service)).await?;
+        // It is paid for as it comes, so that nobody holds memory by promises.
+        service.admission.files().take(length.unwrap_or(0))?;
         Ok(Self {
-            options,
+            query,
             models,
             deadline,
-            held,
             visit,
         })
     }
+}
+
+fn client_of(head: &Parts, service: &Service) -> Client {
+    // Every connection has a peer.
+    let peer = head
+        .extensions
+        .get::<Peer>()
+        .map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0);
+    let forwarded = head.headers.get_all("x-forwarded-for").iter();
+    let lines = forwarded.map(|line| line.to_str().unwrap_or_default());
+    Client::of(peer, lines, &service.trusted_proxies)
+}
+
+/// A picture that is there in full and may be worked on, but for a thread.
+struct Arrived {
+    file: Vec<u8>,
+    header: Header,
+    options: Options,
+    /// How much of it is expected.
+    work: Duration,
+    /// For the file and for all that it unfolds to.
+    memory: (Hold, Hold),
+}
+
+async fn arrive(request: Request, service: &Service, admitted: &Admitted) -> Result<Arrived, Error> {
+    let Admitted {
+        query,
+        models,
+        deadline,
+        visit,
+    } = admitted;
+    let deadline = *deadline;
+    let Received { file, held, fields } = match timeout(service.body_timeout, read(request, service)).await {
+        Ok(read) => read?,
+        Err(_) if Instant::now() >= deadline => return Err(Error::DeadlineExceeded),
+        Err(_) => return Err(Error::BodyTimeout(service.body_timeout)),
+    };
+    let options = service
+        .options
+        .with_query(&[query.as_slice(), fields.as_slice()].concat(), &service.leeway)?;
+    let mut header = Header::read(&file)?;
+    let coded = Coded::of(&file, header.format);
+    if header.pixels() > service.max_pixels
+        && let Some(bytes) = splice_bytes(&file, &header, &options, models)
+    {
+        (header.is_spliced_only, header.work_bytes) = (true, bytes);
+        header.check_pixels(service.max_spliced_pixels)?;
+    } else {
+        header.check_pixels(service.max_pixels)?;
+    }
+    header.check_parts(service.max_frames, service.max_frame_pixels)?;
+    header.check_ratio(coded.bytes)?;
+    let work = work::expected(&header, coded, &options);
+    let room = async {
+        visit.pay_for(work).await;
+        service.admission.pictures().wait_for(header.work_bytes).await
+    };
+    let room = timeout_at(deadline.into(), room).await;
+    let unfolded = room.map_err(|_| Error::DeadlineExceeded)??;
+    Ok(Arrived {
+        file,
+        header,
+        options,
+        work,
+        memory: (held, unfolded),
+    })
 }
 
 /// What is left of the time the client, or a proxy on the way, allows.
@@ -194,16 +254,25 @@ fn time_left(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     }
 }
 
-async fn read(request: Request, service: &Service, held: Hold) -> Result<(Vec<u8>, Hold), Error> {
+/// A body that is there in full.
+struct Received {
+    file: Vec<u8>,
+    held: Hold,
+    /// Options that came with it.
+    fields: Pairs,
+}
+
+async fn read(request: Request, service: &Service) -> Result<Received, Error> {
     let known = request.body().size_hint().exact();
     let mut intake = Intake {
         file: Vec::with_capacity(known.unwrap_or(0).min(service.max_bytes) as usize),
-        held,
-        covered: known.unwrap_or(0),
+        held: service.admission.files().take(0)?,
+        covered: 0,
         service,
     };
-    if is_multipart(request.headers()) {
-        read_multipart(request, &mut intake).await?;
+    let mut fields = Pairs::new();
+    if form::is_form(request.headers()) {
+        fields = form::read(request, service.max_bytes, |data| intake.add(data)).await?;
     } else {
         let (head, mut body) = request.into_parts();
         while let Some(data) = next_data(&mut body).await? {
@@ -213,35 +282,11 @@ async fn read(request: Request, service: &Service, held: Hold) -> Result<(Vec<u8
             }
         }
     }
-    Ok((intake.file, intake.held))
-}
-
-async fn read_multipart(request: Request, intake: &mut Intake<'_>) -> Result<(), Error> {
-    let limit = intake.service.max_bytes;
-    let broken = |error: MultipartError| match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Error::TooManyBytes { limit },
-        _ => Error::BadRequest(format!("the multipart body cannot be read: {}", error.body_text())),
-    };
-    let mut parts = Multipart::from_request(request, &())
-        .await
-        .map_err(|rejection| Error::BadRequest(rejection.body_text()))?;
-    let mut seen = false;
-    while let Some(mut part) = parts.next_field().await.map_err(broken)? {
-        if part.name() != Some(FIELD) || seen {
-            return Err(not_one_picture());
-        }
-        seen = true;
-        while let Some(data) = part.chunk().await.map_err(broken)? {
-            intake.add(&data)?;
-        }
-    }
-    if seen { Ok(()) } else { Err(not_one_picture()) }
-}
-
-fn not_one_picture() -> Error {
-    Error::BadRequest(format!(
-        "the multipart body must have one field, `{FIELD}`, and nothing else, as `curl -F {FIELD}=@photo.jpg` sends it"
-    ))
+    Ok(Received {
+        file: intake.file,
+        held: intake.held,
+        fields,
+    })
 }
 
 /// Collects a body within the limits.
@@ -261,7 +306,6 @@ impl Intake<'_> {
                 limit: self.service.max_bytes,
             });
         }
-        // A body whose length nobody told is paid for as it comes.
         if length > self.covered {
             let more = (length - self.covered).max(STRIDE);
             self.held.join(self.service.admission.files().take(more)?);
@@ -270,11 +314,6 @@ impl Intake<'_> {
         self.file.extend_from_slice(data);
         Ok(())
     }
-}
-
-fn is_multipart(headers: &HeaderMap) -> bool {
-    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    media_type.is_some_and(|value| value.to_ascii_lowercase().starts_with("multipart/form-data"))
 }
 
 async fn next_data(body: &mut Body) -> Result<Option<Bytes>, Error> {
@@ -311,9 +350,7 @@ fn discard(mut body: Body, headers: &HeaderMap) {
     }));
 }
 
-/// The multipart field that holds the picture.
-const FIELD: &str = "image";
-/// The step in which a body of unknown length is paid for.
+/// The step in which a body is paid for.
 const STRIDE: u64 = 256 << 10;
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 const DISCARD_BYTES: usize = 256 << 20;

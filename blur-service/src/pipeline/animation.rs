@@ -17,7 +17,7 @@ pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Error> {
     let seen = Seen::watch(task, &mut clock)?;
     let options = Options {
         effect: task.options.animation_effect,
-        ..*task.options
+        ..task.options.clone()
     };
     let task = Task {
         options: &options,
@@ -32,12 +32,14 @@ pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Error> {
     let mut writer = FramesWriter::start(output, &plan)?;
     let mut found = Gathered::default();
     let mut second_look = None;
+    let mut spared = Vec::new();
     let mut reel = Reel::open(&task)?;
     for faces in seen.united() {
         let frame = reel.next()?.ok_or_else(|| Error::internal("a frame is gone"))?;
         clock.lap(|timings| &mut timings.decode)?;
         let hidden = pixels::hide(&task, frame.picture, faces, noise, &mut clock)?;
         found.add(hidden.faces);
+        spared.extend(hidden.spared);
         second_look = SecondLook::both(second_look, hidden.second_look);
         writer.add(Frame {
             pixels: hidden.picture.pixels.into_rgba8(),
@@ -53,6 +55,8 @@ pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Error> {
         media_type: output.media_type(),
         faces: found.faces,
         parts: found.parts,
+        spared,
+        regions: task.options.marks.regions_in(task.header.upright_size())?,
         road: Road {
             name: "animation",
             why: format!("it has {} frames", found.count),
@@ -60,6 +64,7 @@ pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Error> {
         },
         second_look,
         removed: None,
+        kept: Vec::new(),
         timings: clock.timings,
     })
 }
@@ -142,7 +147,7 @@ impl Seen {
             let is_same = last.as_ref().is_some_and(|last| last.pixels == picture.pixels);
             let faces = match (is_same, sightings.last()) {
                 (true, Some(before)) => before.faces.clone(),
-                _ => pixels::faces_in(&picture, |photo| task.eyes.find(photo))?,
+                _ => pixels::faces_in(&picture, |photo| task.find(photo))?,
             };
             let begins = ends;
             ends += delay.in_ticks(MILLISECONDS).max(SHORTEST);

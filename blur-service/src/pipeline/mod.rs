@@ -1,8 +1,8 @@
 //! The life of a picture, step by step: the only place that names their order. Three roads lead through it.
 //!
-//! `pixels`: decode → upright → detect → pad, round outward, merge → redact → look again → encode → prove.
-//! `splice`, for most JPEGs: read through → detect on a small upright view → pad, merge → cells → look again → splice →
-//! prove; those in several scans or arithmetic codes are written as one Huffman scan before, and their road is called
+//! `pixels`: decode → upright → detect → pad, round outward, merge → redact → look again → marked regions → encode → prove.
+//! `splice`, for most JPEGs: read through → detect on a small upright view → pad, merge → cells → look again → marked
+//! regions → splice → prove; those in several scans or arithmetic codes are written as one Huffman scan before, and their road is called
 //! `coefficients`.
 //!
 //! `animation`: all frames composed and detected → faces united over neighbouring frames → each frame composed again, hidden,
@@ -24,7 +24,8 @@ use crate::{
     error::Error,
     geometry::{Rect, Size},
     inventory::Inventory,
-    options::{Options, Profile, Verify},
+    keep::{self, Field},
+    options::{Options, Profile, Search, Verify},
     redact::{Noise, NoiseKey},
 };
 
@@ -32,15 +33,21 @@ use crate::{
 pub struct Blurred {
     pub file: Vec<u8>,
     pub media_type: &'static str,
-    /// Upright pixels.
+    /// Those that are hidden, in upright pixels, as the others are.
     pub faces: Vec<Face>,
     /// For each face, in which frame or page it is, counted from 0; empty if there is one picture only.
     pub parts: Vec<u32>,
+    /// Faces that were found and are shown, because a person said so.
+    pub spared: Vec<Face>,
+    /// What is hidden because a person said so.
+    pub regions: Vec<Rect>,
     pub road: Road,
     /// Nothing if there was none.
     pub second_look: Option<SecondLook>,
     /// What the file that came in held beside the picture, if a report was asked for.
     pub removed: Option<Inventory>,
+    /// What the file said in words and the answer says again.
+    pub kept: Vec<Field>,
     pub timings: Timings,
 }
 
@@ -98,6 +105,7 @@ pub fn blur(
         go_on,
     };
     let mut blurred = Task::new(file, header, options, &eyes, go_on).blur(&key.noise(file))?;
+    blurred.kept = keep::keep(&options.keep, file, header.format, &mut blurred.file)?;
     blurred.removed = options.report.then(|| Inventory::of(file, header.format));
     Ok(blurred)
 }
@@ -166,7 +174,26 @@ impl<'a> Task<'a> {
         }
     }
 
+    /// The faces in a photo of the picture, in pixels of its full size.
+    fn find(&self, photo: Photo) -> Result<Vec<Face>, Error> {
+        match self.options.detect {
+            Search::On => self.eyes.find(photo),
+            Search::Off => Ok(Vec::new()),
+        }
+    }
+
+    /// Long side of a view in which all is seen that is looked for.
+    fn enough_px(&self) -> u32 {
+        match self.options.detect {
+            Search::On => self.eyes.enough_px(self.header.upright_size()),
+            Search::Off => 1,
+        }
+    }
+
     fn blur(&self, noise: &Noise) -> Result<Blurred, Error> {
+        if self.header.parts != Parts::One {
+            self.options.marks.check_for_parts()?;
+        }
         match self.header.parts {
             Parts::One => {}
             Parts::Frames(_) => return animation::blur(self, noise),

@@ -14,12 +14,14 @@ pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Error> {
     let mut writer = TiffWriter::start()?;
     let mut found = Gathered::default();
     let mut second_look: Option<SecondLook> = None;
+    let mut spared = Vec::new();
     each_page(task, &mut clock, |task, picture, clock| {
-        let faces = pixels::faces_in(&picture, |photo| task.eyes.find(photo))?;
+        let faces = pixels::faces_in(&picture, |photo| task.find(photo))?;
         clock.lap(|timings| &mut timings.detect)?;
         let hidden = pixels::hide(task, picture, faces, noise, clock)?;
         writer.add(&hidden.picture, task.header)?;
         found.add(hidden.faces);
+        spared.extend(hidden.spared);
         second_look = SecondLook::both(second_look, hidden.second_look);
         clock.lap(|timings| &mut timings.encode)
     })?;
@@ -28,6 +30,8 @@ pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Error> {
         media_type: output.media_type(),
         faces: found.faces,
         parts: found.parts,
+        spared,
+        regions: task.options.marks.regions_in(task.header.upright_size())?,
         road: Road {
             name: "pixels",
             why: format!("each of its {} pages is a picture", found.count),
@@ -35,6 +39,7 @@ pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Error> {
         },
         second_look,
         removed: None,
+        kept: Vec::new(),
         timings: clock.timings,
     })
 }
@@ -43,7 +48,7 @@ pub fn detect(task: &Task) -> Result<Found, Error> {
     let mut clock = Clock::start(task.go_on);
     let mut found = Gathered::default();
     each_page(task, &mut clock, |task, picture, clock| {
-        found.add(pixels::faces_in(&picture, |photo| task.eyes.find(photo))?);
+        found.add(pixels::faces_in(&picture, |photo| task.find(photo))?);
         clock.lap(|timings| &mut timings.detect)
     })?;
     Ok(Found {

@@ -17,9 +17,10 @@ pub fn blur(task: &Task, why: String, noise: &Noise) -> Result<Blurred, Error> {
     let Task { header, .. } = *task;
     let output = task.output()?;
     let mut clock = Clock::start(task.go_on);
+    let regions = task.options.marks.regions_in(header.upright_size())?;
     let picture = decode(task)?;
     clock.lap(|timings| &mut timings.decode)?;
-    let faces = faces_in(&picture, |photo| task.eyes.find(photo))?;
+    let faces = faces_in(&picture, |photo| task.find(photo))?;
     clock.lap(|timings| &mut timings.detect)?;
     let hidden = hide(task, picture, faces, noise, &mut clock)?;
     let file = output.encode(&hidden.picture, header)?;
@@ -31,6 +32,8 @@ pub fn blur(task: &Task, why: String, noise: &Noise) -> Result<Blurred, Error> {
         media_type: output.media_type(),
         parts: Vec::new(),
         faces: hidden.faces,
+        spared: hidden.spared,
+        regions,
         road: Road {
             name: "pixels",
             why,
@@ -38,6 +41,7 @@ pub fn blur(task: &Task, why: String, noise: &Noise) -> Result<Blurred, Error> {
         },
         second_look: hidden.second_look,
         removed: None,
+        kept: Vec::new(),
         timings: clock.timings,
     })
 }
@@ -46,10 +50,11 @@ pub fn blur(task: &Task, why: String, noise: &Noise) -> Result<Blurred, Error> {
 pub struct Hidden {
     pub picture: Picture,
     pub faces: Vec<Face>,
+    pub spared: Vec<Face>,
     pub second_look: Option<SecondLook>,
 }
 
-/// Hides these faces of an upright picture, and looks again.
+/// Hides these faces of an upright picture but for those that are spared, looks again, and hides what a person drew.
 pub fn hide(
     task: &Task,
     picture: Picture,
@@ -57,18 +62,23 @@ pub fn hide(
     noise: &Noise,
     clock: &mut Clock,
 ) -> Result<Hidden, Error> {
+    let marks = &task.options.marks;
+    let regions = marks.regions_in(task.header.upright_size())?;
+    let spared = marks.spare(&mut faces)?;
     let mut sheet = Sheet::new(task, picture, noise);
     sheet.picture.clear_hidden_colour();
     sheet.hide(&faces)?;
     clock.lap(|timings| &mut timings.redact)?;
     let second_look = match task.options.verify() {
         Verify::Off => None,
-        _ => Some(look_again(&mut sheet, &mut faces)?),
+        _ => Some(look_again(&mut sheet, &mut faces, &spared)?),
     };
+    sheet.hide_drawn(&regions)?;
     clock.lap(|timings| &mut timings.verify)?;
     Ok(Hidden {
         picture: sheet.picture,
         faces,
+        spared,
         second_look,
     })
 }
@@ -77,7 +87,7 @@ pub fn detect(task: &Task) -> Result<Found, Error> {
     let mut clock = Clock::start(task.go_on);
     let picture = decode(task)?;
     clock.lap(|timings| &mut timings.decode)?;
-    let faces = faces_in(&picture, |photo| task.eyes.find(photo))?;
+    let faces = faces_in(&picture, |photo| task.find(photo))?;
     clock.lap(|timings| &mut timings.detect)?;
     Ok(Found {
         size: picture.size(),
@@ -101,6 +111,8 @@ struct Sheet<'a> {
     means: Option<Means>,
     /// In pixels as stored, like all that follows.
     faces: Vec<Face>,
+    /// What a person drew.
+    drawn: Vec<Rect>,
     /// Where nothing is shown any more.
     blank: Vec<Rect>,
     hidden: Vec<(Place, Vec<Cells>)>,
@@ -116,6 +128,7 @@ impl<'a> Sheet<'a> {
             picture,
             blocks,
             faces: Vec::new(),
+            drawn: Vec::new(),
             blank: Vec::new(),
             hidden: Vec::new(),
             noise,
@@ -126,7 +139,7 @@ impl<'a> Sheet<'a> {
     fn plan(&mut self) -> Result<(), Error> {
         let Task { header, options, .. } = *self.task;
         let (blocks, count) = (self.blocks, self.blocks.count());
-        let spots = regions(&self.faces, header.size, options.margin);
+        let spots = regions(&self.faces, &self.drawn, header.size, options.margin);
         let places = blocks.places(&spots, |region| blocks.around(region));
         let owners = blocks.owners(&places);
         let is_hidden = |x: u32, y: u32| owners[(y * count.width + x) as usize].is_some();
@@ -154,6 +167,18 @@ impl<'a> Sheet<'a> {
             }
         }
         changed
+    }
+
+    /// What a person drew comes last, so that nothing else of the picture depends on it.
+    fn hide_drawn(&mut self, regions: &[Rect]) -> Result<(), Error> {
+        if regions.is_empty() {
+            return Ok(());
+        }
+        let header = self.task.header;
+        let stored = |region: &Rect| to_stored(*region, header.upright_size(), header.orientation);
+        self.drawn = regions.iter().map(stored).collect();
+        self.plan()?;
+        self.paint()
     }
 
     fn paint(&mut self) -> Result<(), Error> {

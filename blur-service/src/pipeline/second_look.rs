@@ -7,7 +7,7 @@
 
 use serde::Serialize;
 
-use crate::{detect::Face, error::Error, geometry::Rect};
+use crate::{detect::Face, error::Error, geometry::Rect, marks::is_spared};
 
 /// What a second look led to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -51,15 +51,17 @@ pub trait Draft {
     fn hide(&mut self, faces: &[Face]) -> Result<(), Error>;
 }
 
-/// Looks at `draft` until nothing is to be done any more; faces that come to light are added to `faces`.
+/// Looks at `draft` until nothing is to be done any more; faces that come to light are added to `faces`. The `spared` ones
+/// are in plain view and stay there.
 ///
 /// # Errors
 /// [`Error::StillSeen`] if every look brings new faces to light; those of the draft.
-pub fn look_again(draft: &mut dyn Draft, faces: &mut Vec<Face>) -> Result<SecondLook, Error> {
+pub fn look_again(draft: &mut dyn Draft, faces: &mut Vec<Face>, spared: &[Face]) -> Result<SecondLook, Error> {
     let mut outcome = SecondLook::default();
     while outcome.looks < MOST_LOOKS {
         outcome.looks += 1;
-        let found = draft.look()?;
+        let mut found = draft.look()?;
+        found.retain(|face| !is_spared(face.rect, spared));
         let regions = draft.regions();
         let (ghosts, missed): (Vec<Face>, Vec<Face>) = found
             .into_iter()
@@ -127,6 +129,18 @@ mod tests {
     }
 
     #[test]
+    fn a_spared_face_and_its_parts_are_let_be() {
+        let spared = Rect::new(60.0, 60.0, 10.0, 10.0);
+        let mut draft = Scripted::new(&[&[spared.moved(1.0, 1.0), Rect::new(62.0, 62.0, 4.0, 4.0)]]);
+        let face = Face {
+            rect: spared,
+            score: 0.9,
+        };
+        let outcome = look_again(&mut draft, &mut Vec::new(), &[face]).unwrap();
+        assert_eq!((outcome.looks, draft.done.len()), (1, 0));
+    }
+
+    #[test]
     fn faces_without_end_are_a_failure() {
         let missed = Rect::new(60.0, 60.0, 10.0, 10.0);
         let mut draft = Scripted::new(&[&[missed], &[missed], &[missed], &[]]);
@@ -135,7 +149,7 @@ mod tests {
 
     fn look(draft: &mut Scripted) -> Result<(u32, u32, u32), Error> {
         let mut faces = Vec::new();
-        let SecondLook { looks, blanked, added } = look_again(draft, &mut faces)?;
+        let SecondLook { looks, blanked, added } = look_again(draft, &mut faces, &[])?;
         assert_eq!(faces.len(), added as usize);
         Ok((looks, blanked, added))
     }

@@ -10,7 +10,9 @@ use crate::{
     detect::{Detail, Face, Photo, Sensitivity},
     error::Error,
     geometry::{Rect, Size},
-    options::{Options, Profile, Verify},
+    keep::Fields,
+    marks::Marks,
+    options::{Options, Profile, Search, Verify},
     redact::{Look, Noise},
 };
 
@@ -21,6 +23,7 @@ use crate::{
 pub fn shown(file: &[u8], header: &Header, profile: Profile, go_on: &GoOn) -> Result<Vec<RgbImage>, Error> {
     let witness = Witness::default();
     let options = Options {
+        detect: Search::On,
         detail: Detail::Fast,
         sensitivity: Sensitivity::Normal,
         effect: Look::Smooth,
@@ -30,6 +33,8 @@ pub fn shown(file: &[u8], header: &Header, profile: Profile, go_on: &GoOn) -> Re
         profile,
         margin: 1.0,
         verify: Some(Verify::Off),
+        marks: Marks::NONE,
+        keep: Fields::NONE,
         report: false,
     };
     Task::new(file, header, &options, &witness, go_on).blur(&Noise::repeatable(0))?;

@@ -31,6 +31,7 @@ pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Leave> {
         header, options, go_on, ..
     } = *task;
     let mut clock = Clock::start(go_on);
+    let drawn = options.marks.regions_in(header.upright_size())?;
     let original = Jpeg::parse(task.file, &limits(task))?;
     let profile = kept_profile(&original)?;
     let metadata = Metadata {
@@ -41,7 +42,8 @@ pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Leave> {
     let jpeg = source.jpeg(task)?;
     let (scan, view) = View::open(task, &jpeg, profile)?;
     clock.lap(|timings| &mut timings.decode)?;
-    let mut faces = view.faces(task, |photo| task.eyes.find(photo))?;
+    let mut faces = view.faces(task, |photo| task.find(photo))?;
+    let spared = options.marks.spare(&mut faces)?;
     clock.lap(|timings| &mut timings.detect)?;
     let mut sketch = Sketch {
         task,
@@ -49,6 +51,7 @@ pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Leave> {
         scan: &scan,
         view,
         faces: Vec::new(),
+        drawn: Vec::new(),
         blank: Vec::new(),
         plan: Plan::default(),
         noise,
@@ -57,8 +60,9 @@ pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Leave> {
     clock.lap(|timings| &mut timings.redact)?;
     let second_look = match options.verify() {
         Verify::Off => None,
-        _ => Some(look_again(&mut sketch, &mut faces)?),
+        _ => Some(look_again(&mut sketch, &mut faces, &spared)?),
     };
+    sketch.hide_drawn(&drawn)?;
     clock.lap(|timings| &mut timings.verify)?;
     // The view goes before the file is written: the two need not be in memory together.
     let Sketch { plan, .. } = sketch;
@@ -70,9 +74,12 @@ pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Leave> {
         media_type: header.format.media_type(),
         faces,
         parts: Vec::new(),
+        spared,
+        regions: drawn,
         road: source.road,
         second_look,
         removed: None,
+        kept: Vec::new(),
         timings: clock.timings,
     })
 }
@@ -84,7 +91,7 @@ pub fn detect(task: &Task) -> Result<Found, Leave> {
     let source = Source::of(&original, task)?;
     let (_, view) = View::open(task, &source.jpeg(task)?, profile)?;
     clock.lap(|timings| &mut timings.decode)?;
-    let faces = view.faces(task, |photo| task.eyes.find(photo))?;
+    let faces = view.faces(task, |photo| task.find(photo))?;
     clock.lap(|timings| &mut timings.detect)?;
     Ok(Found {
         size: task.header.upright_size(),
@@ -177,10 +184,39 @@ struct Sketch<'a> {
     view: View,
     /// In pixels as stored.
     faces: Vec<Face>,
+    /// What a person drew, in pixels as stored.
+    drawn: Vec<Rect>,
     /// Where nothing is shown any more, in pixels as stored.
     blank: Vec<Rect>,
     plan: Plan,
     noise: &'a Noise,
+}
+
+impl Sketch<'_> {
+    /// What a person drew comes last, so that nothing else of the picture depends on it.
+    fn hide_drawn(&mut self, regions: &[Rect]) -> Result<(), Error> {
+        if regions.is_empty() {
+            return Ok(());
+        }
+        let header = self.task.header;
+        let stored = |region: &Rect| to_stored(*region, header.upright_size(), header.orientation);
+        self.drawn = regions.iter().map(stored).collect();
+        self.replan()
+    }
+
+    /// Chooses the cells of all that is known to be hidden, anew.
+    fn replan(&mut self) -> Result<(), Error> {
+        let Task {
+            header, options, go_on, ..
+        } = *self.task;
+        // The splice itself rounds outward to whole units.
+        let spots = regions(&self.faces, &self.drawn, header.size, options.margin);
+        self.plan = self.scan.plan(self.jpeg, &spots, self.noise, go_on)?;
+        for rect in &self.blank {
+            self.plan.blank(self.jpeg, *rect);
+        }
+        Ok(())
+    }
 }
 
 impl Draft for Sketch<'_> {
@@ -209,9 +245,7 @@ impl Draft for Sketch<'_> {
     }
 
     fn hide(&mut self, faces: &[Face]) -> Result<(), Error> {
-        let Task {
-            header, options, go_on, ..
-        } = *self.task;
+        let header = self.task.header;
         if faces.is_empty() {
             return Ok(());
         }
@@ -219,13 +253,7 @@ impl Draft for Sketch<'_> {
             rect: to_stored(face.rect, header.upright_size(), header.orientation),
             ..*face
         }));
-        // The splice itself rounds outward to whole units.
-        let spots = regions(&self.faces, header.size, options.margin);
-        self.plan = self.scan.plan(self.jpeg, &spots, self.noise, go_on)?;
-        for rect in &self.blank {
-            self.plan.blank(self.jpeg, *rect);
-        }
-        Ok(())
+        self.replan()
     }
 }
 
@@ -241,7 +269,7 @@ struct View {
 impl View {
     /// Reads the file through; the view has all the resolution that the detector can use.
     fn open(task: &Task, jpeg: &Jpeg, profile: Option<Profile>) -> Result<(Scan, Self), Leave> {
-        let enough = task.eyes.enough_px(task.header.upright_size());
+        let enough = task.enough_px();
         let scale = smallest_scale(task.header.size.long_side(), enough);
         let mut scan = jpeg.scan(Some(scale), task.go_on)?;
         let stored = scan.preview.take().unwrap_or_default();

@@ -22,12 +22,13 @@ pub struct Spot {
     pub face_px: u32,
 }
 
-/// What to hide in a picture of `size`: every face's box grown by `margin` (1.3: 15 % on each side), rounded outward to
-/// steps, clamped to the picture; those that mostly cover each other become one.
-pub fn regions(faces: &[Face], size: Size, margin: f32) -> Vec<Spot> {
+/// What to hide in a picture of `size`: every face's box grown by `margin` (1.3: 15 % on each side) and every box of `drawn`
+/// as it is, rounded outward to steps, clamped to the picture; those that mostly cover each other become one.
+pub fn regions(faces: &[Face], drawn: &[Rect], size: Size, margin: f32) -> Vec<Spot> {
     let mut merged: Vec<Spot> = Vec::new();
-    for face in faces {
-        let Some(mut spot) = Spot::around(face.rect, size, stepped(margin)) else {
+    let faces = faces.iter().map(|face| (face.rect, stepped(margin)));
+    for (rect, margin) in faces.chain(drawn.iter().map(|rect| (*rect, 1.0))) {
+        let Some(mut spot) = Spot::around(rect, size, margin) else {
             continue;
         };
         while let Some(index) = merged.iter().position(|other| spot.region.mostly_covers(other.region)) {
@@ -142,7 +143,7 @@ mod tests {
             picture: SIZE,
             block: Size { width: 8, height: 16 },
         };
-        let found = regions(&[face(20.0, 20.0, 20.0, 20.0)], SIZE, 1.3);
+        let found = regions(&[face(20.0, 20.0, 20.0, 20.0)], &[], SIZE, 1.3);
         let places = blocks.places(&found, |region| blocks.around(region));
         assert_eq!(
             places.iter().map(|place| blocks.region(place.area)).collect::<Vec<_>>(),
@@ -158,7 +159,7 @@ mod tests {
     #[test]
     fn a_box_that_reaches_out_of_the_picture_is_clamped() {
         assert_eq!(
-            pixels(&regions(&[face(-10.0, 50.0, 30.0, 30.0)], SIZE, 1.0)),
+            pixels(&regions(&[face(-10.0, 50.0, 30.0, 30.0)], &[], SIZE, 1.0)),
             [Region {
                 x: 0,
                 y: 50,
@@ -166,13 +167,13 @@ mod tests {
                 height: 10
             }]
         );
-        assert!(regions(&[face(200.0, 0.0, 10.0, 10.0)], SIZE, 1.3).is_empty());
+        assert!(regions(&[face(200.0, 0.0, 10.0, 10.0)], &[], SIZE, 1.3).is_empty());
     }
 
     #[test]
     fn a_box_of_a_fraction_of_a_pixel_still_hides_something() {
         assert_eq!(
-            pixels(&regions(&[face(5.4, 5.4, 0.1, 0.1)], SIZE, 1.0)),
+            pixels(&regions(&[face(5.4, 5.4, 0.1, 0.1)], &[], SIZE, 1.0)),
             [Region {
                 x: 5,
                 y: 5,
@@ -184,7 +185,12 @@ mod tests {
 
     #[test]
     fn boxes_upon_each_other_become_one_and_neighbours_stay_two() {
-        let found = regions(&[face(10.0, 10.0, 20.0, 20.0), face(12.0, 12.0, 20.0, 20.0)], SIZE, 1.0);
+        let found = regions(
+            &[face(10.0, 10.0, 20.0, 20.0), face(12.0, 12.0, 20.0, 20.0)],
+            &[],
+            SIZE,
+            1.0,
+        );
         assert_eq!(
             pixels(&found),
             [Region {
@@ -195,7 +201,13 @@ mod tests {
             }]
         );
         assert_eq!(
-            regions(&[face(0.0, 0.0, 20.0, 20.0), face(18.0, 0.0, 20.0, 20.0)], SIZE, 1.0).len(),
+            regions(
+                &[face(0.0, 0.0, 20.0, 20.0), face(18.0, 0.0, 20.0, 20.0)],
+                &[],
+                SIZE,
+                1.0
+            )
+            .len(),
             2
         );
     }
@@ -208,7 +220,9 @@ mod tests {
         };
         let faces = [face(300.0, 200.0, 77.0, 101.0)];
         let areas = [1.0, 1.1, 1.3, 1.31, 1.6, 2.0, 2.2, 3.0, 4.0].map(|margin| {
-            let places = blocks.places(&regions(&faces, blocks.picture, margin), |region| blocks.around(region));
+            let places = blocks.places(&regions(&faces, &[], blocks.picture, margin), |region| {
+                blocks.around(region)
+            });
             assert_eq!((places.len(), places[0].cell), (1, Size::new(16, 16)));
             places[0].area
         });

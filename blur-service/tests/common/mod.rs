@@ -63,6 +63,12 @@ impl Server {
         self.send("POST", &format!("/v1/blur{query}"), &[], picture)
     }
 
+    pub fn report(&self, query: &str, picture: &[u8]) -> Value {
+        let answer = self.send("POST", &format!("/v1/blur/report{query}"), &[], picture);
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        answer.json()
+    }
+
     pub fn detect(&self, query: &str, picture: &[u8]) -> Value {
         let answer = self.send("POST", &format!("/v1/detect{query}"), &[], picture);
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));

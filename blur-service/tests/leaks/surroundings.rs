@@ -25,6 +25,12 @@ pub fn nothing_is_left(_: &Server) {
     for (picture, status) in [(file, 200), (spoilt, 422)] {
         for (path, body, kind) in [
             ("/v1/blur".to_owned(), picture.clone(), "image/jpeg".to_owned()),
+            ("/v1/blur/report".to_owned(), picture.clone(), "image/jpeg".to_owned()),
+            (
+                "/v1/blur?regions=0,0,9,9".to_owned(),
+                picture.clone(),
+                "image/jpeg".to_owned(),
+            ),
             (
                 "/v1/blur".to_owned(),
                 form(&picture),

@@ -9,6 +9,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -34,6 +35,7 @@ pub struct Manager {
     /// A path, or a name in Linux' abstract namespace after `@`.
     socket: Option<OsString>,
     watchdog: Option<Duration>,
+    opened: Option<Arc<UnixDatagram>>,
 }
 
 impl Manager {
@@ -44,7 +46,22 @@ impl Manager {
             watchdog: env::var(WATCHDOG_USEC)
                 .ok()
                 .and_then(|microseconds| deadline(&microseconds, pid.as_deref())),
+            opened: None,
         }
+    }
+
+    /// The same, which can still tell once this process may open no socket any more.
+    ///
+    /// # Errors
+    /// Those of [`tell`](Self::tell).
+    pub fn opened(self) -> io::Result<Self> {
+        let Some(socket) = &self.socket else {
+            return Ok(self);
+        };
+        let datagrams = datagrams()?;
+        datagrams.connect_addr(&address(socket)?)?;
+        let opened = Some(Arc::new(datagrams));
+        Ok(Self { opened, ..self })
     }
 
     /// How often to say [`Notice::Alive`]: twice in the time after which the manager ends a service that does not. None
@@ -56,9 +73,10 @@ impl Manager {
     /// # Errors
     /// `NOTIFY_SOCKET` does not name a Unix socket, or nobody reads from it.
     pub fn tell(&self, notice: Notice) -> io::Result<()> {
-        match &self.socket {
-            Some(socket) => send(socket, &notice.message()?),
-            None => Ok(()),
+        match (&self.opened, &self.socket) {
+            (Some(opened), _) => opened.send(notice.message()?.as_bytes()).map(drop),
+            (None, Some(socket)) => send(socket, &notice.message()?),
+            (None, None) => Ok(()),
         }
     }
 }
@@ -85,15 +103,22 @@ impl Notice {
 }
 
 fn send(socket: &OsStr, message: &str) -> io::Result<()> {
-    let address = match socket.as_bytes() {
-        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
-        [b'/', ..] => SocketAddr::from_pathname(socket)?,
-        _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, NO_UNIX_SOCKET)),
-    };
+    datagrams()?.send_to_addr(message.as_bytes(), &address(socket)?)?;
+    Ok(())
+}
+
+fn datagrams() -> io::Result<UnixDatagram> {
     let datagrams = UnixDatagram::unbound()?;
     datagrams.set_write_timeout(Some(PATIENCE))?;
-    datagrams.send_to_addr(message.as_bytes(), &address)?;
-    Ok(())
+    Ok(datagrams)
+}
+
+fn address(socket: &OsStr) -> io::Result<SocketAddr> {
+    match socket.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
+        [b'/', ..] => SocketAddr::from_pathname(socket),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, NO_UNIX_SOCKET)),
+    }
 }
 
 const NO_UNIX_SOCKET: &str = "NOTIFY_SOCKET is neither a path nor an abstract name after @";
@@ -131,6 +156,9 @@ mod tests {
             manager.tell(Notice::Ready).unwrap();
             manager.tell(Notice::MainProcess(7)).unwrap();
             assert_eq!([received(&socket), received(&socket)], ["READY=1", "MAINPID=7"]);
+            let opened = manager.opened().unwrap();
+            opened.tell(Notice::Stopping).unwrap();
+            assert_eq!(received(&socket), "STOPPING=1");
         }
     }
 

@@ -81,6 +81,8 @@ enum Command {
     /// Run one blur worker
     #[cfg(feature = "worker")]
     Worker(Box<blur_service::Args>),
+    #[cfg(feature = "worker")]
+    Blur(Box<blur_service::files::FilesArgs>),
 }
 
 #[derive(Args)]
@@ -215,6 +217,8 @@ pub fn main() -> ExitCode {
         Command::Keepalived(KeepalivedCommand::Render(args)) => render_keepalived(args),
         #[cfg(feature = "worker")]
         Command::Worker(args) => worker(*args),
+        #[cfg(feature = "worker")]
+        Command::Blur(args) => blur_service::files::run(&args),
     }
 }
 

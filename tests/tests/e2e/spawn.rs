@@ -1,5 +1,7 @@
 //! Workers that `veil` starts, seen from outside.
 
+use e2e::client;
+use e2e::picture::ASTRONAUT_PNG;
 use e2e::process::{Signal, signal_to};
 use e2e::until::{SOON, until};
 use e2e::veil::{Veil, configuration};
@@ -46,4 +48,23 @@ fn a_hung_worker_is_replaced_although_the_configuration_names_no_check() {
     });
     assert_eq!(veil.get("/").status(), 200);
     assert_eq!(veil.backends()[0]["deaths"], 1);
+}
+
+#[test]
+fn a_worker_is_shut_in_and_serves_all_the_same() {
+    let veil = Veil::start(&configuration("{ spawn: { workers: 1, args: [--detail, fast] } }"));
+    until("the worker is eligible", SOON, || (veil.eligible() == 1).then_some(()));
+    let worker = veil.workers(1)[0];
+    for thread in std::fs::read_dir(format!("/proc/{worker}/task")).unwrap() {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        assert!(
+            status.contains("Seccomp:\t2") && status.contains("NoNewPrivs:\t1"),
+            "{status}"
+        );
+    }
+    let answer = client().post(veil.url("/v1/blur")).body(ASTRONAUT_PNG).send().unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), answer.headers()["x-faces"].to_str().unwrap()),
+        (200, "1")
+    );
 }

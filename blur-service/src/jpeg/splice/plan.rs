@@ -51,11 +51,25 @@ impl Plan {
         let owners = blocks.owners(&places);
         let is_hidden = |x: u32, y: u32| owners[(y * blocks.count().width + x) as usize].is_some();
         let tones = vec![Tone::Colour; jpeg.frame.components.len()];
+        let count = blocks.count();
+        let reaches = places.iter().map(|place| place.reach(count));
+        // Where the places need the same blocks again and again, all are read once.
+        let whole = if reaches.clone().map(Area::blocks).sum::<u64>() > count.pixels() {
+            reaches.reduce(Area::union)
+        } else {
+            None
+        };
+        let of_whole = whole.map(|area| scan.means(jpeg, area, go_on)).transpose()?;
         let hidden = |place: &Place| {
-            let means = scan.means(jpeg, place.reach(blocks.count()), go_on)?;
+            let cells = match &of_whole {
+                Some(means) => means.cells(*place, &tones, &is_hidden, noise),
+                None => scan
+                    .means(jpeg, place.reach(count), go_on)?
+                    .cells(*place, &tones, &is_hidden, noise),
+            };
             Ok(Hidden {
                 area: place.area,
-                cells: means.cells(*place, &tones, &is_hidden, noise),
+                cells,
             })
         };
         Ok(Self {

@@ -29,6 +29,32 @@ fn a_thousand_answers_tell_no_more_than_one() {
     }
 }
 
+/// The attack with boxes that a client draws, upon the face, across its edges and about it, of every size.
+#[test]
+fn a_thousand_boxes_tell_no_more_than_one_answer() {
+    let original = portrait();
+    for file in [jpeg(&original, false), file(&original.clone().into(), ImageFormat::Png)] {
+        let truth = image_of(&file);
+        let mut answers = vec![Answer::ask(&file, PORTRAIT_FACE, Look::Mosaic, 1.3)];
+        for side in [1.0, 7.0, 16.0, 40.0, 90.0, 200.0] {
+            for step in 0..12u8 {
+                let (column, row) = (f32::from(step % 4), f32::from(step / 4));
+                let drawn = Rect::new(30.0 + 37.0 * column, 35.0 + 55.0 * row, side, side * 1.2);
+                let look = if step % 2 == 0 { Look::Mosaic } else { Look::Smooth };
+                answers.push(Answer::drawn(&file, PORTRAIT_FACE, &[drawn], look, 1.3));
+            }
+        }
+        let all = nearness(&truth, &solved(&answers, &truth));
+        let told = |answer| nearness(&truth, &solved(std::slice::from_ref(answer), &truth));
+        let best = answers.iter().map(told).fold(0.0, f64::max);
+        assert!(
+            all < best + 0.5,
+            "the best answer {best:.2} dB, {} of them {all:.2} dB",
+            answers.len()
+        );
+    }
+}
+
 /// Boxes as different details and sensitivities draw them about one face.
 fn boxes() -> [Rect; 6] {
     let jitter = |x: f32, y: f32, scale: f32| PORTRAIT_FACE.moved(x, y).padded(scale);
@@ -57,7 +83,7 @@ fn portrait() -> RgbImage {
     whole.crop_imm(128, 16, 208, 208).into_rgb8()
 }
 
-fn image_of(file: &[u8]) -> RgbImage {
+pub(super) fn image_of(file: &[u8]) -> RgbImage {
     let header = Header::read(file).unwrap();
     header.format.decode(file, &header, &|| true).unwrap().pixels.to_rgb8()
 }
@@ -82,19 +108,29 @@ impl Eyes for SeesOne {
     }
 }
 
-/// What came back for one original, and how long the sides of a cell in it are.
+/// What came back for one original, and how long the sides of the cells in it are.
 struct Answer {
     image: RgbImage,
-    cell: Size,
+    /// Of each block of 8 × 8 pixels, row by row, in pixels.
+    cells: Vec<Option<Size>>,
     look: Look,
 }
 
 impl Answer {
     fn ask(file: &[u8], face: Rect, look: Look, margin: f32) -> Self {
+        Self::drawn(file, face, &[], look, margin)
+    }
+
+    /// With boxes to hide besides.
+    fn drawn(file: &[u8], face: Rect, drawn: &[Rect], look: Look, margin: f32) -> Self {
         let header = Header::read(file).unwrap();
         let [kept, written_anew] = [Profile::Lossless, Profile::Reencode].map(|profile| {
             let options = Options {
                 margin,
+                marks: Marks {
+                    regions: drawn.to_vec(),
+                    ..Marks::NONE
+                },
                 ..options(look, profile)
             };
             let task = Task {
@@ -104,10 +140,17 @@ impl Answer {
             image_of(&task.blur(&Noise::repeatable(1)).unwrap().file)
         });
         let blocks = header.blocks();
-        let cell = blocks.cell(face.width.max(face.height).ceil() as u32);
-        let cell = Size::new(cell.width * blocks.block.width, cell.height * blocks.block.height);
+        assert_eq!(blocks.block, Size::new(8, 8));
+        let seen = [Face { rect: face, score: 1.0 }];
+        let spots = regions(&seen, drawn, header.size, margin);
+        let places = blocks.places(&spots, |region| blocks.around(region));
+        let in_pixels = |cell: Size| Size::new(cell.width * 8, cell.height * 8);
+        let cell_of = |owner: &Option<usize>| owner.map(|owner| in_pixels(places[owner].cell));
+        let cells: Vec<Option<Size>> = blocks.owners(&places).iter().map(cell_of).collect();
+        let at = |x: u32, y: u32| cells[(y / 8 * blocks.count().width + x / 8) as usize];
+        let cell = at(face.centre().0 as u32, face.centre().1 as u32).unwrap();
         let place = |x: u32, y: u32| (x / cell.width, y / cell.height);
-        if look == Look::Mosaic {
+        if look == Look::Mosaic && drawn.is_empty() {
             // Both roads show the same cells, but for what writing the pixels anew rounds.
             let differences = kept
                 .enumerate_pixels()
@@ -123,9 +166,14 @@ impl Answer {
         }
         Self {
             image: kept,
-            cell,
+            cells,
             look,
         }
+    }
+
+    /// The cell about a pixel.
+    fn cell(&self, x: u32, y: u32) -> Option<Size> {
+        self.cells[(y / 8 * self.image.width().div_ceil(8) + x / 8) as usize]
     }
 
     /// Whether the block around a pixel is shown as it is.
@@ -172,7 +220,10 @@ fn solved(answers: &[Answer], truth: &RgbImage) -> Vec<[f32; 3]> {
     let mut cells = std::collections::BTreeMap::new();
     for answer in answers.iter().filter(|answer| answer.look == Look::Mosaic) {
         for (_, (x, y)) in places().enumerate().filter(|(index, _)| !known[*index]) {
-            let cell = (answer.cell.width, x / answer.cell.width, y / answer.cell.height);
+            let Some(Size { width, height }) = answer.cell(x, y) else {
+                continue;
+            };
+            let cell = (width, x / width, y / height);
             cells.entry(cell).or_insert_with(|| answer.image.get_pixel(x, y).0);
         }
     }

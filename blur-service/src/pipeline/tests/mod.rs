@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod many_answers;
+mod marks;
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 
@@ -9,7 +10,10 @@ use super::*;
 use crate::{
     codec::Wanted,
     detect::{Detail, Sensitivity},
-    redact::Look,
+    keep::Fields,
+    marks::Marks,
+    options::Search,
+    redact::{Look, regions},
 };
 
 #[test]
@@ -230,12 +234,15 @@ fn options(effect: Look, profile: Profile) -> Options {
         animation_effect: Look::Solid,
         format: Wanted::Keep,
         quality: None,
+        detect: Search::On,
         detail: Detail::Fast,
         sensitivity: Sensitivity::Normal,
         effect,
         profile,
         margin: 1.0,
         verify: None,
+        marks: Marks::NONE,
+        keep: Fields::NONE,
         report: false,
     }
 }

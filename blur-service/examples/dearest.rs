@@ -1,0 +1,90 @@
+//! Writes into a folder the pictures that make most work for their bytes: of every format the most pixels that are allowed,
+//! in about as little coded data as is. See `tests/bench/dearest`.
+
+use std::{env, error::Error, fs, io::Cursor, path::Path};
+
+use blur_service::codec::{Coded, Header};
+use image::{DynamicImage, GrayImage, ImageFormat, Luma, RgbImage};
+use jpeg_encoder::{ColorType, Encoder};
+use libjpeg_turbo_rs::{TransformOptions, transform_jpeg_with_options};
+
+type Written = Result<Vec<u8>, Box<dyn Error>>;
+/// Writes a picture.
+type Write = fn(&GrayImage) -> Written;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = env::args().skip(1);
+    let (Some(folder), Some(side)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: dearest FOLDER SIDE".into());
+    };
+    let side: u32 = side.parse()?;
+    let forms: [(&str, Write); 6] = [
+        ("baseline.jpg", |picture| jpeg(picture, 0)),
+        ("progressive.jpg", |picture| jpeg(picture, 64)),
+        ("arithmetic.jpg", |picture| arithmetic(picture, false)),
+        ("arithmetic-progressive.jpg", |picture| arithmetic(picture, true)),
+        ("flat.png", |picture| written(&picture.clone().into(), ImageFormat::Png)),
+        ("flat.webp", |picture| written(&rgb(picture).into(), ImageFormat::WebP)),
+    ];
+    for (name, write) in forms {
+        fs::write(Path::new(&folder).join(name), smallest(side, write)?)?;
+    }
+    Ok(())
+}
+
+/// With as few spots in it as make its data enough to be let in.
+fn smallest(side: u32, write: Write) -> Written {
+    let mut spots = 0;
+    loop {
+        let file = write(&spotted(side, spots))?;
+        let header = Header::read(&file)?;
+        if header.check_ratio(Coded::of(&file, header.format).bytes).is_ok() {
+            return Ok(file);
+        }
+        spots = (spots * 2).max(2_000);
+    }
+}
+
+/// Grey, with spots of any brightness, strewn by a generator of numbers (xorshift, Marsaglia 2003).
+fn spotted(side: u32, spots: u32) -> GrayImage {
+    let mut picture = GrayImage::from_pixel(side, side, Luma([128]));
+    let mut state = 88_172_645_463_325_252u64;
+    for _ in 0..spots {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let (x, y) = (state as u32 % side, (state >> 32) as u32 % side);
+        picture.put_pixel(x, y, Luma([(state >> 24) as u8]));
+    }
+    picture
+}
+
+fn jpeg(picture: &GrayImage, scans: u8) -> Written {
+    let mut file = Vec::new();
+    let mut encoder = Encoder::new(&mut file, 50);
+    if scans > 0 {
+        encoder.set_progressive_scans(scans);
+    }
+    let (width, height) = (picture.width() as u16, picture.height() as u16);
+    encoder.encode(picture, width, height, ColorType::Luma)?;
+    Ok(file)
+}
+
+fn arithmetic(picture: &GrayImage, progressive: bool) -> Written {
+    let options = TransformOptions {
+        arithmetic: true,
+        progressive,
+        ..Default::default()
+    };
+    Ok(transform_jpeg_with_options(&jpeg(picture, 0)?, &options)?)
+}
+
+fn rgb(picture: &GrayImage) -> RgbImage {
+    DynamicImage::from(picture.clone()).into_rgb8()
+}
+
+fn written(picture: &DynamicImage, format: ImageFormat) -> Written {
+    let mut file = Cursor::new(Vec::new());
+    picture.write_to(&mut file, format)?;
+    Ok(file.into_inner())
+}
