@@ -1,6 +1,7 @@
 //! Pictures in and out: what a file is, by its first bytes; how large, before a pixel is allocated; its pixels; and the
 //! way back, without anything but them. One file per format.
 
+mod animation;
 mod apng;
 #[cfg(feature = "avif")]
 mod avif;
@@ -28,11 +29,12 @@ use image::{ImageError, metadata::Orientation};
 
 use crate::{error::Error, geometry::Size, jpeg::Leniency, redact::Blocks};
 
+pub use animation::{FramesWriter, frames};
 pub use boxes::{Boxes, Items};
 pub use coded::Coded;
 pub use colour::{Profile, Space};
 pub use density::Density;
-pub use frames::{Delay, Frame, Frames, FramesWriter, Plan as FramesPlan, frames};
+pub use frames::{Delay, Frame, Frames, Plan as FramesPlan};
 pub use gif::{Block as GifBlock, Blocks as GifBlocks};
 pub use jpeg::JpegFacts;
 pub use orientation::{to_stored, to_upright, turns_sides};

@@ -31,7 +31,7 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
     for (kind, data) in Chunks::of(file) {
         match &kind {
             b"IHDR" => frame = Some(Frame::read(data)?),
-            b"acTL" if is_of_one_frame(file, data) => leniencies.push(Leniency::SingleFrame),
+            b"acTL" if is_of_one_frame(file) => leniencies.push(Leniency::SingleFrame),
             b"acTL" => parts = Parts::Frames(count_frames(file)),
             b"eXIf" => {
                 orientation = exif_orientation(data)
@@ -61,9 +61,9 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
     })
 }
 
-/// Whether an animation has one frame only, and that one is the picture itself.
-fn is_of_one_frame(file: &[u8], control: &[u8]) -> bool {
-    control.first_chunk() == Some(&1u32.to_be_bytes()) && !Chunks::of(file).any(|(kind, _)| kind == *b"fdAT")
+/// Whether an animation has no frame but the picture itself.
+fn is_of_one_frame(file: &[u8]) -> bool {
+    !Chunks::of(file).any(|(kind, _)| kind == *b"fdAT")
 }
 
 fn count_frames(file: &[u8]) -> u32 {

@@ -1,7 +1,12 @@
 //! What viewers read although it is not quite right is read alike and named; what is damaged is refused, with the same
 //! verdict on every road.
 
-use blur_service::{codec::Header, error::Error, jpeg::Leniency, options::Profile};
+use blur_service::{
+    codec::{Header, Parts},
+    error::Error,
+    jpeg::Leniency,
+    options::Profile,
+};
 use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage, codecs::png::PngEncoder};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
@@ -76,7 +81,8 @@ fn a_png_may_lack_its_end_and_be_an_animation_of_one_frame() {
         views(&sound[..sound.len() - 40], Profile::Lossless),
         Err(Error::BrokenPicture(_))
     ));
-    for (frames, is_read) in [(1u32, true), (2, false), (0, false)] {
+    // What counts is how many there are.
+    for frames in [1u32, 2, 0] {
         let mut file = sound.clone();
         // Decoders that know no animations do not look at the sum of a chunk that they pass over.
         let control = [
@@ -88,10 +94,11 @@ fn a_png_may_lack_its_end_and_be_an_animation_of_one_frame() {
         ]
         .concat();
         file.splice(33..33, control);
-        match Header::read(&file) {
-            Ok(header) => assert!(is_read && header.leniencies == [Leniency::SingleFrame]),
-            Err(error) => assert!(!is_read && matches!(error, Error::UnsupportedFormat(_))),
-        }
+        let header = Header::read(&file).unwrap();
+        assert_eq!(
+            (header.parts, header.leniencies),
+            (Parts::One, vec![Leniency::SingleFrame])
+        );
     }
 }
 
