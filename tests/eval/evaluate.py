@@ -115,4 +115,5 @@ def middle(values):
     return sorted(values)[len(values) // 2]
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

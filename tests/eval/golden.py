@@ -129,4 +129,5 @@ def main():
     (HERE / "golden.json").write_text(f"[\n{lines}\n]\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

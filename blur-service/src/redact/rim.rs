@@ -1,16 +1,25 @@
-//! What stands around a hidden area for all to see. A soft look fades into it towards the area's border, so that there is no
-//! hard rectangle. Of what is hidden, here or beside it, nothing goes into it.
+//! What stands around a hidden area for all to see. A soft look is mixed with it, and is nothing else at the area's border: no
+//! hard rectangle is seen, and no oval of skin below hair, which people and detectors know for a face. Of what is hidden,
+//! here or beside it, nothing goes into it.
 
 use super::{Extent, place::Place};
 
-/// The colours along the sides of an area: above, to the right, below, to the left. A value for every block; none where the
-/// area ends with the picture or is lined by other hidden ones.
+/// The colours along the sides of an area: above, to the right, below, to the left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rim {
-    above: Vec<u8>,
-    right: Vec<u8>,
-    below: Vec<u8>,
-    left: Vec<u8>,
+    above: Side,
+    right: Side,
+    below: Side,
+    left: Side,
+}
+
+/// A value for every block along a side; none where the area ends with the picture or is lined by other hidden ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Side {
+    /// What the side is like at the border.
+    sharp: Vec<u8>,
+    /// And from afar.
+    soft: Vec<u8>,
 }
 
 impl Rim {
@@ -18,8 +27,8 @@ impl Rim {
     pub fn new(place: Place, seen: impl Fn(u32, u32) -> Option<f64>) -> Self {
         let area = place.area;
         let seen = |x: Option<u32>, y: Option<u32>| seen(x?, y?);
-        let row = |y: Option<u32>| softened((area.left..area.right).map(|x| seen(Some(x), y)));
-        let column = |x: Option<u32>| softened((area.top..area.bottom).map(|y| seen(x, Some(y))));
+        let row = |y: Option<u32>| Side::new((area.left..area.right).map(|x| seen(Some(x), y)).collect());
+        let column = |x: Option<u32>| Side::new((area.top..area.bottom).map(|y| seen(x, Some(y))).collect());
         Self {
             above: row(area.top.checked_sub(1)),
             right: column(Some(area.right)),
@@ -35,13 +44,48 @@ impl Rim {
         }
         let (width, height) = (extent.size.width as usize, extent.size.height as usize);
         Some(Fade {
-            horizontal: Along::new(self.left.is_empty(), self.right.is_empty(), width),
-            vertical: Along::new(self.above.is_empty(), self.below.is_empty(), height),
-            above: spread(&self.above, width, extent.block.0),
-            below: spread(&self.below, width, extent.block.0),
-            left: spread(&self.left, height, extent.block.1),
-            right: spread(&self.right, height, extent.block.1),
+            horizontal: Along::new(self.left.is_bare(), self.right.is_bare(), width),
+            vertical: Along::new(self.above.is_bare(), self.below.is_bare(), height),
+            above: self.above.line(width, extent.block.0),
+            below: self.below.line(width, extent.block.0),
+            left: self.left.line(height, extent.block.1),
+            right: self.right.line(height, extent.block.1),
+            around: vec![0.0; width],
         })
+    }
+}
+
+impl Side {
+    /// Where a block is not seen, the nearest that is stands for it.
+    fn new(blocks: Vec<Option<f64>>) -> Self {
+        let nearest = |at: usize| {
+            let seen = |offset: usize| {
+                let before = at.checked_sub(offset).and_then(|index| blocks[index]);
+                before.or_else(|| blocks.get(at + offset).copied().flatten())
+            };
+            (0..blocks.len()).find_map(seen)
+        };
+        let Some(seen) = (0..blocks.len()).map(nearest).collect::<Option<Vec<f64>>>() else {
+            return Self::default();
+        };
+        let smoothed = |reach: usize| (0..seen.len()).map(|at| mean_about(&seen, at, reach)).collect();
+        Self {
+            sharp: smoothed(0),
+            soft: smoothed(seen.len() / BLURRED),
+        }
+    }
+
+    fn is_bare(&self) -> bool {
+        self.sharp.is_empty()
+    }
+
+    fn line(&self, length: usize, block: f32) -> Line {
+        let (sharp, mut softening) = (spread(&self.sharp, length, block), spread(&self.soft, length, block));
+        softening
+            .iter_mut()
+            .zip(&sharp)
+            .for_each(|(soft, sharp)| *soft -= sharp);
+        Line { sharp, softening }
     }
 }
 
@@ -49,46 +93,64 @@ impl Rim {
 pub struct Fade {
     horizontal: Along,
     vertical: Along,
-    above: Vec<f32>,
-    below: Vec<f32>,
-    left: Vec<f32>,
-    right: Vec<f32>,
+    above: Line,
+    below: Line,
+    left: Line,
+    right: Line,
+    /// What the row in work would be if nothing but the rim were seen, times the weights.
+    around: Vec<f32>,
+}
+
+/// A side of the rim, sample by sample.
+struct Line {
+    sharp: Vec<f32>,
+    /// What has to be added for it to be soft.
+    softening: Vec<f32>,
 }
 
 /// Weights along one direction.
 struct Along {
-    /// Of the sides at the start and at the end: one over the square of the distance.
-    start: Vec<f32>,
-    end: Vec<f32>,
-    /// How much of the look itself is seen, 0 to 1.
+    start: Way,
+    end: Way,
+    /// How much of the look itself is seen.
     seen: Vec<f32>,
-    /// Where all of it is seen.
-    core: std::ops::Range<usize>,
+}
+
+/// Weights of one side: one over the square of the distance from it.
+struct Way {
+    weight: Vec<f32>,
+    /// Times how soft the side is at that distance, 0 to 1.
+    soft: Vec<f32>,
 }
 
 impl Along {
     fn new(starts_bare: bool, ends_bare: bool, length: usize) -> Self {
+        let from_start: Vec<f32> = (0..length).map(|at| at as f32 + 0.5).collect();
+        let from_end: Vec<f32> = from_start.iter().rev().copied().collect();
         let reach = (length as f32 * FADED).max(1.0);
-        let distance = |at: usize| at as f32 + 0.5;
-        let weight = |is_bare: bool, at: usize| if is_bare { 0.0 } else { distance(at).powi(-2) };
-        let seen = |is_bare: bool, at: usize| {
-            if is_bare {
-                1.0
-            } else {
-                smooth_step(distance(at) / reach)
-            }
-        };
-        let places = || (0..length).map(|at| (at, length - 1 - at));
-        let faded = (reach.ceil() as usize).min(length);
-        let first = if starts_bare { 0 } else { faded };
-        let last = if ends_bare { length } else { length - faded };
+        let seen = |is_bare: bool, distance: f32| if is_bare { 1.0 } else { smooth_step(distance / reach) };
+        let both = from_start.iter().zip(&from_end);
         Self {
-            start: places().map(|(at, _)| weight(starts_bare, at)).collect(),
-            end: places().map(|(_, at)| weight(ends_bare, at)).collect(),
-            seen: places()
-                .map(|(from_start, from_end)| seen(starts_bare, from_start) * seen(ends_bare, from_end))
+            seen: both
+                .map(|(start, end)| seen(starts_bare, *start) * seen(ends_bare, *end))
                 .collect(),
-            core: first..last.max(first),
+            start: Way::new(starts_bare, &from_start),
+            end: Way::new(ends_bare, &from_end),
+        }
+    }
+}
+
+impl Way {
+    fn new(is_bare: bool, distances: &[f32]) -> Self {
+        let length = distances.len() as f32;
+        let weight = |distance: &f32| if is_bare { 0.0 } else { distance.powi(-2) };
+        let softness = |distance: &f32| smooth_step(distance / length);
+        Self {
+            weight: distances.iter().map(weight).collect(),
+            soft: distances
+                .iter()
+                .map(|distance| weight(distance) * softness(distance))
+                .collect(),
         }
     }
 }
@@ -96,56 +158,38 @@ impl Along {
 impl Fade {
     /// Fades row `y` of a patch, whose levels these are.
     #[inline(always)]
-    pub fn apply(&self, y: usize, row: &mut [f32]) {
-        let core = if self.vertical.core.contains(&y) {
-            self.horizontal.core.clone()
-        } else {
-            0..0
-        };
-        self.blend(y, 0..core.start, row);
-        self.blend(y, core.end..row.len(), row);
-    }
-
-    #[inline(always)]
-    fn blend(&self, y: usize, columns: std::ops::Range<usize>, row: &mut [f32]) {
-        let Along { start, end, seen, .. } = &self.horizontal;
-        let (from_top, from_bottom, is_seen) = (self.vertical.start[y], self.vertical.end[y], self.vertical.seen[y]);
-        let (left, right) = (self.left[y], self.right[y]);
-        let values = row[columns.clone()]
-            .iter_mut()
-            .zip(&start[columns.clone()])
-            .zip(&end[columns.clone()])
-            .zip(&seen[columns.clone()])
-            .zip(&self.above[columns.clone()])
-            .zip(&self.below[columns]);
-        for (((((level, from_left), from_right), seen), above), below) in values {
-            let weights = from_top + from_bottom + from_left + from_right;
-            let around = from_top * above + from_bottom * below + from_left * left + from_right * right;
-            let around = around / weights;
-            *level = around + seen * is_seen * (*level - around);
+    pub fn apply(&mut self, y: usize, row: &mut [f32]) {
+        let (Along { start, end, seen }, vertical) = (&self.horizontal, &self.vertical);
+        self.around.fill(0.0);
+        for (factor, line) in [
+            (vertical.start.weight[y], &self.above.sharp),
+            (vertical.start.soft[y], &self.above.softening),
+            (vertical.end.weight[y], &self.below.sharp),
+            (vertical.end.soft[y], &self.below.softening),
+            (self.left.sharp[y], &start.weight),
+            (self.left.softening[y], &start.soft),
+            (self.right.sharp[y], &end.weight),
+            (self.right.softening[y], &end.soft),
+        ] {
+            for (sum, value) in self.around.iter_mut().zip(line) {
+                *sum += factor * value;
+            }
+        }
+        let from_above_and_below = vertical.start.weight[y] + vertical.end.weight[y];
+        let most_seen = vertical.seen[y] * MOST_SEEN;
+        let weights = start.weight.iter().zip(&end.weight);
+        for (((level, around), (from_left, from_right)), seen) in
+            row.iter_mut().zip(&self.around).zip(weights).zip(seen)
+        {
+            let around = around / (from_above_and_below + from_left + from_right);
+            *level = around + most_seen * seen * (*level - around);
         }
     }
 }
 
-/// A mean over a quarter of the side about every block; where nothing is seen, the nearest that is.
-fn softened(blocks: impl Iterator<Item = Option<f64>>) -> Vec<u8> {
-    let blocks: Vec<Option<f64>> = blocks.collect();
-    let nearest = |at: usize| {
-        let seen = |offset: usize| {
-            let before = at.checked_sub(offset).and_then(|index| blocks[index]);
-            before.or_else(|| blocks.get(at + offset).copied().flatten())
-        };
-        (0..blocks.len()).find_map(seen)
-    };
-    let Some(seen) = (0..blocks.len()).map(nearest).collect::<Option<Vec<f64>>>() else {
-        return Vec::new();
-    };
-    let reach = seen.len() / 8;
-    let mean = |at: usize| {
-        let part = &seen[at.saturating_sub(reach)..(at + reach + 1).min(seen.len())];
-        (part.iter().sum::<f64>() / part.len() as f64).round().clamp(0.0, 255.0) as u8
-    };
-    (0..seen.len()).map(mean).collect()
+fn mean_about(values: &[f64], at: usize, reach: usize) -> u8 {
+    let part = &values[at.saturating_sub(reach)..(at + reach + 1).min(values.len())];
+    (part.iter().sum::<f64>() / part.len() as f64).round().clamp(0.0, 255.0) as u8
 }
 
 /// A value for every sample: straight lines between the middles of the blocks. Zeros for a side that is not there.
@@ -166,3 +210,8 @@ fn smooth_step(position: f32) -> f32 {
 
 /// The share of an area's length over which it fades at each end.
 const FADED: f32 = 0.5;
+/// The share of the look itself in the middle; what stands around is the rest. With more of the colour of skin between hair
+/// and neck, detectors believe in a face.
+const MOST_SEEN: f32 = 0.25;
+/// From afar a side is blurred over a sixth of its length to each hand.
+const BLURRED: usize = 6;

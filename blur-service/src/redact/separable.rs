@@ -1,5 +1,5 @@
 //! Paints cells as a soft surface: every pixel is a weighted mean of the cells, the weights being a product of one
-//! kernel along each axis. Towards the border it fades into what stands around.
+//! kernel along each axis. What stands around is mixed in, all the more towards the border.
 
 use super::{Cells, Extent, rim::Fade};
 use crate::vector::{byte, vectorized};
@@ -26,7 +26,7 @@ pub(super) fn paint(cells: &Cells, extent: Extent, patch: &mut [u8], kernel: Ker
     let fade = cells.rim.fade(extent);
     vectorized(
         #[inline(always)]
-        || paint_rows(cells, size.width as usize, patch, &horizontal, &vertical, fade.as_ref()),
+        || paint_rows(cells, size.width as usize, patch, &horizontal, &vertical, fade),
     );
 }
 
@@ -37,7 +37,7 @@ fn paint_rows(
     patch: &mut [u8],
     horizontal: &[Span],
     vertical: &[Span],
-    fade: Option<&Fade>,
+    mut fade: Option<Fade>,
 ) {
     let mut row = vec![0f32; width];
     let mut levels = vec![0f32; cells.columns];
@@ -58,7 +58,7 @@ fn paint_rows(
                 *sum += level * weight;
             }
         }
-        if let Some(fade) = fade {
+        if let Some(fade) = &mut fade {
             fade.apply(y, &mut row);
         }
         for (sample, sum) in painted.iter_mut().zip(&row) {
