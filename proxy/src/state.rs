@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::body;
 use crate::client::connection::Connections;
+use crate::client::tls::{Certificates, Tls};
 use crate::config::Config;
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
@@ -119,6 +121,8 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Bodies on which workers have died.
     pub poison: PoisonMemory,
+    /// What open listeners speak TLS with, by their names; contended by reloads and whoever asks for numbers.
+    tls: Mutex<BTreeMap<String, Tls>>,
     listening: AtomicBool,
     draining: AtomicBool,
 }
@@ -130,9 +134,27 @@ impl Shared {
             connections: Arc::default(),
             metrics,
             poison: PoisonMemory::default(),
+            tls: Mutex::default(),
             listening: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         })
+    }
+
+    /// A listener speaks TLS, or does not any more.
+    pub fn set_tls(&self, listener: &str, tls: Option<&Tls>) {
+        let mut all = self.tls.lock();
+        match tls {
+            Some(tls) => drop(all.insert(listener.to_owned(), tls.clone())),
+            None => drop(all.remove(listener)),
+        }
+    }
+
+    /// The certificates that are shown at this moment, by listener.
+    pub fn certificates(&self) -> Vec<(String, Arc<Certificates>)> {
+        let all = self.tls.lock();
+        all.iter()
+            .map(|(name, tls)| (name.clone(), tls.certificates()))
+            .collect()
     }
 
     /// The listeners are open.

@@ -5,14 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use pingora::tls::TlsAcceptor;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::body::{HeadLimits, Watch};
 use crate::client::places::Places;
-use crate::client::tls::{TlsConfig, TlsError};
+use crate::client::tls::{Tls, TlsConfig, TlsError};
 use crate::request::Scheme;
 use crate::request::path::Paths;
 use crate::yaml::units::{ByteSize, Cidr, Duration};
@@ -29,6 +28,9 @@ pub struct ListenerConfig {
     /// Nginx: `set_real_ip_from` with `real_ip_recursive on`.
     #[serde(default)]
     pub trusted_proxies: Vec<Cidr>,
+    /// Whether HTTP/2 is spoken, over TLS and without.
+    #[serde(default = "yes")]
+    pub http2: bool,
     /// Whether backends get targets as they were sent, or in their one spelling; a route may say otherwise.
     #[serde(default)]
     pub paths: Paths,
@@ -70,6 +72,10 @@ impl Default for ListenerTimeouts {
     }
 }
 
+fn yes() -> bool {
+    true
+}
+
 fn ten_thousand() -> usize {
     10_000
 }
@@ -84,7 +90,7 @@ pub struct Listener {
     pub config: ListenerConfig,
     /// The address that was bound, with its port.
     pub address: SocketAddr,
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<Tls>,
     /// Its connections', of its former settings too.
     pub places: Arc<Places>,
     /// Over the framing of its HTTP/1 requests.
@@ -110,7 +116,7 @@ impl Listener {
         places: Arc<Places>,
         refused_heads: &Arc<AtomicU64>,
     ) -> Result<Self, ListenError> {
-        let tls = config.tls.as_ref().map(TlsConfig::acceptor).transpose()?;
+        let tls = config.tls.as_ref().map(|tls| tls.acceptor(config.http2)).transpose()?;
         let max_size = usize::try_from(config.max_head.get()).unwrap_or(usize::MAX);
         let limits = HeadLimits {
             max_size,

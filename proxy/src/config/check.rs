@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::env;
 use std::error::Error;
 use std::path::Path as FilePath;
+use std::time::SystemTime;
 
 use rustix::fs::{Access, access};
 use rustix::process::{Resource, getrlimit};
 
 use crate::body::Buffering;
-use crate::client::tls::check_trust;
+use crate::client::tls::{TlsConfig, check_trust};
 use crate::config::{self, Config, Source};
 use crate::filter::Workshop;
 use crate::observe::access_log::Destination;
@@ -56,6 +57,7 @@ pub fn all(source: &Source) -> Findings {
         ]
         .concat();
         let lists = lists(source, &config);
+        findings.warnings.extend(located(source, stale_certificates(&config)));
         findings.mistakes = located(source, unusable);
         findings.mistakes.extend(trust(source));
         findings.mistakes.extend(lists.mistakes);
@@ -139,6 +141,48 @@ fn bodies(config: &Config) -> Vec<Remark> {
     doubts
 }
 
+/// Certificates that have run out, or are for none of the names that a listener is asked by.
+fn stale_certificates(config: &Config) -> Vec<Remark> {
+    let now = SystemTime::now();
+    let mut doubts = Vec::new();
+    for (name, listener) in &config.listeners {
+        let at = steps!["listeners", name.as_str(), "tls"].to_vec();
+        let Some(Ok(certificates)) = listener.tls.as_ref().map(TlsConfig::certificates) else {
+            continue;
+        };
+        for certificate in &certificates.all {
+            let file = certificate.pair.certificate.display();
+            let days =
+                |from: SystemTime, to: SystemTime| to.duration_since(from).unwrap_or_default().as_secs() / 86_400;
+            if certificate.facts.until < now {
+                let ago = days(certificate.facts.until, now);
+                doubts.push((
+                    at.clone(),
+                    format!("listener {name:?}: certificate {file} has run out {ago} days ago"),
+                ));
+            } else if certificate.facts.from > now {
+                let until = days(now, certificate.facts.from);
+                doubts.push((
+                    at.clone(),
+                    format!("listener {name:?}: certificate {file} holds in {until} days only"),
+                ));
+            }
+        }
+        let hosts: BTreeSet<String> = config
+            .routes
+            .iter()
+            .flat_map(|route| route.r#match.host_names())
+            .collect();
+        for host in hosts.iter().filter(|host| !certificates.are_for(host)) {
+            doubts.push((
+                at.clone(),
+                format!("listener {name:?}: no certificate is for {host:?}, which a route takes"),
+            ));
+        }
+    }
+    doubts
+}
+
 /// Filters that cannot be made: what they name is not there, or has mistakes.
 fn filters(config: &Config) -> Vec<Remark> {
     let mut unusable = Vec::new();
@@ -178,7 +222,7 @@ fn unused_pools(config: &Config) -> Vec<Remark> {
 fn certificates(config: &Config) -> Vec<Remark> {
     let listeners = config.listeners.iter();
     let unusable = listeners.filter_map(|(name, listener)| {
-        let error = listener.tls.as_ref()?.acceptor().err()?;
+        let error = listener.tls.as_ref()?.acceptor(listener.http2).err()?;
         let at = steps!["listeners", name.as_str(), "tls"].to_vec();
         Some((at, format!("listener {name:?}: {}", with_sources(&error))))
     });

@@ -21,7 +21,7 @@ use crate::pool::PoolConfig;
 use crate::pool::members::discovery::DiscoverConfig;
 use crate::route::RouteConfig;
 use crate::upstream::retry::BudgetConfig;
-use crate::yaml::document::{Path, steps};
+use crate::yaml::document::{Path, Step, steps};
 use crate::yaml::units::Duration;
 
 /// Everything `veil` is told.
@@ -52,9 +52,13 @@ impl Config {
         let mut names = Vec::new();
         for (name, listener) in &mut self.listeners {
             if let Some(tls) = &mut listener.tls {
-                let at = |key| steps!["listeners", name.as_str(), "tls", key].to_vec();
-                names.push((at("certificate"), &mut tls.certificate));
-                names.push((at("key"), &mut tls.key));
+                for (within, number, key, path) in tls.files() {
+                    let mut at = steps!["listeners", name.as_str(), "tls"].to_vec();
+                    at.extend(within.into_iter().map(Step::from));
+                    at.extend(number.map(Step::from));
+                    at.push(key.into());
+                    names.push((at, path));
+                }
             }
         }
         for (name, pool) in &mut self.pools {

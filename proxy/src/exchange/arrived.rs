@@ -35,6 +35,7 @@ impl Arrived {
             received,
             notes: Notes {
                 server: Some(listener.address),
+                tls: connection.tls().map(Arc::clone),
                 ..Notes::default()
             },
         };

@@ -75,6 +75,14 @@ impl MatchConfig {
         }
     }
 
+    /// Its hosts as they are written, but for capitals.
+    pub fn host_names(&self) -> impl Iterator<Item = String> {
+        self.hosts.iter().map(|host| match host {
+            HostPattern::Exact(host) => host.clone(),
+            HostPattern::Wildcard(suffix) => format!("*{suffix}"),
+        })
+    }
+
     /// Sorts the more specific first, for a request to this host.
     pub fn precedence(&self, host: &str) -> impl Ord + use<> {
         let fit = self.hosts.iter().filter(|pattern| pattern.takes(host));

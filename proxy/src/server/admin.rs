@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::client::admin::Allowed;
 use crate::client::connection::ConnectionCounts;
 use crate::observe::changes::LastChanges;
+use crate::observe::metrics::Shown;
 use crate::pool::{GREATEST_WEIGHT, Pool, PoolStatus};
 use crate::request::problem::Problem;
 use crate::state::Shared;
@@ -129,6 +130,22 @@ async fn nginx_status(Extract(admin): Extract<Admin>) -> String {
 async fn metrics(Extract(admin): Extract<Admin>) -> Response {
     let state = admin.shared.state.load_full();
     let counts = admin.shared.connections.counts();
+    let certificates = admin.shared.certificates();
+    let shown = certificates
+        .iter()
+        .flat_map(|(listener, certificates)| certificates.all.iter().map(move |certificate| (listener, certificate)));
+    let files: Vec<_> = shown
+        .map(|(listener, certificate)| (listener, certificate, certificate.pair.certificate.to_string_lossy()))
+        .collect();
+    admin
+        .shared
+        .metrics
+        .certificates(files.iter().map(|(listener, certificate, file)| Shown {
+            listener,
+            certificate: file,
+            name: certificate.facts.names.first().map_or("", String::as_str),
+            until: certificate.facts.until,
+        }));
     match admin
         .shared
         .metrics

@@ -205,6 +205,7 @@ impl Listeners {
     }
 
     fn accept(&self, listener: Arc<Listener>, entrance: Entrance, copy: OwnedFd) -> OpenListener {
+        self.shared.set_tls(&listener.name, listener.tls.as_ref());
         let connections = &self.shared.connections;
         let acceptor = Acceptor::new(&listener, connections, &self.proxy, self.shutdown.subscribe());
         let (stop, stopped) = oneshot::channel();
@@ -242,6 +243,9 @@ impl Listeners {
     /// Takes no further connections; gives the socket and its copy back. Those that are open live on.
     async fn close(&mut self, key: &str, stop: Stop) -> Option<(Entrance, OwnedFd)> {
         let listener = self.open.remove(key)?;
+        if stop != Stop::Continued {
+            self.shared.set_tls(&listener.listener.name, None);
+        }
         // It listens for this until its end.
         let _ = listener.stop.send(stop);
         Some((listener.acceptor.await.ok()?, listener.socket))

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::body::{Next, Wire};
 use crate::client::connection::{Downstream, Entered, Socket};
+use crate::client::tls::facts_of;
 use crate::exchange::phases::Edge;
 use crate::server::http2;
 
@@ -48,9 +49,10 @@ pub async fn serve(stream: TcpStream, entered: Entered, proxy: &Arc<Proxy>, shut
         Some(tls) => {
             // Scanners and clients that do not trust the certificate are no news. The handshake's time is watched by the
             // sweep, as a part of the first head's.
-            let Ok(stream) = Box::pin(tls.accept(socket)).await else {
+            let Ok(stream) = Box::pin(tls.acceptor.accept(socket)).await else {
                 return;
             };
+            entered.has_shaken_hands(facts_of(&stream));
             let downstream = Downstream::tls(stream);
             let speaks_http2 = downstream.has_agreed_on_http2();
             let wire = watch.over_secured(Box::new(downstream), entered.reading_for());
@@ -62,6 +64,8 @@ pub async fn serve(stream: TcpStream, entered: Entered, proxy: &Arc<Proxy>, shut
     };
     match wire.next().await {
         Next::Request => serve_http1(wire, &entered, proxy, shutdown).await,
+        // Who was not offered it does not speak it, or is not understood.
+        Next::Http2 if !entered.listener.config.http2 => {}
         Next::Http2 => http2::serve(Box::new(wire.multiplexed()), &entered, proxy, shutdown).await,
         Next::Gone => {}
     }

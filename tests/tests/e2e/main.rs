@@ -31,5 +31,6 @@ mod sticky;
 mod supervisor;
 mod systemd;
 mod targets;
+mod tls;
 mod upgrade;
 mod uploads;

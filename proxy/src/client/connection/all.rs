@@ -4,8 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::hint::black_box;
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -67,6 +67,7 @@ impl Connections {
             id,
             peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
             listener: Arc::clone(listener),
+            tls: OnceLock::new(),
             all: Arc::clone(self),
             phase: AtomicU8::new(Phase::Opening as u8),
             since: AtomicU64::new(self.measured()),

@@ -12,8 +12,8 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use self::phase::{Ending, Phase};
 pub use self::socket::Socket;
 use crate::client::listener::Listener;
 use crate::request::Scheme;
+use crate::request::notes::TlsFacts;
 
 /// One client's connection.
 pub struct Connection {
@@ -33,6 +34,8 @@ pub struct Connection {
     /// The other end, with IPv4 written as such.
     pub peer: SocketAddr,
     pub listener: Arc<Listener>,
+    /// Once the handshake is over.
+    tls: OnceLock<Arc<TlsFacts>>,
     all: Arc<Connections>,
     phase: AtomicU8,
     since: AtomicU64,
@@ -171,6 +174,16 @@ impl Connection {
 
     fn phase(&self) -> Phase {
         Phase::from_number(self.phase.load(Ordering::Relaxed))
+    }
+
+    /// What the handshake has told, to be known before the first request.
+    pub fn has_shaken_hands(&self, facts: TlsFacts) {
+        let _ = self.tls.set(Arc::new(facts));
+    }
+
+    /// None over plain HTTP.
+    pub fn tls(&self) -> Option<&Arc<TlsFacts>> {
+        self.tls.get()
     }
 
     fn enter_phase(&self, phase: Phase) {

@@ -4,7 +4,7 @@ mod histograms;
 mod pools;
 mod present;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::core::Collector;
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
@@ -35,6 +35,18 @@ pub struct Metrics {
     /// `veil_requests_in_flight`
     in_flight: IntGauge,
     changes: Changes,
+    /// `veil_certificate_expiry_timestamp_seconds{listener, certificate, name}`
+    expiry: IntGaugeVec,
+}
+
+/// A certificate that is shown to clients.
+pub struct Shown<'a> {
+    pub listener: &'a str,
+    /// Its file.
+    pub certificate: &'a str,
+    /// The first of its names.
+    pub name: &'a str,
+    pub until: SystemTime,
 }
 
 /// A request that has ended.
@@ -55,6 +67,16 @@ const DURATION_BUCKETS_SECONDS: &[f64] = &[
 ];
 
 impl Metrics {
+    /// The certificates that are shown at this moment, and no others.
+    pub fn certificates<'a>(&self, shown: impl IntoIterator<Item = Shown<'a>>) {
+        self.expiry.reset();
+        for shown in shown {
+            let until = shown.until.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            let labels = [shown.listener, shown.certificate, shown.name];
+            self.expiry.with_label_values(&labels).set(until as i64);
+        }
+    }
+
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         let histogram = HistogramOpts::new(
@@ -66,6 +88,12 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registered(&registry, build)?;
         Ok(Self {
+            expiry: gauges(
+                &registry,
+                "veil_certificate_expiry_timestamp_seconds",
+                "When a certificate runs out, in seconds since 1970.",
+                &["listener", "certificate", "name"],
+            )?,
             requests: counter(
                 &registry,
                 "veil_requests_total",
