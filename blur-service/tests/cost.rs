@@ -37,7 +37,9 @@ fn twenty_connections_with_dear_pictures_leave_places_to_small_ones() {
                     stream
                         .set_read_timeout(Some(std::time::Duration::from_millis(200)))
                         .unwrap();
-                    while !stop.load(Ordering::Relaxed) && std::io::Read::read(&mut stream, &mut head).is_err() {}
+                    while !stop.load(Ordering::Relaxed) && std::io::Read::read(&mut stream, &mut head).is_err() {
+                        thread::yield_now();
+                    }
                 }
             });
         }
