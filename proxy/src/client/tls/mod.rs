@@ -17,8 +17,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 pub use self::certificates::{Certificate, Certificates};
-use super::tickets::tickets;
 use self::certificates::{Pair, Resolver, Sources};
+use super::tickets::tickets;
 use crate::request::notes::{ClientCertificate, TlsFacts};
 
 /// `tls: { certificate: /etc/veil/tls.crt, key: /etc/veil/tls.key }`, as Nginx's `ssl_certificate` and
