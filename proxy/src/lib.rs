@@ -30,6 +30,7 @@ pub mod client;
 
 pub mod filter;
 pub mod keepalived;
+pub mod nginx;
 pub mod pool;
 
 pub mod upstream;
@@ -57,7 +58,7 @@ mod tests {
         &["request"],
         &["body"],
         &["client"],
-        &["filter", "keepalived", "pool"],
+        &["filter", "keepalived", "nginx", "pool"],
         &["upstream"],
         &["observe", "route"],
         &["config"],

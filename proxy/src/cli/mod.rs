@@ -3,6 +3,7 @@
 mod columns;
 pub mod diff;
 pub mod explain;
+mod import;
 pub mod pools;
 pub mod schema;
 
@@ -78,6 +79,9 @@ enum Command {
         after_help = "Example: veil keepalived render -c /etc/veil/veil.yaml --all --output /etc/keepalived"
     )]
     Keepalived(KeepalivedCommand),
+    /// Write another program's configuration as Veil's
+    #[command(subcommand)]
+    Import(import::Import),
     /// Run one blur worker
     #[cfg(feature = "worker")]
     Worker(Box<blur_service::Args>),
@@ -90,6 +94,9 @@ struct RunArgs {
     /// Configuration file; without it, a proxy for this machine alone
     #[arg(short, long, value_name = "FILE", env = "VEIL_CONFIG")]
     config: Option<PathBuf>,
+    /// Nginx's configuration in place of Veil's, whatever -c says; see `veil import nginx --help` for what of it is carried over
+    #[arg(long, value_name = "FILE")]
+    nginx: Option<PathBuf>,
     /// The standard input is the Veil that this one replaces
     #[arg(long, hide = true)]
     take_over: bool,
@@ -215,6 +222,7 @@ pub fn main() -> ExitCode {
         Command::Schema => print_schema(),
         Command::Pools(args) => pools(args),
         Command::Keepalived(KeepalivedCommand::Render(args)) => render_keepalived(args),
+        Command::Import(args) => import::import(args),
         #[cfg(feature = "worker")]
         Command::Worker(args) => worker(*args),
         #[cfg(feature = "worker")]
@@ -234,7 +242,8 @@ fn run(args: RunArgs) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    let code = match server::run(&source(args.config), args.take_over) {
+    let source = args.nginx.map_or_else(|| source(args.config), Source::Nginx);
+    let code = match server::run(&source, args.take_over) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say_why(&error);

@@ -1,11 +1,12 @@
 //! What the parts of a configuration cannot know of each other: names that nobody has, sockets that two want, routes
 //! that others hide.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 
 use super::Config;
 use crate::body::Buffering;
+use crate::client::listener::ListenerConfig;
 use crate::filter::FilterConfig;
 use crate::pool::PoolConfig;
 use crate::route::RouteConfig;
@@ -36,7 +37,7 @@ impl Check<'_> {
         self.admin(config);
         self.hidden(&config.routes);
         for (index, route) in config.routes.iter().enumerate() {
-            self.route(index, route);
+            self.route(index, route, &config.listeners);
             self.filters(index, route, config);
         }
         for (name, pool) in &config.pools {
@@ -115,9 +116,16 @@ impl Check<'_> {
         }
     }
 
-    fn route(&mut self, index: usize, route: &RouteConfig) {
+    fn route(&mut self, index: usize, route: &RouteConfig, listeners: &BTreeMap<String, ListenerConfig>) {
         let owner = format!("route {:?}", route.name());
         let at = steps!["routes", index];
+        for (number, name) in route.r#match.listeners.iter().enumerate() {
+            if !listeners.contains_key(name) {
+                let what = format!("{owner} is for listener {name:?}, which is not defined");
+                let help = suggest("defined listeners", name, listeners.keys().map(String::as_str));
+                self.report(&steps!["routes", index, "match", "listeners", number], &what, help);
+            }
+        }
         if let Some(pool) = &route.pool {
             self.pool_name(&owner, pool, &steps!["routes", index, "pool"]);
         }

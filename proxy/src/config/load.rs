@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{Config, cross_references};
+use crate::nginx;
 use crate::yaml::diagnostic::Diagnostic;
 use crate::yaml::document::{Document, Step};
 
@@ -14,6 +15,8 @@ use crate::yaml::document::{Document, Step};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     File(PathBuf),
+    /// Nginx's main file, imported each time that it is read.
+    Nginx(PathBuf),
     /// `conf/local.yaml`, built in: a proxy and two blur workers on this machine.
     Local,
 }
@@ -21,7 +24,7 @@ pub enum Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => path.display().fmt(f),
+            Self::File(path) | Self::Nginx(path) => path.display().fmt(f),
             Self::Local => f.write_str("conf/local.yaml"),
         }
     }
@@ -69,6 +72,11 @@ fn text(source: &Source) -> io::Result<String> {
     match source {
         Source::Local => Ok(include_str!("../../../conf/local.yaml").to_owned()),
         Source::File(path) => fs::read_to_string(path),
+        Source::Nginx(path) => {
+            let imported = nginx::import(path).map_err(io::Error::other)?;
+            tracing::info!("imported {}: {}", path.display(), imported.report.summary());
+            Ok(imported.yaml)
+        }
     }
 }
 

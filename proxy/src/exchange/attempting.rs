@@ -19,7 +19,7 @@ use super::refusal::Refusal;
 use super::routed::Routed;
 use super::trial::Trial;
 use crate::body::Taken;
-use crate::pool::{Backend, Connection, Death, Key, Lease, Pool, Refused};
+use crate::pool::{Backend, Connection, Death, Key, Lease, Pool, Refused, TimeoutsConfig};
 use crate::request::Scheme;
 use crate::request::deadline::Deadline;
 use crate::request::problem::Problem;
@@ -137,7 +137,7 @@ impl Attempting {
     pub fn peer(&self) -> Option<Box<HttpPeer>> {
         let backend = self.trial.as_ref()?.backend();
         let mut peer = Box::new(HttpPeer::new(backend.address(), false, String::new()));
-        let (timeouts, left) = (self.pool.timeouts(), self.time_left());
+        let (timeouts, left) = (self.timeouts(), self.time_left());
         let connect = Some(left.min(timeouts.connect.get()));
         peer.options.connection_timeout = connect;
         peer.options.total_connection_timeout = connect;
@@ -169,9 +169,14 @@ impl Attempting {
         }
     }
 
+    /// What the route says of time, and the pool where it says nothing.
+    pub(super) fn timeouts(&self) -> TimeoutsConfig {
+        self.routed.route.timeouts.over(self.pool.timeouts())
+    }
+
     /// How long this attempt's answer will be waited for, as its backend is told.
     pub fn patience(&self) -> Duration {
-        self.time_left().min(self.pool.timeouts().read.get())
+        self.time_left().min(self.timeouts().read.get())
     }
 
     fn time_left(&self) -> Duration {

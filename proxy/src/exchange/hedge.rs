@@ -48,7 +48,7 @@ impl Attempting {
             tried: self.tried.iter().cloned().chain([incumbent]).collect(),
             budget: Arc::clone(&rules.state.retry_budget),
             after,
-            connect: self.pool.timeouts().connect.get(),
+            connect: self.timeouts().connect.get(),
             body,
         }))
     }

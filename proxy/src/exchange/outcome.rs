@@ -176,7 +176,7 @@ impl Attempting {
         match clock {
             Clock::Connect | Clock::Send | Clock::Read => true,
             Clock::Total => self.trial.as_ref().is_some_and(|trial| {
-                let total = self.pool.timeouts().total();
+                let total = self.timeouts().total();
                 trial.began.elapsed() >= total / 2
             }),
             Clock::Client => false,

@@ -63,10 +63,8 @@ impl ProxyHttp for Edge {
     }
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<bool> {
-        let paths = exchange
-            .arrived()
-            .map(|arrived| arrived.connection.listener.config.paths);
-        let way = routed::find(&exchange.rules.state.router, paths.unwrap_or_default(), session)?;
+        let arrived = exchange.arrived().ok_or_else(|| Error::new(ErrorType::InternalError))?;
+        let way = routed::find(&exchange.rules.state.router, &arrived.connection.listener, session)?;
         let route = Arc::clone(&way.route);
         exchange.is_served_by(way, session.req_header())?;
         for filter in &route.filters {

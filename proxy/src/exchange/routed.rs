@@ -14,6 +14,7 @@ use super::refusal::Refusal;
 use super::{Rules, hop, outcome};
 use crate::body::{self, AnswerLimits, Keeping, Limits, ReadError, Taken, Whole};
 use crate::client::forwarded;
+use crate::client::listener::Listener;
 use crate::pool::Pool;
 use crate::request::deadline::Patience;
 use crate::request::expression::Groups;
@@ -132,7 +133,7 @@ impl Routed {
 
     fn patience(&self, pool: &Pool) -> Patience {
         Patience {
-            total: Some(pool.timeouts().total()),
+            total: Some(self.route.timeouts.over(pool.timeouts()).total()),
             client: self.arrived.client_deadline,
         }
     }
@@ -172,7 +173,7 @@ pub struct Way {
 
 /// The route for a request. Leaves the path in its
 /// one spelling where listener or route are strict.
-pub fn find(router: &Router, paths: Paths, session: &mut Session) -> Result<Way, Refusal> {
+pub fn find(router: &Router, listener: &Listener, session: &mut Session) -> Result<Way, Refusal> {
     let head = session.req_header();
     if head.method == Method::CONNECT {
         return Err(problem::METHOD_NOT_ALLOWED.into());
@@ -180,12 +181,13 @@ pub fn find(router: &Router, paths: Paths, session: &mut Session) -> Result<Way,
     let sent = head.raw_path();
     let sent = sent.split(|byte| *byte == b'?').next().unwrap_or_default();
     let spelling = || path::canonical(head.uri.path()).map_err(bad_path);
+    let paths = listener.config.paths;
     let mut canonical = match paths {
         Paths::Strict => Some(spelling()?),
         Paths::AsSent => None,
     };
     let path = path::normal(sent).map_err(bad_path)?;
-    let (route, captures) = match router.find(&path, head) {
+    let (route, captures) = match router.find(&listener.name, &path, head) {
         Ok(found) if head.method == Method::TRACE && !found.route.names(&head.method) => {
             return Err(problem::METHOD_NOT_ALLOWED.into());
         }

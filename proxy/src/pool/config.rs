@@ -93,6 +93,30 @@ impl Default for TimeoutsConfig {
     }
 }
 
+/// A route's own `timeouts:`; what it leaves out is as for its pool.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct RouteTimeouts {
+    connect: Option<Duration>,
+    send: Option<Duration>,
+    read: Option<Duration>,
+    #[serde(deserialize_with = "some_time_if_given")]
+    total: Option<Duration>,
+}
+
+impl RouteTimeouts {
+    /// What holds for the route's requests.
+    pub fn over(&self, pool: &TimeoutsConfig) -> TimeoutsConfig {
+        TimeoutsConfig {
+            connect: self.connect.unwrap_or(pool.connect),
+            send: self.send.unwrap_or(pool.send),
+            read: self.read.unwrap_or(pool.read),
+            total: self.total.or(pool.total),
+            idle: pool.idle,
+        }
+    }
+}
+
 fn some_time_if_given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     some_time(deserializer).map(Some)
 }
@@ -115,5 +139,15 @@ mod tests {
             assert_eq!(total(yaml), seconds, "{yaml}");
         }
         assert!(serde_yaml::from_str::<TimeoutsConfig>("total: 0s").is_err());
+    }
+
+    #[test]
+    fn a_route_overrides_only_what_it_names() {
+        let route: RouteTimeouts = serde_yaml::from_str("{ read: 1h }").unwrap();
+        let pool = TimeoutsConfig::default();
+        let both = route.over(&pool);
+        assert_eq!((both.connect, both.read), (pool.connect, Duration::from_secs(3600)));
+        assert_eq!(both.total().as_secs(), 3600);
+        assert!(serde_yaml::from_str::<RouteTimeouts>("{ idle: 1s }").is_err());
     }
 }

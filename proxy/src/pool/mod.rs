@@ -31,7 +31,7 @@ use self::admission::quarantine::{self, Suspect};
 pub use self::admission::queue::{QueueConfig, Refused};
 pub use self::choose::key::Key;
 pub use self::choose::selection_order::{CookieSeen, Turn};
-pub use self::config::{PoolConfig, TimeoutsConfig};
+pub use self::config::{PoolConfig, RouteTimeouts, TimeoutsConfig};
 pub use self::members::backend::{
     Backend, BackendConfig, Cause, Connection, Counts, GREATEST_WEIGHT, Health, Latency, Standing, Trouble,
 };

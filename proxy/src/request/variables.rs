@@ -34,7 +34,7 @@ enum Variable {
     ClientSubject,
     Cookie(Box<str>),
     Header(Box<str>),
-    /// Without the port.
+    /// Without the port, in lower case.
     Host,
     Method,
     /// The path that routes match. Nginx: `$uri`.
@@ -223,6 +223,10 @@ impl Variable {
                     .server
                     .map_or((), |server| push_number(text, server.port().into()));
             }
+            Self::Host => {
+                let host = host_name(host(request)).bytes();
+                return text.extend(host.map(|byte| byte.to_ascii_lowercase()));
+            }
             Self::Status => return notes.status.map_or((), |status| push_number(text, status.into())),
             Self::UpstreamStatus => {
                 return notes
@@ -252,7 +256,6 @@ impl Variable {
             Self::ClientSubject => client().map(|client| client.subject.as_bytes()),
             Self::Cookie(name) => cookie(request, name),
             Self::Header(name) => request.headers.get(&**name).map(HeaderValue::as_bytes),
-            Self::Host => Some(host_name(host(request)).as_bytes()),
             Self::Method => Some(request.method.as_str().as_bytes()),
             Self::Path => Some(ctx.path(request).as_bytes()),
             Self::Pool => notes.pool.as_deref().map(str::as_bytes),

@@ -24,6 +24,8 @@ pub struct MatchConfig {
     pub path: PathPattern,
     /// Any method where it is empty.
     pub methods: Vec<Method>,
+    /// Any listener where it is empty.
+    pub listeners: Vec<String>,
     pub headers: BTreeMap<FieldName, Values>,
     pub query: BTreeMap<String, Values>,
     pub cookies: BTreeMap<String, Values>,
@@ -39,30 +41,34 @@ impl MatchConfig {
         let conditions = is_within(&self.headers, &other.headers)
             && is_within(&self.query, &other.query)
             && is_within(&self.cookies, &other.cookies);
-        hosts && self.path == other.path && methods && conditions
+        let listeners = self.listeners.is_empty()
+            || !other.listeners.is_empty() && other.listeners.iter().all(|name| self.listeners.contains(name));
+        hosts && self.path == other.path && methods && listeners && conditions
     }
 
     /// Whether it takes such a request, or the first reason why not. `host` is without a port, `path` in the form of
     /// [`path::normal`].
-    pub fn fit(&self, host: &str, path: &str, head: &RequestHeader) -> Fit {
+    pub fn fit(&self, listener: &str, host: &str, path: &str, head: &RequestHeader) -> Fit {
         if !self.hosts.is_empty() && !self.hosts.iter().any(|pattern| pattern.takes(host)) {
             Fit::OtherHost
         } else if !self.path.takes(path) {
             Fit::OtherPath
         } else {
-            self.fit_otherwise(head)
+            self.fit_otherwise(listener, head)
         }
     }
 
     /// What [`MatchConfig::fit`] says of a request whose host and path fit.
-    pub fn fit_otherwise(&self, head: &RequestHeader) -> Fit {
+    pub fn fit_otherwise(&self, listener: &str, head: &RequestHeader) -> Fit {
         let header = |(name, values): (&FieldName, &Values)| {
             let lines = head.headers.get_all(&name.0).iter().map(|value| value.as_bytes());
             values.take(lines)
         };
         let query = |(name, values): (&String, &Values)| values.take(argument(head.uri.query(), name));
         let cookie = |(name, values): (&String, &Values)| values.take(cookie(head, name));
-        if !self.headers.iter().all(header) {
+        if !self.listeners.is_empty() && !self.listeners.iter().any(|name| name == listener) {
+            Fit::OtherListener
+        } else if !self.headers.iter().all(header) {
             Fit::OtherHeader
         } else if !self.query.iter().all(query) {
             Fit::OtherQuery
@@ -104,6 +110,7 @@ pub enum Fit {
     Takes,
     OtherHost,
     OtherPath,
+    OtherListener,
     OtherHeader,
     OtherQuery,
     OtherCookie,
@@ -141,6 +148,9 @@ struct MatchFields {
     path_regex: Option<Expression>,
     #[serde(default)]
     methods: Vec<MethodName>,
+    /// Names of the listeners that clients come by.
+    #[serde(default)]
+    listeners: Vec<String>,
     /// Request headers, each with its value, `{ regex: … }` or `{ present: true }`.
     #[serde(default)]
     headers: BTreeMap<FieldName, Values>,
@@ -175,6 +185,7 @@ impl TryFrom<MatchFields> for MatchConfig {
             hosts,
             path,
             methods,
+            listeners: fields.listeners,
             headers: fields.headers,
             query: fields.query,
             cookies: fields.cookies,

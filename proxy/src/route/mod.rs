@@ -27,7 +27,7 @@ pub use self::mirror::{Mirror, MirrorConfig};
 pub use self::split::{Serving, SplitConfig};
 use crate::body::{RouteAnswersConfig, RouteBodyConfig};
 use crate::filter::{Filter, FilterConfig, FilterError, Subrequests, Workshop};
-use crate::pool::Pool;
+use crate::pool::{Pool, RouteTimeouts};
 use crate::request::RequestCtx;
 use crate::request::expression::Groups;
 use crate::request::path::Paths;
@@ -64,6 +64,9 @@ pub struct RouteConfig {
     /// Overrides what the file says of all answers.
     #[serde(default)]
     pub answers: RouteAnswersConfig,
+    /// Overrides what the pool says of time.
+    #[serde(default)]
+    pub timeouts: RouteTimeouts,
 }
 
 impl RouteConfig {
@@ -105,6 +108,7 @@ pub struct Route {
     pub paths: Option<Paths>,
     pub body: RouteBodyConfig,
     pub answers: RouteAnswersConfig,
+    pub timeouts: RouteTimeouts,
     matches: MatchConfig,
     /// What the filters were made of.
     filter_configs: Vec<FilterConfig>,
@@ -167,6 +171,7 @@ impl Route {
             paths: config.paths,
             body: config.body.clone(),
             answers: config.answers.clone(),
+            timeouts: config.timeouts.clone(),
             matches: config.r#match.clone(),
             filter_configs: config.filters.clone(),
         })
@@ -253,12 +258,12 @@ impl Router {
         routes
     }
 
-    /// The route for a request; `path` is in the form of [`crate::request::path::normal`].
-    pub fn find(&self, path: &str, head: &RequestHeader) -> Result<Found<'_>, NoRoute> {
+    /// The route for a request that came by this listener; `path` is in the form of [`crate::request::path::normal`].
+    pub fn find(&self, listener: &str, path: &str, head: &RequestHeader) -> Result<Found<'_>, NoRoute> {
         let mut allowed = Vec::new();
         let found = self.index.visit(host_name(host(head)), path, |place, expression| {
             let route = &self.routes[place];
-            match route.matches.fit_otherwise(head) {
+            match route.matches.fit_otherwise(listener, head) {
                 Fit::Takes => ControlFlow::Break(Found {
                     route,
                     captures: expression
@@ -309,7 +314,7 @@ mod tests {
     }
 
     fn found(router: &Router, host: &str, path: &str) -> String {
-        name(router.find(path, &asked(Method::GET, host, "/")))
+        name(router.find("public", path, &asked(Method::GET, host, "/")))
     }
 
     fn name(found: Result<Found<'_>, NoRoute>) -> String {
@@ -420,7 +425,7 @@ mod tests {
             ("GET", "/", &[("cookie", "canary=1")], "4"),
         ] {
             assert_eq!(
-                name(router.find("/", &request(method, target, fields))),
+                name(router.find("public", "/", &request(method, target, fields))),
                 route,
                 "{target} {fields:?}"
             );
@@ -472,7 +477,7 @@ mod tests {
                 let in_order = Router::in_order(&configs, host);
                 let first = in_order
                     .iter()
-                    .find(|route| route.r#match.fit(host, path, &head) == Fit::Takes);
+                    .find(|route| route.r#match.fit("public", host, path, &head) == Fit::Takes);
                 let expected = first.map_or("none".to_owned(), |route| route.name());
                 assert_eq!(found(&router, host, path), expected, "{host}{path}");
             }
@@ -482,14 +487,14 @@ mod tests {
     #[test]
     fn tells_a_wrong_method_from_a_wrong_path() {
         let router = router(&["path_exact: /x, methods: [POST]", "path_exact: /x, methods: [PUT]"]);
-        assert_eq!(name(router.find("/x", &asked(Method::PUT, "", "/"))), "1");
-        let wrong_method = router.find("/x", &asked(Method::GET, "", "/")).err();
+        assert_eq!(name(router.find("public", "/x", &asked(Method::PUT, "", "/"))), "1");
+        let wrong_method = router.find("public", "/x", &asked(Method::GET, "", "/")).err();
         assert_eq!(
             wrong_method,
             Some(NoRoute::MethodNotAllowed(vec![Method::POST, Method::PUT]))
         );
         assert_eq!(
-            router.find("/y", &asked(Method::POST, "", "/")).err(),
+            router.find("public", "/y", &asked(Method::POST, "", "/")).err(),
             Some(NoRoute::NotFound)
         );
     }
@@ -514,7 +519,7 @@ mod tests {
             "/%2fmetrics",
             "//%6Detrics",
         ] {
-            let reached = |path: &str| router.find(path, &asked(Method::GET, "", "/")).is_ok();
+            let reached = |path: &str| router.find("public", path, &asked(Method::GET, "", "/")).is_ok();
             assert!(
                 !path::canonical(path).is_ok_and(|path| reached(&path)),
                 "{path}, strict"

@@ -89,8 +89,10 @@ pub async fn hand_over(
     let (ours, theirs) = UnixStream::pair().map_err(UpgradeError::Start)?;
     let mut command = Command::new(program::path().map_err(UpgradeError::Start)?);
     command.arg("run").arg(FLAG);
-    if let Source::File(file) = &source {
-        command.arg("-c").arg(file);
+    match &source {
+        Source::Local => {}
+        Source::File(file) => drop(command.arg("-c").arg(file)),
+        Source::Nginx(file) => drop(command.arg("--nginx").arg(file)),
     }
     let child = command
         // It is the process before it that this one names.

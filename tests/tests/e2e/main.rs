@@ -21,6 +21,7 @@ mod lifecycle;
 mod malformed;
 mod nginx;
 mod overload;
+mod parity;
 mod reload;
 mod replay;
 mod routing;

@@ -64,6 +64,7 @@ impl fmt::Display for Explanation {
             let fit = match fit {
                 Fit::Takes => "takes it",
                 Fit::OtherHost => "is for another host",
+                Fit::OtherListener => "is for another listener",
                 Fit::OtherPath => "is for another path",
                 Fit::OtherHeader => "wants other header fields",
                 Fit::OtherQuery => "wants another query",

@@ -42,6 +42,9 @@ pub struct Question {
     pub method: Method,
     #[arg(long, default_value = "localhost")]
     pub host: String,
+    /// The listener that the client came by; the first by its name unless given
+    #[arg(long, value_name = "NAME")]
+    pub listener: Option<String>,
     /// Whether the client came over HTTPS
     #[arg(long)]
     pub https: bool,
@@ -206,8 +209,10 @@ impl Question {
 impl Explanation {
     fn route<'a>(&mut self, config: &'a Config, question: &Question, head: &RequestHeader) -> Option<&'a RouteConfig> {
         let mut is_served = false;
+        let first = config.listeners.keys().next();
+        let listener = question.listener.as_ref().or(first).map_or("", String::as_str);
         for route in Router::in_order(&config.routes, &question.host) {
-            let fit = route.r#match.fit(host_name(&question.host), &self.path, head);
+            let fit = route.r#match.fit(listener, host_name(&question.host), &self.path, head);
             self.routes.push(Considered {
                 route: route.name(),
                 fit,

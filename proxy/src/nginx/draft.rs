@@ -1,0 +1,225 @@
+//! YAML that is being written, with comments that say where each part comes from.
+
+use std::fmt::Write;
+
+/// A value of YAML, written on lines of its own where it is a list or a map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Draft {
+    Scalar(String),
+    List(Vec<Draft>),
+    Map(Map),
+    /// What stands before it as a comment.
+    From(String, Box<Draft>),
+}
+
+/// Keys in the order in which they were put there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Map(Vec<(String, Draft)>);
+
+impl Map {
+    pub fn put(&mut self, key: impl Into<String>, value: impl Into<Draft>) {
+        self.0.push((key.into(), value.into()));
+    }
+
+    pub fn put_some(&mut self, key: &str, value: Option<impl Into<Draft>>) {
+        if let Some(value) = value {
+            self.put(key, value);
+        }
+    }
+
+    /// Puts a part there unless it is empty.
+    pub fn put_part(&mut self, key: &str, part: Map) {
+        if !part.is_empty() {
+            self.put(key, part);
+        }
+    }
+
+    /// Puts all of another map there.
+    pub fn extend(&mut self, other: Map) {
+        self.0.extend(other.0);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn with(mut self, key: &str, value: impl Into<Draft>) -> Self {
+        self.put(key, value);
+        self
+    }
+}
+
+impl Draft {
+    /// Says where it comes from.
+    pub fn placed_at(self, place: impl ToString) -> Self {
+        Self::From(place.to_string(), Box::new(self))
+    }
+
+    /// A text; it is quoted where YAML would take it for something else, and holds no placeholder of Veil's.
+    pub fn text(text: &str) -> Self {
+        let quoted = serde_yaml::to_string(&text.replace("${", "$${"));
+        Self::Scalar(quoted.map_or_else(|_| format!("{text:?}"), |quoted| quoted.trim_end().to_owned()))
+    }
+}
+
+impl Draft {
+    /// Whether it is a map in which a key has this value.
+    pub fn says(&self, key: &str, value: &str) -> bool {
+        match self {
+            Self::Map(Map(entries)) => entries
+                .iter()
+                .any(|(name, said)| name == key && *said == Self::text(value)),
+            Self::From(_, inner) => inner.says(key, value),
+            Self::Scalar(_) | Self::List(_) => false,
+        }
+    }
+}
+
+impl From<Map> for Draft {
+    fn from(map: Map) -> Self {
+        Self::Map(map)
+    }
+}
+
+impl From<&str> for Draft {
+    fn from(text: &str) -> Self {
+        Self::text(text)
+    }
+}
+
+impl From<String> for Draft {
+    fn from(text: String) -> Self {
+        Self::text(&text)
+    }
+}
+
+impl<T: Into<Draft>> From<Vec<T>> for Draft {
+    fn from(list: Vec<T>) -> Self {
+        Self::List(list.into_iter().map(Into::into).collect())
+    }
+}
+
+macro_rules! plain {
+    ($($kind:ty),*) => {
+        $(impl From<$kind> for Draft {
+            fn from(value: $kind) -> Self {
+                Self::Scalar(value.to_string())
+            }
+        })*
+    };
+}
+
+plain!(
+    bool,
+    u16,
+    u32,
+    usize,
+    crate::yaml::units::Duration,
+    crate::yaml::units::ByteSize
+);
+
+/// The text of a whole file.
+pub fn written(map: &Map) -> String {
+    let mut text = String::new();
+    write_map(map, 0, &mut text);
+    text
+}
+
+fn write_map(map: &Map, depth: usize, text: &mut String) {
+    for (key, value) in &map.0 {
+        if depth == 0 && !text.is_empty() {
+            text.push('\n');
+        }
+        let (notes, value) = without_notes(value);
+        for note in notes {
+            line(depth, &format!("# {note}"), text);
+        }
+        let key = match Draft::text(key) {
+            Draft::Scalar(key) => key,
+            _ => key.clone(),
+        };
+        match value {
+            Draft::Scalar(scalar) => line(depth, &format!("{key}: {}", indented(scalar, depth + 1)), text),
+            Draft::Map(map) if map.is_empty() => line(depth, &format!("{key}: {{}}"), text),
+            Draft::List(list) if list.is_empty() => line(depth, &format!("{key}: []"), text),
+            value => {
+                line(depth, &format!("{key}:"), text);
+                write_block(value, depth + 1, text);
+            }
+        }
+    }
+}
+
+fn write_block(value: &Draft, depth: usize, text: &mut String) {
+    match value {
+        Draft::Map(map) => write_map(map, depth, text),
+        Draft::List(list) => list.iter().for_each(|item| write_item(item, depth, text)),
+        Draft::Scalar(scalar) => line(depth, scalar, text),
+        Draft::From(_, value) => write_block(value, depth, text),
+    }
+}
+
+fn write_item(item: &Draft, depth: usize, text: &mut String) {
+    let (notes, item) = without_notes(item);
+    for note in notes {
+        line(depth, &format!("# {note}"), text);
+    }
+    let mut block = String::new();
+    match item {
+        Draft::Scalar(scalar) => line(depth + 1, &indented(scalar, depth + 1), &mut block),
+        item => write_block(item, depth + 1, &mut block),
+    }
+    // The block's first line that is no comment begins with the item's dash.
+    let begin = (depth + 1) * 2;
+    text.push_str(&"  ".repeat(depth));
+    text.push_str("- ");
+    text.push_str(block.get(begin..).unwrap_or("{}\n"));
+}
+
+fn without_notes(value: &Draft) -> (Vec<&str>, &Draft) {
+    let (mut notes, mut value) = (Vec::new(), value);
+    while let Draft::From(note, inner) = value {
+        notes.push(note.as_str());
+        value = inner;
+    }
+    (notes, value)
+}
+
+/// A text of several lines as YAML wants them inside others.
+fn indented(scalar: &str, depth: usize) -> String {
+    scalar.replace('\n', &format!("\n{}", "  ".repeat(depth)))
+}
+
+fn line(depth: usize, content: &str, text: &mut String) {
+    let _ = writeln!(text, "{}{content}", "  ".repeat(depth));
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_as_what_was_meant() {
+        let backend = Map::default().with("address", "[::1]:80").with("weight", 3_u32);
+        let texts = vec!["on", "a: b", "${x}", "two\nlines\n", "", " # "];
+        let map = Map::default()
+            .with("version", 1_u32)
+            .with("none", Map::default())
+            .with("texts", texts)
+            .with("backends", vec![Draft::from(backend).placed_at("nginx.conf:3")]);
+        let text = written(&map);
+        let read: serde_yaml::Value = serde_yaml::from_str(&text).unwrap();
+        assert_eq!(read["texts"][0], "on");
+        assert_eq!(read["texts"][2], "$${x}");
+        assert_eq!(read["texts"][3], "two\nlines\n");
+        assert_eq!(read["texts"][5], " # ");
+        assert_eq!(read["backends"][0]["address"], "[::1]:80");
+        assert_eq!(read["backends"][0]["weight"], 3);
+        assert!(
+            text.contains("  # nginx.conf:3\n  - address: '[::1]:80'\n    weight: 3\n"),
+            "{text}"
+        );
+    }
+}

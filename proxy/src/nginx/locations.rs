@@ -1,0 +1,355 @@
+//! `location` blocks become routes.
+
+use super::draft::{Draft, Map};
+use super::limits;
+use super::policies;
+use super::report::Report;
+use super::scope::Scope;
+use super::servers::Server;
+use super::syntax::Directive;
+use super::target::{self, Target};
+use super::upstreams::Upstreams;
+use super::values;
+use crate::yaml::units::ByteSize;
+
+/// Which paths a location takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Paths {
+    Exact(String),
+    Prefix(String),
+    Regex(String),
+}
+
+/// Which requests a server's routes take, besides their paths.
+pub struct Door {
+    /// Any host where there are none.
+    pub hosts: Vec<String>,
+    /// The listeners that clients come by; all where there are none.
+    pub listeners: Vec<String>,
+    /// The port that clients connect to.
+    pub port: u16,
+}
+
+/// The routes of a server.
+pub fn routes<'a>(
+    server: &Server<'a>,
+    door: &Door,
+    http: &Scope<'a>,
+    upstreams: &mut Upstreams<'a>,
+    report: &mut Report,
+) -> Vec<Draft> {
+    let has_regex = server
+        .scope
+        .own_named("location")
+        .any(|location| location.word(0).starts_with('~'));
+    let mut maker = Maker {
+        server,
+        door,
+        http,
+        upstreams,
+        report,
+        routes: Vec::new(),
+        has_regex,
+    };
+    maker.server();
+    maker.routes
+}
+
+struct Maker<'m, 'a> {
+    server: &'m Server<'a>,
+    door: &'m Door,
+    http: &'m Scope<'a>,
+    upstreams: &'m mut Upstreams<'a>,
+    report: &'m mut Report,
+    routes: Vec<Draft>,
+    /// Whether a prefix that keeps regular expressions out (`^~`) has to be one itself.
+    has_regex: bool,
+}
+
+/// All paths.
+fn everything() -> Paths {
+    Paths::Prefix("/".to_owned())
+}
+
+impl<'a> Maker<'_, 'a> {
+    fn server(&mut self) {
+        let server = self.server;
+        if server.scope.own_named("return").next().is_some() {
+            return self.route(server.block, &server.scope, &everything());
+        }
+        let locations: Vec<&Directive> = server.scope.own_named("location").collect();
+        // Regular expressions are asked in the order of the file, but behind every prefix that keeps them out.
+        let (firm, others): (Vec<_>, Vec<_>) = locations.into_iter().partition(|location| location.word(0) == "^~");
+        let mut has_rest = false;
+        for location in firm.into_iter().chain(others) {
+            has_rest |= self.location(location, &server.scope);
+        }
+        if !has_rest {
+            // No host's requests fall to another host: what no location takes would be a file.
+            match server.scope.one("root") {
+                Some(_) => self.route(server.block, &server.scope, &everything()),
+                None => self.answer(&everything(), 404),
+            }
+        }
+    }
+
+    /// Adds the routes of a location and of those in it; whether it takes all that others do not.
+    fn location(&mut self, location: &'a Directive, around: &Scope<'a>) -> bool {
+        let scope = around.within(location);
+        let paths = match paths(location, self.has_regex) {
+            Ok(paths) => paths,
+            Err(what) => {
+                self.report.missing(location, what);
+                return false;
+            }
+        };
+        self.report.carried(location);
+        self.route(location, &scope, &paths);
+        for inner in scope.own_named("location") {
+            self.location(inner, &scope);
+        }
+        paths == everything()
+    }
+
+    fn answer(&mut self, paths: &Paths, status: u16) {
+        let respond = Map::default().with("respond", Map::default().with("status", status));
+        let route = self.matching(paths).with("filters", vec![respond]);
+        self.routes.push(route.into());
+    }
+
+    /// The beginning of a route.
+    fn matching(&self, paths: &Paths) -> Map {
+        let mut matches = Map::default();
+        match self.door.hosts.as_slice() {
+            [] => {}
+            [host] => matches.put("host", host.as_str()),
+            hosts => matches.put("hosts", hosts.to_vec()),
+        }
+        if !self.door.listeners.is_empty() {
+            matches.put("listeners", self.door.listeners.clone());
+        }
+        let (key, path) = match paths {
+            Paths::Exact(path) => ("path_exact", path),
+            Paths::Prefix(path) => ("path_prefix", path),
+            Paths::Regex(expression) => ("path_regex", expression),
+        };
+        matches.put(key, path.as_str());
+        Map::default().with("match", matches)
+    }
+
+    fn route(&mut self, block: &'a Directive, scope: &Scope<'a>, paths: &Paths) {
+        if let Some(internal) = scope.own_named("internal").next() {
+            self.report.carried(internal);
+            for directive in scope.own() {
+                self.report.harmless(directive, "only Nginx itself asks for it");
+            }
+            return self.answer(paths, 404);
+        }
+        let mut route = self.matching(paths);
+        if let Some(answer) = scope.own_named("return").next() {
+            let mut filters = policies::response_headers(scope, self.report);
+            match policies::answer(answer, self.door.port, self.report) {
+                Some(answer) => filters.push(answer),
+                None => return self.answer(paths, 404),
+            }
+            route.put("filters", filters);
+        } else if let Some(pass) = scope.own_named("proxy_pass").next() {
+            let Some(target) = Target::of(pass, paths, self.report) else {
+                return self.answer(paths, 404);
+            };
+            if !self.upstreams.has_pool(&target.name, 80, self.report) {
+                return self.answer(paths, 502);
+            }
+            self.passed(&mut route, scope, &target);
+            self.slash(paths, scope);
+        } else if scope.own_named("stub_status").next().is_some() {
+            return self.status(scope);
+        } else if let Some(files) = policies::files(scope, paths, self.report) {
+            let mut filters = self.before(scope);
+            filters.extend(policies::response_headers(scope, self.report));
+            filters.extend(files);
+            route.put("filters", filters);
+        } else {
+            let only_locations = block.block.iter().flatten().all(|inner| inner.name == "location");
+            if !only_locations {
+                self.report.missing(
+                    block,
+                    "it does what Veil does not know: those requests are answered with 404",
+                );
+            }
+            return self.answer(paths, 404);
+        }
+        self.routes.push(Draft::from(route).placed_at(&block.place));
+    }
+
+    /// Nginx sends a client that asks for `/a` to `/a/` where that is passed on.
+    fn slash(&mut self, paths: &Paths, scope: &Scope<'a>) {
+        let Paths::Prefix(path) = paths else { return };
+        let Some(bare) = path.strip_suffix('/').filter(|bare| !bare.is_empty()) else {
+            return;
+        };
+        let is_there = |location: &&Directive| {
+            let path = if location.word(0) == "=" {
+                location.word(1)
+            } else {
+                location.word(0).trim_start_matches('=')
+            };
+            path == bare
+        };
+        if self
+            .server
+            .scope
+            .own_named("location")
+            .any(|location| is_there(&location))
+        {
+            return;
+        }
+        let to = format!("{}{path}", policies::here(self.door.port));
+        let redirect = Map::default().with("redirect", Map::default().with("to", to).with("status", 301_u16));
+        let mut filters = policies::response_headers(scope, self.report);
+        filters.push(redirect.into());
+        let route = self.matching(&Paths::Exact(bare.to_owned())).with("filters", filters);
+        self.routes.push(route.into());
+    }
+
+    fn status(&mut self, scope: &Scope<'a>) {
+        for directive in scope.own() {
+            self.report
+                .changed(directive, "/nginx_status is at the admin listener, 127.0.0.1:8081 here");
+        }
+    }
+
+    /// What is asked of a request before it is served.
+    fn before(&mut self, scope: &Scope<'a>) -> Vec<Draft> {
+        let report = &mut *self.report;
+        let mut filters = limits::limits(scope, self.http, report);
+        filters.extend(policies::access(scope, report));
+        filters.extend(policies::guards(scope, report));
+        filters.extend(policies::basic_auth(scope, report));
+        filters.extend(policies::forward_auth(
+            scope,
+            &self.server.scope,
+            self.upstreams,
+            report,
+        ));
+        filters
+    }
+
+    fn passed(&mut self, route: &mut Map, scope: &Scope<'a>, target: &Target) {
+        let mut filters = self.before(scope);
+        let report = &mut *self.report;
+        route.put("pool", target.name.as_str());
+        retry(route, scope, report);
+        route.put_part("timeouts", timeouts(scope, report));
+        route.put_part("body", body(scope, report));
+        if scope.is_on("proxy_buffering", report) == Some(false) {
+            route.put("answers", Map::default().with("buffering", Draft::Scalar("off".into())));
+        }
+        filters.extend(policies::compression(scope, report));
+        filters.extend(policies::error_pages(scope, report));
+        filters.extend(target::rewrites(scope, report));
+        filters.extend(target.rewrite.clone());
+        filters.extend(policies::request_headers(scope, &target.name, report));
+        filters.extend(policies::expires(scope, report));
+        filters.extend(policies::response_headers(scope, report));
+        if !filters.is_empty() {
+            route.put("filters", filters);
+        }
+    }
+}
+
+/// Which paths a location takes, or why that cannot be said.
+fn paths(location: &Directive, has_regex: bool) -> Result<Paths, &'static str> {
+    let unquoted = |path: &str| path.to_owned();
+    match (location.word(0), location.word(1)) {
+        ("=", path) => Ok(Paths::Exact(unquoted(path))),
+        ("^~", path) if has_regex => Ok(Paths::Regex(format!("^{}", super::texts::escaped(path)))),
+        ("^~", path) => Ok(Paths::Prefix(unquoted(path))),
+        ("~", expression) => Ok(Paths::Regex(unquoted(expression))),
+        ("~*", expression) => Ok(Paths::Regex(format!("(?i){expression}"))),
+        (path, "") if path.starts_with('=') => Ok(Paths::Exact(unquoted(&path[1..]))),
+        (path, "") if path.starts_with('/') => Ok(Paths::Prefix(unquoted(path))),
+        (name, "") if name.starts_with('@') => Err("a named location: write what it does where it is named"),
+        _ => Err("no location that is known"),
+    }
+}
+
+/// `proxy_next_upstream` and what bounds it.
+fn retry(route: &mut Map, scope: &Scope, report: &mut Report) {
+    let said = scope.one("proxy_next_upstream");
+    let words: Vec<&str> = said.map_or_else(|| vec!["error", "timeout"], |directive| directive.texts().collect());
+    let mut retry_on = Vec::new();
+    let mut unknown = None;
+    for word in &words {
+        match *word {
+            "timeout" => retry_on.push(Draft::from("timeout")),
+            "error" | "off" | "invalid_header" | "non_idempotent" => {}
+            word => match word.strip_prefix("http_").and_then(|status| status.parse::<u16>().ok()) {
+                Some(status) => retry_on.push(status.into()),
+                None => unknown = Some(word),
+            },
+        }
+    }
+    if let Some(directive) = said {
+        match unknown {
+            Some(word) => report.missing(directive, format!("{word} is not known; it is left out")),
+            None => report.carried(directive),
+        }
+    }
+    if words.contains(&"non_idempotent") {
+        route.put("idempotent", true);
+    }
+    let tries = scope.one("proxy_next_upstream_tries");
+    if let Some(directive) = tries {
+        report.carried(directive);
+    }
+    let tries = tries
+        .and_then(|directive| directive.word(0).parse::<u32>().ok())
+        .filter(|tries| *tries > 0);
+    let attempts = if words.contains(&"off") {
+        1
+    } else {
+        tries.unwrap_or(ALL)
+    };
+    route.put(
+        "retry",
+        Map::default().with("attempts", attempts).with("retry_on", retry_on),
+    );
+}
+
+/// Nginx asks every server of an upstream, once each.
+const ALL: u32 = 1000;
+
+fn timeouts(scope: &Scope, report: &mut Report) -> Map {
+    let mut timeouts = Map::default();
+    for (key, name) in [
+        ("connect", "proxy_connect_timeout"),
+        ("send", "proxy_send_timeout"),
+        ("read", "proxy_read_timeout"),
+        ("total", "proxy_next_upstream_timeout"),
+    ] {
+        timeouts.put_some(key, scope.time(name, report).filter(|time| !time.get().is_zero()));
+    }
+    timeouts
+}
+
+fn body(scope: &Scope, report: &mut Report) -> Map {
+    let mut body = Map::default();
+    if let Some(size) = scope.size("client_max_body_size", report) {
+        body.put("max_size", if size.get() == 0 { UNLIMITED } else { size });
+    }
+    if scope.is_on("proxy_request_buffering", report) == Some(false) {
+        body.put("buffering", Draft::Scalar("off".into()));
+    }
+    if let Some(directive) = scope.one("client_body_timeout") {
+        body.put_some("patience", values::time(directive.word(0)));
+        report.changed(
+            directive,
+            "it bounds how far a client may fall behind 4 KiB/s, not each pause",
+        );
+    }
+    body
+}
+
+/// A petabyte.
+const UNLIMITED: ByteSize = ByteSize::from_mib(1 << 30);

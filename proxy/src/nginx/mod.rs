@@ -1,0 +1,252 @@
+//! Configurations of Nginx as Veil's YAML, with a report of what became of each directive.
+//!
+//! What is written is Veil's own configuration and nothing else: there is no second engine. Where something cannot be
+//! carried over, the report says so, and the YAML refuses rather than serves: nobody gets in where Nginx let nobody in.
+
+mod draft;
+mod files;
+mod limits;
+mod locations;
+mod policies;
+mod report;
+mod scope;
+mod servers;
+mod syntax;
+mod target;
+mod texts;
+mod upstreams;
+mod values;
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use self::draft::{Draft, Map};
+pub use self::files::ReadError;
+use self::locations::Door;
+pub use self::report::{Fate, Line, Report};
+use self::scope::Scope;
+use self::servers::Server;
+use self::syntax::Directive;
+use self::upstreams::Upstreams;
+
+/// A configuration of Veil's, and what became of Nginx's.
+pub struct Imported {
+    pub yaml: String,
+    pub report: Report,
+}
+
+/// Reads a configuration of Nginx's, with all that it includes.
+///
+/// # Errors
+/// A file that cannot be read, or that Nginx would not take.
+pub fn import(file: &Path) -> Result<Imported, ReadError> {
+    let mut report = Report::default();
+    let directives = files::read(file, &mut report)?;
+    let yaml = draft::written(&whole(&directives, &mut report));
+    settle(&directives, &mut report);
+    Ok(Imported { yaml, report })
+}
+
+fn whole(directives: &[Directive], report: &mut Report) -> Map {
+    let main = Scope::of(directives);
+    let mut config = Map::default().with("version", 1_u32);
+    if let Some(workers) = main.one("worker_processes") {
+        config.put_some(
+            "threads",
+            workers.word(0).parse::<u32>().ok().filter(|workers| *workers > 0),
+        );
+        report.carried(workers);
+    }
+    let Some(http) = directives.iter().find(|directive| directive.name == "http") else {
+        return config;
+    };
+    report.carried(http);
+    served(&main.within(http), &mut config, report);
+    config
+}
+
+/// All that the `http` block says.
+fn served(http: &Scope, config: &mut Map, report: &mut Report) {
+    let servers: Vec<Server> = http
+        .own_named("server")
+        .map(|block| Server::of(block, http, report))
+        .collect();
+    let mut upstreams = Upstreams::of(http);
+    let mut routes = Vec::new();
+    for server in &servers {
+        for door in doors(server, &servers) {
+            routes.extend(locations::routes(server, &door, http, &mut upstreams, report));
+        }
+    }
+    config.put("listeners", servers::listeners(&servers, report));
+    config.put("admin", Map::default().with("address", "127.0.0.1:8081"));
+    config.put("routes", routes);
+    config.put("pools", upstreams.into_pools(report));
+    config.put("body", Map::default().with("max_size", Draft::Scalar("1MiB".into())));
+    if let Some(log) = access_log(http, report) {
+        config.put("access_log", log);
+    }
+}
+
+/// How a server is found: by its names, and as the default of some of its listeners.
+fn doors(server: &Server, all: &[Server]) -> Vec<Door> {
+    let port = server.listens.first().map_or(80, |listen| listen.address.port());
+    let by = |addresses: Vec<SocketAddr>, hosts: Vec<String>| Door {
+        hosts,
+        listeners: listeners_of(&addresses, all),
+        port,
+    };
+    let everywhere: Vec<SocketAddr> = server.listens.iter().map(|listen| listen.address).collect();
+    let default: Vec<SocketAddr> = everywhere
+        .iter()
+        .copied()
+        .filter(|address| server.is_default_at(*address, all))
+        .collect();
+    let mut doors = Vec::new();
+    if !server.names.is_empty() {
+        doors.push(by(everywhere, server.names.clone()));
+    }
+    if !default.is_empty() {
+        doors.push(by(default, Vec::new()));
+    }
+    doors
+}
+
+/// The names of listeners at these addresses; none where those are all there are.
+fn listeners_of(addresses: &[SocketAddr], all: &[Server]) -> Vec<String> {
+    let mut servers = all.iter().flat_map(|server| &server.listens);
+    if servers.all(|listen| addresses.contains(&listen.address)) {
+        return Vec::new();
+    }
+    addresses.iter().map(|address| servers::name(*address)).collect()
+}
+
+fn access_log(http: &Scope, report: &mut Report) -> Option<Map> {
+    let directive = http.one("access_log")?;
+    let to = match directive.word(0) {
+        "off" => "off",
+        file if file.starts_with("syslog:") || texts::has_variables(file) => {
+            report.missing(directive, "requests are logged to a file or to stdout; here to stderr");
+            return None;
+        }
+        file => file,
+    };
+    match to {
+        "off" => report.carried(directive),
+        _ => report.changed(directive, "a line is a JSON object"),
+    }
+    Some(Map::default().with("to", to))
+}
+
+/// What was not looked at: it does no harm, or it is missing, with all that is in it.
+fn settle(directives: &[Directive], report: &mut Report) {
+    for directive in directives {
+        if let Some(note) = harmless(&directive.name) {
+            report.harmless(directive, note);
+        } else if !report.knows(directive) {
+            unused(directive, report);
+        }
+        if report.is_carried(directive) {
+            settle(directive.block.as_deref().unwrap_or_default(), report);
+        }
+    }
+}
+
+fn unused(directive: &Directive, report: &mut Report) {
+    match directive.name.as_str() {
+        name if INHERITED.contains(&name) => {
+            report.harmless(directive, "nothing uses it: it is replaced wherever it would hold");
+        }
+        "map" if directive.word(0) == "$http_upgrade" => {
+            report.harmless(directive, "Veil lets protocols change by itself")
+        }
+        "access_log" => report.changed(directive, "all requests are logged in one place"),
+        _ => report.missing(directive, "Veil has nothing for it"),
+    }
+}
+
+/// What is taken from wherever it holds.
+const INHERITED: [&str; 31] = [
+    "add_header",
+    "allow",
+    "auth_basic",
+    "auth_basic_user_file",
+    "auth_request",
+    "error_page",
+    "expires",
+    "gzip",
+    "gzip_comp_level",
+    "gzip_min_length",
+    "gzip_static",
+    "gzip_types",
+    "index",
+    "limit_conn",
+    "limit_conn_zone",
+    "root",
+    "client_body_timeout",
+    "client_max_body_size",
+    "deny",
+    "limit_req",
+    "limit_req_zone",
+    "proxy_buffering",
+    "proxy_connect_timeout",
+    "proxy_hide_header",
+    "proxy_next_upstream",
+    "proxy_next_upstream_timeout",
+    "proxy_next_upstream_tries",
+    "proxy_read_timeout",
+    "proxy_request_buffering",
+    "proxy_send_timeout",
+    "proxy_set_header",
+];
+
+/// Why a directive changes nothing that a client or a backend could see.
+fn harmless(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "worker_connections"
+        | "worker_rlimit_nofile"
+        | "worker_cpu_affinity"
+        | "worker_priority"
+        | "events"
+        | "use"
+        | "multi_accept"
+        | "accept_mutex"
+        | "thread_pool"
+        | "worker_aio_requests" => "how Nginx's processes share work",
+        "proxy_http_version" | "sendfile" | "tcp_nopush" | "tcp_nodelay" | "aio" | "directio" | "output_buffers"
+        | "postpone_output" | "sendfile_max_chunk" | "tcp_nodelay_off" => "how Nginx writes to its sockets",
+        "server_names_hash_bucket_size"
+        | "server_names_hash_max_size"
+        | "types_hash_max_size"
+        | "types_hash_bucket_size"
+        | "variables_hash_max_size"
+        | "variables_hash_bucket_size"
+        | "map_hash_bucket_size"
+        | "map_hash_max_size"
+        | "proxy_headers_hash_max_size"
+        | "proxy_headers_hash_bucket_size" => "how large Nginx makes its tables",
+        "proxy_buffers"
+        | "proxy_buffer_size"
+        | "proxy_busy_buffers_size"
+        | "proxy_max_temp_file_size"
+        | "proxy_temp_file_write_size"
+        | "proxy_temp_path"
+        | "client_body_buffer_size"
+        | "client_body_temp_path"
+        | "client_header_buffer_size"
+        | "client_body_in_file_only"
+        | "connection_pool_size"
+        | "request_pool_size" => "how Nginx keeps what waits; Veil's `body` and `answers` have one budget of memory",
+        "ssl_session_cache" | "ssl_session_timeout" | "ssl_session_tickets" | "ssl_buffer_size" => {
+            "Veil resumes TLS sessions by tickets of its own"
+        }
+        "pid" | "daemon" | "master_process" | "lock_file" | "pcre_jit" | "ssl_engine" | "timer_resolution" | "env" => {
+            "how Nginx runs as a process"
+        }
+        "types" | "default_type" | "charset" | "server_tokens" => "of files and pages of Nginx's own",
+        "log_not_found" | "log_subrequest" | "error_log" | "access_log_flush" | "open_log_file_cache" => {
+            "Veil's own log goes to stderr"
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,443 @@
+//! What Nginx's modules do to a request or an answer becomes filters.
+
+use super::draft::{Draft, Map};
+use super::locations::Paths;
+use super::report::Report;
+use super::scope::Scope;
+use super::syntax::Directive;
+use super::texts;
+use super::upstreams::Upstreams;
+use super::values;
+use crate::yaml::units::ByteSize;
+
+pub(super) fn filter(name: &str, settings: Map) -> Draft {
+    Map::default().with(name, settings).into()
+}
+
+/// `return CODE [TEXT]`, `return CODE URL`, `return URL`.
+pub fn answer(directive: &Directive, port: u16, report: &mut Report) -> Option<Draft> {
+    let (status, text) = match directive.word(0).parse::<u16>() {
+        Ok(status) => (status, directive.word(1)),
+        Err(_) => (302, directive.word(0)),
+    };
+    if status == 444 {
+        report.missing(
+            directive,
+            "a connection is not closed without a word; those requests are answered with 404",
+        );
+        return None;
+    }
+    if matches!(status, 301 | 302 | 303 | 307 | 308) {
+        return redirect(directive, status, text, port, report);
+    }
+    if texts::has_variables(text) {
+        report.missing(
+            directive,
+            "an answer with variables in it; those requests are answered with 404",
+        );
+        return None;
+    }
+    if !(200..=599).contains(&status) {
+        report.missing(
+            directive,
+            "no status that ends a request; those requests are answered with 404",
+        );
+        return None;
+    }
+    match text.is_empty() && status >= 400 {
+        true => report.changed(directive, "the page that tells of the status is not Nginx's"),
+        false => report.carried(directive),
+    }
+    let mut settings = Map::default().with("status", status);
+    if !text.is_empty() {
+        settings.put("body", text);
+    }
+    Some(filter("respond", settings))
+}
+
+fn redirect(directive: &Directive, status: u16, url: &str, port: u16, report: &mut Report) -> Option<Draft> {
+    let to = match texts::template(url) {
+        Ok(to) => to,
+        Err(variable) => {
+            report.missing(
+                directive,
+                format!("{variable} is not known; those requests are answered with 404"),
+            );
+            return None;
+        }
+    };
+    report.carried(directive);
+    let to = if to.starts_with('/') {
+        format!("{}{to}", here(port))
+    } else {
+        to
+    };
+    Some(filter("redirect", Map::default().with("to", to).with("status", status)))
+}
+
+/// Nginx makes a redirect absolute, by the host that was asked for and the port that was connected to.
+pub fn here(port: u16) -> String {
+    match port {
+        80 | 443 => "$scheme://$host".to_owned(),
+        port => format!("$scheme://$host:{port}"),
+    }
+}
+
+/// `allow` and `deny`, whose first that fits decides.
+pub fn access(scope: &Scope, report: &mut Report) -> Option<Draft> {
+    let rules = scope.all_of(&["allow", "deny"]);
+    if rules.is_empty() {
+        return None;
+    }
+    let (mut allow, mut deny, mut ends) = (Vec::new(), Vec::new(), None);
+    for rule in &rules {
+        let network = rule.word(0);
+        match (rule.name.as_str(), network) {
+            _ if ends.is_some() => {}
+            (name, "all") => ends = Some(name),
+            ("allow", network) => allow.push(network),
+            // A denied network is looked at before all allowed ones.
+            (_, network) if allow.is_empty() => deny.push(network),
+            _ => {
+                rules.iter().for_each(|rule| {
+                    report.missing(
+                        rule,
+                        "networks that are denied come before those that are allowed: write them in that order",
+                    )
+                });
+                return Some(closed());
+            }
+        }
+    }
+    rules.iter().for_each(|rule| report.carried(rule));
+    let list = |networks: Vec<&str>| networks.into_iter().map(Draft::from).collect::<Vec<_>>();
+    let mut settings = Map::default();
+    match (ends, allow.is_empty()) {
+        (Some("deny"), true) => return Some(closed()),
+        (Some("deny"), false) => settings.put("allow", list(allow)),
+        _ => {}
+    }
+    if !deny.is_empty() {
+        settings.put("deny", list(deny));
+    }
+    (!settings.is_empty()).then(|| filter("access", settings))
+}
+
+/// Where it cannot be said who may come in, nobody may.
+fn closed() -> Draft {
+    let everybody = vec![Draft::from("0.0.0.0/0"), Draft::from("::/0")];
+    filter("access", Map::default().with("deny", everybody))
+}
+
+/// Directives that ask for leave in ways that are not known here.
+const GUARDS: [&str; 8] = [
+    "auth_jwt",
+    "if",
+    "limit_except",
+    "satisfy",
+    "secure_link",
+    "ssl_verify_client",
+    "valid_referers",
+    "auth_delay",
+];
+
+/// Keeps everybody out of what Nginx let in by other leave than an address.
+pub fn guards(scope: &Scope, report: &mut Report) -> Option<Draft> {
+    let holds = |directive: &&Directive| !matches!(directive.word(0), "off" | "all" | "");
+    let guards: Vec<&Directive> = GUARDS.iter().filter_map(|name| scope.one(name)).filter(holds).collect();
+    for guard in &guards {
+        report.missing(
+            guard,
+            "it is not known; until it is replaced, those requests are answered with 403",
+        );
+    }
+    (!guards.is_empty()).then(closed)
+}
+
+/// `auth_basic` with `auth_basic_user_file`.
+pub fn basic_auth(scope: &Scope, report: &mut Report) -> Option<Draft> {
+    let realm = scope.one("auth_basic").filter(|directive| directive.word(0) != "off")?;
+    let Some(file) = scope
+        .one("auth_basic_user_file")
+        .filter(|_| !texts::has_variables(realm.word(0)))
+    else {
+        report.missing(
+            realm,
+            "it has no file of users, or variables; those requests are answered with 403",
+        );
+        return Some(closed());
+    };
+    report.carried(realm);
+    report.carried(file);
+    Some(filter(
+        "basic_auth",
+        Map::default().with("realm", realm.word(0)).with("file", file.word(0)),
+    ))
+}
+
+/// `auth_request PATH`, by the location of that very path.
+pub fn forward_auth<'a>(
+    scope: &Scope<'a>,
+    server: &Scope<'a>,
+    upstreams: &mut Upstreams<'a>,
+    report: &mut Report,
+) -> Option<Draft> {
+    let asks = scope
+        .one("auth_request")
+        .filter(|directive| directive.word(0) != "off")?;
+    let path = asks.word(0);
+    let mut locations = server.own_named("location");
+    let location = locations.find(|location| (location.word(0), location.word(1)) == ("=", path));
+    let pass = location.and_then(|location| server.within(location).own_named("proxy_pass").next());
+    let url = pass
+        .and_then(|pass| pass.word(0).strip_prefix("http://"))
+        .filter(|url| !texts::has_variables(url));
+    let Some((pass, url)) = pass.zip(url) else {
+        report.missing(
+            asks,
+            "there is no location of just that path that passes it on; those requests are answered with 403",
+        );
+        return Some(closed());
+    };
+    let (name, asked) = url
+        .split_once('/')
+        .map_or((url, path.to_owned()), |(name, asked)| (name, format!("/{asked}")));
+    if !upstreams.has_pool(name, 80, report) {
+        report.missing(asks, "nobody can be asked; those requests are answered with 403");
+        return Some(closed());
+    }
+    report.carried(pass);
+    report.changed(
+        asks,
+        "who is asked sees the client's Authorization and Cookie, not all of its fields",
+    );
+    Some(filter(
+        "forward_auth",
+        Map::default().with("pool", name).with("path", asked),
+    ))
+}
+
+/// `root` or `alias`, with `index`, `try_files` and `expires`.
+pub fn files(scope: &Scope, paths: &Paths, report: &mut Report) -> Option<Vec<Draft>> {
+    let mut filters: Vec<Draft> = expires(scope, report).into_iter().collect();
+    let root = match (scope.own_named("alias").next(), scope.one("root")) {
+        (Some(alias), _) => {
+            let Paths::Prefix(prefix) = paths else {
+                report.missing(
+                    alias,
+                    "an alias of other than a prefix; those requests are answered with 404",
+                );
+                return None;
+            };
+            if prefix.len() > 1 {
+                filters.push(Map::default().with("strip_prefix", prefix.as_str()).into());
+            }
+            alias
+        }
+        (None, root) => root?,
+    };
+    if texts::has_variables(root.word(0)) {
+        report.missing(
+            root,
+            "a folder that is known with each request only; those requests are answered with 404",
+        );
+        return None;
+    }
+    report.carried(root);
+    let mut settings = Map::default().with("root", root.word(0));
+    if let Some(index) = scope.one("index") {
+        match index.words.len() {
+            1 => report.carried(index),
+            _ => report.changed(index, "the first of them stands for a folder"),
+        }
+        settings.put("index", index.word(0));
+    }
+    if let Some(try_files) = scope.own_named("try_files").next() {
+        match try_files.texts().collect::<Vec<_>>().as_slice() {
+            ["$uri", "=404"] | ["$uri", "$uri/", "=404"] => report.carried(try_files),
+            ["$uri", fallback] | ["$uri", "$uri/", fallback]
+                if fallback.starts_with('/') && !texts::has_variables(fallback) =>
+            {
+                report.carried(try_files);
+                settings.put("fallback", fallback.trim_start_matches('/'));
+            }
+            _ => report.missing(try_files, "of these files only $uri is looked for"),
+        }
+    }
+    if let Some(directive) = scope.one("gzip_static").filter(|directive| directive.word(0) == "on") {
+        report.carried(directive);
+        settings.put("precompressed", true);
+    }
+    filters.extend(compression(scope, report));
+    filters.push(filter("files", settings));
+    Some(filters)
+}
+
+/// `expires TIME`.
+pub fn expires(scope: &Scope, report: &mut Report) -> Option<Draft> {
+    let directive = scope.one("expires").filter(|directive| directive.word(0) != "off")?;
+    let settings = match (directive.word(0), values::time(directive.word(0))) {
+        (_, Some(time)) if !time.get().is_zero() => Map::default().with("max_age", time),
+        ("epoch" | "0" | "-1", _) => Map::default(),
+        _ => {
+            report.missing(directive, "only a time from now on is known");
+            return None;
+        }
+    };
+    report.changed(directive, "Cache-Control says it, without Expires");
+    Some(filter("cache_control", settings.with("overrides", true)))
+}
+
+/// `gzip`, with its types and least length.
+pub fn compression(scope: &Scope, report: &mut Report) -> Option<Draft> {
+    if scope.is_on("gzip", report) != Some(true) {
+        return None;
+    }
+    let mut settings = Map::default().with("codings", vec!["gzip"]);
+    let mut types = vec!["text/html".to_owned()];
+    if let Some(directive) = scope.one("gzip_types") {
+        report.carried(directive);
+        types.extend(directive.texts().filter(|name| *name != "text/html").map(str::to_owned));
+    }
+    let all = types.iter().any(|name| name == "*");
+    settings.put("types", if all { vec!["*/*".to_owned()] } else { types });
+    settings.put(
+        "least_size",
+        scope
+            .size("gzip_min_length", report)
+            .unwrap_or(ByteSize::from_bytes(20)),
+    );
+    for name in [
+        "gzip_proxied",
+        "gzip_vary",
+        "gzip_http_version",
+        "gzip_disable",
+        "gzip_comp_level",
+        "gzip_buffers",
+    ] {
+        if let Some(directive) = scope.one(name) {
+            report.changed(
+                directive,
+                "Veil compresses for every client that says it can read it, and says so with Vary",
+            );
+        }
+    }
+    Some(filter("compression", settings))
+}
+
+/// `error_page STATUS… [=CODE] PATH` whose page is a file.
+pub fn error_pages(scope: &Scope, report: &mut Report) -> Vec<Draft> {
+    let mut filters = Vec::new();
+    for directive in scope.all("error_page") {
+        let Some((path, words)) = directive.words.split_last() else {
+            continue;
+        };
+        let root = scope.one("root").filter(|root| !texts::has_variables(root.word(0)));
+        let Some(root) = root.filter(|_| path.text.starts_with('/') && !texts::has_variables(&path.text)) else {
+            report.missing(directive, "a page has to be a file under a root");
+            continue;
+        };
+        let mut settings = Map::default();
+        let statuses: Vec<u16> = words.iter().filter_map(|word| word.text.parse().ok()).collect();
+        let changes: Vec<&str> = words.iter().filter_map(|word| word.text.strip_prefix('=')).collect();
+        settings.put("status", statuses);
+        settings.put("file", format!("{}{}", root.word(0).trim_end_matches('/'), path.text));
+        settings.put("everybody", true);
+        settings.put_some("answer_with", changes.first().and_then(|code| code.parse::<u16>().ok()));
+        match scope.is_on("proxy_intercept_errors", report) {
+            Some(true) => report.carried(directive),
+            _ => report.changed(
+                directive,
+                "backends' own answers with such a status are replaced too, as with proxy_intercept_errors on",
+            ),
+        }
+        report.carried(root);
+        filters.push(filter("error_page", settings));
+    }
+    filters
+}
+
+/// `proxy_set_header`, with Nginx's own `Host` where nothing else is said.
+pub fn request_headers(scope: &Scope, target: &str, report: &mut Report) -> Option<Draft> {
+    let (mut set, mut remove) = (Map::default(), Vec::new());
+    let mut host = Some(target.to_owned());
+    for directive in scope.all("proxy_set_header") {
+        let (name, value) = (directive.word(0), directive.word(1));
+        match (name.to_ascii_lowercase().as_str(), value) {
+            ("host", "$http_host") => host = None,
+            ("host", "$proxy_host") => {}
+            ("x-real-ip", "$remote_addr") | ("x-forwarded-proto", "$scheme") => {}
+            ("x-forwarded-for", "$proxy_add_x_forwarded_for") => {
+                report.changed(
+                    directive,
+                    "what strangers say in this field goes to no backend: only proxies that are trusted are believed",
+                );
+                continue;
+            }
+            ("connection" | "upgrade", _) => {
+                report.harmless(
+                    directive,
+                    "Veil keeps connections, and lets protocols change, by itself",
+                );
+                continue;
+            }
+            (_, "") => remove.push(Draft::from(name)),
+            ("host", value) => match texts::template(value) {
+                Ok(value) => host = Some(value),
+                Err(variable) => {
+                    report.missing(
+                        directive,
+                        format!("{variable} is not known; Host is as the client sent it"),
+                    );
+                    host = None;
+                    continue;
+                }
+            },
+            (_, value) => match texts::template(value) {
+                Ok(value) => set.put(name, value),
+                Err(variable) => {
+                    report.missing(directive, format!("{variable} is not known; the field is left out"));
+                    continue;
+                }
+            },
+        }
+        report.carried(directive);
+    }
+    set.put_some("Host", host);
+    let mut settings = Map::default();
+    settings.put_part("set", set);
+    if !remove.is_empty() {
+        settings.put("remove", remove);
+    }
+    (!settings.is_empty()).then(|| filter("request_headers", settings))
+}
+
+/// `add_header` and `proxy_hide_header`.
+pub fn response_headers(scope: &Scope, report: &mut Report) -> Vec<Draft> {
+    let (mut set, mut remove) = (Map::default(), Vec::new());
+    for directive in scope.all("add_header") {
+        match texts::template(directive.word(1)) {
+            Ok(value) => {
+                match directive.word(2) {
+                    "always" => report.carried(directive),
+                    _ => report.changed(directive, "errors get the field too"),
+                }
+                set.put(directive.word(0), value);
+            }
+            Err(variable) => report.missing(directive, format!("{variable} is not known; the field is left out")),
+        }
+    }
+    for directive in scope.all("proxy_hide_header") {
+        report.carried(directive);
+        remove.push(Draft::from(directive.word(0)));
+    }
+    let mut settings = Map::default();
+    settings.put_part("set", set);
+    if !remove.is_empty() {
+        settings.put("remove", remove);
+    }
+    if settings.is_empty() {
+        return Vec::new();
+    }
+    vec![filter("response_headers", settings)]
+}

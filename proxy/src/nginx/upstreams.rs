@@ -1,0 +1,281 @@
+//! `upstream` blocks and what `proxy_pass` names become pools.
+
+use std::collections::BTreeMap;
+
+use super::draft::{Draft, Map};
+use super::report::Report;
+use super::scope::Scope;
+use super::syntax::Directive;
+use super::values;
+
+/// The pools that routes ask for, and the upstreams that they come from.
+pub struct Upstreams<'a> {
+    blocks: BTreeMap<&'a str, &'a Directive>,
+    /// None where no server of an upstream can be had.
+    pools: BTreeMap<String, Option<Draft>>,
+}
+
+impl<'a> Upstreams<'a> {
+    pub fn of(http: &Scope<'a>) -> Self {
+        Self {
+            blocks: http.own_named("upstream").map(|block| (block.word(0), block)).collect(),
+            pools: BTreeMap::new(),
+        }
+    }
+
+    /// Sees to it that there is the pool of an upstream's name, or of a server that `proxy_pass` names itself; whether it
+    /// has anybody to serve requests.
+    pub fn has_pool(&mut self, name: &str, port: u16, report: &mut Report) -> bool {
+        if !self.pools.contains_key(name) {
+            let pool = match self.blocks.get(name) {
+                Some(block) => pool(block, report).map(|pool| Draft::from(pool).placed_at(&block.place)),
+                None => Some(of_one_server(name, port).into()),
+            };
+            self.pools.insert(name.to_owned(), pool);
+        }
+        self.pools.get(name).is_some_and(Option::is_some)
+    }
+
+    /// All pools: of upstreams that no route uses, too, so that they can be looked at.
+    pub fn into_pools(mut self, report: &mut Report) -> Map {
+        let names: Vec<String> = self.blocks.keys().map(|name| (*name).to_owned()).collect();
+        for name in names {
+            self.has_pool(&name, 80, report);
+        }
+        let mut pools = Map::default();
+        for (name, pool) in self.pools {
+            pools.put_some(&name, pool);
+        }
+        pools
+    }
+}
+
+fn of_one_server(name: &str, port: u16) -> Map {
+    let backend = Map::default()
+        .with("address", with_port(name, port))
+        .with("max_fails", 0_u32);
+    as_nginx(
+        Map::default()
+            .with("select", "round_robin")
+            .with("backends", vec![backend]),
+    )
+}
+
+/// What Nginx's upstreams do not have: a queue, and ejection by what a backend answers.
+fn as_nginx(pool: Map) -> Map {
+    pool.with("ejection", Map::default().with("consecutive_5xx", 0_u32))
+        .with("queue", Map::default().with("length", 0_u32))
+}
+
+/// `10.0.0.1`, `[::1]` and `worker.internal` get the port that is Nginx's where none is said.
+fn with_port(address: &str, port: u16) -> String {
+    let behind_brackets = address.rsplit(']').next().unwrap_or(address);
+    if behind_brackets.contains(':') {
+        address.to_owned()
+    } else {
+        format!("{address}:{port}")
+    }
+}
+
+fn pool(block: &Directive, report: &mut Report) -> Option<Map> {
+    report.carried(block);
+    let (mut select, mut backends, mut discovered) = (Draft::from("round_robin"), Vec::new(), Vec::new());
+    let (mut sticky, mut health, mut timeouts) = (None, None, Map::default());
+    for directive in block.block.iter().flatten() {
+        match directive.name.as_str() {
+            "server" => server(directive, &mut backends, &mut discovered, report),
+            "ip_hash" | "hash" | "least_conn" | "random" => select = selection(directive, report).unwrap_or(select),
+            "sticky" => sticky = sticky_cookie(directive, report),
+            "keepalive_timeout" => {
+                timeouts.put_some("idle", values::time(directive.word(0)));
+                report.carried(directive);
+            }
+            "health_check" => health = Some(health_check(directive, report)),
+            "keepalive" | "keepalive_requests" | "keepalive_time" => {
+                report.harmless(directive, "Veil keeps every connection until it has been idle for long");
+            }
+            "zone" | "state" => report.harmless(directive, "all of Veil's threads share one state"),
+            _ => {}
+        }
+    }
+    if backends.is_empty() && discovered.is_empty() {
+        return None;
+    }
+    let mut pool = Map::default().with("select", select);
+    pool.put_some("sticky", sticky);
+    if !backends.is_empty() {
+        pool.put("backends", backends);
+    }
+    if !discovered.is_empty() {
+        pool.put("discover", discovered);
+    }
+    pool.put_some("health", health);
+    pool.put_part("timeouts", timeouts);
+    Some(as_nginx(pool))
+}
+
+fn server(directive: &Directive, backends: &mut Vec<Draft>, discovered: &mut Vec<Draft>, report: &mut Report) {
+    let address = directive.word(0);
+    if address.starts_with("unix:") {
+        return report.missing(directive, "let the server listen on loopback, or leave it out");
+    }
+    let address = with_port(address, 80);
+    let mut settings = Map::default();
+    let (mut by_name, mut known) = (false, true);
+    for word in directive.texts().skip(1) {
+        match word.split_once('=') {
+            Some((key @ ("weight" | "max_fails" | "max_conns"), number)) => match number.parse::<u32>() {
+                Ok(0) if key == "max_conns" => {}
+                Ok(number) => settings.put(key, number),
+                Err(_) => known = false,
+            },
+            Some((key @ ("fail_timeout" | "slow_start"), text)) => match values::time(text) {
+                Some(time) => settings.put(key, time),
+                None => known = false,
+            },
+            None if word == "backup" => settings.put("backup", true),
+            None if word == "down" => settings.put("weight", 0_u32),
+            None if word == "resolve" => by_name = true,
+            _ => known = false,
+        }
+    }
+    match known {
+        true => report.carried(directive),
+        false => report.missing(
+            directive,
+            "not all of its parameters are known; the server is taken without them",
+        ),
+    }
+    match address.rsplit_once(':') {
+        Some((name, port)) if by_name => {
+            let mut dns = Map::default()
+                .with("name", name)
+                .with("port", Draft::Scalar(port.to_owned()));
+            dns.put_part("each", settings);
+            discovered.push(Draft::from(Map::default().with("dns", dns)).placed_at(&directive.place));
+        }
+        _ => {
+            if backends.iter().any(|backend| backend.says("address", &address)) {
+                return report.missing(
+                    directive,
+                    "an address is one backend: give the first the weight of both",
+                );
+            }
+            let mut backend = Map::default().with("address", address);
+            backend.extend(settings);
+            backends.push(Draft::from(backend).placed_at(&directive.place));
+        }
+    }
+}
+
+/// `ip_hash`, `hash KEY [consistent]`, `least_conn`, `random [two [least_conn]]`.
+fn selection(directive: &Directive, report: &mut Report) -> Option<Draft> {
+    match (directive.name.as_str(), directive.word(0)) {
+        ("ip_hash", _) => {
+            report.carried(directive);
+            Some("nginx_ip_hash".into())
+        }
+        ("least_conn", _) => {
+            report.carried(directive);
+            Some("least_conn".into())
+        }
+        ("random", _) => {
+            match directive.word(0) {
+                "two" if matches!(directive.word(1), "" | "least_conn") => report.carried(directive),
+                _ => report.changed(directive, "the less busy one of two at random is chosen"),
+            }
+            Some("random_two".into())
+        }
+        (_, key) => {
+            let Some(key_of) = hash_key(key) else {
+                report.missing(
+                    directive,
+                    format!("a hash of {key:?} is not known; write another key under `select`"),
+                );
+                return None;
+            };
+            match directive.word(1) {
+                "consistent" => report.carried(directive),
+                _ => report.changed(
+                    directive,
+                    "the hash is consistent: other keys go to other servers than Nginx's",
+                ),
+            }
+            let ketama = Map::default()
+                .with("key", key_of)
+                .with("load_factor", Draft::Scalar("off".into()));
+            Some(Map::default().with("ketama", ketama).into())
+        }
+    }
+}
+
+/// What a hash is taken of.
+fn hash_key(key: &str) -> Option<Draft> {
+    let of = |kind: &str, name: &str| Draft::from(Map::default().with(kind, name.to_owned()));
+    match key.trim_start_matches('$').trim_matches(['{', '}']) {
+        "remote_addr" | "binary_remote_addr" => Some("client_address".into()),
+        "uri" => Some("path".into()),
+        name => {
+            let named = |prefix: &str| name.strip_prefix(prefix).filter(|_| key.matches('$').count() == 1);
+            named("arg_")
+                .map(|name| of("query", name))
+                .or_else(|| named("cookie_").map(|name| of("cookie", name)))
+                .or_else(|| named("http_").map(|name| of("header", &name.replace('_', "-"))))
+        }
+    }
+}
+
+/// `sticky cookie NAME [expires=1h] [httponly] [secure] [samesite=strict]`
+fn sticky_cookie(directive: &Directive, report: &mut Report) -> Option<Map> {
+    if directive.word(0) != "cookie" {
+        report.missing(
+            directive,
+            "of sticky sessions only those by a cookie of the balancer's are known",
+        );
+        return None;
+    }
+    let mut sticky = Map::default().with("cookie", directive.word(1));
+    let mut known = true;
+    for word in directive.texts().skip(2) {
+        match word.split_once('=') {
+            Some(("expires", time)) if time != "max" => sticky.put_some("max_age", values::time(time)),
+            Some(("samesite", site @ ("lax" | "strict" | "none"))) => sticky.put("same_site", site),
+            None if word == "secure" => sticky.put("secure", "always"),
+            Some(("path", "/")) => {}
+            None if word == "httponly" => {}
+            _ => known = false,
+        }
+    }
+    match known {
+        true => report.changed(
+            directive,
+            "the cookie's value is another than Nginx's: each client is balanced once more",
+        ),
+        false => report.missing(
+            directive,
+            "not all of its parameters are known; the cookie is set without them",
+        ),
+    }
+    Some(sticky)
+}
+
+/// `health_check [interval=5s] [fails=1] [passes=1] [uri=/] [port=N]` of NGINX Plus.
+fn health_check(directive: &Directive, report: &mut Report) -> Map {
+    let mut health = Map::default();
+    let mut known = true;
+    for word in directive.texts() {
+        match word.split_once('=') {
+            Some(("interval", time)) => health.put_some("interval", values::time(time)),
+            Some(("fails", count)) => health.put_some("fall", count.parse::<u32>().ok()),
+            Some(("passes", count)) => health.put_some("rise", count.parse::<u32>().ok()),
+            Some(("uri", path)) => health.put("path", path),
+            Some(("port", port)) => health.put_some("port", port.parse::<u16>().ok()),
+            _ => known = false,
+        }
+    }
+    match known {
+        true => report.carried(directive),
+        false => report.missing(directive, "not all of its parameters are known; checks go without them"),
+    }
+    health
+}

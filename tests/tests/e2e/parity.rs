@@ -1,0 +1,438 @@
+//! The same configurations and requests through a real Nginx and through Veil, which imports them: status, fields, body, and
+//! what the backend saw. Each case is a `server` of its own, found by its name.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+
+use e2e::backend::{Answer, Backend, Received};
+use e2e::nginx::Nginx;
+use e2e::process::Process;
+use e2e::raw::Raw;
+use e2e::until::SOON;
+use e2e::veil::Veil;
+
+/// What a `server` holds beside where it listens and its name, and requests: `METHOD TARGET`, and what more its head holds.
+/// `EVERY` stands for a location that passes everything on.
+const CASES: &[(&str, &[&str])] = &[
+    (
+        "location / { proxy_pass http://echo; }",
+        &["GET /", "GET /a?b=c", "POST /x"],
+    ),
+    (
+        "location /api/ { proxy_pass http://echo; }",
+        &["GET /api/", "GET /api/x", "GET /api", "GET /other"],
+    ),
+    (
+        "location = /exact { proxy_pass http://echo; } location / { return 418; }",
+        &["GET /exact", "GET /exact/", "GET /exact?q"],
+    ),
+    (
+        "location /a { return 201; } location /a/b { return 202; } location = /a/b/c { return 203; } location / { return 200; }",
+        &[
+            "GET /a",
+            "GET /ab",
+            "GET /a/b",
+            "GET /a/b/c",
+            "GET /a/b/c/d",
+            "GET /",
+            "GET /A",
+        ],
+    ),
+    (
+        "location ^~ /a { return 201; } location / { return 200; }",
+        &["GET /a", "GET /b"],
+    ),
+    (
+        "location /out/ { location /out/in/ { return 201; } return 202; } location / { return 200; }",
+        &["GET /out/", "GET /out/in/", "GET /out/in/x", "GET /x"],
+    ),
+    (
+        "location /out/ { location = /out/in { return 201; } } location / { return 200; }",
+        &["GET /out/in", "GET /x"],
+    ),
+    ("return 204;", &["GET /", "POST /x"]),
+    ("return 200 ok;", &["GET /", "GET /x?y", "HEAD /"]),
+    ("return 200 'two words\\n';", &["GET /"]),
+    ("return 404 gone;", &["GET /"]),
+    ("return 503;", &["GET /"]),
+    ("return 301 /new;", &["GET /old", "POST /old"]),
+    ("return 302 /new;", &["GET /old"]),
+    ("return 303 /new;", &["GET /old"]),
+    ("return 307 /new;", &["POST /old"]),
+    ("return 308 /new;", &["POST /old"]),
+    ("return 301 https://other.test/new;", &["GET /old"]),
+    ("return 301 https://$host$request_uri;", &["GET /a?b=c", "GET /%2F//x"]),
+    ("return 301 $scheme://$host$uri;", &["GET /a?b=c"]),
+    ("return https://other.test/;", &["GET /"]),
+    ("location /r { return 301 /r/; } EVERY", &["GET /r", "GET /x"]),
+    ("proxy_set_header Host $host; EVERY", &["GET /"]),
+    ("proxy_set_header Host $http_host; EVERY", &["GET /"]),
+    ("proxy_set_header Host $proxy_host; EVERY", &["GET /"]),
+    ("proxy_set_header Host fixed.test; EVERY", &["GET /"]),
+    (
+        "proxy_set_header Host $host; location / { proxy_set_header X-A a; proxy_pass http://echo; }",
+        &["GET /"],
+    ),
+    (
+        "proxy_set_header X-A a; location / { proxy_set_header X-B b; proxy_pass http://echo; }",
+        &["GET /"],
+    ),
+    (
+        "proxy_set_header X-A a; proxy_set_header X-B b; EVERY",
+        &["GET /", "GET / X-A: forged"],
+    ),
+    ("proxy_set_header X-Empty \"\"; EVERY", &["GET / X-Empty: full"]),
+    (
+        "proxy_set_header Accept-Encoding \"\"; EVERY",
+        &["GET / Accept-Encoding: gzip"],
+    ),
+    ("proxy_set_header X-Client $remote_addr; EVERY", &["GET /"]),
+    ("proxy_set_header X-Scheme $scheme; EVERY", &["GET /"]),
+    ("proxy_set_header X-Uri $request_uri; EVERY", &["GET /a%20b?c=d"]),
+    ("proxy_set_header X-Host $host; EVERY", &["GET /"]),
+    (
+        "proxy_set_header X-Real-IP $remote_addr; EVERY",
+        &["GET /", "GET / X-Real-IP: 6.6.6.6"],
+    ),
+    (
+        "proxy_set_header Connection \"\"; proxy_http_version 1.1; EVERY",
+        &["GET /"],
+    ),
+    ("add_header X-A a always; EVERY", &["GET /", "GET /status/404"]),
+    ("add_header X-A a; EVERY", &["GET /"]),
+    ("add_header X-A a always; add_header X-B b always; EVERY", &["GET /"]),
+    (
+        "add_header X-A a always; location / { add_header X-B b always; proxy_pass http://echo; }",
+        &["GET /"],
+    ),
+    ("add_header X-Host $host always; EVERY", &["GET /"]),
+    ("add_header X-A a always; return 200 ok;", &["GET /"]),
+    ("add_header X-A a always; return 404 no;", &["GET /"]),
+    ("proxy_hide_header X-Powered-By; EVERY", &["GET /"]),
+    (
+        "proxy_hide_header X-Powered-By; location / { proxy_hide_header X-Other; proxy_pass http://echo; }",
+        &["GET /"],
+    ),
+    ("allow all; EVERY", &["GET /"]),
+    ("deny all; EVERY", &["GET /"]),
+    ("allow 127.0.0.1; deny all; EVERY", &["GET /"]),
+    ("allow 10.0.0.0/8; deny all; EVERY", &["GET /"]),
+    ("deny 127.0.0.1; EVERY", &["GET /"]),
+    ("deny 10.0.0.0/8; EVERY", &["GET /"]),
+    ("deny 127.0.0.1; allow 127.0.0.0/8; deny all; EVERY", &["GET /"]),
+    ("deny 10.1.1.1; allow 127.0.0.0/8; deny all; EVERY", &["GET /"]),
+    ("allow 127.0.0.1; EVERY", &["GET /"]),
+    (
+        "deny all; location /open { allow all; proxy_pass http://echo; } EVERY",
+        &["GET /open", "GET /shut"],
+    ),
+    (
+        "allow 127.0.0.1; location /shut { deny all; proxy_pass http://echo; } EVERY",
+        &["GET /shut", "GET /open"],
+    ),
+    ("deny all; location /said { return 200 ok; }", &["GET /said"]),
+    ("client_max_body_size 10; EVERY", &["POST /10", "POST /11", "GET /"]),
+    (
+        "client_max_body_size 10; location /large { client_max_body_size 20; proxy_pass http://echo; } EVERY",
+        &["POST /large/11", "POST /11", "POST /large/21"],
+    ),
+    ("client_max_body_size 0; EVERY", &["POST /11"]),
+    ("client_max_body_size 1k; EVERY", &["POST /1024", "POST /1025"]),
+    (
+        "client_max_body_size 10; proxy_request_buffering off; EVERY",
+        &["POST /10", "POST /11"],
+    ),
+    ("proxy_request_buffering off; EVERY", &["POST /100"]),
+    ("proxy_buffering off; EVERY", &["GET /"]),
+    ("location / { proxy_pass http://ADDRESS; }", &["GET /a?b"]),
+    (
+        "location / { proxy_pass http://ADDRESS; proxy_set_header Host $host; }",
+        &["GET /a?b"],
+    ),
+    ("location / { proxy_pass http://dead; }", &["GET /"]),
+    (
+        "location / { proxy_pass http://dead_then_echo; }",
+        &["GET /", "POST /5"],
+    ),
+    ("location / { proxy_pass http://echo_then_backup; }", &["GET /"]),
+    ("location / { proxy_pass http://dead_then_backup; }", &["GET /"]),
+    ("location / { proxy_pass http://down_then_echo; }", &["GET /"]),
+    ("location / { proxy_pass http://weighted; }", &["GET /"]),
+    ("location / { proxy_pass http://by_address; }", &["GET /"]),
+    ("location / { proxy_pass http://least; }", &["GET /"]),
+    ("location / { proxy_pass http://random; }", &["GET /"]),
+    ("location / { proxy_pass http://hashed; }", &["GET /?id=1"]),
+    (
+        "proxy_next_upstream off; location / { proxy_pass http://failing_then_echo; }",
+        &["GET /status/500"],
+    ),
+    (
+        "proxy_next_upstream error timeout http_500; EVERY",
+        &["GET /status/500"],
+    ),
+    ("proxy_next_upstream_tries 1; EVERY", &["GET /status/502"]),
+    (
+        "EVERY",
+        &[
+            "GET /status/204",
+            "GET /status/304",
+            "GET /status/400",
+            "GET /status/401",
+            "GET /status/404",
+            "GET /status/500",
+            "GET /status/503",
+        ],
+    ),
+    (
+        "EVERY",
+        &[
+            "PUT /x",
+            "DELETE /x",
+            "OPTIONS /",
+            "PATCH /x",
+            "HEAD /x",
+            "GET / X-Tenant: acme",
+        ],
+    ),
+    (
+        "EVERY",
+        &[
+            "GET //a//b",
+            "GET /a/./b",
+            "GET /a/../b",
+            "GET /%2e%2e/b",
+            "GET /a%2Fb",
+            "GET /a?x=%2F",
+            "GET /a%20b",
+        ],
+    ),
+    (
+        "EVERY",
+        &[
+            "GET / Range: bytes=0-1",
+            "GET / If-None-Match: \"x\"",
+            "GET / Cookie: a=1; b=2",
+            "GET / Authorization: Basic eA==",
+        ],
+    ),
+    ("location /a%20b { return 201; } location / { return 200; }", &[]),
+    (
+        "location /B { return 201; } location / { return 200; }",
+        &["GET /B", "GET /b", "GET /%42"],
+    ),
+    (
+        "location /a/ { return 201; } location / { return 200; }",
+        &["GET /a/../b", "GET /a//x", "GET //a/x", "GET /%61/x", "GET /a/%2e%2e/b"],
+    ),
+    (
+        "location = / { return 201; } location / { return 200; }",
+        &["GET /", "GET /?x", "GET //", "GET /x"],
+    ),
+    (
+        "location = /health { access_log off; return 200 \"ok\\n\"; } EVERY",
+        &["GET /health", "GET /healthy"],
+    ),
+    (
+        "location = /internal { internal; proxy_pass http://echo; } EVERY",
+        &["GET /internal", "GET /x"],
+    ),
+    (
+        "keepalive_timeout 10s; client_header_timeout 5s; send_timeout 5s; EVERY",
+        &["GET /"],
+    ),
+    (
+        "proxy_connect_timeout 1s; proxy_read_timeout 5s; proxy_send_timeout 5s; EVERY",
+        &["GET /"],
+    ),
+    ("proxy_buffers 8 16k; proxy_buffer_size 16k; EVERY", &["GET /"]),
+    ("sendfile on; tcp_nodelay on; server_tokens off; EVERY", &["GET /"]),
+    (
+        "add_header Strict-Transport-Security \"max-age=31536000; includeSubDomains\" always; EVERY",
+        &["GET /"],
+    ),
+    ("add_header Cache-Control no-store always; EVERY", &["GET /"]),
+    (
+        "location /x { proxy_pass http://echo; proxy_read_timeout 7s; } location /y { proxy_pass http://echo; proxy_read_timeout 8s; }",
+        &["GET /x", "GET /y"],
+    ),
+    (
+        "proxy_set_header X-Forwarded-Proto $scheme; EVERY",
+        &["GET / X-Forwarded-Proto: https"],
+    ),
+    (
+        "proxy_set_header X-Request-Start $request_id; proxy_set_header X-Request-Start \"\"; EVERY",
+        &[],
+    ),
+];
+
+/// Upstreams by which cases are served: `echo` says what it saw.
+const UPSTREAMS: &str = "
+  upstream echo { server ECHO; }
+  upstream dead { server DEAD; }
+  upstream dead_then_echo { server DEAD max_fails=0; server ECHO; }
+  upstream echo_then_backup { server ECHO; server DEAD backup; }
+  upstream dead_then_backup { server DEAD max_fails=0; server ECHO backup; }
+  upstream down_then_echo { server DEAD down; server ECHO; }
+  upstream failing_then_echo { server ECHO; server OTHER backup; }
+  upstream weighted { server ECHO weight=3; server OTHER weight=1; keepalive 8; }
+  upstream by_address { ip_hash; server ECHO weight=2 max_fails=3 fail_timeout=5s; zone z 64k; }
+  upstream least { least_conn; server ECHO; }
+  upstream random { random two least_conn; server ECHO; server DEAD down; }
+  upstream hashed { hash $arg_id consistent; server ECHO; }
+";
+
+/// Fields that Veil tells backends of its own accord, and that each proxy makes its own.
+const OWN: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "x-request-id",
+    "veil-deadline-ms",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "upgrade-insecure-requests",
+];
+
+#[test]
+fn imported_configurations_do_what_they_did() {
+    let Some(binary) = Nginx::binary() else {
+        e2e::skip("nginx", "nginx is not installed (Debian: apt-get install nginx)");
+        return;
+    };
+    let echo = Backend::start(|received| Answer::Pieces(vec![(Default::default(), said(received))]));
+    let address = Nginx::free_address();
+    let other = Backend::start(|received| Answer::Pieces(vec![(Default::default(), said(received))]));
+    let http = http(address, &echo, &other);
+    let nginx = Nginx::start(binary, address, &http);
+    let veil = Imported::start(address, &http);
+    let mut wrong = String::new();
+    let mut compared = 0;
+    for (index, (server, requests)) in CASES.iter().enumerate() {
+        for request in *requests {
+            let ask = |address| seen(&Raw::connect(address).send(text(index, request)).rest());
+            let (theirs, ours) = (ask(address), ask(veil.veil.public));
+            compared += 1;
+            if theirs != ours {
+                let _ = writeln!(wrong, "{server}\n  {request}\n  nginx: {theirs:?}\n  veil:  {ours:?}");
+            }
+        }
+    }
+    drop(nginx);
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(compared >= 150, "{compared}");
+}
+
+fn http(address: SocketAddr, echo: &Backend, other: &Backend) -> String {
+    let mut http = UPSTREAMS
+        .replace("ECHO", &echo.address.to_string())
+        .replace("OTHER", &other.address.to_string())
+        .replace("DEAD", &e2e::backend::refusing().to_string());
+    for (index, (server, _)) in CASES.iter().enumerate() {
+        let server = server
+            .replace("EVERY", "location / { proxy_pass http://echo; }")
+            .replace("ADDRESS", &echo.address.to_string());
+        let _ = writeln!(
+            http,
+            "  server {{ listen {address}; server_name c{index}.test; {server} }}"
+        );
+    }
+    http
+}
+
+/// `POST /NUMBER` has a body of so many bytes.
+fn text(index: usize, request: &str) -> String {
+    let mut words = request.splitn(3, ' ');
+    let (method, target, field) = (words.next().unwrap(), words.next().unwrap(), words.next());
+    let length = target
+        .rsplit('/')
+        .next()
+        .and_then(|last| last.parse::<usize>().ok())
+        .filter(|_| method == "POST");
+    let body = "x".repeat(length.unwrap_or_default());
+    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: C{index}.test:81\r\nConnection: close\r\n");
+    field.iter().for_each(|field| head.extend([field, "\r\n"]));
+    if method == "POST" {
+        let _ = write!(head, "Content-Length: {}\r\n", body.len());
+    }
+    format!("{head}\r\n{body}")
+}
+
+/// A backend's answer that says what it was asked for. `/status/NUMBER` is answered with that status.
+fn said(received: &Received) -> Vec<u8> {
+    let mut fields: Vec<String> = received
+        .all()
+        .map(|(name, value)| format!("{}: {value}\n", name.to_ascii_lowercase()))
+        .collect();
+    fields.retain(|field| !OWN.iter().any(|own| field.starts_with(&format!("{own}:"))));
+    fields.sort();
+    let body = format!("{} {}\n{}", received.method(), received.path(), fields.concat());
+    let status = received.path().strip_prefix("/status/").unwrap_or("200");
+    let has_no_body = matches!(status, "204" | "304") || received.method() == "HEAD";
+    let length = if status == "204" {
+        String::new()
+    } else {
+        format!("Content-Length: {}\r\n", body.len())
+    };
+    let shown = if has_no_body { "" } else { &body };
+    format!("HTTP/1.1 {status} X\r\n{length}X-Powered-By: echo\r\nX-Other: 1\r\nConnection: close\r\n\r\n{shown}")
+        .into_bytes()
+}
+
+/// What a client sees: status, fields in order of their names, body. A proxy's own words of an error are not compared.
+fn seen(answer: &[u8]) -> (u16, Vec<String>, String) {
+    const OWN: [&str; 6] = [
+        "connection",
+        "date",
+        "server",
+        "x-request-id",
+        "content-type",
+        "transfer-encoding",
+    ];
+    let text = String::from_utf8_lossy(answer);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or_default();
+    let is_own = status >= 300 && !head.to_ascii_lowercase().contains("x-other") && !matches!(body, "gone" | "no");
+    let mut fields: Vec<String> = head.lines().skip(1).map(str::to_ascii_lowercase).collect();
+    fields.retain(|field| {
+        let name = field.split(':').next().unwrap_or_default();
+        !(OWN.contains(&name) || is_own && matches!(name, "content-length" | "cache-control"))
+    });
+    fields.sort();
+    (status, fields, if is_own { String::new() } else { body.to_owned() })
+}
+
+/// Veil with what it has made of a configuration.
+struct Imported {
+    veil: Veil,
+}
+
+impl Imported {
+    fn start(address: SocketAddr, http: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (conf, yaml) = (folder.path().join("nginx.conf"), folder.path().join("veil.yaml"));
+        fs::write(&conf, format!("events {{}}\nhttp {{\n{http}\n}}\n")).unwrap();
+        let arguments = [
+            "import",
+            "nginx",
+            "--strict",
+            conf.to_str().unwrap(),
+            "-o",
+            yaml.to_str().unwrap(),
+        ];
+        let mut import = Process::start("veil", &arguments);
+        assert!(import.exit(SOON).success(), "{}", import.stderr.all());
+        let yaml = fs::read_to_string(yaml).unwrap();
+        let yaml = yaml
+            .replace(&format!("address: {address}"), "address: 127.0.0.1:0")
+            .replace("127.0.0.1:8081", "127.0.0.1:0");
+        Self {
+            veil: Veil::start(&yaml),
+        }
+    }
+}
