@@ -396,7 +396,7 @@ mod tests {
             assert_eq!(found(&router, "any", path), route, "{path}");
         }
         let found = router
-            .find("/news/12", &asked(Method::GET, "", "/"))
+            .find("public", "/news/12", &asked(Method::GET, "", "/"))
             .unwrap_or_else(|_| panic!("it is there"));
         let captures: HashMap<_, _> = found.captures.iter().map(|(name, text)| (&**name, &**text)).collect();
         assert_eq!(
