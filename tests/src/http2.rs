@@ -1,16 +1,20 @@
 //! HTTP/2 with prior knowledge, one connection each.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest, handshake};
 use h2::{PingPong, Reason, RecvStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
+use crate::tls::Tls;
 use crate::until::SOON;
 
 /// Posts `body`; gives the answer's status and its body.
@@ -51,6 +55,75 @@ pub fn get_cut(address: SocketAddr, path: &str) -> (u16, Vec<u8>, Option<Reason>
         Ok::<_, h2::Error>((head.status.as_u16(), said, reason))
     };
     runtime().block_on(exchange).expect("the answer begins")
+}
+
+/// Gets an answer with all that belongs to it: how often it was announced, its body, and the fields after that.
+pub fn get_whole(address: SocketAddr, path: &str) -> (usize, Vec<u8>, Option<http::HeaderMap>) {
+    let exchange = async {
+        let (mut answer, _) = connect(address)
+            .await
+            .send_request(request("GET", address, path), true)?;
+        let mut hints = 0;
+        let head = loop {
+            let next = poll_fn(|cx| match answer.poll_informational(cx) {
+                Poll::Ready(Some(hint)) => Poll::Ready(hint.map(|_| None)),
+                _ => Pin::new(&mut answer).poll(cx).map_ok(Some),
+            });
+            match next.await? {
+                Some(head) => break head,
+                None => hints += 1,
+            }
+        };
+        let mut chunks = head.into_body();
+        let mut said = Vec::new();
+        while let Some(chunk) = chunks.data().await {
+            let chunk = chunk?;
+            let _ = chunks.flow_control().release_capacity(chunk.len());
+            said.extend_from_slice(&chunk);
+        }
+        Ok::<_, h2::Error>((hints, said, chunks.trailers().await?))
+    };
+    runtime().block_on(exchange).expect("the answer is whole")
+}
+
+/// Sends a request with these fields and this body, over TLS where a client for it is given; its answer's head and body, if
+/// there is one.
+pub fn send(
+    address: SocketAddr,
+    tls: Option<&Tls>,
+    uri: &http::Uri,
+    fields: &str,
+    body: &'static str,
+) -> Option<(http::response::Parts, Vec<u8>)> {
+    runtime().block_on(async {
+        let stream = TcpStream::connect(address).await.expect("the listener accepts");
+        let mut client = match tls {
+            None => start(stream).await,
+            Some(tls) => start(tls.over(stream).await.expect("the handshake goes well")).await,
+        };
+        let mut request = http::Request::builder().uri(uri.clone());
+        if !body.is_empty() {
+            request = request.method("POST");
+        }
+        for field in fields.lines() {
+            let (name, value) = field.split_once(':').expect("a field has a colon");
+            request = request.header(name.to_ascii_lowercase(), value.trim());
+        }
+        let request = request.body(()).expect("the fields are fit");
+        let (answer, mut sender) = client.send_request(request, body.is_empty()).ok()?;
+        if !body.is_empty() {
+            sender.send_data(body.into(), true).ok()?;
+        }
+        // A refusal may be a reset.
+        let (head, chunks) = answer.await.ok()?.into_parts();
+        Some((head, read(chunks).await.0))
+    })
+}
+
+async fn start(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> SendRequest<Bytes> {
+    let (client, connection) = handshake(stream).await.expect("HTTP/2 is spoken");
+    tokio::spawn(connection);
+    client.ready().await.expect("the connection is good")
 }
 
 /// A request whose answer is not taken.
@@ -143,10 +216,7 @@ fn request(method: &str, address: SocketAddr, path: &str) -> http::Request<()> {
 }
 
 async fn connect(address: SocketAddr) -> SendRequest<Bytes> {
-    let stream = TcpStream::connect(address).await.expect("the listener accepts");
-    let (client, connection) = handshake(stream).await.expect("HTTP/2 is spoken");
-    tokio::spawn(connection);
-    client.ready().await.expect("the connection is good")
+    start(TcpStream::connect(address).await.expect("the listener accepts")).await
 }
 
 async fn read(mut chunks: RecvStream) -> (Vec<u8>, Option<Reason>) {

@@ -49,6 +49,17 @@ impl Tls {
         Ok(stream)
     }
 
+    /// The same over a stream of tokio's.
+    pub async fn over(
+        &self,
+        stream: tokio::net::TcpStream,
+    ) -> io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
+        let name = ServerName::try_from("localhost").expect("it is a name");
+        tokio_rustls::TlsConnector::from(Arc::clone(&self.0))
+            .connect(name, stream)
+            .await
+    }
+
     fn session(&self) -> ClientConnection {
         let name = ServerName::try_from("localhost").expect("it is a name");
         ClientConnection::new(Arc::clone(&self.0), name).expect("the settings are good")

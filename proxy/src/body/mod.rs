@@ -16,12 +16,20 @@ mod spill;
 mod stand_in;
 mod stream;
 
-pub use answer::{AnswerLimits, AnswersConfig, Keeping, Pacer, RouteAnswersConfig};
+use http::Version;
+use pingora::protocols::http::ServerSession;
+
+pub use answer::{AnswerLimits, AnswersConfig, Keeping, Pacer, Progress, RouteAnswersConfig};
 pub use authority::{settle as settle_authority, settle_on_arrival};
 pub use budget::Budget;
 pub use config::{BodyConfig, Buffering, Limits, RouteBodyConfig};
 pub use error::ReadError;
-pub use framing::{HeadLimits, Next, Violation, Watch, Wire};
+pub use framing::{Chunked, HeadLimits, Next, Violation, Watch, Wire};
 pub use read::{linger, take};
 pub use replay::Whole;
 pub use stand_in::Taken;
+
+/// Whether a client's session is one of several on its connection. It is none of Pingora's own then.
+fn is_http2(session: &ServerSession) -> bool {
+    session.req_header().version == Version::HTTP_2
+}

@@ -12,6 +12,7 @@ use super::answer::Keeping;
 use super::buffer::Buffer;
 use super::config::{Buffering, Limits};
 use super::error::ReadError;
+use super::is_http2;
 use super::pace::Pace;
 use super::replay::Replay;
 use super::stand_in::{self, Source, Taken};
@@ -73,7 +74,7 @@ async fn read(
     let mut pace = Pace::new(limits);
     let timer = sleep_until(pace.due());
     tokio::pin!(timer);
-    let exact = !downstream.is_http2();
+    let exact = !is_http2(downstream);
     let mut buffer = Buffer::new(promised, keeping.budget.spill_above());
     loop {
         let chunk = tokio::select! {
@@ -109,7 +110,7 @@ async fn read(
 /// Reads on for a moment what a client still sends although it has been answered: a connection that is closed over
 /// unread bytes is reset, which may take the answer with it. Nginx: `lingering_close`.
 pub async fn linger(downstream: &mut ServerSession) {
-    if downstream.is_http2() || downstream.is_body_done() || expects_continue(downstream.req_header()) {
+    if is_http2(downstream) || downstream.is_body_done() || expects_continue(downstream.req_header()) {
         return;
     }
     // It may have left, or never end; either way it had its chance.

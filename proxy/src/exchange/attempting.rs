@@ -1,13 +1,12 @@
 //! The third stage: the request has come in, and backends are asked for an answer, one after another. The fourth: an
 //! answer has begun.
 
-use std::os::fd::RawFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use pingora::http::RequestHeader;
-use pingora::protocols::{Digest, TcpKeepalive};
+use pingora::protocols::TcpKeepalive;
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource};
@@ -19,10 +18,11 @@ use super::refusal::Refusal;
 use super::routed::Routed;
 use super::trial::Trial;
 use crate::body::Taken;
-use crate::pool::{Backend, Connection, Death, Key, Lease, Pool, Refused, TimeoutsConfig};
+use crate::pool::{Backend, Death, Key, Lease, Pool, Refused, TimeoutsConfig};
 use crate::request::Scheme;
 use crate::request::deadline::Deadline;
 use crate::request::problem::Problem;
+use crate::upstream::link::Dial;
 use crate::upstream::race::Race;
 use crate::upstream::retry::{Attempt, Suspicion, is_idempotent};
 
@@ -134,7 +134,8 @@ impl Attempting {
     }
 
     /// How to reach the backend whose turn it is.
-    pub fn peer(&self) -> Option<Box<HttpPeer>> {
+    pub fn peer(&mut self, head: &RequestHeader) -> Option<Box<HttpPeer>> {
+        let dial = self.dial(head)?;
         let backend = self.trial.as_ref()?.backend();
         let mut peer = Box::new(HttpPeer::new(backend.address(), false, String::new()));
         let (timeouts, left) = (self.timeouts(), self.time_left());
@@ -145,26 +146,33 @@ impl Attempting {
         let send = timeouts.send.get();
         peer.options.write_timeout = Some(if self.has_kept_body() { left.min(send) } else { send });
         peer.options.read_timeout = Some(timeouts.read.get());
-        peer.options.idle_timeout = Some(timeouts.idle.get());
         peer.options.tcp_keepalive = Some(probes(send));
+        peer.options.custom_l4 = Some(dial);
         Some(peer)
     }
 
+    fn dial(&mut self, head: &RequestHeader) -> Option<Arc<Dial>> {
+        let idle = self.timeouts().idle.get();
+        let (trial, taken) = (self.trial.as_mut()?, self.taken.as_ref()?);
+        let dial = Arc::new(Dial {
+            backend: Arc::clone(trial.backend()),
+            idle,
+            to_head: head.method == Method::HEAD,
+            is_precious: !self.attempt.idempotent,
+            progress: Arc::clone(taken.progress()),
+            made: OnceLock::new(),
+        });
+        trial.dial = Some(Arc::clone(&dial));
+        Some(dial)
+    }
+
     /// The attempt has its connection.
-    pub fn connected(&mut self, descriptor: RawFd, digest: Option<&Digest>) {
+    pub fn connected(&mut self) {
         let Some(trial) = &mut self.trial else {
             return;
         };
-        let socket = digest.and_then(|digest| digest.socket_digest.as_ref());
-        let local = socket.and_then(|socket| socket.local_addr()?.as_inet().copied());
-        let remote = trial.backend().address();
-        let told = local.map(|local| Connection {
-            descriptor,
-            local,
-            remote,
-        });
         let raced = trial.race.as_ref().and_then(Race::connection);
-        if let Some(connection) = raced.or(told) {
+        if let Some(connection) = raced.or(trial.made().map(|made| made.connection)) {
             trial.lease.connected(connection);
         }
     }
@@ -172,6 +180,12 @@ impl Attempting {
     /// What the route says of time, and the pool where it says nothing.
     pub(super) fn timeouts(&self) -> TimeoutsConfig {
         self.routed.route.timeouts.over(self.pool.timeouts())
+    }
+
+    /// Whether its connection had been kept from an earlier request.
+    pub fn is_over_kept_connection(&self) -> bool {
+        let made = self.trial.as_ref().and_then(Trial::made);
+        made.is_some_and(|made| made.is_kept)
     }
 
     /// How long this attempt's answer will be waited for, as its backend is told.
@@ -241,13 +255,18 @@ impl Attempting {
                 taken.release(downstream).await;
                 Ok(())
             }
-            _ => taken.deliver(downstream, error.is_some()).await,
+            _ => {
+                if error.is_some() && taken.progress().is_open_ended() {
+                    self.routed.arrived.connection.cut();
+                }
+                taken.deliver(downstream, error.is_some()).await
+            }
         }
     }
 
     /// Whether an answer has begun of which the client has seen nothing.
     pub fn holds_answer(&self) -> bool {
-        self.taken.as_ref().is_some_and(Taken::holds_answer)
+        self.taken.as_ref().is_some_and(|taken| taken.progress().is_held())
     }
 }
 

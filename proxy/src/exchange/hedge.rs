@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header;
+use http::{Method, header};
 use pingora::proxy::Session;
 use pingora::upstreams::peer::HttpPeer;
 
@@ -28,6 +28,7 @@ impl Attempting {
         peer.options.custom_l4 = Some(Arc::new(race.clone()));
         peer.options.idle_timeout = Some(Duration::ZERO);
         if let Some(trial) = &mut self.trial {
+            trial.dial = None;
             trial.race = Some(race);
         }
     }
@@ -50,6 +51,8 @@ impl Attempting {
             after,
             connect: self.timeouts().connect.get(),
             body,
+            to_head: session.req_header().method == Method::HEAD,
+            progress: Arc::clone(self.taken.as_ref()?.progress()),
         }))
     }
 

@@ -1,7 +1,9 @@
 //! What concerns one connection only and does not go on to the next: fields that are hop by hop (RFC 9110, section 7.6.1),
 //! versions, and the change to another protocol.
 
-use http::{HeaderName, Version, header};
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderName, HeaderValue, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::{H1UpgradePolicy, HttpPeer};
 
@@ -91,6 +93,9 @@ pub fn own(head: &mut ResponseHeader) {
     if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
         return;
     }
+    bound_wait(head);
+    say_once(head, &header::TRANSFER_ENCODING);
+    say_once(head, &header::CONTENT_LENGTH);
     let nominated: Vec<HeaderName> = head
         .headers
         .get_all(header::CONNECTION)
@@ -101,6 +106,63 @@ pub fn own(head: &mut ResponseHeader) {
         .collect();
     for name in nominated.iter().chain(&[KEEP_ALIVE, PROXY_CONNECTION, header::UPGRADE]) {
         head.remove_header(name);
+    }
+    if head.status.is_informational() {
+        // What only announces an answer frames none, and a client may take it amiss (nginx#1604).
+        for name in [
+            header::CONNECTION,
+            header::CONTENT_LENGTH,
+            header::TRAILER,
+            header::TRANSFER_ENCODING,
+        ] {
+            head.remove_header(&name);
+        }
+    }
+}
+
+/// A wait that nobody means: whoever believes it never comes back.
+fn bound_wait(head: &mut ResponseHeader) {
+    let Some(asked) = head.headers.get(header::RETRY_AFTER) else {
+        return;
+    };
+    let is_number = !asked.is_empty() && asked.as_bytes().iter().all(u8::is_ascii_digit);
+    let number = asked.to_str().ok().and_then(|text| text.parse::<u64>().ok());
+    let wait = match (is_number, number) {
+        (true, Some(seconds)) => Some(Duration::from_secs(seconds)),
+        (true, None) => Some(Duration::MAX),
+        (false, _) => wait_until(asked),
+    };
+    match wait {
+        None => drop(head.remove_header(&header::RETRY_AFTER)),
+        Some(wait) if wait > LONGEST_WAIT => {
+            // A number is fit to go.
+            let _ = head.insert_header(header::RETRY_AFTER, LONGEST_WAIT.as_secs());
+        }
+        Some(_) => {}
+    }
+}
+
+/// The time from now to a date; none where it is not one.
+fn wait_until(date: &HeaderValue) -> Option<Duration> {
+    let date = httpdate::parse_http_date(date.to_str().ok()?).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+/// As long as a backend may send clients away for.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// What frames a body goes on once, however often it was said: that it is the same each time was seen as it came.
+fn say_once(head: &mut ResponseHeader, name: &HeaderName) {
+    let said = head.headers.get_all(name).iter().count();
+    let first = head
+        .headers
+        .get(name)
+        .and_then(|value| value.as_bytes().split(|byte| *byte == b',').next());
+    if let Some(Ok(first)) = first.map(|first| HeaderValue::from_bytes(first.trim_ascii()))
+        && (said > 1 || head.headers.get(name) != Some(&first))
+    {
+        // A value that has come is fit to go.
+        let _ = head.insert_header(name, first);
     }
 }
 
@@ -166,6 +228,54 @@ mod tests {
         names.sort_unstable();
         assert_eq!(names, ["connection", "upgrade", "x-kept"]);
         assert_eq!(head.headers["connection"], "Upgrade");
+    }
+
+    #[test]
+    fn nobody_is_sent_away_for_longer_than_an_hour() {
+        for (asked, told) in [
+            ("30", Some("30")),
+            ("3600", Some("3600")),
+            ("3601", Some("3600")),
+            ("99999999999999999999999", Some("3600")),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some("Sun, 06 Nov 1994 08:49:37 GMT")),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some("3600")),
+            ("-1", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            let mut head = ResponseHeader::build(503, None).unwrap();
+            head.insert_header("retry-after", asked).unwrap();
+            own(&mut head);
+            let said = head.headers.get("retry-after").map(|value| value.to_str().unwrap());
+            assert_eq!(said, told, "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn what_frames_a_body_is_said_once() {
+        for (fields, told) in [
+            (
+                &[("content-length", "5"), ("content-length", "5")][..],
+                ("content-length", "5"),
+            ),
+            (&[("content-length", "5, 5")], ("content-length", "5")),
+            (
+                &[("transfer-encoding", "chunked"), ("transfer-encoding", "Chunked")],
+                ("transfer-encoding", "chunked"),
+            ),
+        ] {
+            let mut head = ResponseHeader::build(200, None).unwrap();
+            for (name, value) in fields {
+                head.append_header(*name, *value).unwrap();
+            }
+            own(&mut head);
+            let all: Vec<_> = head
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+                .collect();
+            assert_eq!(all, [told]);
+        }
     }
 
     #[test]

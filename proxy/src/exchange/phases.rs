@@ -92,7 +92,9 @@ impl ProxyHttp for Edge {
             return Err(Refusal::from(problem::POISON_BODY).into());
         }
         attempting.begin(rules, session.req_header()).await?;
-        let mut peer = attempting.peer().ok_or(Refusal::from(problem::INTERNAL))?;
+        let mut peer = attempting
+            .peer(session.req_header())
+            .ok_or(Refusal::from(problem::INTERNAL))?;
         attempting.enter_race(rules, session, &mut peer);
         if hop::asks_for_another_protocol(session.req_header()) {
             hop::let_protocol_change(&mut peer);
@@ -105,12 +107,12 @@ impl ProxyHttp for Edge {
         _: &mut Session,
         _reused: bool,
         _: &HttpPeer,
-        descriptor: RawFd,
-        digest: Option<&Digest>,
+        _descriptor: RawFd,
+        _: Option<&Digest>,
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
         let (_, attempting) = exchange.attempting_mut()?;
-        attempting.connected(descriptor, digest);
+        attempting.connected();
         Ok(())
     }
 
@@ -236,7 +238,7 @@ impl ProxyHttp for Edge {
         session: &mut Session,
         mut error: Box<Error>,
         exchange: &mut Exchange,
-        reused: bool,
+        _reused: bool,
     ) -> Box<Error> {
         exchange.has_no_answer_yet(session);
         let retry = exchange.attempting_mut().is_ok_and(|(rules, attempting)| {
@@ -247,7 +249,9 @@ impl ProxyHttp for Edge {
                 return attempting.failed(rules, Failure::TimedOut(clock), session);
             }
             match error.esource() {
-                ErrorSource::Upstream if reused && matches!(error.retry, RetryType::ReusedOnly) => {
+                ErrorSource::Upstream
+                    if attempting.is_over_kept_connection() && matches!(error.retry, RetryType::ReusedOnly) =>
+                {
                     attempting.found_stale(rules, session)
                 }
                 ErrorSource::Upstream => attempting.failed(rules, attempting.failure(&error), session),

@@ -6,12 +6,15 @@ use std::time::Instant;
 use pingora::http::ResponseHeader;
 
 use crate::pool::{Backend, Lease};
+use crate::upstream::link::{Dial, Made};
 use crate::upstream::race::Race;
 
 /// An attempt at a backend.
 pub struct Trial {
     pub lease: Lease,
     pub began: Instant,
+    /// How it gets its connection, unless it is in a race for one.
+    pub dial: Option<Arc<Dial>>,
     /// In which the backend is, if the pool hedges.
     pub race: Option<Race>,
     /// What came before the answer.
@@ -30,11 +33,17 @@ impl Trial {
             deaths_before: lease.backend().deaths(),
             lease,
             began,
+            dial: None,
             race: None,
             interim: Interim::default(),
             reported: false,
             has_answered: false,
         }
+    }
+
+    /// The connection that it got.
+    pub fn made(&self) -> Option<Made> {
+        self.dial.as_ref()?.made()
     }
 
     pub fn backend(&self) -> &Arc<Backend> {

@@ -78,7 +78,13 @@ impl Parts {
         let dispatcher = Dispatcher::new(Arc::clone(&chooser), passive, queue, hedge);
         Ok(Self {
             config: config.clone(),
-            tasks: Tasks::new(Arc::clone(&roster), Arc::clone(&dispatcher), check, workers),
+            tasks: Tasks::new(
+                Arc::clone(&roster),
+                Arc::clone(&dispatcher),
+                check,
+                workers,
+                config.timeouts.idle.get(),
+            ),
             roster,
             chooser,
             dispatcher,

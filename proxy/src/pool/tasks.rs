@@ -20,6 +20,8 @@ pub struct Tasks {
     pub dispatcher: Arc<Dispatcher>,
     pub check: Option<Arc<Check>>,
     pub workers: Option<Arc<Workers>>,
+    /// How long an unused connection is kept.
+    idle: Duration,
     /// Whether `run` has begun.
     begun: watch::Sender<bool>,
 }
@@ -30,12 +32,14 @@ impl Tasks {
         dispatcher: Arc<Dispatcher>,
         check: Option<Arc<Check>>,
         workers: Option<Arc<Workers>>,
+        idle: Duration,
     ) -> Self {
         Self {
             roster,
             dispatcher,
             check,
             workers,
+            idle,
             begun: watch::Sender::new(false),
         }
     }
@@ -64,8 +68,25 @@ impl Tasks {
             follow::run(roster, stop.clone()),
             checks,
             workers,
-            self.serve_on_change(stop.clone())
+            self.serve_on_change(stop.clone()),
+            self.sweep_connections(stop.clone())
         );
+    }
+
+    /// Ends kept connections that nobody will use.
+    async fn sweep_connections(&self, stop: watch::Receiver<bool>) {
+        let stopped = stopped(stop);
+        tokio::pin!(stopped);
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(SWEEP) => {
+                    for backend in self.roster.members().iter() {
+                        backend.sweep_kept(self.idle);
+                    }
+                }
+                () = &mut stopped => return,
+            }
+        }
     }
 
     /// Those who wait may be served, or need not wait any more, whenever a backend's health or process has changed.
@@ -116,3 +137,6 @@ impl Tasks {
         Duration::from_secs(1) + parts.into_iter().flatten().sum::<Duration>()
     }
 }
+
+/// How often kept connections are looked at.
+const SWEEP: Duration = Duration::from_secs(1);

@@ -89,6 +89,11 @@ impl MatchConfig {
         })
     }
 
+    /// Whether both are for the same hosts and paths.
+    pub fn is_beside(&self, other: &Self) -> bool {
+        self.hosts == other.hosts && self.path == other.path
+    }
+
     /// Sorts the more specific first, for a request to this host.
     pub fn precedence(&self, host: &str) -> impl Ord + use<> {
         let fit = self.hosts.iter().filter(|pattern| pattern.takes(host));
@@ -211,6 +216,14 @@ impl HostPattern {
                 .checked_sub(suffix.len())
                 .and_then(|start| host.get(start..).filter(|_| start > 0))
                 .is_some_and(|end| end.eq_ignore_ascii_case(suffix)),
+        }
+    }
+
+    /// A host that it takes.
+    pub fn example(&self) -> String {
+        match self {
+            Self::Exact(name) => name.clone(),
+            Self::Wildcard(suffix) => format!("x{suffix}"),
         }
     }
 

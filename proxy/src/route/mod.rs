@@ -3,7 +3,8 @@
 //! Precedence is Nginx's, written once for all routes: an exact host before a wildcard before none, the longest
 //! wildcard first; then an exact path before regular expressions before prefixes, the longest prefix first; then the order of
 //! the file. Unlike
-//! Nginx's, a host's routes need not be complete: what none of them takes falls to the less specific ones.
+//! Nginx's, a host's routes need not be complete: a path that none of them takes falls to the less specific ones. A method
+//! does not: whose path it is says which methods there are.
 
 mod index;
 mod matching;
@@ -261,8 +262,12 @@ impl Router {
     /// The route for a request that came by this listener; `path` is in the form of [`crate::request::path::normal`].
     pub fn find(&self, listener: &str, path: &str, head: &RequestHeader) -> Result<Found<'_>, NoRoute> {
         let mut allowed = Vec::new();
+        let mut refused: Option<&MatchConfig> = None;
         let found = self.index.visit(host_name(host(head)), path, |place, expression| {
             let route = &self.routes[place];
+            if refused.is_some_and(|first| !route.matches.is_beside(first)) {
+                return ControlFlow::Continue(());
+            }
             match route.matches.fit_otherwise(listener, head) {
                 Fit::Takes => ControlFlow::Break(Found {
                     route,
@@ -271,6 +276,7 @@ impl Router {
                         .unwrap_or_default(),
                 }),
                 Fit::OtherMethod => {
+                    refused = Some(&route.matches);
                     allowed.extend_from_slice(&route.matches.methods);
                     ControlFlow::Continue(())
                 }
@@ -497,6 +503,29 @@ mod tests {
             router.find("public", "/y", &asked(Method::POST, "", "/")).err(),
             Some(NoRoute::NotFound)
         );
+    }
+
+    #[test]
+    fn a_method_that_a_path_does_not_have_falls_to_no_other() {
+        let router = router(&[
+            "path_prefix: /",
+            "path_prefix: /v1/, methods: [GET]",
+            "path_prefix: /v1/, methods: [POST]",
+            "host: a.test, path_prefix: /v1/, methods: [PUT]",
+        ]);
+        let found = |host: &str, path: &str, method: &Method| {
+            let found = router.find("public", path, &asked(method.clone(), host, "/"));
+            found.map(|found| found.route.name.to_string())
+        };
+        assert_eq!(found("", "/v1/x", &Method::POST), Ok("2".to_owned()));
+        assert_eq!(found("", "/v2/x", &Method::DELETE), Ok("0".to_owned()));
+        let allowed = |methods: &[Method]| Err(NoRoute::MethodNotAllowed(methods.to_vec()));
+        assert_eq!(
+            found("", "/v1/x", &Method::DELETE),
+            allowed(&[Method::GET, Method::POST])
+        );
+        assert_eq!(found("a.test", "/v1/x", &Method::GET), allowed(&[Method::PUT]));
+        assert_eq!(found("a.test", "/", &Method::GET), Ok("0".to_owned()));
     }
 
     #[test]

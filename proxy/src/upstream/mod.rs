@@ -1,5 +1,6 @@
-//! How a request gets its answer from backends: a race of two where one is slow, and what follows a failure.
+//! How a request gets its answer from backends: a connection to one, a race of two where one is slow, and what follows a failure.
 
+pub mod link;
 pub mod poison;
 pub mod race;
 pub mod retry;

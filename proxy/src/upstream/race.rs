@@ -21,9 +21,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep, timeout};
 
-use crate::body::Whole;
+use crate::body::{Progress, Whole};
 use crate::pool::{Backend, Connection, Key, Lease, Outcome, Pool};
 use crate::program;
+use crate::upstream::link::Answer;
 use crate::upstream::retry::Budget;
 
 /// One request's race; all clones are the same one.
@@ -49,6 +50,9 @@ pub struct Plan {
     pub connect: Duration,
     /// None where the request has no body.
     pub body: Option<Weak<Whole>>,
+    /// The request's method is HEAD.
+    pub to_head: bool,
+    pub progress: Arc<Progress>,
 }
 
 /// How a race went.
@@ -176,6 +180,7 @@ impl L4Connect for Race {
             front: incumbent,
             stage: Stage::Alone(Box::pin(sleep(self.plan.after))),
             failed: false,
+            answer: Answer::new(self.plan.to_head, Arc::clone(&self.plan.progress)),
         };
         Ok(VirtualSocketStream::new(Box::new(track)).into())
     }
@@ -253,6 +258,8 @@ struct Track {
     stage: Stage,
     /// The first backend will give no answer worth having.
     failed: bool,
+    /// As it is read.
+    answer: Answer,
 }
 
 enum Stage {
@@ -347,7 +354,13 @@ fn is_complete(head: &[u8]) -> bool {
 impl AsyncRead for Track {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_settled(cx));
-        self.front.poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        ready!(self.front.poll_read(cx, buffer))?;
+        let heard = self.answer.pass(&buffer.filled()[before..]);
+        if heard.is_err() {
+            buffer.set_filled(before);
+        }
+        Poll::Ready(heard.map_err(io::Error::from))
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use e2e::backend::{Answer, Backend};
+use e2e::backend::{Answer, Backend, Part};
 
 #[derive(Parser)]
 struct Cli {
@@ -30,6 +30,8 @@ enum Fault {
     ResetAmidBody,
     ResetAfterBody,
     ResetAmidHead,
+    ResetAmidAnswer,
+    ResetAmidLargeAnswer,
     Answer500,
     Answer502,
     Answer503,
@@ -43,12 +45,20 @@ impl Fault {
             Self::ResetAmidBody => Answer::ResetAmidBody,
             Self::ResetAfterBody => Answer::ResetAfterBody,
             Self::ResetAmidHead => Answer::ResetAmidHead,
+            Self::ResetAmidAnswer => Answer::ResetAmidAnswer,
+            Self::ResetAmidLargeAnswer => Answer::Parts(vec![Part::Bytes(most_of_a_large_answer())]),
             Self::Answer500 => Answer::status(500),
             Self::Answer502 => Answer::status(502),
             Self::Answer503 => Answer::status(503),
             Self::Slow => Answer::After(Duration::from_secs(60), Box::new(Answer::Digest)),
         }
     }
+}
+
+/// Two of three megabytes.
+fn most_of_a_large_answer() -> Vec<u8> {
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n";
+    [&head[..], &[7; 2_000_000]].concat()
 }
 
 fn main() {

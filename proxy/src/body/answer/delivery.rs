@@ -13,6 +13,8 @@ use super::config::AnswerLimits;
 use super::flow::{Ending, Flow, Next};
 use super::pacer::Pacer;
 use super::taking::Taking;
+use crate::body::framing::Wire;
+use crate::body::is_http2;
 
 /// The way to a client, with the account of what it takes.
 pub(in crate::body) struct Outlet {
@@ -42,7 +44,7 @@ impl Outlet {
         let pacer = limits.pace.map(Pacer::new);
         let most = pacer.as_ref().map_or(usize::MAX, Pacer::slice);
         // Sockets take much at once before it shows that their client takes nothing; HTTP/2's streams do not.
-        let slice = if client.is_http2() {
+        let slice = if is_http2(client) {
             SMALLEST_SLICE
         } else {
             LARGEST_SLICE
@@ -50,8 +52,8 @@ impl Outlet {
         Self {
             taking: Taking::new(limits),
             slice: slice.min(most),
-            pending: client.is_http2().then(Arc::default),
-            largest_slice: if client.is_http2() { FRAME } else { LARGEST_SLICE }.min(most),
+            pending: is_http2(client).then(Arc::default),
+            largest_slice: if is_http2(client) { FRAME } else { LARGEST_SLICE }.min(most),
             pacer,
         }
     }
@@ -63,6 +65,9 @@ impl Outlet {
             HttpTask::Body(Some(bytes), _) | HttpTask::UpgradedBody(Some(bytes), _) => bytes.len(),
             _ => 0,
         };
+        if let (HttpTask::Trailer(Some(trailers)), Some(wire)) = (&task, wire_of(client)) {
+            wire.end_with(trailers);
+        }
         let task = match (task, &self.pending) {
             (HttpTask::Body(Some(bytes), end), Some(pending)) => {
                 let _pending = Arc::clone(pending);
@@ -115,7 +120,7 @@ impl Outlet {
     /// Sends what the client's session has gathered: it does not by itself while a body whose length is known is not
     /// complete.
     pub async fn flush(&mut self, client: &mut ServerSession) -> Result<()> {
-        if client.is_http2() || client.was_upgraded() {
+        if is_http2(client) || client.was_upgraded() {
             return Ok(());
         }
         // There is no other way to make it flush than to end the answer amid its body, which leaves it as it was.
@@ -176,6 +181,11 @@ pub(in crate::body) async fn deliver(
             }
         }
     }
+}
+
+/// The stream of a client that speaks HTTP/1.
+fn wire_of(client: &ServerSession) -> Option<&Wire> {
+    (**client.as_http1()?.stream()).as_any().downcast_ref()
 }
 
 fn too_slow() -> Box<Error> {

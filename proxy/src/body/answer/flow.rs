@@ -34,6 +34,8 @@ pub struct Keeping {
 
 struct State {
     kept: Kept,
+    /// Bytes that have been put in.
+    passed: u64,
     /// Taken once there is enough to be counted.
     share: Option<Share>,
     ending: Option<Ending>,
@@ -67,6 +69,7 @@ impl Flow {
         Self {
             state: Mutex::new(State {
                 kept: Kept::default(),
+                passed: 0,
                 share: None,
                 ending: None,
                 left: false,
@@ -89,11 +92,12 @@ impl Flow {
         self.state.lock().kept.length()
     }
 
-    /// Puts a piece in. Says whether there is room for more.
-    pub fn push(&self, piece: Bytes) -> io::Result<bool> {
+    /// Puts a piece in. Says how much has been put in so far, where there is room for more.
+    pub fn push(&self, piece: Bytes) -> io::Result<Option<u64>> {
         let mut state = self.state.lock();
+        state.passed += piece.len() as u64;
         state.kept.push(piece, self.keeping.budget.spill_above())?;
-        let has_room = state.has_room(&self.keeping);
+        let has_room = state.has_room(&self.keeping).then_some(state.passed);
         drop(state);
         self.fed.notify_one();
         Ok(has_room)
@@ -169,7 +173,7 @@ impl State {
 }
 
 /// Bytes that are not worth counting.
-const FLOOR: u64 = 64 << 10;
+const FLOOR: u64 = 8 << 10;
 
 /// Memory is given back in such steps, in bytes.
 const GIVEN_BACK: u64 = 512 << 10;

@@ -7,6 +7,7 @@ mod flow;
 mod held;
 mod kept;
 mod pacer;
+mod progress;
 mod taking;
 
 pub use config::{AnswerLimits, AnswersConfig, RouteAnswersConfig};
@@ -15,3 +16,4 @@ pub use flow::Keeping;
 pub(super) use flow::{Ending, Flow};
 pub(super) use held::Held;
 pub use pacer::Pacer;
+pub use progress::Progress;

@@ -6,7 +6,7 @@ use crate::request::syntax::is_token_byte;
 
 /// How far a chunked body has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Chunked {
+pub struct Chunked {
     place: Place,
     /// Bytes of all extensions so far.
     extensions: u32,
@@ -39,17 +39,24 @@ enum Place {
     LastLf,
 }
 
-impl Chunked {
-    pub fn new() -> Self {
+impl Default for Chunked {
+    fn default() -> Self {
         Self {
             place: Place::Size { digits: 0, size: 0 },
             extensions: 0,
             trailers: 0,
         }
     }
+}
 
+impl Chunked {
     /// Looks at the bytes that come next. `Some(n)`: the body ends after `n` of them.
     pub fn pass(&mut self, bytes: &[u8]) -> Result<Option<usize>, Violation> {
+        self.pass_with(bytes, |_| {})
+    }
+
+    /// The same, and hands over each byte of the trailer fields, the ends of their lines included.
+    pub fn pass_with(&mut self, bytes: &[u8], mut trailer: impl FnMut(u8)) -> Result<Option<usize>, Violation> {
         let mut at = 0;
         while at < bytes.len() {
             if let Place::Data { left } = self.place {
@@ -62,8 +69,11 @@ impl Chunked {
                 };
                 continue;
             }
-            let ended = self.place == Place::LastLf;
+            let (ended, ends_field) = (self.place == Place::LastLf, self.place == Place::FieldLf);
             self.place = self.step(bytes[at])?;
+            if ends_field || matches!(self.place, Place::FieldName | Place::FieldValue | Place::FieldLf) {
+                trailer(bytes[at]);
+            }
             at += 1;
             if ended {
                 return Ok(Some(at));
@@ -143,7 +153,26 @@ mod tests {
     use super::*;
 
     fn pass(body: &[u8]) -> Result<Option<usize>, Violation> {
-        Chunked::new().pass(body)
+        Chunked::default().pass(body)
+    }
+
+    #[test]
+    fn hands_over_trailer_fields_however_they_are_cut() {
+        let body = b"5;a=b\r\nA: 1\n\r\n0\r\nX-Sum: 42\r\nB:\r\n\r\nHTTP/1.1";
+        for cut in 0..body.len() {
+            let (mut chunked, mut trailers) = (Chunked::default(), Vec::new());
+            if chunked
+                .pass_with(&body[..cut], |byte| trailers.push(byte))
+                .unwrap()
+                .is_none()
+            {
+                chunked
+                    .pass_with(&body[cut..], |byte| trailers.push(byte))
+                    .unwrap()
+                    .unwrap();
+            }
+            assert_eq!(trailers, b"X-Sum: 42\r\nB:\r\n", "{cut}");
+        }
     }
 
     #[test]
@@ -242,7 +271,7 @@ mod tests {
             cuts in prop::collection::vec(1usize..9, 1..80),
         ) {
             let whole = pass(&body);
-            let mut chunked = Chunked::new();
+            let mut chunked = Chunked::default();
             let (mut at, mut said) = (0, Ok(None));
             for cut in cuts.into_iter().cycle() {
                 let end = (at + cut).min(body.len());

@@ -1,8 +1,8 @@
 //! The head of an HTTP/1 request: whether it means the same to everybody, and where its body ends.
 
 use super::Violation;
-use super::syntax::{authority_of_absolute, is_host, is_target, plain_number, trim};
-use crate::request::syntax::is_token;
+use super::syntax::{authority_of_absolute, is_host, is_target};
+use crate::request::syntax::{is_token, plain_number, trim};
 
 /// How the end of a request's body is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

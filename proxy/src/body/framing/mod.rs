@@ -8,5 +8,6 @@ mod syntax;
 mod violation;
 mod wire;
 
+pub use chunked::Chunked;
 pub use violation::Violation;
 pub use wire::{HeadLimits, Next, Watch, Wire};

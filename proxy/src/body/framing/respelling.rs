@@ -1,6 +1,7 @@
 //! Heads that mean one thing, in words that do not hold to the letter.
 
-use super::syntax::{authority_of_absolute, is_host, trim};
+use super::syntax::{authority_of_absolute, is_host};
+use crate::request::syntax::trim;
 
 /// The same head in a form that [`super::head::check`] may take, where there is one: of a target in absolute form the authority wins over
 /// Host (RFC 9112, 3.2.2), and what a URI cannot hold although browsers and scripts send it is percent-encoded in the target.

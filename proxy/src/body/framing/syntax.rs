@@ -40,23 +40,3 @@ pub(super) fn is_host(value: &[u8]) -> bool {
     };
     name_is_good && port.iter().all(u8::is_ascii_digit)
 }
-
-/// Digits only: a sign, a comma, white space or more than 63 bits would mean different lengths to different readers.
-pub(super) fn plain_number(text: &[u8]) -> Option<u64> {
-    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let number: u64 = std::str::from_utf8(text).ok()?.parse().ok()?;
-    (number <= i64::MAX as u64).then_some(number)
-}
-
-/// Without the optional white space of RFC 9110, section 5.6.3.
-pub(super) fn trim(value: &[u8]) -> &[u8] {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
-    let end = value
-        .iter()
-        .rposition(|byte| !is_space(byte))
-        .map_or(start, |last| last + 1);
-    &value[start..end]
-}

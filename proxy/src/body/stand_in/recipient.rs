@@ -1,11 +1,10 @@
 //! The client behind a stand-in, and how far its answer has come.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use http::header::TRANSFER_ENCODING;
-use parking_lot::Mutex;
+use http::header::{TE, TRANSFER_ENCODING};
+use http::{HeaderMap, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::{HttpTask, ServerSession};
 use pingora::{Error, ErrorType, OrErr, Result};
@@ -13,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
 use super::source::Source;
-use crate::body::answer::{Ending, Flow, Held, Keeping, Outlet, deliver};
+use crate::body::answer::{Ending, Flow, Held, Keeping, Outlet, Progress, deliver};
 use crate::body::config::Buffering;
 
 /// The client and what it gets.
@@ -22,15 +21,7 @@ pub(super) struct Recipient {
     answer: Answer,
     /// The client has got, or will get, another body than the backend's, of which no part goes on.
     is_replaced: bool,
-    told: Arc<Told>,
-}
-
-/// What a stand-in and whoever has put it there tell each other.
-#[derive(Default)]
-pub(super) struct Told {
-    pub holds_answer: AtomicBool,
-    /// What the client gets in the place of the body of the answer whose head comes next; contended by nobody.
-    pub replacement: Mutex<Option<Bytes>>,
+    progress: Arc<Progress>,
 }
 
 enum Client {
@@ -102,12 +93,13 @@ impl Recipient {
             client: Client::Here(client),
             answer,
             is_replaced: false,
-            told: Arc::default(),
+            progress: Arc::default(),
         }
     }
 
-    pub fn told(&self) -> Arc<Told> {
-        Arc::clone(&self.told)
+    /// What is known of its answer.
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
     }
 
     /// Whether the head of its answer has yet to come.
@@ -174,14 +166,18 @@ impl Recipient {
             other => other,
         };
         self.is_replaced = false;
-        self.told.holds_answer.store(false, Ordering::Relaxed);
+        self.progress.begin_anew();
     }
 
     /// Takes parts of an answer. Says whether the last was among them.
     pub async fn take_all(&mut self, tasks: Vec<HttpTask>, source: &mut Source) -> Result<bool> {
         let mut end = false;
         for task in tasks {
-            end |= self.take(task, source).await?;
+            let trailers = if task.is_end() { self.trailers() } else { None };
+            end |= match trailers {
+                Some(trailers) => self.take_last(task, trailers, source).await?,
+                None => self.take(task, source).await?,
+            };
         }
         if let (Answer::Passing(outlet), Client::Here(client), false) = (&mut self.answer, &mut self.client, end) {
             outlet.flush(client).await?;
@@ -218,11 +214,11 @@ impl Recipient {
         if response.status.is_informational() {
             return false;
         }
-        if response.remove_header(&TRANSFER_ENCODING).is_some()
-            && let Client::Here(client) = &mut self.client
-        {
+        let was_chunked = response.remove_header(&TRANSFER_ENCODING).is_some();
+        if was_chunked && let Client::Here(client) = &mut self.client {
             client.set_keepalive(None);
         }
+        self.progress.leave_open(was_chunked);
         true
     }
 
@@ -262,13 +258,13 @@ impl Recipient {
             return Some(head);
         }
         self.answer = Answer::Held(Box::new(Held::new(head, is_bare, keeping.clone())));
-        self.told.holds_answer.store(true, Ordering::Relaxed);
+        self.progress.hold(true);
         None
     }
 
     /// The client sees its answer: there is no other attempt, and the request's body is needed no longer.
     fn begun(&mut self, source: &mut Source) {
-        self.told.holds_answer.store(false, Ordering::Relaxed);
+        self.progress.hold(false);
         source.answered();
     }
 
@@ -318,7 +314,7 @@ impl Recipient {
                 };
             }
             HttpTask::Header(head, end) => {
-                let replacement = self.told.replacement.lock().take();
+                let replacement = self.progress.take_replacement();
                 if let Some(body) = replacement {
                     return self.replace(head, body, source).await.map(|()| end);
                 }
@@ -337,7 +333,10 @@ impl Recipient {
         match &mut self.answer {
             Answer::Passing(outlet) => {
                 if let Client::Here(client) = &mut self.client {
+                    // While the client does not take this one.
+                    self.progress.stalls();
                     outlet.pass(client, task).await?;
+                    self.progress.flows(client.body_bytes_sent() as u64);
                 }
                 Ok(end)
             }
@@ -364,6 +363,33 @@ impl Recipient {
         }
     }
 
+    /// Takes the last part of an answer, and the fields after its body.
+    async fn take_last(&mut self, task: HttpTask, trailers: Box<HeaderMap>, source: &mut Source) -> Result<bool> {
+        let before = match task {
+            HttpTask::Header(head, _) => Some(HttpTask::Header(head, false)),
+            HttpTask::Body(Some(bytes), _) => Some(HttpTask::Body(Some(bytes), false)),
+            _ => None,
+        };
+        if let Some(task) = before {
+            self.take(task, source).await?;
+        }
+        self.take(HttpTask::Trailer(Some(trailers)), source).await
+    }
+
+    /// The fields after the answer's body, where the client may get them (RFC 9110, section 6.5.1).
+    fn trailers(&self) -> Option<Box<HeaderMap>> {
+        let trailers = self.progress.take_trailers()?;
+        let request = self.req_header();
+        let asked = request.headers.get_all(TE).iter();
+        let mut asked = asked.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+        let is_welcome = match request.version {
+            Version::HTTP_2 => true,
+            Version::HTTP_11 => asked.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers")),
+            _ => false,
+        };
+        (is_welcome && !self.is_replaced).then_some(trailers)
+    }
+
     /// Keeps a part of an answer for its client.
     async fn keep(&mut self, task: HttpTask, source: &mut Source) -> Result<bool> {
         let end = task.is_end();
@@ -377,8 +403,14 @@ impl Recipient {
         };
         let mut has_room = true;
         if let Some(piece) = piece.filter(|piece| !piece.is_empty()) {
-            let kept = flow.push(piece);
-            has_room = kept.or_err(ErrorType::InternalError, "keeping an answer")?;
+            let passed = flow.push(piece);
+            match passed.or_err(ErrorType::InternalError, "keeping an answer")? {
+                Some(passed) => self.progress.flows(passed),
+                None => {
+                    self.progress.stalls();
+                    has_room = false;
+                }
+            }
         }
         if let Some(ending) = ending {
             flow.end(ending);

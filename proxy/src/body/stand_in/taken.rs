@@ -1,6 +1,5 @@
 //! The way back from a stand-in to the client's own session.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -8,12 +7,12 @@ use bytes::Bytes;
 use pingora::Result;
 use pingora::protocols::http::ServerSession;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::recipient::{Home, Recipient, Told};
+use super::recipient::{Home, Recipient};
 use super::session::StandIn;
 use super::source::Source;
-use crate::body::answer::{Ending, Keeping, deliver};
+use crate::body::answer::{Ending, Keeping, Progress, deliver};
 use crate::body::replay::Whole;
 use crate::request::deadline::Patience;
 
@@ -22,7 +21,7 @@ pub struct Taken {
     home: oneshot::Receiver<Home>,
     /// The body itself, where it is kept: then it can be given to a further backend from its first byte.
     whole: Option<Weak<Whole>>,
-    told: Arc<Told>,
+    progress: Arc<Progress>,
 }
 
 impl Taken {
@@ -32,14 +31,14 @@ impl Taken {
         self.whole.clone()
     }
 
-    /// Whether an answer has begun of which the client has seen nothing.
-    pub fn holds_answer(&self) -> bool {
-        self.told.holds_answer.load(Ordering::Relaxed)
+    /// What is known of the answer.
+    pub fn progress(&self) -> &Arc<Progress> {
+        &self.progress
     }
 
     /// Has the client get this in the place of the body of the answer whose head comes next, if any.
     pub fn replace_body(&self, body: Option<Bytes>) {
-        *self.told.replacement.lock() = body;
+        self.progress.replace_body(body);
     }
 
     /// Lets body and answer go and puts the client's own session back. To be called before an answer of the proxy's own
@@ -61,6 +60,7 @@ impl Taken {
     /// # Errors
     /// The client left, or is too slow.
     pub async fn deliver(self, downstream: &mut Box<ServerSession>, broken: bool) -> Result<()> {
+        let progress = Arc::clone(&self.progress);
         let (mut client, delivered) = match self.take_home(downstream) {
             Home::Holding(mut client, held) => {
                 held.flow.end(if broken { Ending::Broken } else { Ending::Whole });
@@ -83,7 +83,7 @@ impl Taken {
             .response_written()
             .is_some_and(|head| !head.status.is_informational());
         if begun && (broken || delivered.is_err()) {
-            cut_off(&mut client).await;
+            cut_off(&mut client, progress.is_open_ended()).await;
             *downstream = nobody();
             let cut_off = StandIn::new(Recipient::cut_off(client), Source::Nothing);
             **downstream = ServerSession::new_custom(Box::new(cut_off));
@@ -102,13 +102,19 @@ impl Taken {
 }
 
 /// Lets the client know that its answer ends amid itself: on HTTP/2 by a reset of the stream, on HTTP/1 by the end of the
-/// connection, without the last chunk or the length that was promised.
-async fn cut_off(client: &mut ServerSession) {
+/// connection, without the last chunk or the length that was promised. Where none was, only a reset shows it, which may
+/// overtake what has yet to leave.
+async fn cut_off(client: &mut ServerSession, is_open_ended: bool) {
+    if is_open_ended {
+        sleep(BEFORE_RESET).await;
+    }
     // It may take nothing any more; either way it had its chance.
     let _ = timeout(CLOSING, client.shutdown()).await;
 }
 
 const CLOSING: Duration = Duration::from_secs(5);
+/// Some round trips.
+const BEFORE_RESET: Duration = Duration::from_millis(200);
 
 /// Puts a stand-in with this body in the place of `downstream`.
 pub(in crate::body) fn swap(
@@ -123,7 +129,7 @@ pub(in crate::body) fn swap(
     let taken = Taken {
         home: receiver,
         whole: source.whole(),
-        told: recipient.told(),
+        progress: recipient.progress(),
     };
     let stand_in = StandIn::new(recipient, source).with(patience, home);
     **downstream = ServerSession::new_custom(Box::new(stand_in));

@@ -76,6 +76,7 @@ impl Connections {
             streams: AtomicU32::new(0),
             asked: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
             waker: Mutex::new(None),
         });
         self.live.lock().insert(id, Arc::clone(&connection));

@@ -174,6 +174,11 @@ impl AsyncWrite for Downstream {
         let this = self.get_mut();
         this.connection.closes();
         ready!(this.poll_send(cx))?;
+        if this.connection.is_cut() {
+            // TLS would say that this is the end.
+            ready!(this.transport.poll_flush(cx))?;
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
         this.transport.poll_shutdown(cx)
     }
 }

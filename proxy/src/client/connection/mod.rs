@@ -48,6 +48,8 @@ pub struct Connection {
     /// It is to leave if it idles.
     asked: AtomicBool,
     ended: AtomicBool,
+    /// It ends with a reset, see [`Connection::cut`].
+    cut: AtomicBool,
     /// Who to wake at the end; contended by the sweep only.
     waker: Mutex<Option<Waker>>,
 }
@@ -60,6 +62,15 @@ impl Connection {
     pub fn of(session: &Session) -> Option<&Arc<Connection>> {
         let digest = session.digest()?.proxy_digest.as_ref()?;
         digest.user_data.as_ref()?.downcast_ref::<Arc<Connection>>()
+    }
+
+    /// Has it end with a reset: where the connection's end is the answer's, nothing else tells that the answer is not whole.
+    pub fn cut(&self) {
+        self.cut.store(true, Ordering::Release);
+    }
+
+    fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
     }
 
     pub fn scheme(&self) -> Scheme {

@@ -34,6 +34,15 @@ impl Socket {
     }
 }
 
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.connection.is_cut() {
+            // One that is gone already needs no reset.
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
 impl AsRawFd for Socket {
     fn as_raw_fd(&self) -> RawFd {
         self.stream.as_raw_fd()

@@ -101,7 +101,10 @@ impl Chooser {
         claim: impl Fn(&Backend) -> bool,
     ) -> Option<Arc<Backend>> {
         let tiers = self.tiers.load();
+        let primary_can = || tiers.primaries.backends().iter().any(|primary| offers(primary));
         self.named_by_cookie(&tiers, key)
+            // A backup serves while no primary can, and is nobody's home.
+            .filter(|home| !home.is_backup() || !primary_can())
             .filter(|home| offers(home) && claim(home))
             .or_else(|| tiers.claim(key, Moment::now(), &offers, &claim))
             .cloned()
@@ -173,13 +176,13 @@ impl Chooser {
     }
 
     /// The `Set-Cookie` for a client that this backend has served, where its cookie does not lead to one that is fit: to
-    /// this one, or to one that was merely full.
+    /// this one, or to a primary that was merely full.
     pub fn cookie(&self, key: &Key, served: &Backend, under_tls: bool) -> Option<HeaderValue> {
         let sticky = self.sticky.as_ref()?;
         let now = Moment::now();
         let leads = self
             .named_by_cookie(&self.tiers.load(), key)
-            .is_some_and(|home| home.is(served) || home.standing(now).is_fit());
+            .is_some_and(|home| home.is(served) || !home.is_backup() && home.standing(now).is_fit());
         (!leads).then(|| sticky.set(served, under_tls))
     }
 }

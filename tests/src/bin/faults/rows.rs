@@ -53,6 +53,8 @@ pub const ROWS: &[Row] = &[
     faulty("reset amid the body", "reset-amid-body"),
     faulty("reset after the body", "reset-after-body"),
     faulty("reset amid the answer's head", "reset-amid-head"),
+    faulty("dies amid the answer", "reset-amid-answer"),
+    faulty("dies amid a large answer", "reset-amid-large-answer"),
     faulty("status 500", "answer500"),
     faulty("status 502", "answer502"),
     faulty("status 503", "answer503"),

@@ -1,4 +1,4 @@
-//! Beside a real Nginx: the same requests, over HTTP/1.0, HTTP/1.1 and h2c, and what the backend sees of each: target,
+//! Beside a real Nginx: the same requests, over HTTP/1.0, HTTP/1.1, h2c and h2, and what the backend sees of each: target,
 //! fields, body. Where Veil does otherwise, the reason is written here.
 
 mod witness;
@@ -6,8 +6,10 @@ mod witness;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use e2e::http2;
 use e2e::nginx::Nginx;
 use e2e::raw::Raw;
+use e2e::tls::Tls;
 use e2e::veil::Veil;
 
 use self::witness::{Seen, Witness};
@@ -102,7 +104,12 @@ fn backends_see_what_they_see_behind_nginx() {
     };
     let backend = Witness::start();
     let nginx = Peer::start(binary, backend.address);
-    let veil = Veil::over(&format!("{{ backends: [{{ address: {} }}] }}", backend.address));
+    let veil = Veil::start(
+        &e2e::veil::configuration(&format!("{{ backends: [{{ address: {} }}] }}", backend.address)).replace(
+            "listeners: {",
+            &format!("listeners: {{ secure: {{ address: 127.0.0.1:0, tls: {{ {CERTIFICATE} }} }},"),
+        ),
+    );
     let mut compared = 0;
     let mut wrong = Vec::new();
     let targets = TARGETS.iter().map(|target| target.as_bytes());
@@ -162,20 +169,27 @@ fn backends_see_what_they_see_behind_nginx() {
     let chunked = "POST /b HTTP/1.1\r\nHost: h.test\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
     let seen = |address| backend.sees(|| Raw::connect(address).send(chunked).rest());
     compare("chunks".to_owned(), seen(nginx.http1), seen(veil.public));
-    for target in TARGETS {
-        let Ok(uri) = format!("http://h.test:81{target}").parse::<http::Uri>() else {
-            continue;
-        };
-        let seen = |address| backend.sees(|| over_http2(address, &uri));
-        compare(format!("h2c {target}"), seen(nginx.http2), seen(veil.public));
-    }
-    for (what, fields) in FIELDS.iter().filter(|(what, _)| *what != "hop by hop") {
-        let uri: http::Uri = "http://h.test:81/".parse().unwrap();
-        let seen = |address| backend.sees(|| over_http2_with(address, &uri, fields));
-        compare(format!("h2c {what}"), seen(nginx.http2), seen(veil.public));
+    for (protocol, scheme, tls, theirs, ours) in [
+        ("h2c", "http", None, nginx.http2, veil.public),
+        ("h2", "https", Some(Tls::offering(&["h2"])), nginx.tls, secured(&veil)),
+    ] {
+        for target in TARGETS {
+            let Ok(uri) = format!("{scheme}://h.test:81{target}").parse::<http::Uri>() else {
+                continue;
+            };
+            let seen = |address| backend.sees(|| http2::send(address, tls.as_ref(), &uri, "", ""));
+            compare(format!("{protocol} {target}"), seen(theirs), seen(ours));
+        }
+        let uri: http::Uri = format!("{scheme}://h.test:81/").parse().unwrap();
+        for (what, fields) in FIELDS.iter().filter(|(what, _)| *what != "hop by hop") {
+            let seen = |address| backend.sees(|| http2::send(address, tls.as_ref(), &uri, fields, ""));
+            compare(format!("{protocol} {what}"), seen(theirs), seen(ours));
+        }
+        let seen = |address| backend.sees(|| http2::send(address, tls.as_ref(), &uri, "", "a body"));
+        compare(format!("{protocol} with a body"), seen(theirs), seen(ours));
     }
     assert!(wrong.is_empty(), "{} of {compared}:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(compared >= 150, "{compared}");
+    assert!(compared >= 200, "{compared}");
 }
 
 /// Where Veil does otherwise than Nginx, and why.
@@ -299,53 +313,44 @@ fn other_protocols_pass_whole() {
     assert_eq!(refused.status(), 200, "a change to HTTP/2 is not passed on");
 }
 
-fn over_http2(address: SocketAddr, uri: &http::Uri) {
-    over_http2_with(address, uri, "");
+/// Where it listens with TLS.
+fn secured(veil: &Veil) -> SocketAddr {
+    let said = veil.process.stdout.text();
+    let address = said
+        .split("listening on https://")
+        .nth(1)
+        .and_then(|rest| rest.split([' ', '/']).next());
+    address.unwrap().parse().unwrap()
 }
 
-fn over_http2_with(address: SocketAddr, uri: &http::Uri, fields: &str) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        let (client, connection) = h2::client::handshake(stream).await.unwrap();
-        tokio::spawn(connection);
-        let mut request = http::Request::get(uri.clone());
-        for field in fields.lines() {
-            let (name, value) = field.split_once(':').unwrap();
-            request = request.header(name.to_ascii_lowercase(), value.trim());
-        }
-        let (answer, _) = client
-            .ready()
-            .await
-            .unwrap()
-            .send_request(request.body(()).unwrap(), true)
-            .unwrap();
-        // A refusal may be a reset.
-        if let Ok(answer) = answer.await {
-            let mut body = answer.into_body();
-            while let Some(Ok(_)) = body.data().await {}
-        }
-    });
-}
+const CERTIFICATE: &str = concat!(
+    "certificate: ",
+    env!("CARGO_MANIFEST_DIR"),
+    "/../proxy/tests/certificates/one.crt, key: ",
+    env!("CARGO_MANIFEST_DIR"),
+    "/../proxy/tests/certificates/one.key"
+);
 
 /// A real Nginx in front of the same backend, with a port for each protocol.
 struct Peer {
     _process: Nginx,
     http1: SocketAddr,
     http2: SocketAddr,
+    tls: SocketAddr,
 }
 
 impl Peer {
     fn start(binary: &Path, backend: SocketAddr) -> Self {
-        let (http1, http2) = (Nginx::free_address(), Nginx::free_address());
+        let (http1, http2, tls) = (Nginx::free_address(), Nginx::free_address(), Nginx::free_address());
+        let certificates = concat!(env!("CARGO_MANIFEST_DIR"), "/../proxy/tests/certificates");
         let http = format!(
             "  upstream up {{ server {backend}; keepalive 8; }}
   server {{
     listen {http1};
     listen {http2} http2;
+    listen {tls} ssl http2;
+    ssl_certificate {certificates}/one.crt;
+    ssl_certificate_key {certificates}/one.key;
     location / {{
       proxy_pass http://up;
       proxy_http_version 1.1;
@@ -361,6 +366,7 @@ impl Peer {
             _process: Nginx::start(binary, http2, &http),
             http1,
             http2,
+            tls,
         }
     }
 }

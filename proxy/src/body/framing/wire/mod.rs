@@ -5,6 +5,7 @@
 mod http2;
 mod read_write;
 mod stream;
+mod tail;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -17,6 +18,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use parking_lot::Mutex;
 use pingora::protocols::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
@@ -59,6 +61,7 @@ impl Watch {
             asks_upgrade: false,
             pending: BytesMut::new(),
             timer: None,
+            tail: Mutex::default(),
             watch: Arc::clone(self),
         }
     }
@@ -92,6 +95,8 @@ pub struct Wire {
     /// Read from the client, not yet by Pingora.
     pending: BytesMut,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Goes out with the last chunk, or in its place. Contended by nobody: it is written down before that chunk is.
+    tail: Mutex<Bytes>,
     watch: Arc<Watch>,
 }
 
@@ -326,7 +331,7 @@ impl Wire {
                 self.asks_upgrade = asks_upgrade;
                 let body = match body_end {
                     BodyEnd::After(length) => Body::Counted(length),
-                    BodyEnd::LastChunk => Body::Chunked(Chunked::new()),
+                    BodyEnd::LastChunk => Body::Chunked(Chunked::default()),
                 };
                 self.state = State::Pass { left: end, body };
                 Gathered::Head

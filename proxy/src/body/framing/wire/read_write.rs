@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Buf;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::tail::LAST_CHUNK;
 use super::{Body, Gathered, State, Wire};
 
 impl AsyncRead for Wire {
@@ -58,6 +59,9 @@ impl AsyncWrite for Wire {
                 this.state = State::Open;
             }
         }
+        if let Some(written) = ready!(this.poll_tail(buf, cx))? {
+            return Poll::Ready(Ok(written));
+        }
         Pin::new(&mut this.inner).poll_write(cx, buf)
     }
 
@@ -84,7 +88,7 @@ impl AsyncWrite for Wire {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
-        if self.asks_upgrade {
+        if self.asks_upgrade || first == LAST_CHUNK {
             return self.poll_write(cx, first);
         }
         Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)

@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 use parking_lot::Mutex;
 use rustix::net::{Shutdown, getpeername, getsockname, shutdown};
+use tokio::net::TcpStream;
 
 use super::descriptor;
 
@@ -54,6 +55,14 @@ impl Connections {
 }
 
 impl Connection {
+    pub fn of(stream: &TcpStream) -> io::Result<Self> {
+        Ok(Self {
+            descriptor: stream.as_raw_fd(),
+            local: stream.local_addr()?,
+            remote: stream.peer_addr()?,
+        })
+    }
+
     fn cut(&self) -> io::Result<()> {
         let socket = descriptor::duplicate(self.descriptor)?;
         let is_address = |found: rustix::net::SocketAddrAny, wanted| SocketAddr::try_from(found) == Ok(wanted);

@@ -5,6 +5,7 @@ mod change;
 mod config;
 mod connections;
 mod descriptor;
+mod kept;
 mod occupancy;
 mod standing;
 mod tally;
@@ -15,12 +16,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 pub use self::config::{BackendConfig, GREATEST_WEIGHT};
 pub use self::connections::Connection;
 use self::connections::Connections;
+use self::kept::Kept;
 use self::occupancy::Occupancy;
 pub use self::standing::{Health, Standing};
 use self::tally::Tally;
@@ -73,6 +76,7 @@ struct Live {
     deaths: watch::Sender<u64>,
     ejection: Ejection,
     connections: Connections,
+    kept: Kept,
     tally: Tally,
     troubles: Troubles,
     /// When it last refused a connection; never while it has taken one since.
@@ -97,6 +101,7 @@ impl Default for Live {
             deaths: watch::Sender::new(0),
             ejection: Ejection::default(),
             connections: Connections::default(),
+            kept: Kept::default(),
             tally: Tally::default(),
             troubles: Troubles::default(),
             unreachable_at: AtomicU64::default(),
@@ -115,6 +120,7 @@ impl Backend {
         if previous.is_some_and(|previous| previous.address != address) {
             live.health.store(Health::Unknown as u8, Ordering::Release);
             live.ejection.forgive();
+            live.kept.clear();
         }
         Self {
             name: config.name(),
@@ -211,6 +217,24 @@ impl Backend {
     /// The request needs its connection no more.
     pub(in crate::pool) fn disconnected(&self, number: u64) {
         self.live.connections.leave(number);
+    }
+
+    /// A connection that no request is on, idle for `most` at most; `ask` as in [`Kept::take`].
+    pub fn take_kept(&self, most: Duration, ask: bool) -> Option<(TcpStream, Connection)> {
+        let kept = self.live.kept.take(most, ask)?;
+        (kept.1.remote == self.address).then_some(kept)
+    }
+
+    /// Keeps a connection for a further request.
+    pub fn keep(&self, stream: TcpStream, connection: Connection) {
+        if connection.remote == self.address {
+            self.live.kept.keep(stream, connection);
+        }
+    }
+
+    /// Ends kept connections that nobody will use.
+    pub(in crate::pool) fn sweep_kept(&self, most: Duration) {
+        self.live.kept.sweep(most);
     }
 
     /// Until a connection comes about.

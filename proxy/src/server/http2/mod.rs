@@ -1,5 +1,7 @@
 //! A client's HTTP/2 connection: its streams handed to Pingora, its idling, its end.
 
+mod stream;
+
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +13,20 @@ use http::{HeaderValue, header};
 use pingora::apps::HttpServerApp;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
-use pingora::protocols::http::v2::server::{H2Accept, HttpSession, default_h2_options, handshake};
-use pingora::protocols::{Digest, Stream};
+use pingora::protocols::http::custom::server::Session;
+use pingora::protocols::http::v2::server::{default_h2_options, handshake};
+use pingora::protocols::{Digest, Stream as Transport};
 use pingora::server::ShutdownWatch;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{sleep, timeout};
 
+use self::stream::Stream;
 use crate::client::connection::Entered;
 use crate::server::serve::{FAREWELL, Proxy};
 
 /// Serves its requests, until the client leaves or idles for too long, or, at the end of the process, those that were
 /// under way have been answered.
-pub async fn serve(stream: Stream, entered: &Entered, proxy: &Arc<Proxy>, shutdown: &ShutdownWatch) {
+pub async fn serve(stream: Transport, entered: &Entered, proxy: &Arc<Proxy>, shutdown: &ShutdownWatch) {
     entered.multiplex();
     let digest = Arc::new(Digest {
         ssl_digest: stream.get_ssl_digest(),
@@ -48,7 +52,7 @@ pub async fn serve(stream: Stream, entered: &Entered, proxy: &Arc<Proxy>, shutdo
                 told = true;
                 continue;
             }
-            accepted = HttpSession::from_h2_conn(&mut connection, Arc::clone(&digest)) => accepted,
+            accepted = connection.accept() => accepted,
             () = entered.asked_to_leave() => return leave(connection).await,
             () = sleep(BETWEEN_UPLOADS), if wide.is_some() => {
                 if !entered.is_busy() {
@@ -59,27 +63,28 @@ pub async fn serve(stream: Stream, entered: &Entered, proxy: &Arc<Proxy>, shutdo
             }
         };
         match accepted {
-            Ok(Some(H2Accept::Session(mut session))) => {
-                if wide.is_none() && !session.is_body_empty() {
+            Some(Ok((request, answer))) => {
+                let Some(mut stream) = Stream::new(request, answer, &digest) else {
+                    rejected += 1;
+                    if rejected == MOST_REJECTED {
+                        return;
+                    }
+                    continue;
+                };
+                if wide.is_none() && stream.has_body() {
                     wide = widen(&mut connection);
                 }
-                join_cookies(session.req_header_mut());
+                join_cookies(stream.req_header_mut());
                 let guard = entered.begin_stream();
                 let (proxy, shutdown) = (Arc::clone(proxy), shutdown.clone());
                 tokio::spawn(async move {
                     proxy
-                        .process_new_http(ServerSession::new_http2(session), &shutdown)
+                        .process_new_http(ServerSession::new_custom(Box::new(stream)), &shutdown)
                         .await;
                     drop(guard);
                 });
             }
-            Ok(Some(H2Accept::Rejected)) => {
-                rejected += 1;
-                if rejected == MOST_REJECTED {
-                    return;
-                }
-            }
-            Ok(None) | Err(_) => return,
+            None | Some(Err(_)) => return,
         }
     }
 }
@@ -90,14 +95,14 @@ async fn told_to_stop(stopping: &mut ShutdownWatch) {
 }
 
 /// Says which request was the last one taken, so that the client can send the next one elsewhere, and closes.
-async fn leave(mut connection: Connection<Stream, Bytes>) {
+async fn leave(mut connection: Connection<Transport, Bytes>) {
     connection.abrupt_shutdown(Reason::NO_ERROR);
     let _ = timeout(FAREWELL, poll_fn(|cx| connection.poll_closed(cx))).await;
 }
 
 /// Room for a whole picture on its way, for as many connections at a time as there is memory for: else an upload gets no
 /// further than a narrow window in each round trip.
-fn widen(connection: &mut Connection<Stream, Bytes>) -> Option<SemaphorePermit<'static>> {
+fn widen(connection: &mut Connection<Transport, Bytes>) -> Option<SemaphorePermit<'static>> {
     static PLACES: Semaphore = Semaphore::const_new(MOST_WIDE);
     let place = PLACES.try_acquire().ok()?;
     connection.set_target_window_size(WIDE);

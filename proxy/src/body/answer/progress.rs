@@ -1,0 +1,84 @@
+//! What is known of an answer outside of the session that takes it.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use parking_lot::Mutex;
+
+/// Between the connection that an answer comes from, the session that takes it, and whoever decides about another attempt.
+#[derive(Debug, Default)]
+pub struct Progress {
+    is_held: AtomicBool,
+    is_open_ended: AtomicBool,
+    /// Bytes to read of it at a time; as few as can be while it is 0.
+    piece: AtomicUsize,
+    /// The fields after its body. Contended by nobody: they are told before they are asked for.
+    trailers: Mutex<Option<Box<HeaderMap>>>,
+    /// What the client gets in the place of the body of the answer whose head comes next; contended by nobody.
+    replacement: Mutex<Option<Bytes>>,
+}
+
+impl Progress {
+    /// Whether an answer has begun of which the client has seen nothing.
+    pub fn is_held(&self) -> bool {
+        self.is_held.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client knows the answer's end only by the connection's.
+    pub fn is_open_ended(&self) -> bool {
+        self.is_open_ended.load(Ordering::Relaxed)
+    }
+
+    pub fn tell_trailers(&self, trailers: Box<HeaderMap>) {
+        *self.trailers.lock() = Some(trailers);
+    }
+
+    pub(in crate::body) fn replace_body(&self, body: Option<Bytes>) {
+        *self.replacement.lock() = body;
+    }
+
+    pub(in crate::body) fn take_replacement(&self) -> Option<Bytes> {
+        self.replacement.lock().take()
+    }
+
+    /// What came before was not whole.
+    pub(in crate::body) fn begin_anew(&self) {
+        self.hold(false);
+        self.stalls();
+        drop(self.take_trailers());
+    }
+
+    pub(in crate::body) fn hold(&self, is_held: bool) {
+        self.is_held.store(is_held, Ordering::Relaxed);
+    }
+
+    /// Bytes to read of it at a time. Some pieces that have been read lie in Pingora's channel, where nobody counts them; so
+    /// they are small against what has passed before them, and are so again where nothing passes any more.
+    pub fn piece(&self) -> usize {
+        self.piece.load(Ordering::Relaxed).max(SMALLEST_PIECE)
+    }
+
+    /// There is room for more, and so much has passed.
+    pub(in crate::body) fn flows(&self, passed: u64) {
+        self.piece.store((passed / PIECES) as usize, Ordering::Relaxed);
+    }
+
+    /// There is no room.
+    pub(in crate::body) fn stalls(&self) {
+        self.piece.store(0, Ordering::Relaxed);
+    }
+
+    pub(in crate::body) fn leave_open(&self, is_open_ended: bool) {
+        self.is_open_ended.store(is_open_ended, Ordering::Relaxed);
+    }
+
+    pub fn take_trailers(&self) -> Option<Box<HeaderMap>> {
+        self.trailers.lock().take()
+    }
+}
+
+const SMALLEST_PIECE: usize = 4 << 10;
+
+/// What has passed is so many times a piece at least.
+const PIECES: u64 = 16;

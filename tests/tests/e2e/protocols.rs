@@ -1,0 +1,110 @@
+//! Every filter does the same over HTTP/1.1 and HTTP/2.
+
+use std::collections::BTreeMap;
+
+use e2e::backend::{Answer, Backend};
+use e2e::http2;
+use e2e::raw::Raw;
+use e2e::veil::{Veil, configuration};
+
+/// What came of a request.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    status: u16,
+    /// Of the answer's fields those that filters make.
+    fields: BTreeMap<String, String>,
+    /// What the backend got of the request's own fields; nothing where it got no request.
+    seen: Option<BTreeMap<String, String>>,
+}
+
+/// A route's filter, and requests one after the other: their fields and the status of the answer.
+const FILTERS: &[(&str, &[(&str, u16)])] = &[
+    ("access: { deny: [127.0.0.0/8] }", &[("", 403)]),
+    (
+        "access: { allow: [127.0.0.1] }",
+        &[("", 200), ("X-Forwarded-For: 10.0.0.1", 200)],
+    ),
+    ("https_only: {}", &[("", 308), ("X-Forwarded-Proto: https", 308)]),
+    ("https_only: { port: 8443 }", &[("", 308)]),
+    (
+        "redirect: { to: 'https://$host/there?$scheme&$path&$request_uri&$client_address' }",
+        &[("", 308)],
+    ),
+    ("redirect: { to: '$request_uri/', status: 302 }", &[("", 302)]),
+    ("respond: { status: 418, body: short }", &[("", 418)]),
+    (
+        "request_headers: { set: { X-Host: '$host', X-Uri: '$request_uri' }, remove: [X-Gone] }",
+        &[("X-Gone: 1\r\nX-Host: forged\r\nX-Kept: 1", 200)],
+    ),
+    ("response_headers: { set: { X-Added: '$host$path' } }", &[("", 200)]),
+    (
+        "cors: { origins: ['https://a.test'] }",
+        &[
+            ("Origin: https://a.test", 200),
+            ("Origin: https://b.test", 200),
+            ("", 200),
+        ],
+    ),
+    // A new Veil each: the second of two requests is too much.
+    ("rate_limit: { rate: 1/m, burst: 1 }", &[("", 200), ("", 429)]),
+];
+
+/// Sends a request with these fields; the answer's status, and of its fields those that filters make.
+type Send = fn(&Veil, &str) -> (u16, BTreeMap<String, String>);
+
+const MADE: [&str; 6] = [
+    "location",
+    "access-control-allow-origin",
+    "vary",
+    "x-added",
+    "content-type",
+    "allow",
+];
+const OF_THE_REQUEST: [&str; 6] = ["host", "x-host", "x-uri", "x-gone", "x-kept", "x-forwarded-proto"];
+
+#[test]
+fn every_filter_does_the_same_over_both_protocols() {
+    for (filter, requests) in FILTERS {
+        let over = |send: Send| -> Vec<Outcome> {
+            let backend = Backend::start(|_| Answer::ok("ok"));
+            let pool = format!("{{ backends: [{{ address: {} }}] }}", backend.address);
+            let route = format!("pool: blur, filters: [{{ {filter} }}] }}]");
+            let veil = Veil::start(&configuration(&pool).replace("pool: blur }]", &route));
+            let outcome = |(fields, status): &(&str, u16)| {
+                let before = backend.received().len();
+                let (said, answered) = send(&veil, fields);
+                assert_eq!(said, *status, "{filter}, {fields:?}");
+                let seen = backend.received().get(before).map(|request| {
+                    let field = |name: &&str| Some(((*name).to_owned(), request.header(name)?.to_owned()));
+                    OF_THE_REQUEST.iter().filter_map(field).collect()
+                });
+                Outcome {
+                    status: said,
+                    fields: answered,
+                    seen,
+                }
+            };
+            requests.iter().map(outcome).collect()
+        };
+        let (old, new) = (over(over_http1), over(over_http2));
+        assert_eq!(old, new, "{filter}");
+    }
+}
+
+fn over_http1(veil: &Veil, fields: &str) -> (u16, BTreeMap<String, String>) {
+    let fields: String = fields.lines().map(|line| format!("{line}\r\n")).collect();
+    let head = format!("GET /a//%7Eb?c HTTP/1.1\r\nHost: h.test:81\r\nConnection: close\r\n{fields}\r\n");
+    let answer = Raw::connect(veil.public).send(head).response();
+    let field = |name: &&str| Some(((*name).to_owned(), answer.header(name)?.to_owned()));
+    (answer.status(), MADE.iter().filter_map(field).collect())
+}
+
+fn over_http2(veil: &Veil, fields: &str) -> (u16, BTreeMap<String, String>) {
+    let uri = "http://h.test:81/a//%7Eb?c".parse().unwrap();
+    let (head, _) = http2::send(veil.public, None, &uri, fields, "").unwrap();
+    let field = |name: &&str| {
+        let value = head.headers.get(*name)?.to_str().unwrap();
+        Some(((*name).to_owned(), value.to_owned()))
+    };
+    (head.status.as_u16(), MADE.iter().filter_map(field).collect())
+}
