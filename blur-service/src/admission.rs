@@ -175,6 +175,7 @@ impl Desk {
             };
             if let Some(gone) = visitors.present.remove(&hog) {
                 gone.sent_away.notify_one();
+                self.changed.notify_waiters();
             }
         }
         let id = visitors.next;

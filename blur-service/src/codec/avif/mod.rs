@@ -15,7 +15,7 @@ use self::{
 use super::{
     Format, Header, Picture, Space,
     boxes::{Items, Reader},
-    broken,
+    header::{HEIC, broken},
 };
 use crate::{error::Error, geometry::Size, jpeg::Channels};
 
@@ -28,7 +28,7 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
     let items = items(file)?;
     match &items.kind(items.primary).ok_or_else(unclear)? {
         b"av01" | b"grid" => {}
-        b"hvc1" | b"hev1" => return Err(Error::UnsupportedFormat(super::HEIC)),
+        b"hvc1" | b"hev1" => return Err(Error::UnsupportedFormat(HEIC)),
         _ => return Err(UNUSUAL),
     }
     if items.properties(items.primary, b"clap").next().is_some() {

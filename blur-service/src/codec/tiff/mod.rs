@@ -17,7 +17,11 @@ use tiff::{
 use self::raster::Raster;
 pub use self::writer::Writer;
 pub(super) use self::writer::prove;
-use super::{Density, Format, Header, Parts, Picture, Space, broken, density::Unit, guarded};
+use super::{
+    Density, Format, Header, Parts, Picture, Space,
+    density::Unit,
+    header::{broken, guarded},
+};
 use crate::{
     error::Error,
     geometry::Size,
