@@ -64,6 +64,7 @@ struct Chosen {
     sensitivity: Sensitivity,
     effect: Look,
     format: Wanted,
+    #[serde(skip_serializing_if = "Option::is_none")]
     quality: Option<u8>,
     profile: Profile,
     margin: f32,

@@ -10,14 +10,12 @@ mod config;
 mod error;
 mod framing;
 mod pace;
+mod protocol;
 mod read;
 mod replay;
 mod spill;
 mod stand_in;
 mod stream;
-
-use http::Version;
-use pingora::protocols::http::ServerSession;
 
 pub use answer::{AnswerLimits, AnswersConfig, Keeping, Pacer, Progress, RouteAnswersConfig};
 pub use authority::{settle as settle_authority, settle_on_arrival};
@@ -28,8 +26,3 @@ pub use framing::{Chunked, HeadLimits, Next, Violation, Watch, Wire};
 pub use read::{linger, take};
 pub use replay::Whole;
 pub use stand_in::Taken;
-
-/// Whether a client's session is one of several on its connection. It is none of Pingora's own then.
-fn is_http2(session: &ServerSession) -> bool {
-    session.req_header().version == Version::HTTP_2
-}

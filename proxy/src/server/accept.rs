@@ -16,7 +16,8 @@ use tokio::time::{sleep, timeout};
 use crate::client::connection::{Connections, Dispensable};
 use crate::client::listener::Listener;
 use crate::client::places::Place;
-use crate::server::serve::{Proxy, serve};
+use crate::server::proxy::Proxy;
+use crate::server::serve::serve;
 
 /// A listener's socket, and who has been accepted and waits for a place.
 pub struct Entrance {

@@ -19,7 +19,7 @@ use crate::client::places::Places;
 use crate::config::{self, Config, Source};
 use crate::server::accept::{Acceptor, Entrance, Stop};
 use crate::server::admin::{Admin, ReloadRequest};
-use crate::server::serve::Proxy;
+use crate::server::proxy::Proxy;
 use crate::server::takeover::Sockets;
 use crate::state::Shared;
 use crate::yaml::document::{Step, steps};

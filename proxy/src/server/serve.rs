@@ -2,13 +2,10 @@
 //! head is whole.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use pingora::apps::{HttpServerApp, HttpServerOptions};
+use pingora::apps::HttpServerApp;
 use pingora::protocols::http::ServerSession;
-use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
-use pingora::server::configuration::ServerConf;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -16,30 +13,8 @@ use tokio::time::timeout;
 use crate::body::{Next, Wire};
 use crate::client::connection::{Downstream, Entered, Socket};
 use crate::client::tls::facts_of;
-use crate::exchange::phases::Edge;
 use crate::server::http2;
-
-/// Pingora's proxy with our phases in it.
-pub type Proxy = HttpProxy<Edge>;
-
-/// Pingora's proxy around our phases; `threads` is how many serve requests.
-pub fn proxy(edge: Edge, threads: usize) -> Proxy {
-    let conf = ServerConf {
-        threads,
-        max_retries: MOST_ATTEMPTS,
-        ..ServerConf::default()
-    };
-    let mut proxy = HttpProxy::new(edge, Arc::new(conf));
-    let mut options = HttpServerOptions::default();
-    // So that the answer to CONNECT is ours; no route takes it.
-    options.allow_connect_method_proxying = true;
-    proxy.server_options = Some(options);
-    proxy.handle_init_modules();
-    proxy
-}
-
-/// A bound far above what a route's `retry` allows, which is what decides.
-const MOST_ATTEMPTS: usize = 100;
+use crate::server::proxy::{FAREWELL, Proxy};
 
 /// One connection, from its first byte to its last.
 pub async fn serve(stream: TcpStream, entered: Entered, proxy: &Arc<Proxy>, shutdown: &ShutdownWatch) {
@@ -107,6 +82,3 @@ async fn serve_http1(mut wire: Box<Wire>, entered: &Entered, proxy: &Arc<Proxy>,
         }
     }
 }
-
-/// How long it may take to say that no further request is wanted.
-pub const FAREWELL: Duration = Duration::from_secs(1);

@@ -22,7 +22,7 @@ pub fn of(graph: &Graph, without_circles: &[&str]) -> Vec<String> {
         let knot = knot(&next, file);
         seen.extend(&knot);
         if knot.len() > 1 && !may_be_a_knot(graph, &knot, without_circles) {
-            told.extend(shortest(&next, &knot).map(|circle| in_words(graph, &circle)));
+            told.extend(shortest(graph, &next, &knot).map(|circle| in_words(graph, &circle)));
         }
     }
     told
@@ -62,9 +62,14 @@ fn may_be_a_knot(graph: &Graph, knot: &BTreeSet<usize>, without_circles: &[&str]
     folders.len() == 1 && !folders.iter().any(is_strict)
 }
 
-fn shortest(next: &BTreeMap<usize, BTreeSet<usize>>, knot: &BTreeSet<usize>) -> Option<Vec<usize>> {
+/// Of those that leave a folder, if any does.
+fn shortest(graph: &Graph, next: &BTreeMap<usize, BTreeSet<usize>>, knot: &BTreeSet<usize>) -> Option<Vec<usize>> {
+    let stays = |circle: &Vec<usize>| {
+        let folders: BTreeSet<PathBuf> = circle.iter().map(|file| graph.folder(*file)).collect();
+        folders.len() == 1
+    };
     let circles = knot.iter().filter_map(|file| way_back(next, *file));
-    circles.min_by_key(Vec::len)
+    circles.min_by_key(|circle| (stays(circle), circle.len()))
 }
 
 /// The shortest way from a file back to itself.

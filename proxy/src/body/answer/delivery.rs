@@ -14,7 +14,7 @@ use super::flow::{Ending, Flow, Next};
 use super::pacer::Pacer;
 use super::taking::Taking;
 use crate::body::framing::Wire;
-use crate::body::is_http2;
+use crate::body::protocol::is_http2;
 
 /// The way to a client, with the account of what it takes.
 pub(in crate::body) struct Outlet {

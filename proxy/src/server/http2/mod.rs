@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 
 use self::stream::Stream;
 use crate::client::connection::Entered;
-use crate::server::serve::{FAREWELL, Proxy};
+use crate::server::proxy::{FAREWELL, Proxy};
 
 /// Serves its requests, until the client leaves or idles for too long, or, at the end of the process, those that were
 /// under way have been answered.
