@@ -7,7 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{Config, cross_references};
-use crate::nginx;
+use crate::nginx::{self, Imported, Report};
 use crate::yaml::diagnostic::Diagnostic;
 use crate::yaml::document::{Document, Step};
 
@@ -33,8 +33,13 @@ impl fmt::Display for Source {
 /// Reads and checks a configuration. All mistakes come at once, in the order of the file.
 pub fn load(source: &Source) -> Result<Config, Vec<Diagnostic>> {
     let file = source.to_string();
-    match text(source) {
-        Ok(text) => parse(&file, &text),
+    match read(source) {
+        Ok((text, report)) => {
+            if let Some(report) = report {
+                tracing::info!("imported {file}: {}", report.summary());
+            }
+            parse(&file, &text)
+        }
         Err(error) => Err(vec![Diagnostic {
             file,
             place: None,
@@ -69,13 +74,17 @@ pub fn doubts(source: &Source) -> Vec<Diagnostic> {
 }
 
 fn text(source: &Source) -> io::Result<String> {
+    Ok(read(source)?.0)
+}
+
+/// The text, and what became of another program's where it was imported.
+fn read(source: &Source) -> io::Result<(String, Option<Report>)> {
     match source {
-        Source::Local => Ok(include_str!("../../../conf/local.yaml").to_owned()),
-        Source::File(path) => fs::read_to_string(path),
+        Source::Local => Ok((include_str!("../../../conf/local.yaml").to_owned(), None)),
+        Source::File(path) => Ok((fs::read_to_string(path)?, None)),
         Source::Nginx(path) => {
-            let imported = nginx::import(path).map_err(io::Error::other)?;
-            tracing::info!("imported {}: {}", path.display(), imported.report.summary());
-            Ok(imported.yaml)
+            let Imported { yaml, report } = nginx::import(path).map_err(io::Error::other)?;
+            Ok((yaml, Some(report)))
         }
     }
 }

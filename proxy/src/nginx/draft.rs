@@ -50,19 +50,6 @@ impl Map {
 }
 
 impl Draft {
-    /// Says where it comes from.
-    pub fn placed_at(self, place: impl ToString) -> Self {
-        Self::From(place.to_string(), Box::new(self))
-    }
-
-    /// A text; it is quoted where YAML would take it for something else, and holds no placeholder of Veil's.
-    pub fn text(text: &str) -> Self {
-        let quoted = serde_yaml::to_string(&text.replace("${", "$${"));
-        Self::Scalar(quoted.map_or_else(|_| format!("{text:?}"), |quoted| quoted.trim_end().to_owned()))
-    }
-}
-
-impl Draft {
     /// Whether it is a map in which a key has this value.
     pub fn says(&self, key: &str, value: &str) -> bool {
         match self {
@@ -72,6 +59,17 @@ impl Draft {
             Self::From(_, inner) => inner.says(key, value),
             Self::Scalar(_) | Self::List(_) => false,
         }
+    }
+
+    /// Says where it comes from.
+    pub fn placed_at(self, place: impl ToString) -> Self {
+        Self::From(place.to_string(), Box::new(self))
+    }
+
+    /// A text; it is quoted where YAML would take it for something else, and holds no placeholder of Veil's.
+    pub fn text(text: &str) -> Self {
+        let quoted = serde_yaml::to_string(&text.replace("${", "$${"));
+        Self::Scalar(quoted.map_or_else(|_| format!("{text:?}"), |quoted| quoted.trim_end().to_owned()))
     }
 }
 

@@ -157,7 +157,7 @@ impl<'a> Maker<'_, 'a> {
             let Some(target) = Target::of(pass, paths, self.report) else {
                 return self.answer(paths, 404);
             };
-            if !self.upstreams.has_pool(&target.name, 80, self.report) {
+            if !self.upstreams.has_pool(&target.name, self.report) {
                 return self.answer(paths, 502);
             }
             self.passed(&mut route, scope, &target);
@@ -260,15 +260,14 @@ impl<'a> Maker<'_, 'a> {
 
 /// Which paths a location takes, or why that cannot be said.
 fn paths(location: &Directive, has_regex: bool) -> Result<Paths, &'static str> {
-    let unquoted = |path: &str| path.to_owned();
     match (location.word(0), location.word(1)) {
-        ("=", path) => Ok(Paths::Exact(unquoted(path))),
+        ("=", path) => Ok(Paths::Exact(path.to_owned())),
         ("^~", path) if has_regex => Ok(Paths::Regex(format!("^{}", super::texts::escaped(path)))),
-        ("^~", path) => Ok(Paths::Prefix(unquoted(path))),
-        ("~", expression) => Ok(Paths::Regex(unquoted(expression))),
+        ("^~", path) => Ok(Paths::Prefix(path.to_owned())),
+        ("~", expression) => Ok(Paths::Regex(expression.to_owned())),
         ("~*", expression) => Ok(Paths::Regex(format!("(?i){expression}"))),
-        (path, "") if path.starts_with('=') => Ok(Paths::Exact(unquoted(&path[1..]))),
-        (path, "") if path.starts_with('/') => Ok(Paths::Prefix(unquoted(path))),
+        (path, "") if path.starts_with('=') => Ok(Paths::Exact(path[1..].to_owned())),
+        (path, "") if path.starts_with('/') => Ok(Paths::Prefix(path.to_owned())),
         (name, "") if name.starts_with('@') => Err("a named location: write what it does where it is named"),
         _ => Err("no location that is known"),
     }

@@ -214,7 +214,7 @@ fn harmless(name: &str) -> Option<&'static str> {
         | "thread_pool"
         | "worker_aio_requests" => "how Nginx's processes share work",
         "proxy_http_version" | "sendfile" | "tcp_nopush" | "tcp_nodelay" | "aio" | "directio" | "output_buffers"
-        | "postpone_output" | "sendfile_max_chunk" | "tcp_nodelay_off" => "how Nginx writes to its sockets",
+        | "postpone_output" | "sendfile_max_chunk" => "how Nginx writes to its sockets",
         "server_names_hash_bucket_size"
         | "server_names_hash_max_size"
         | "types_hash_max_size"
@@ -244,9 +244,7 @@ fn harmless(name: &str) -> Option<&'static str> {
             "how Nginx runs as a process"
         }
         "types" | "default_type" | "charset" | "server_tokens" => "of files and pages of Nginx's own",
-        "log_not_found" | "log_subrequest" | "error_log" | "access_log_flush" | "open_log_file_cache" => {
-            "Veil's own log goes to stderr"
-        }
+        "log_not_found" | "log_subrequest" | "error_log" | "open_log_file_cache" => "Veil's own log goes to stderr",
         _ => return None,
     })
 }

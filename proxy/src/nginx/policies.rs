@@ -5,6 +5,7 @@ use super::locations::Paths;
 use super::report::Report;
 use super::scope::Scope;
 use super::syntax::Directive;
+use super::target::name_and_path;
 use super::texts;
 use super::upstreams::Upstreams;
 use super::values;
@@ -199,10 +200,8 @@ pub fn forward_auth<'a>(
         );
         return Some(closed());
     };
-    let (name, asked) = url
-        .split_once('/')
-        .map_or((url, path.to_owned()), |(name, asked)| (name, format!("/{asked}")));
-    if !upstreams.has_pool(name, 80, report) {
+    let (name, asked) = name_and_path(url);
+    if !upstreams.has_pool(name, report) {
         report.missing(asks, "nobody can be asked; those requests are answered with 403");
         return Some(closed());
     }
@@ -213,7 +212,7 @@ pub fn forward_auth<'a>(
     );
     Some(filter(
         "forward_auth",
-        Map::default().with("pool", name).with("path", asked),
+        Map::default().with("pool", name).with("path", asked.unwrap_or(path)),
     ))
 }
 

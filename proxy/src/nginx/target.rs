@@ -32,13 +32,10 @@ impl Target {
         if rest.starts_with("unix:") {
             return missing("let the server listen on loopback; those requests are answered with 404");
         }
-        let (name, path) = match rest.split_once('/') {
-            Some((name, path)) => (name, Some(format!("/{path}"))),
-            None => (rest, None),
-        };
+        let (name, path) = name_and_path(rest);
         let rewrite = match path {
             None => None,
-            Some(path) => match in_place(paths, &path) {
+            Some(path) => match in_place(paths, path) {
                 Ok(rewrite) => rewrite,
                 Err(what) => return missing(what),
             },
@@ -49,6 +46,12 @@ impl Target {
             rewrite,
         })
     }
+}
+
+/// `NAME` and `/PATH` of `NAME/PATH`.
+pub fn name_and_path(url: &str) -> (&str, Option<&str>) {
+    let (name, path) = url.split_at(url.find('/').unwrap_or(url.len()));
+    (name, Some(path).filter(|path| !path.is_empty()))
 }
 
 /// The location's own path is replaced by that of `proxy_pass`.

@@ -25,11 +25,11 @@ impl<'a> Upstreams<'a> {
 
     /// Sees to it that there is the pool of an upstream's name, or of a server that `proxy_pass` names itself; whether it
     /// has anybody to serve requests.
-    pub fn has_pool(&mut self, name: &str, port: u16, report: &mut Report) -> bool {
+    pub fn has_pool(&mut self, name: &str, report: &mut Report) -> bool {
         if !self.pools.contains_key(name) {
             let pool = match self.blocks.get(name) {
                 Some(block) => pool(block, report).map(|pool| Draft::from(pool).placed_at(&block.place)),
-                None => Some(of_one_server(name, port).into()),
+                None => Some(of_one_server(name).into()),
             };
             self.pools.insert(name.to_owned(), pool);
         }
@@ -40,7 +40,7 @@ impl<'a> Upstreams<'a> {
     pub fn into_pools(mut self, report: &mut Report) -> Map {
         let names: Vec<String> = self.blocks.keys().map(|name| (*name).to_owned()).collect();
         for name in names {
-            self.has_pool(&name, 80, report);
+            self.has_pool(&name, report);
         }
         let mut pools = Map::default();
         for (name, pool) in self.pools {
@@ -50,10 +50,8 @@ impl<'a> Upstreams<'a> {
     }
 }
 
-fn of_one_server(name: &str, port: u16) -> Map {
-    let backend = Map::default()
-        .with("address", with_port(name, port))
-        .with("max_fails", 0_u32);
+fn of_one_server(name: &str) -> Map {
+    let backend = Map::default().with("address", with_port(name)).with("max_fails", 0_u32);
     as_nginx(
         Map::default()
             .with("select", "round_robin")
@@ -67,13 +65,13 @@ fn as_nginx(pool: Map) -> Map {
         .with("queue", Map::default().with("length", 0_u32))
 }
 
-/// `10.0.0.1`, `[::1]` and `worker.internal` get the port that is Nginx's where none is said.
-fn with_port(address: &str, port: u16) -> String {
+/// `10.0.0.1`, `[::1]` and `worker.internal` get Nginx's port where none is said.
+fn with_port(address: &str) -> String {
     let behind_brackets = address.rsplit(']').next().unwrap_or(address);
     if behind_brackets.contains(':') {
         address.to_owned()
     } else {
-        format!("{address}:{port}")
+        format!("{address}:80")
     }
 }
 
@@ -119,7 +117,7 @@ fn server(directive: &Directive, backends: &mut Vec<Draft>, discovered: &mut Vec
     if address.starts_with("unix:") {
         return report.missing(directive, "let the server listen on loopback, or leave it out");
     }
-    let address = with_port(address, 80);
+    let address = with_port(address);
     let mut settings = Map::default();
     let (mut by_name, mut known) = (false, true);
     for word in directive.texts().skip(1) {
