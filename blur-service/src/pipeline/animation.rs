@@ -2,7 +2,7 @@
 //! shown for a moment: hence what is hidden in a frame is what is found in it and in all that are shown shortly before and
 //! after. The frames are composed twice, for the detector and to be written, so that few are in memory at a time.
 
-use super::{Blurred, Clock, Found, Road, SecondLook, Task, pages::Gathered, pixels};
+use super::{Blurred, Clock, Found, Road, Task, gathered::Gathered, pixels};
 use crate::{
     codec::{Delay, Frame, Frames, FramesPlan, FramesWriter, Picture, Profile, frames, without_alpha},
     detect::Face,
@@ -30,19 +30,14 @@ pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Error> {
         profile: seen.profile,
     };
     let mut writer = FramesWriter::start(output, &plan)?;
-    let mut found = Gathered::default();
-    let mut second_look = None;
-    let mut spared = Vec::new();
+    let mut gathered = Gathered::default();
     let mut reel = Reel::open(&task)?;
     for faces in seen.united() {
         let frame = reel.next()?.ok_or_else(|| Error::internal("a frame is gone"))?;
         clock.lap(|timings| &mut timings.decode)?;
-        let hidden = pixels::hide(&task, frame.picture, faces, noise, &mut clock)?;
-        found.add(hidden.faces);
-        spared.extend(hidden.spared);
-        second_look = SecondLook::both(second_look, hidden.second_look);
+        let picture = gathered.hidden(pixels::hide(&task, frame.picture, faces, noise, &mut clock)?);
         writer.add(Frame {
-            pixels: hidden.picture.pixels.into_rgba8(),
+            pixels: picture.pixels.into_rgba8(),
             delay: frame.delay,
         })?;
         check_room(&task, writer.bytes())?;
@@ -50,38 +45,22 @@ pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Error> {
     }
     let file = writer.finish()?;
     clock.lap(|timings| &mut timings.encode)?;
-    Ok(Blurred {
-        file,
-        media_type: output.media_type(),
-        faces: found.faces,
-        parts: found.parts,
-        spared,
-        regions: task.options.marks.regions_in(task.header.upright_size())?,
-        road: Road {
-            name: "animation",
-            why: format!("it has {} frames", found.count),
-            turns_upright: true,
-        },
-        second_look,
-        removed: None,
-        kept: Vec::new(),
-        timings: clock.timings,
-    })
+    let road = Road {
+        name: "animation",
+        why: format!("it has {} frames", gathered.count),
+        turns_upright: true,
+    };
+    gathered.blurred(&task, file, output, road, clock.timings)
 }
 
 pub fn detect(task: &Task) -> Result<Found, Error> {
     let mut clock = Clock::start(task.go_on);
     let seen = Seen::watch(task, &mut clock)?;
-    let mut found = Gathered::default();
+    let mut gathered = Gathered::default();
     seen.sightings
         .into_iter()
-        .for_each(|sighting| found.add(sighting.faces));
-    Ok(Found {
-        size: task.header.upright_size(),
-        faces: found.faces,
-        parts: found.parts,
-        timings: clock.timings,
-    })
+        .for_each(|sighting| gathered.add(sighting.faces));
+    Ok(gathered.found(task, clock.timings))
 }
 
 /// A written file has only the memory that was asked for.

@@ -9,6 +9,7 @@
 //! looked at again, written. The pages of a file go through `pixels` one by one.
 
 mod animation;
+mod gathered;
 mod pages;
 mod pixels;
 mod second_look;
