@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 pub use self::{second_look::SecondLook, shown::shown};
 use crate::{
-    codec::{Format, Header, Output, Parts},
+    codec::{Format, Header, Output, Parts, to_stored},
     detect::{DetectError, Detectors, Face, Photo},
     error::Error,
     geometry::{Rect, Size},
@@ -219,6 +219,11 @@ impl<'a> Task<'a> {
     }
 
     /// What the answer is written as.
+    /// An upright rectangle in the picture as it is stored.
+    fn as_stored(&self, upright: Rect) -> Rect {
+        to_stored(upright, self.header.upright_size(), self.header.orientation)
+    }
+
     fn output(&self) -> Result<Output, Error> {
         Output::of(self.header, self.options.format, self.options.quality)
     }

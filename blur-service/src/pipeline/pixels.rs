@@ -5,7 +5,7 @@ use super::{
     second_look::{Draft, SecondLook, look_again},
 };
 use crate::{
-    codec::{Picture, to_stored, to_upright},
+    codec::{Picture, to_upright},
     detect::{Face, Photo},
     error::Error,
     geometry::Rect,
@@ -174,9 +174,7 @@ impl<'a> Sheet<'a> {
         if regions.is_empty() {
             return Ok(());
         }
-        let header = self.task.header;
-        let stored = |region: &Rect| to_stored(*region, header.upright_size(), header.orientation);
-        self.drawn = regions.iter().map(stored).collect();
+        self.drawn = regions.iter().map(|region| self.task.as_stored(*region)).collect();
         self.plan()?;
         self.paint()
     }
@@ -210,8 +208,7 @@ impl Draft for Sheet<'_> {
     }
 
     fn blank(&mut self, rect: Rect) -> Result<u32, Error> {
-        let header = self.task.header;
-        let stored = to_stored(rect, header.upright_size(), header.orientation);
+        let stored = self.task.as_stored(rect);
         self.blank.push(stored);
         let changed = self.make_blank(stored);
         if changed > 0 {
@@ -221,12 +218,11 @@ impl Draft for Sheet<'_> {
     }
 
     fn hide(&mut self, faces: &[Face]) -> Result<(), Error> {
-        let header = self.task.header;
         if faces.is_empty() {
             return Ok(());
         }
         self.faces.extend(faces.iter().map(|face| Face {
-            rect: to_stored(face.rect, header.upright_size(), header.orientation),
+            rect: self.task.as_stored(face.rect),
             ..*face
         }));
         self.plan()?;

@@ -10,7 +10,7 @@ use super::{
     second_look::{Draft, look_again},
 };
 use crate::{
-    codec::{Header, Profile, Space, to_stored, to_upright},
+    codec::{Header, Profile, Space, to_upright},
     detect::{Face, Photo},
     error::Error,
     geometry::Rect,
@@ -198,9 +198,7 @@ impl Sketch<'_> {
         if regions.is_empty() {
             return Ok(());
         }
-        let header = self.task.header;
-        let stored = |region: &Rect| to_stored(*region, header.upright_size(), header.orientation);
-        self.drawn = regions.iter().map(stored).collect();
+        self.drawn = regions.iter().map(|region| self.task.as_stored(*region)).collect();
         self.replan()
     }
 
@@ -238,19 +236,17 @@ impl Draft for Sketch<'_> {
     }
 
     fn blank(&mut self, rect: Rect) -> Result<u32, Error> {
-        let header = self.task.header;
-        let stored = to_stored(rect, header.upright_size(), header.orientation);
+        let stored = self.task.as_stored(rect);
         self.blank.push(stored);
         Ok(self.plan.blank(self.jpeg, stored))
     }
 
     fn hide(&mut self, faces: &[Face]) -> Result<(), Error> {
-        let header = self.task.header;
         if faces.is_empty() {
             return Ok(());
         }
         self.faces.extend(faces.iter().map(|face| Face {
-            rect: to_stored(face.rect, header.upright_size(), header.orientation),
+            rect: self.task.as_stored(face.rect),
             ..*face
         }));
         self.replan()
