@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderName, HeaderValue, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::{H1UpgradePolicy, HttpPeer};
 
@@ -30,16 +30,18 @@ pub fn let_protocol_change(peer: &mut HttpPeer) {
     peer.options.http_upstream_request_policy.h1_upgrade = H1UpgradePolicy::Preserve;
 }
 
+/// The fields that `Connection` names as its own.
+fn nominated(fields: &HeaderMap) -> Vec<HeaderName> {
+    let lines = fields.get_all(header::CONNECTION).iter();
+    let names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    names
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .collect()
+}
+
 /// Takes away what is said of the client's connection alone.
 pub fn forget_connection(head: &mut RequestHeader) {
-    let nominated: Vec<HeaderName> = head
-        .headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .collect();
-    for name in nominated.iter().chain(&[
+    for name in nominated(&head.headers).iter().chain(&[
         header::CONNECTION,
         KEEP_ALIVE,
         PROXY_CONNECTION,
@@ -58,18 +60,8 @@ pub fn forget_connection(head: &mut RequestHeader) {
 /// # Errors
 /// None that a head which has come in can cause.
 pub fn wish_for_another_protocol(head: &mut RequestHeader) -> pingora::Result<()> {
-    let nominated: Vec<Vec<u8>> = head
-        .headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-        .map(|name| name.trim_ascii().to_ascii_lowercase())
-        .filter(|name| name != b"upgrade")
-        .collect();
-    for name in nominated {
-        if let Ok(name) = HeaderName::from_bytes(&name) {
-            head.remove_header(&name);
-        }
+    for name in nominated(&head.headers).iter().filter(|name| *name != header::UPGRADE) {
+        head.remove_header(name);
     }
     for name in [
         KEEP_ALIVE,
@@ -96,15 +88,9 @@ pub fn own(head: &mut ResponseHeader) {
     bound_wait(head);
     say_once(head, &header::TRANSFER_ENCODING);
     say_once(head, &header::CONTENT_LENGTH);
-    let nominated: Vec<HeaderName> = head
-        .headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .filter(|name| !is_kept(name))
-        .collect();
-    for name in nominated.iter().chain(&[KEEP_ALIVE, PROXY_CONNECTION, header::UPGRADE]) {
+    let nominated = nominated(&head.headers);
+    let nominated = nominated.iter().filter(|name| !is_kept(name));
+    for name in nominated.chain(&[KEEP_ALIVE, PROXY_CONNECTION, header::UPGRADE]) {
         head.remove_header(name);
     }
     if head.status.is_informational() {
