@@ -257,7 +257,7 @@ fn tls_of(default: &Server, servers: &[&&Server], report: &mut Report) -> Map {
                 (Some(other), Some(file)) if other.word(0) != file.word(0) => {
                     report.missing(
                         other,
-                        "a listener has one certificate: give it all names, or let this server listen elsewhere",
+                        "the default server's certificate is taken: list this one too, under the listener's tls.certificates",
                     );
                 }
                 (Some(same), _) => report.carried(same),
