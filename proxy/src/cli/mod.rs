@@ -1,208 +1,32 @@
 //! The command line.
 
+mod arguments;
 mod columns;
 pub mod diff;
 pub mod explain;
 mod import;
+mod log;
 pub mod pools;
 pub mod schema;
 
 use std::future::Future;
 use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::Parser;
 use serde::Serialize;
-use tracing_subscriber::EnvFilter;
 
-use self::explain::Question;
+use self::arguments::{
+    CheckArgs, Cli, Command, DiffArgs, ExplainArgs, KeepalivedCommand, PoolsArgs, PoolsCommand, RenderArgs, RunArgs,
+};
+use self::log::log_to_stderr;
 use self::pools::{AdminListener, OperateError, Target};
 use crate::config::check::{self, Findings};
 use crate::config::{self, Config, Source};
 use crate::keepalived::RenderError;
-use crate::observe::outlet::{Outlet, Sink};
+use crate::observe::outlet::Outlet;
 use crate::server::{self, ServerError};
-
-/// Load balancer for picture workers, in YAML
-///
-/// Without a command, `veil` runs. Without a file, it starts two blur workers of its own and serves them on
-/// http://127.0.0.1:8080.
-#[derive(Parser)]
-#[command(name = "veil", version, args_conflicts_with_subcommands = true)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    run: RunArgs,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Serve until told to stop: TERM, INT and QUIT drain, HUP reloads, USR1 opens the access log anew, and USR2 hands
-    /// the listeners over to the program's file started anew
-    #[command(after_help = "Example: veil run -c /etc/veil/veil.yaml")]
-    Run(RunArgs),
-    /// Say all that is wrong with a configuration and with what it names on this machine, and start nothing
-    #[command(
-        after_help = "Examples:\n  veil check /etc/veil/veil.yaml\n  veil check --syntax conf/veil.yaml\n\n\
-                            Exit code: 0 if it is good, 2 if not; warnings change nothing."
-    )]
-    Check(CheckArgs),
-    /// Say which backends a request would be sent to, in order, and why
-    #[command(after_help = "Examples:\n  veil explain -c veil.yaml --client 203.0.113.7\n  \
-                            veil explain -c veil.yaml --client 203.0.113.7 --method POST --path /v1/blur --down left\n  \
-                            veil explain -c veil.yaml --client 203.0.113.7 --admin 127.0.0.1:8081 --json")]
-    Explain(ExplainArgs),
-    /// Say what another configuration changes, and which share of clients it moves to other backends
-    #[command(after_help = "Example: veil diff /etc/veil/veil.yaml new.yaml\n\n\
-                            Exit code, as diff's: 0 if they say the same, 1 if not, 2 if one is wrong.")]
-    Diff(DiffArgs),
-    /// Print the configuration's JSON Schema, for editors
-    #[command(
-        after_help = "Example: veil schema > veil.schema.json, and in the first line of a configuration:\n  \
-                            # yaml-language-server: $schema=veil.schema.json"
-    )]
-    Schema,
-    /// Show the pools of a running Veil, or command their backends
-    #[command(
-        after_help = "Examples:\n  veil pools\n  veil pools drain blur 192.168.1.10:5000\n  \
-                            veil pools weight blur left 3 --admin 127.0.0.1:8081"
-    )]
-    Pools(PoolsArgs),
-    /// Print Keepalived's files for the virtual addresses of a configuration
-    #[command(
-        subcommand,
-        after_help = "Example: veil keepalived render -c /etc/veil/veil.yaml --all --output /etc/keepalived"
-    )]
-    Keepalived(KeepalivedCommand),
-    /// Write another program's configuration as Veil's
-    #[command(subcommand)]
-    Import(import::Import),
-    /// Run one blur worker
-    #[cfg(feature = "worker")]
-    Worker(Box<blur_service::Args>),
-    #[cfg(feature = "worker")]
-    Blur(Box<blur_service::files::FilesArgs>),
-}
-
-#[derive(Args)]
-struct RunArgs {
-    /// Configuration file; without it, a proxy for this machine alone
-    #[arg(short, long, value_name = "FILE", env = "VEIL_CONFIG")]
-    config: Option<PathBuf>,
-    /// Nginx's configuration in place of Veil's, whatever -c says; see `veil import nginx --help` for what of it is carried over
-    #[arg(long, value_name = "FILE")]
-    nginx: Option<PathBuf>,
-    /// The standard input is the Veil that this one replaces
-    #[arg(long, hide = true)]
-    take_over: bool,
-}
-
-/// The configuration that is spoken of; without it, the built-in one.
-#[derive(Args)]
-struct ConfigArgs {
-    /// Configuration file; without it, the built-in one
-    #[arg(short, long, value_name = "FILE", env = "VEIL_CONFIG")]
-    config: Option<PathBuf>,
-}
-
-#[derive(Args)]
-struct CheckArgs {
-    /// Configuration file; goes before -c and VEIL_CONFIG
-    file: Option<PathBuf>,
-    #[command(flatten)]
-    config: ConfigArgs,
-    /// Look at the text alone, and open nothing that it names
-    #[arg(long)]
-    syntax: bool,
-}
-
-#[derive(Args)]
-struct ExplainArgs {
-    #[command(flatten)]
-    config: ConfigArgs,
-    #[command(flatten)]
-    question: Question,
-    /// Answer with JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
-struct DiffArgs {
-    old: PathBuf,
-    new: PathBuf,
-    /// Answer with JSON
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
-struct PoolsArgs {
-    /// The admin listener of the Veil that is meant
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        env = "VEIL_ADMIN",
-        default_value = "127.0.0.1:8081",
-        global = true
-    )]
-    admin: SocketAddr,
-    /// What that listener wants to hear, where its configuration has a token
-    #[arg(
-        long,
-        value_name = "TOKEN",
-        env = "VEIL_ADMIN_TOKEN",
-        hide_env_values = true,
-        global = true
-    )]
-    token: Option<String>,
-    #[command(subcommand)]
-    command: Option<PoolsCommand>,
-}
-
-#[derive(Subcommand)]
-enum PoolsCommand {
-    /// Send a backend no further requests; those it has go on
-    Drain { pool: String, backend: String },
-    /// Take a drained backend back
-    Undrain { pool: String, backend: String },
-    /// Give a backend another share beside the others'; 0 drains it
-    Weight { pool: String, backend: String, weight: u32 },
-}
-
-#[derive(Subcommand)]
-enum KeepalivedCommand {
-    /// Write Keepalived's file for a host, or for both, from the `keepalived` section of a configuration
-    Render(RenderArgs),
-}
-
-#[derive(Args)]
-struct RenderArgs {
-    /// Configuration file, the same on both hosts
-    #[arg(short, long, value_name = "FILE", env = "VEIL_CONFIG")]
-    config: PathBuf,
-    #[command(flatten)]
-    hosts: WhichHosts,
-    /// Folder that gets NAME.conf for each host; without it, they are printed
-    #[arg(long, value_name = "DIR")]
-    output: Option<PathBuf>,
-}
-
-#[derive(Args)]
-#[group(required = true, multiple = false)]
-struct WhichHosts {
-    /// The host whose file is wanted, by its name in the configuration
-    #[arg(long, value_name = "NAME")]
-    host: Option<String>,
-    /// Both hosts
-    #[arg(long)]
-    all: bool,
-}
 
 /// Nothing was wrong with how Veil was called or configured, and yet it failed.
 const FAILED: u8 = 1;
@@ -422,40 +246,5 @@ fn worker(args: blur_service::Args) -> ExitCode {
             eprintln!("veil worker: {error:#}");
             ExitCode::from(FAILED)
         }
-    }
-}
-
-/// Pingora reports what clients do wrong as errors of its own; the access line says those things once.
-const LOG_FILTER: &str = "info,pingora_core=off,pingora_proxy=off,pingora_pool=off,pingora_load_balancing=off";
-
-/// `VEIL_LOG` overrides what is logged, in the form of tracing's filters. For a person at a terminal it is text; anywhere
-/// else each line is a JSON object, as the access log's are, between which it may stand. Nobody waits for who reads it.
-fn log_to_stderr() -> io::Result<Arc<Outlet>> {
-    let outlet = Arc::new(Outlet::open(Sink::Stderr, "log", Duration::ZERO)?);
-    let writer = Arc::clone(&outlet);
-    let filter = EnvFilter::try_from_env("VEIL_LOG").unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(move || Lines(Arc::clone(&writer)))
-        .with_target(false);
-    if io::stderr().is_terminal() {
-        log.init();
-    } else {
-        log.json().flatten_event(true).with_current_span(false).init();
-    }
-    Ok(outlet)
-}
-
-/// What tracing writes of one event goes out as a whole.
-struct Lines(Arc<Outlet>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(|lines| lines.extend_from_slice(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -2,85 +2,27 @@
 //! asks the router, the filters and the selection themselves.
 
 mod answer;
+mod question;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::net::SocketAddr;
 
-use clap::Args;
-use http::{HeaderName, HeaderValue, Method, header};
 use pingora::http::RequestHeader;
 
 pub use self::answer::{Asked, Considered, Explanation, Filtered};
+pub use self::question::Question;
 use crate::cli::pools::{self, AdminListener, OperateError};
 use crate::client::tls::{TrustError, check_trust};
 use crate::config::Config;
 use crate::filter::{FilterError, Settled, Workshop};
 use crate::pool::{Pool, PoolConfig, PoolError, PoolStatus};
-use crate::request::notes::Notes;
-use crate::request::path::{self, PathError};
+use crate::request::RequestCtx;
+use crate::request::path::PathError;
 use crate::request::syntax::host_name;
 use crate::request::target;
-use crate::request::{RequestCtx, RequestId, Scheme};
 use crate::route::{Fit, PathPattern, RouteConfig, Router};
 use crate::upstream::retry::is_idempotent;
 use crate::yaml::diagnostic::suggest;
-
-/// A request that is not sent.
-#[derive(Args, Clone, Debug)]
-pub struct Question {
-    /// Who asks
-    #[arg(long, value_name = "ADDRESS")]
-    pub client: IpAddr,
-    /// Scheme, host, path and query in one, in place of --host, --path and --https
-    #[arg(long, value_name = "URL", conflicts_with_all = ["path", "host", "https"])]
-    pub url: Option<String>,
-    /// What is asked for, with its query if it has one
-    #[arg(long, default_value = "/")]
-    pub path: String,
-    #[arg(long, default_value = "GET")]
-    pub method: Method,
-    #[arg(long, default_value = "localhost")]
-    pub host: String,
-    /// The listener that the client came by; the first by its name unless given
-    #[arg(long, value_name = "NAME")]
-    pub listener: Option<String>,
-    /// Whether the client came over HTTPS
-    #[arg(long)]
-    pub https: bool,
-    /// A header, for instance 'Cookie: session=7'; may be given several times
-    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header_field)]
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// A backend to suppose down; may be given several times
-    #[arg(long, value_name = "BACKEND")]
-    pub down: Vec<String>,
-    /// Ask the running Veil with this admin listener how its backends are; otherwise all are supposed to be well
-    #[arg(long, value_name = "ADDRESS", value_parser = admin_address)]
-    pub admin: Option<SocketAddr>,
-    /// What that listener wants to hear, where its configuration has a token
-    #[arg(long, value_name = "TOKEN", env = "VEIL_ADMIN_TOKEN", hide_env_values = true)]
-    pub admin_token: Option<String>,
-}
-
-/// `127.0.0.1:8081`, or as the URL that Veil prints.
-fn admin_address(text: &str) -> Result<SocketAddr, String> {
-    let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-    address.parse().map_err(|_| "write 127.0.0.1:8081".to_owned())
-}
-
-/// `Name: value`
-fn header_field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = text.split_once(':').ok_or("a header is NAME: VALUE")?;
-    let name = name
-        .trim()
-        .parse()
-        .map_err(|_| format!("{name:?} is not a header's name"))?;
-    let value = value
-        .trim()
-        .parse()
-        .map_err(|_| format!("{value:?} cannot stand in a header"))?;
-    Ok((name, value))
-}
 
 /// Why there is nothing to explain.
 #[derive(Debug, thiserror::Error)]
@@ -143,67 +85,6 @@ pub async fn explain(config: &Config, question: &Question) -> Result<Explanation
         None => explanation.answer = Some("404 no_route: the route has no pool".to_owned()),
     }
     Ok(explanation)
-}
-
-impl Question {
-    /// With what its URL says.
-    fn taken_apart(&self) -> Result<Self, ExplainError> {
-        let Some(url) = &self.url else { return Ok(self.clone()) };
-        let wrong = || ExplainError::Url(url.clone());
-        let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
-        let start = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (host, target) = rest.split_at(start);
-        if !matches!(scheme, "http" | "https") || host.is_empty() {
-            return Err(wrong());
-        }
-        let slash = if target.starts_with('/') { "" } else { "/" };
-        Ok(Self {
-            host: host.to_owned(),
-            path: format!("{slash}{}", target.split('#').next().unwrap_or_default()),
-            https: scheme == "https",
-            ..self.clone()
-        })
-    }
-
-    fn head(&self) -> Result<RequestHeader, ExplainError> {
-        let target = || ExplainError::Target(self.path.clone());
-        let mut head = RequestHeader::build(self.method.clone(), self.path.as_bytes(), None).map_err(|_| target())?;
-        for (name, value) in &self.headers {
-            head.append_header(name.clone(), value.clone()).map_err(|_| target())?;
-        }
-        head.insert_header(header::HOST, self.host.as_str())
-            .map_err(|_| target())?;
-        Ok(head)
-    }
-
-    /// The path that routes match.
-    fn normal_path(&self) -> Result<String, ExplainError> {
-        let path = self.path.split('?').next().unwrap_or_default();
-        let normal = path::normal(path.as_bytes()).map_err(|error| ExplainError::Path {
-            path: self.path.clone(),
-            error,
-        })?;
-        Ok(normal.into_owned())
-    }
-
-    fn admin(&self) -> Option<AdminListener> {
-        Some(AdminListener {
-            address: self.admin?,
-            token: self.admin_token.clone(),
-        })
-    }
-
-    fn ctx(&self, path: &str) -> RequestCtx {
-        RequestCtx {
-            id: RequestId::random(),
-            peer: (self.client, 0).into(),
-            client: Some(self.client),
-            path: Some(path.into()),
-            scheme: if self.https { Scheme::Https } else { Scheme::Http },
-            received: Instant::now(),
-            notes: Notes::default(),
-        }
-    }
 }
 
 impl Explanation {

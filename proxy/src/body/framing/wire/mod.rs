@@ -4,6 +4,7 @@
 
 mod http2;
 mod read_write;
+mod refusal;
 mod stream;
 mod tail;
 
@@ -13,14 +14,14 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
 use pingora::protocols::Stream;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use self::http2::{Frames, PREFACE};
@@ -28,7 +29,7 @@ use super::Violation;
 use super::chunked::Chunked;
 use super::head::{self, BodyEnd, Head};
 use super::respelling::respelt;
-use crate::request::problem::{self, Problem};
+use crate::request::problem;
 use crate::request::syntax::is_token_byte;
 
 /// What a request's head has to keep to.
@@ -340,20 +341,6 @@ impl Wire {
         }
     }
 
-    fn refuse(&mut self, problem: Problem, why: impl fmt::Display) -> Gathered {
-        self.watch.refused.fetch_add(1, Ordering::Relaxed);
-        let client = self
-            .inner
-            .get_socket_digest()
-            .and_then(|digest| digest.peer_addr().map(ToString::to_string));
-        tracing::debug!(client, status = problem.status.as_u16(), "request refused: {why}");
-        self.timer = Some(Box::pin(sleep(LINGER)));
-        self.state = State::Refuse {
-            words: problem.last_words().into(),
-        };
-        Gathered::Refused
-    }
-
     /// While Pingora waits for an answer it probes, one byte wide, whether the client is still there. What the client
     /// sends meanwhile is its next request; it stays here, and the probe goes on.
     fn poll_probe(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -367,45 +354,6 @@ impl Wire {
             }
         }
         Poll::Pending
-    }
-
-    /// Says the last words and closes. Always ends in an error, for Pingora has nothing to read here.
-    fn poll_refuse<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        if let State::Refuse { words } = &mut self.state {
-            while !words.is_empty() {
-                let written = match Pin::new(&mut self.inner).poll_write(cx, words) {
-                    Poll::Ready(written) => written?,
-                    Poll::Pending => return self.poll_timer(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
-                };
-                words.advance(written);
-            }
-            self.state = State::Linger;
-        }
-        ready!(self.poll_linger(cx));
-        Poll::Ready(Err(io::ErrorKind::InvalidData.into()))
-    }
-
-    /// Closes the sending side and discards what the client still sends, for a while: a connection closed with bytes
-    /// unread is reset, and the reset can overtake the answer. Nginx: `lingering_close`.
-    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if ready!(Pin::new(&mut self.inner).poll_shutdown(cx)).is_err() {
-            return Poll::Ready(());
-        }
-        loop {
-            self.pending.clear();
-            match self.poll_fill(cx) {
-                Poll::Ready(Ok(1..)) => {}
-                Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => return self.poll_timer(cx),
-            }
-        }
-    }
-
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.timer
-            .get_or_insert_with(|| Box::pin(sleep(LINGER)))
-            .as_mut()
-            .poll(cx)
     }
 
     /// Reads from the client into `pending`; how many bytes.
@@ -456,9 +404,6 @@ impl fmt::Debug for Wire {
             .finish_non_exhaustive()
     }
 }
-
-/// How long a client may go on sending after it was refused.
-const LINGER: Duration = Duration::from_secs(5);
 
 /// Bytes to read at a time while a head is gathered.
 const READ: usize = 4 << 10;

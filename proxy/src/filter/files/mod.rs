@@ -1,20 +1,24 @@
 //! Files of a folder. Nginx: `root`, `index`, `try_files` and `gzip_static`.
 
+mod conditions;
+mod found;
+
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use pingora::http::RequestHeader;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
 
+use self::conditions::Conditions;
+use self::found::Found;
 use super::media_type::{of_name, preference};
 use super::{Content, Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
@@ -101,24 +105,8 @@ struct Asked {
     conditions: Conditions,
 }
 
-#[derive(Default)]
-struct Conditions {
-    if_match: Option<String>,
-    if_none_match: Option<String>,
-    if_modified_since: Option<SystemTime>,
-    if_unmodified_since: Option<SystemTime>,
-    if_range: Option<String>,
-    range: Option<String>,
-}
-
 impl Asked {
     fn by(request: &RequestHeader, query: Option<&str>) -> Self {
-        let text = |name: HeaderName| {
-            let lines = request.headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-            let all = lines.collect::<Vec<_>>().join(", ");
-            (!all.is_empty()).then_some(all)
-        };
-        let date = |name: HeaderName| httpdate::parse_http_date(&text(name)?).ok();
         let mut codings: Vec<_> = [("br", ".br"), ("zstd", ".zst"), ("gzip", ".gz")]
             .into_iter()
             .map(|(coding, suffix)| (preference(request, coding).unwrap_or(0), coding, suffix))
@@ -129,24 +117,9 @@ impl Asked {
             codings: codings.into_iter().map(|(_, coding, suffix)| (coding, suffix)).collect(),
             query: query.map(str::to_owned),
             is_plain: request.method == Method::GET,
-            conditions: Conditions {
-                if_match: text(header::IF_MATCH),
-                if_none_match: text(header::IF_NONE_MATCH),
-                if_modified_since: date(header::IF_MODIFIED_SINCE),
-                if_unmodified_since: date(header::IF_UNMODIFIED_SINCE),
-                if_range: text(header::IF_RANGE),
-                range: text(header::RANGE),
-            },
+            conditions: Conditions::of(request),
         }
     }
-}
-
-/// A file that may be sent.
-struct Found {
-    file: File,
-    metadata: Metadata,
-    coding: Option<&'static str>,
-    media_type: &'static str,
 }
 
 enum Missing {
@@ -166,7 +139,7 @@ impl Served {
             found => found,
         };
         match found {
-            Ok(found) => found.answer(asked, self.settings.precompressed),
+            Ok(found) => found.answer(asked.is_plain, &asked.conditions, self.settings.precompressed),
             Err(Missing::Folder) => moved(path, asked.query.as_deref()),
             Err(Missing::Nothing) if self.settings.pass_on => Verdict::Continue,
             Err(Missing::Nothing) => Verdict::Refuse(NO_FILE),
@@ -256,136 +229,6 @@ fn moved(path: &str, query: Option<&str>) -> Verdict {
         answer.headers_mut().insert(header::LOCATION, location);
     }
     Verdict::Answer(Box::new(answer))
-}
-
-/// What of a file is sent.
-#[derive(Debug, PartialEq, Eq)]
-enum Part {
-    All,
-    /// From a byte on, so many.
-    Range(u64, u64),
-    /// Nothing of what was asked for is there.
-    Nowhere,
-}
-
-impl Found {
-    fn answer(self, asked: &Asked, varies: bool) -> Verdict {
-        let (length, modified) = (self.metadata.len(), self.modified());
-        let tag = self.tag();
-        let mut answer = http::Response::new(Content::Bytes(Bytes::new()));
-        let status = asked.conditions.status(&tag, modified);
-        let part = match status {
-            None if asked.is_plain => asked.conditions.part(&tag, modified, length),
-            _ => Part::All,
-        };
-        let fields = answer.headers_mut();
-        let mut set = |name: HeaderName, value: String| {
-            if let Ok(value) = HeaderValue::try_from(value) {
-                fields.insert(name, value);
-            }
-        };
-        set(header::ETAG, tag);
-        set(header::LAST_MODIFIED, httpdate::fmt_http_date(modified));
-        set(header::ACCEPT_RANGES, "bytes".to_owned());
-        if varies {
-            set(header::VARY, "Accept-Encoding".to_owned());
-        }
-        if let Some(status) = status {
-            *answer.status_mut() = status;
-            return Verdict::Answer(Box::new(answer));
-        }
-        set(header::CONTENT_TYPE, self.media_type.to_owned());
-        if let Some(coding) = self.coding {
-            set(header::CONTENT_ENCODING, coding.to_owned());
-        }
-        let (status, start, length) = match part {
-            Part::All => (StatusCode::OK, 0, length),
-            Part::Range(start, count) => {
-                set(header::CONTENT_RANGE, format!("bytes {start}-{}/{length}", start + count - 1));
-                (StatusCode::PARTIAL_CONTENT, start, count)
-            }
-            Part::Nowhere => {
-                set(header::CONTENT_RANGE, format!("bytes */{length}"));
-                (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0)
-            }
-        };
-        *answer.status_mut() = status;
-        *answer.body_mut() = Content::File {
-            file: self.file,
-            start,
-            length,
-        };
-        Verdict::Answer(Box::new(answer))
-    }
-
-    /// To the second, as HTTP's dates are.
-    fn modified(&self) -> SystemTime {
-        let modified = self.metadata.modified().unwrap_or(UNIX_EPOCH);
-        let seconds = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        UNIX_EPOCH + std::time::Duration::from_secs(seconds)
-    }
-
-    /// By date and length, as Nginx's, but to the nanosecond; another one for each coding.
-    fn tag(&self) -> String {
-        let since = self.metadata.modified().unwrap_or(UNIX_EPOCH).duration_since(UNIX_EPOCH).unwrap_or_default();
-        let coding = self.coding.map_or_else(String::new, |coding| format!("-{coding}"));
-        format!("\"{:x}-{:x}{coding}\"", since.as_nanos(), self.metadata.len())
-    }
-}
-
-impl Conditions {
-    /// What ends a request before any of the file is sent (RFC 9110, section 13.2.2).
-    fn status(&self, tag: &str, modified: SystemTime) -> Option<StatusCode> {
-        match (&self.if_match, self.if_unmodified_since) {
-            (Some(tags), _) if !lists(tags, tag, false) => return Some(StatusCode::PRECONDITION_FAILED),
-            (None, Some(since)) if modified > since => return Some(StatusCode::PRECONDITION_FAILED),
-            _ => {}
-        }
-        match (&self.if_none_match, self.if_modified_since) {
-            (Some(tags), _) => lists(tags, tag, true).then_some(StatusCode::NOT_MODIFIED),
-            (None, Some(since)) if modified <= since => Some(StatusCode::NOT_MODIFIED),
-            _ => None,
-        }
-    }
-
-    /// One range is sent alone; of several, all of the file, which is allowed and never a flood of small parts.
-    fn part(&self, tag: &str, modified: SystemTime, length: u64) -> Part {
-        let holds = match self.if_range.as_deref() {
-            None => true,
-            Some(text) if text.starts_with('"') || text.starts_with("W/") => text == tag,
-            Some(text) => httpdate::parse_http_date(text).is_ok_and(|date| date == modified),
-        };
-        let range = self.range.as_deref().filter(|_| holds).and_then(|range| range.strip_prefix("bytes="));
-        let Some(range) = range.filter(|range| !range.contains(',')) else {
-            return Part::All;
-        };
-        let Some((first, last)) = range.trim().split_once('-') else {
-            return Part::All;
-        };
-        let number = |text: &str| (!text.is_empty()).then(|| text.parse::<u64>()).transpose();
-        match (number(first), number(last)) {
-            (Ok(Some(first)), Ok(last)) => {
-                let last = last.unwrap_or(u64::MAX);
-                match (first <= last, first < length) {
-                    (false, _) => Part::All,
-                    (true, false) => Part::Nowhere,
-                    (true, true) => Part::Range(first, last.min(length - 1) - first + 1),
-                }
-            }
-            (Ok(None), Ok(Some(0))) => Part::Nowhere,
-            (Ok(None), Ok(Some(count))) if length > 0 => Part::Range(length - count.min(length), count.min(length)),
-            (Ok(None), Ok(Some(_))) => Part::Nowhere,
-            _ => Part::All,
-        }
-    }
-}
-
-/// Whether a list of entity tags has this one.
-fn lists(tags: &str, tag: &str, weakly: bool) -> bool {
-    tags.split(',').map(str::trim).any(|listed| {
-        let bare = if weakly { listed.strip_prefix("W/").unwrap_or(listed) } else { listed };
-        listed == "*" || bare == tag
-    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 //! gets that of a picture which is not worked on yet, if its client holds more than its share, or if it waits for several;
 //! while it is not known of somebody what that one is going to cost, it waits for a moment at the door.
 
+mod budget;
+
 use std::{
     collections::{BTreeMap, HashMap},
     pin::pin,
@@ -14,11 +16,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::{sync::Notify, time::timeout};
 
+pub use self::budget::{Budget, Hold};
 use crate::{client::Client, error::Error};
 
 pub struct Admission {
@@ -284,66 +284,6 @@ const WORK_OF_A_PLACE: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_millis(500);
 /// One place of so many is for pictures that need one only.
 const LEFT_TO_OTHERS: usize = 3;
-/// A bound on memory, counted in KiB.
-pub struct Budget {
-    total: u32,
-    left: Arc<Semaphore>,
-}
-
-/// Memory that is spoken for as long as this lives.
-pub struct Hold(OwnedSemaphorePermit);
-
-impl Budget {
-    fn new(bytes: u64) -> Self {
-        let total = u32::try_from(bytes / KIB).unwrap_or(u32::MAX);
-        Self {
-            total,
-            left: Arc::new(Semaphore::new(total as usize)),
-        }
-    }
-
-    /// Takes `bytes` now.
-    ///
-    /// # Errors
-    /// [`Error::Busy`] when so much is not left.
-    pub fn take(&self, bytes: u64) -> Result<Hold, Error> {
-        let permit = self.left.clone().try_acquire_many_owned(self.kibibytes(bytes)?);
-        permit.map(Hold).map_err(|_| Error::Busy)
-    }
-
-    /// Takes `bytes` as soon as those who asked before have had theirs.
-    ///
-    /// # Errors
-    /// [`Error::TooMuchMemory`] when so much will never be left.
-    pub async fn wait_for(&self, bytes: u64) -> Result<Hold, Error> {
-        let permit = self.left.clone().acquire_many_owned(self.kibibytes(bytes)?).await;
-        permit.map(Hold).map_err(Error::internal)
-    }
-
-    pub fn bytes_taken(&self) -> u64 {
-        (u64::from(self.total) - self.left.available_permits() as u64) * KIB
-    }
-
-    fn kibibytes(&self, bytes: u64) -> Result<u32, Error> {
-        let too_much = Error::TooMuchMemory {
-            needed: bytes,
-            limit: u64::from(self.total) * KIB,
-        };
-        u32::try_from(bytes.div_ceil(KIB))
-            .ok()
-            .filter(|wanted| *wanted <= self.total)
-            .ok_or(too_much)
-    }
-}
-
-impl Hold {
-    /// Both as one.
-    pub fn join(&mut self, other: Self) {
-        self.0.merge(other.0);
-    }
-}
-
-const KIB: u64 = 1024;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,44 @@
+//! What Veil says of itself while it runs.
+
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::observe::outlet::{Outlet, Sink};
+
+/// Pingora reports what clients do wrong as errors of its own; the access line says those things once.
+const LOG_FILTER: &str = "info,pingora_core=off,pingora_proxy=off,pingora_pool=off,pingora_load_balancing=off";
+
+/// `VEIL_LOG` overrides what is logged, in the form of tracing's filters. For a person at a terminal it is text; anywhere
+/// else each line is a JSON object, as the access log's are, between which it may stand. Nobody waits for who reads it.
+pub fn log_to_stderr() -> io::Result<Arc<Outlet>> {
+    let outlet = Arc::new(Outlet::open(Sink::Stderr, "log", Duration::ZERO)?);
+    let writer = Arc::clone(&outlet);
+    let filter = EnvFilter::try_from_env("VEIL_LOG").unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(move || Lines(Arc::clone(&writer)))
+        .with_target(false);
+    if io::stderr().is_terminal() {
+        log.init();
+    } else {
+        log.json().flatten_event(true).with_current_span(false).init();
+    }
+    Ok(outlet)
+}
+
+/// What tracing writes of one event goes out as a whole.
+struct Lines(Arc<Outlet>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(|lines| lines.extend_from_slice(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! A route made ready: its filters built, its pools at hand.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::Method;
+
+use super::config::RouteConfig;
+use super::matching::MatchConfig;
+use super::mirror::Mirror;
+use super::split::Serving;
+use crate::body::{RouteAnswersConfig, RouteBodyConfig};
+use crate::filter::{Filter, FilterConfig, FilterError, Subrequests, Workshop};
+use crate::pool::{Pool, RouteTimeouts};
+use crate::request::path::Paths;
+use crate::upstream::retry::RetryConfig;
+use crate::upstream::subrequest::PoolClient;
+
+/// A route as requests meet it.
+pub struct Route {
+    pub name: Arc<str>,
+    pub serving: Serving,
+    pub mirror: Option<Mirror>,
+    pub filters: Vec<Arc<dyn Filter>>,
+    /// Whether one of them wants to see bodies.
+    pub looks_at_bodies: bool,
+    pub idempotent: bool,
+    pub retry: RetryConfig,
+    pub paths: Option<Paths>,
+    pub body: RouteBodyConfig,
+    pub answers: RouteAnswersConfig,
+    pub timeouts: RouteTimeouts,
+    pub(super) matches: MatchConfig,
+    /// What the filters were made of.
+    filter_configs: Vec<FilterConfig>,
+}
+
+/// Why a route cannot be put to work.
+#[derive(Debug, thiserror::Error)]
+#[error("route {route:?}: filter {filter}: {source}")]
+pub struct RouteError {
+    pub route: String,
+    pub filter: &'static str,
+    pub source: FilterError,
+}
+
+/// What routes are made with.
+pub struct Surroundings<'a> {
+    pub pools: &'a HashMap<String, Arc<Pool>>,
+    /// Sends requests of Veil's own to them.
+    pub client: PoolClient,
+}
+
+impl Surroundings<'_> {
+    pub fn of(pools: &HashMap<String, Arc<Pool>>) -> Surroundings<'_> {
+        Surroundings {
+            pools,
+            client: PoolClient::new(pools.clone()),
+        }
+    }
+
+    fn pool(&self, name: &str) -> Option<Arc<Pool>> {
+        self.pools.get(name).map(Arc::clone)
+    }
+
+    fn serving(&self, config: &RouteConfig) -> Serving {
+        match (&config.pool, &config.split) {
+            (Some(name), _) => self.pool(name).map_or(Serving::Nobody, Serving::One),
+            (None, Some(split)) => {
+                let pools = split.pools.iter().filter_map(|share| self.pool(&share.pool));
+                Serving::Some(split.clone(), pools.collect())
+            }
+            (None, None) => Serving::Nobody,
+        }
+    }
+}
+
+impl Route {
+    /// `previous` is the route of that name before a reload: filters that have not changed live on, with what they know of
+    /// clients.
+    pub(super) fn new(
+        config: &RouteConfig,
+        around: &Surroundings<'_>,
+        previous: Option<&Self>,
+    ) -> Result<Self, RouteError> {
+        let mirror = config.mirror.as_ref();
+        let mirror = mirror.and_then(|mirror| Some(Mirror::new(mirror, around.pool(&mirror.pool)?, &around.client)));
+        Ok(Self {
+            name: config.name().into(),
+            serving: around.serving(config),
+            mirror,
+            filters: filters(config, around, previous)?,
+            looks_at_bodies: config.filters.iter().any(FilterConfig::needs_whole_body),
+            idempotent: config.idempotent,
+            retry: config.retry.clone(),
+            paths: config.paths,
+            body: config.body.clone(),
+            answers: config.answers.clone(),
+            timeouts: config.timeouts.clone(),
+            matches: config.r#match.clone(),
+            filter_configs: config.filters.clone(),
+        })
+    }
+
+    /// Whether it takes this method not only because it takes all.
+    pub fn names(&self, method: &Method) -> bool {
+        self.matches.methods.contains(method)
+    }
+}
+
+/// Filters, those that stood in the route before taken over from it: each at most once, and none that asks pools, for
+/// those may be others now.
+fn filters(
+    config: &RouteConfig,
+    around: &Surroundings<'_>,
+    previous: Option<&Route>,
+) -> Result<Vec<Arc<dyn Filter>>, RouteError> {
+    let subrequests: Arc<dyn Subrequests> = Arc::new(around.client.clone());
+    let workshop = Workshop {
+        subrequests: Some(&subrequests),
+    };
+    let before = previous.map_or(&[][..], |route| &route.filter_configs);
+    let kept = previous.map_or(&[][..], |route| &route.filters);
+    let mut kept: Vec<_> = before.iter().zip(kept).collect();
+    let mut filter = |filter: &FilterConfig| {
+        let place = kept
+            .iter()
+            .position(|(before, _)| *before == filter && filter.pools().is_empty());
+        match place {
+            Some(place) => Ok(Arc::clone(kept.remove(place).1)),
+            None => filter.build(&workshop).map_err(|source| RouteError {
+                route: config.name(),
+                filter: filter.name(),
+                source,
+            }),
+        }
+    };
+    config.filters.iter().map(&mut filter).collect()
+}

@@ -1,0 +1,133 @@
+//! Filters that ask who somebody is.
+
+use std::fs;
+use std::time::Duration;
+
+use e2e::backend::{Answer, Backend};
+use e2e::until::{SOON, until};
+
+use super::{ask, folder, veil, veil_with};
+
+#[test]
+fn a_password_lets_in_and_goes_no_further() {
+    let backend = Backend::named("staff only");
+    // Of "secret".
+    let folder = folder(&[("htpasswd", b"ada:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n")]);
+    let file = folder.path().join("htpasswd");
+    let veil = veil(
+        &format!(
+            "{{ basic_auth: {{ realm: staff, file: {} }} }}, {{ request_headers: {{ set: {{ X-User: $user }} }} }}",
+            file.display()
+        ),
+        Some(&backend),
+    );
+    let stranger = ask(&veil, "GET / HTTP/1.1\r\nHost: a");
+    assert_eq!(stranger.status(), 401);
+    assert_eq!(
+        stranger.header("www-authenticate"),
+        Some("Basic realm=\"staff\", charset=\"UTF-8\"")
+    );
+    // ada:secret, ada:wrong
+    assert_eq!(
+        ask(&veil, "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YWRhOndyb25n").status(),
+        401
+    );
+    assert_eq!(
+        ask(
+            &veil,
+            "GET / HTTP/1.1\r\nHost: a\r\nX-User: root\r\nAuthorization: Basic YWRhOnNlY3JldA=="
+        )
+        .status(),
+        200
+    );
+    let received = backend.received();
+    assert_eq!(received.len(), 1);
+    assert_eq!(
+        (received[0].header("x-user"), received[0].header("authorization")),
+        (Some("ada"), None)
+    );
+    veil.process
+        .stdout
+        .wait_for("who it was", |line| line.contains("\"user\":\"ada\"").then_some(()));
+
+    // The file is read again when it changes.
+    fs::write(&file, "bob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n").unwrap();
+    until("ada is out", SOON, || {
+        let answer = ask(
+            &veil,
+            "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YWRhOnNlY3JldA==",
+        );
+        (answer.status() == 401).then_some(())
+    });
+}
+
+#[test]
+fn a_key_has_a_name_in_the_log_and_a_limit_of_its_own() {
+    let backend = Backend::named("api");
+    let keys = b"acme 41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb\n";
+    let folder = folder(&[("keys", keys)]);
+    let veil = veil(
+        &format!(
+            "{{ api_key: {{ file: {} }} }}, {{ rate_limit: {{ rate: 2/h, key: $api_key }} }}",
+            folder.path().join("keys").display()
+        ),
+        Some(&backend),
+    );
+    let with_key = || ask(&veil, "GET / HTTP/1.1\r\nHost: a\r\nX-API-Key: open sesame").status();
+    assert_eq!(ask(&veil, "GET / HTTP/1.1\r\nHost: a").status(), 401);
+    assert_eq!([with_key(), with_key(), with_key()], [200, 200, 429]);
+    assert!(
+        backend
+            .received()
+            .iter()
+            .all(|received| received.header("x-api-key").is_none())
+    );
+    veil.process.stdout.wait_for("whose it was", |line| {
+        line.contains("\"api_key\":\"acme\"").then_some(())
+    });
+}
+
+#[test]
+fn another_pool_says_who_may_come_in() {
+    let app = Backend::named("private");
+    let login = Backend::start(|request| match (request.path(), request.header("cookie")) {
+        ("/check", Some("sid=ada")) => {
+            let head = "HTTP/1.1 200 OK\r\nX-User: ada\r\nContent-Length: 0\r\n\r\n";
+            Answer::Pieces(vec![(Duration::ZERO, head.into())])
+        }
+        ("/check", Some("sid=slow")) => Answer::Hang,
+        ("/check", Some("sid=odd")) => Answer::status(418),
+        _ => {
+            let head = "HTTP/1.1 302 Found\r\nLocation: /login?back\r\nContent-Length: 0\r\n\r\n";
+            Answer::Pieces(vec![(Duration::ZERO, head.into())])
+        }
+    });
+    let auth = "{ forward_auth: { pool: login, path: /check, set: [X-User], timeout: 300ms } }";
+    let veil = veil_with(
+        &format!("  - {{ match: {{ path_prefix: / }}, pool: app, filters: [{auth}] }}\n"),
+        &[("app", &app), ("login", &login)],
+    );
+    let asks = |cookie: &str| {
+        ask(
+            &veil,
+            &format!(
+                "POST /private?a HTTP/1.1\r\nHost: a.test\r\nX-User: root\r\nCookie: {cookie}\r\nContent-Length: 0"
+            ),
+        )
+    };
+    assert_eq!(asks("sid=ada").status(), 200);
+    assert_eq!(app.received()[0].header("x-user"), Some("ada"));
+    let asked = &login.received()[0];
+    assert_eq!(
+        (asked.header("x-original-uri"), asked.header("x-original-method")),
+        (Some("/private?a"), Some("POST"))
+    );
+    let refused = asks("sid=eve");
+    assert_eq!(
+        (refused.status(), refused.header("location")),
+        (302, Some("/login?back"))
+    );
+    assert_eq!(asks("sid=slow").status(), 503);
+    assert_eq!(asks("sid=odd").status(), 503);
+    assert_eq!(app.received().len(), 1, "nobody else came in");
+}
