@@ -82,10 +82,14 @@ impl Config {
     }
 }
 
-/// `shutdown: { delay: 5s, grace: 30s }`
+/// `shutdown: { quiesce: 2s, delay: 5s, grace: 30s }`
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShutdownConfig {
+    /// For a host that holds a virtual address: how long at most, before all else, attempts to connect are left without an
+    /// answer while the requests in flight end. Clients' systems try again after a second by themselves, and find the
+    /// host that has the address by then. From then on Keepalived's `track_process veil` finds no `veil` any more.
+    pub quiesce: Duration,
     /// How long connections are still accepted after TERM, INT or QUIT, while `/readyz` says 503: until whoever sends
     /// them here (Kubernetes, keepalived) has noticed.
     pub delay: Duration,
@@ -96,6 +100,7 @@ pub struct ShutdownConfig {
 impl Default for ShutdownConfig {
     fn default() -> Self {
         Self {
+            quiesce: Duration::from_secs(0),
             delay: Duration::from_secs(0),
             grace: Duration::from_secs(30),
         }

@@ -20,6 +20,7 @@ use crate::config::{self, Config, Source};
 use crate::server::accept::{Acceptor, Entrance, Stop};
 use crate::server::admin::{Admin, ReloadRequest};
 use crate::server::proxy::Proxy;
+use crate::server::quiesce;
 use crate::server::takeover::Sockets;
 use crate::state::Shared;
 use crate::yaml::document::{Step, steps};
@@ -236,6 +237,16 @@ impl Listeners {
     pub async fn close_all(&mut self, stop: Stop) {
         for key in self.open.keys().cloned().collect::<Vec<_>>() {
             self.close(&key, stop).await;
+        }
+        self.shutdown.send_replace(true);
+    }
+
+    /// Leaves further attempts to connect without an answer, and tells connections to end with the request at hand.
+    pub fn quiesce(&self) {
+        for listener in self.open.values() {
+            if let Err(error) = quiesce::ignore_newcomers(&listener.socket) {
+                tracing::warn!(listener = listener.listener.name, %error, "clients can connect to the end");
+            }
         }
         self.shutdown.send_replace(true);
     }

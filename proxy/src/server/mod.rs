@@ -6,6 +6,7 @@ mod http2;
 mod listeners;
 mod pools;
 mod proxy;
+mod quiesce;
 mod serve;
 mod service_manager;
 pub mod signals;
@@ -91,6 +92,7 @@ pub fn run(source: &Source, takes_over: bool) -> Result<(), ServerError> {
         let relieved = matches!(served, Ok(End::Relieved));
         if !relieved {
             service_manager::tell(Notice::Stopping);
+            server.quiesce(&mut signals).await;
             // Not where a successor serves: who asks meanwhile is not to hear otherwise.
             server.shared.set_draining();
             server.linger(&mut signals).await;
@@ -170,6 +172,8 @@ impl Server {
     /// After a successor has taken over, connections that idle for less than this may send one more request: its answer
     /// tells them to go elsewhere, and none is lost because a connection closes in the moment it comes.
     const FAREWELL: Duration = Duration::from_secs(5);
+    /// As above, while the virtual address waits for it.
+    const LAST_WORD: Duration = Duration::from_millis(250);
     /// How long pools may take to end their workers.
     const POOLS_GRACE: Duration = Duration::from_secs(10);
 
@@ -257,6 +261,25 @@ impl Server {
         self.listeners.forget_inherited();
         self.shared.metrics.changes().upgraded::<ServerError>(Ok(()));
         predecessor.relieve().map_err(ServerError::TakeOver)
+    }
+
+    /// If `shutdown.quiesce` says so, lets nobody in and waits for the requests in flight, so that a virtual address can
+    /// move without taking any of them along; then gives it up. No longer after another signal.
+    async fn quiesce(&self, signals: &mut Signals) {
+        let most = self.shared.state.load().config.shutdown.quiesce.get();
+        if most.is_zero() || self.listeners.url().is_none() {
+            return;
+        }
+        self.listeners.quiesce();
+        let drained = self.shared.connections.drain(Self::LAST_WORD.min(most));
+        tokio::select! {
+            drained = timeout(most, drained) => if drained.is_err() {
+                let connections = self.shared.connections.counts().active;
+                tracing::warn!(connections, "the virtual address goes with requests in flight");
+            },
+            () = signals.stop() => {}
+        }
+        quiesce::give_up_virtual_address();
     }
 
     /// If it serves, keeps doing so for `shutdown.delay`, while `/readyz` says that it will not for long; no longer after another signal.

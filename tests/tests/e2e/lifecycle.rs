@@ -1,10 +1,11 @@
 //! Starting, being told wrong things, draining and ending.
 
-use std::net::TcpListener;
+use std::io::ErrorKind;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 use std::{fs, thread};
 
-use e2e::backend::{Answer, Backend};
+use e2e::backend::{Answer, Backend, Gate, Part};
 use e2e::client;
 use e2e::process::{Process, Signal};
 use e2e::until::{SOON, until};
@@ -139,6 +140,40 @@ fn still_accepts_for_a_while_when_told_to_so_that_others_can_notice() {
         (veil.admin_get("/readyz").status() == 503).then_some(())
     });
     assert_eq!(veil.get("/").text().unwrap(), "backend");
+    assert!(veil.process.exit(SOON).success());
+}
+
+#[test]
+fn a_virtual_address_may_go_once_nothing_is_in_flight() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let backend = Backend::start(move |_| {
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast".to_vec();
+        Answer::Parts(vec![Part::Gate(held.clone()), Part::Bytes(answer), Part::Close])
+    });
+    let shutdown = "shutdown: { quiesce: 10s, delay: 1s }\n";
+    let mut veil = Veil::start(&format!("{}{shutdown}", configuration(&round_robin(&[&backend]))));
+    let id = veil.process.id();
+    let name = || fs::read_to_string(format!("/proc/{id}/comm")).unwrap();
+    let url = veil.url("/");
+    let in_flight = thread::spawn(move || client().get(url).send().unwrap().text().unwrap());
+    until("the request is in flight", SOON, || {
+        (!backend.received().is_empty()).then_some(())
+    });
+    veil.process.signal(Signal::TERM);
+    let connect = || TcpStream::connect_timeout(&veil.public, Duration::from_millis(100));
+    until("nobody is let in", SOON, || {
+        (connect().err()?.kind() == ErrorKind::TimedOut).then_some(())
+    });
+    assert_eq!(
+        (veil.admin_get("/readyz").status().as_u16(), name().trim()),
+        (200, "veil")
+    );
+    gate.open();
+    until("the address may go", SOON, || {
+        (name().trim() == "veil-leaving").then_some(())
+    });
+    assert_eq!(in_flight.join().unwrap(), "last");
     assert!(veil.process.exit(SOON).success());
 }
 
