@@ -316,7 +316,8 @@ fn parse<T: ValueEnum>(name: &'static str, value: &str) -> Result<T, Error> {
     })
 }
 
-fn name_of(value: impl ValueEnum) -> String {
+/// A value as it is written.
+pub fn name_of(value: impl ValueEnum) -> String {
     let value = value.to_possible_value();
     value.map(|value| value.get_name().to_owned()).unwrap_or_default()
 }

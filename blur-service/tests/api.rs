@@ -9,6 +9,7 @@ use std::io::Write;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use common::{Answer, Server, encoded, exif, jpeg, orientations, portrait, segment};
 use image::{DynamicImage, ImageFormat, imageops};
+use serde_json::json;
 
 #[test]
 fn a_face_is_gone_in_every_format_and_under_every_effect() {
@@ -366,9 +367,40 @@ fn a_signal_drains_what_is_in_flight_and_then_ends_well() {
 #[test]
 fn the_page_needs_nothing_from_outside() {
     let server = Server::start_cold(&[]);
-    let page = server.send("GET", "/", &[], b"");
-    assert_eq!(page.status, 200);
-    assert!(page.headers["content-security-policy"].starts_with("default-src 'none'"));
-    let html = String::from_utf8(page.body).unwrap();
-    assert!(!html.contains("http://") && !html.contains("https://") && !html.contains("{nonce}"));
+    for file in ["/", "/v1/page/main.js", "/v1/page/style.css", "/v1/page/zh.js"] {
+        let page = server.send("GET", file, &[], b"");
+        assert_eq!(page.status, 200, "{file}");
+        let policy = &page.headers["content-security-policy"];
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"));
+        assert!(!policy.contains("unsafe"), "{policy}");
+        let text = String::from_utf8(page.body).unwrap();
+        assert!(!text.contains("http://") && !text.contains("https://"), "{file}");
+    }
+    for absent in ["/v1/page/", "/v1/page/mod.rs", "/v1/page/../page/main.js"] {
+        assert_eq!(server.send("GET", absent, &[], b"").status, 404, "{absent}");
+    }
+}
+
+#[test]
+fn what_may_be_chosen_is_told() {
+    let choices = |flags: &[&str]| Server::start_cold(flags).send("GET", "/v1/options", &[], b"").json();
+    let usual = choices(&["--max-bytes", "1MiB"]);
+    assert_eq!(usual["effect"]["set"], "smooth");
+    assert_eq!(
+        usual["effect"]["allowed"],
+        json!(["smooth", "mosaic", "gaussian", "solid"])
+    );
+    assert_eq!(usual["detail"]["allowed"], json!(["thorough", "max"]));
+    assert_eq!(
+        usual["margin"],
+        json!({ "set": 1.3, "allowed": [1.3, 1.6, 2.0, 2.5, 3.2, 4.0] })
+    );
+    assert_eq!((&usual["exclude"], &usual["keep"]), (&json!(false), &json!([])));
+    assert_eq!(usual["limits"]["bytes"], 1 << 20);
+    let strict = choices(&["--effect", "solid", "--max-detail", "thorough"]);
+    assert_eq!(strict["effect"]["allowed"], json!(["solid"]));
+    assert_eq!(strict["detail"]["allowed"], json!(["thorough"]));
+    let lax = choices(&["--allow-client-options", "--allow-exclude", "--allow-keep", "gps"]);
+    assert_eq!(lax["detail"]["allowed"], json!(["fast", "thorough", "max"]));
+    assert_eq!((&lax["exclude"], &lax["keep"]), (&json!(true), &json!(["gps"])));
 }

@@ -25,8 +25,12 @@ fn answers_have_exactly_the_fields_and_headers_of_the_document() {
     ] {
         conforms(&document, path, "post", &post(&format!("{path}{query}")));
     }
-    for path in ["/health", "/metrics", "/openapi.json", "/"] {
+    for path in ["/v1/options", "/health", "/metrics", "/openapi.json", "/"] {
         conforms(&document, path, "get", &server.send("GET", path, &[], b""));
+    }
+    for file in ["main.js", "style.css", "look-solid.webp", "nothing.js"] {
+        let answer = server.send("GET", &format!("/v1/page/{file}"), &[], b"");
+        conforms(&document, "/v1/page/{file}", "get", &answer);
     }
 }
 

@@ -3,6 +3,7 @@
 mod accept;
 mod access;
 mod blur;
+mod choices;
 mod detect;
 mod form;
 mod health;
@@ -32,7 +33,7 @@ pub use service::Service;
 type AppState = axum::extract::State<Arc<Service>>;
 
 /// Everything that is answered; the OpenAPI document describes exactly these.
-const ROUTES: [Route; 8] = [
+const ROUTES: [Route; 10] = [
     Route {
         path: "/v1/blur",
         method: "POST",
@@ -54,6 +55,11 @@ const ROUTES: [Route; 8] = [
         handler: || post(detect::detect),
     },
     Route {
+        path: "/v1/options",
+        method: "GET",
+        handler: || get(choices::choices),
+    },
+    Route {
         path: "/health",
         method: "GET",
         handler: || get(health::health),
@@ -72,6 +78,11 @@ const ROUTES: [Route; 8] = [
         path: "/",
         method: "GET",
         handler: || get(page::page),
+    },
+    Route {
+        path: "/v1/page/{file}",
+        method: "GET",
+        handler: || get(page::file),
     },
 ];
 

@@ -89,6 +89,9 @@ mod tests {
             ] {
                 assert_eq!(holder["properties"][name]["enum"], values, "{name}");
             }
+            let choice = &schemas["Choices"]["properties"][name]["properties"];
+            assert_eq!(choice["set"]["enum"], values, "{name}");
+            assert_eq!(choice["allowed"]["items"]["enum"], values, "{name}");
         }
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     }

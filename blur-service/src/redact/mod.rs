@@ -23,7 +23,7 @@ pub use canvas::{Canvas, Sample, Steps};
 pub use cells::{Cells, Means, Tone};
 pub use noise::{Noise, NoiseKey};
 pub use place::{Area, Blocks, Place};
-pub use region::{Region, Spot, regions};
+pub use region::{MARGINS, Region, Spot, regions};
 
 /// A look for hidden faces. It sees the cells of one channel, and what all see beside them, and never a pixel.
 pub trait Effect: Sync {

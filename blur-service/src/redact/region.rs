@@ -128,7 +128,7 @@ const STEPS_OF_A_FACE: u32 = 16;
 const MOST_STEP_PX: u32 = 16;
 
 /// From the face's box itself to four times as wide and high.
-const MARGINS: [f32; 7] = [1.0, 1.3, 1.6, 2.0, 2.5, 3.2, 4.0];
+pub const MARGINS: [f32; 7] = [1.0, 1.3, 1.6, 2.0, 2.5, 3.2, 4.0];
 
 #[cfg(test)]
 mod tests {
