@@ -34,6 +34,8 @@ pub enum Error {
     KeepNotAllowed { field: String },
     #[error("option `{name}`: {why}")]
     MarkOutside { name: &'static str, why: String },
+    #[error("Idempotency-Key is not known here, since nothing is kept: the same picture may be sent again without it")]
+    IdempotencyKey,
     #[error("there is nothing at this path")]
     NotFound,
     #[error("this path answers {allow} only")]
@@ -87,6 +89,7 @@ impl Error {
             Self::MarkOutside { .. } => (400, "mark_outside", "Mark outside of the picture"),
             Self::KeepNotAllowed { .. } => (403, "keep_not_allowed", "Keeping not allowed"),
             Self::OptionNotAllowed { .. } => (403, "option_not_allowed", "Option not allowed"),
+            Self::IdempotencyKey => (400, "idempotency_key", "Idempotency-Key not known"),
             Self::NotFound => (404, "not_found", "Not found"),
             Self::MethodNotAllowed { .. } => (405, "method_not_allowed", "Method not allowed"),
             Self::BodyTimeout(_) => (408, "body_timeout", "Request body too slow"),
@@ -116,6 +119,18 @@ impl Error {
 
     pub fn title(&self) -> &'static str {
         self.kind().2
+    }
+
+    /// What would have been let pass, where the refusal is of more; in the units of the text.
+    pub fn limit(&self) -> Option<u64> {
+        match self {
+            Self::TooManyBytes { limit }
+            | Self::TooManyPixels { limit, .. }
+            | Self::TooCompressed { limit, .. }
+            | Self::TooMuchMemory { limit, .. }
+            | Self::TooMany { limit, .. } => Some(*limit),
+            _ => None,
+        }
     }
 
     /// What the log may add to the public text; never anything read from a picture.

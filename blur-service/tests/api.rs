@@ -376,9 +376,43 @@ fn the_page_needs_nothing_from_outside() {
         let text = String::from_utf8(page.body).unwrap();
         assert!(!text.contains("http://") && !text.contains("https://"), "{file}");
     }
-    for absent in ["/v1/page/", "/v1/page/mod.rs", "/v1/page/../page/main.js"] {
+    let problem = server.send("GET", "/v1/problems/still_seen", &[], b"");
+    assert_eq!(problem.headers["content-type"], "text/html; charset=utf-8");
+    for absent in [
+        "/v1/problems/nothing",
+        "/v1/docs/mod.rs",
+        "/v1/page/",
+        "/v1/page/mod.rs",
+        "/v1/page/../page/main.js",
+    ] {
         assert_eq!(server.send("GET", absent, &[], b"").status, 404, "{absent}");
     }
+}
+
+#[test]
+fn a_problem_leads_to_its_page_and_names_the_limit() {
+    let server = Server::start(&["--max-bytes", "1KiB"]);
+    let problem = server.blur("", &vec![0; 2 << 10]).json();
+    assert_eq!(
+        (&problem["code"], &problem["limit"]),
+        (&json!("too_many_bytes"), &json!(1024))
+    );
+    let page = server.send("GET", problem["type"].as_str().unwrap(), &[], b"");
+    assert!(
+        String::from_utf8(page.body)
+            .unwrap()
+            .contains("<code>too_many_bytes</code>")
+    );
+}
+
+#[test]
+fn an_idempotency_key_is_refused_since_nothing_is_kept() {
+    let server = Server::start(&[]);
+    let answer = server.send("POST", "/v1/blur", &[("Idempotency-Key", "\"a\"")], &jpeg(&portrait()));
+    assert_eq!(
+        (answer.status, &answer.json()["code"]),
+        (400, &json!("idempotency_key"))
+    );
 }
 
 #[test]

@@ -25,12 +25,20 @@ fn answers_have_exactly_the_fields_and_headers_of_the_document() {
     ] {
         conforms(&document, path, "post", &post(&format!("{path}{query}")));
     }
-    for path in ["/v1/options", "/health", "/metrics", "/openapi.json", "/"] {
+    for path in ["/v1/options", "/health", "/metrics", "/openapi.json", "/docs", "/"] {
         conforms(&document, path, "get", &server.send("GET", path, &[], b""));
     }
     for file in ["main.js", "style.css", "look-solid.webp", "nothing.js"] {
         let answer = server.send("GET", &format!("/v1/page/{file}"), &[], b"");
         conforms(&document, "/v1/page/{file}", "get", &answer);
+    }
+    for file in ["docs.js", "docs.css", "blur.py", "nothing"] {
+        let answer = server.send("GET", &format!("/v1/docs/{file}"), &[], b"");
+        conforms(&document, "/v1/docs/{file}", "get", &answer);
+    }
+    for code in ["no_backend", "nothing"] {
+        let answer = server.send("GET", &format!("/v1/problems/{code}"), &[], b"");
+        conforms(&document, "/v1/problems/{code}", "get", &answer);
     }
 }
 

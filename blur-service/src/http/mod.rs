@@ -2,9 +2,11 @@
 
 mod accept;
 mod access;
+mod assets;
 mod blur;
 mod choices;
 mod detect;
+mod docs;
 mod form;
 mod health;
 mod listener;
@@ -33,7 +35,7 @@ pub use service::Service;
 type AppState = axum::extract::State<Arc<Service>>;
 
 /// Everything that is answered; the OpenAPI document describes exactly these.
-const ROUTES: [Route; 10] = [
+const ROUTES: [Route; 13] = [
     Route {
         path: "/v1/blur",
         method: "POST",
@@ -83,6 +85,21 @@ const ROUTES: [Route; 10] = [
         path: "/v1/page/{file}",
         method: "GET",
         handler: || get(page::file),
+    },
+    Route {
+        path: "/docs",
+        method: "GET",
+        handler: || get(docs::docs),
+    },
+    Route {
+        path: "/v1/docs/{file}",
+        method: "GET",
+        handler: || get(docs::file),
+    },
+    Route {
+        path: "/v1/problems/{code}",
+        method: "GET",
+        handler: || get(docs::problem),
     },
 ];
 

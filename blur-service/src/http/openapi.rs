@@ -115,18 +115,14 @@ mod tests {
     fn the_document_has_every_code_of_a_problem() {
         let document: Value = serde_json::from_str(DOCUMENT).unwrap();
         let listed = &document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
-        let listed: BTreeSet<&str> = listed
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|code| code.as_str().unwrap())
-            .collect();
         // Each arm says `=> (status, "code", "Title")`.
         let source = include_str!("../error.rs");
         let arms = source
             .lines()
             .filter_map(|line| line.split_once("=> (")?.1.split('"').nth(1));
-        assert_eq!(listed, arms.collect());
+        for code in arms {
+            assert!(listed.as_array().unwrap().contains(&json!(code)), "{code}");
+        }
     }
 
     fn values<T: ValueEnum>() -> Value {

@@ -30,17 +30,23 @@ impl IntoResponse for Failure {
     }
 }
 
+/// A problem's type is this with its code, where people read what it means.
+const TYPES: &str = "/v1/problems/";
+
 /// The document for an error, with the headers its status asks for.
 pub(super) fn document(error: &Error, request_id: &str) -> Response {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = json!({
-        "type": "about:blank",
+    let mut body = json!({
+        "type": format!("{TYPES}{}", error.code()),
         "title": error.title(),
         "status": error.status(),
         "detail": error.to_string(),
         "code": error.code(),
         "request_id": request_id,
     });
+    if let Some(limit) = error.limit() {
+        body["limit"] = limit.into();
+    }
     let mut response = (status, Json(body)).into_response();
     let headers = response.headers_mut();
     headers.insert(

@@ -153,6 +153,9 @@ impl Admitted {
         let Query(query) = Query::<Pairs>::try_from_uri(&head.uri)
             .map_err(|_| Error::BadRequest("the query cannot be read".into()))?;
         service.options.with_query(&query, &service.leeway)?;
+        if head.headers.contains_key("idempotency-key") {
+            return Err(Error::IdempotencyKey);
+        }
         if length.is_some_and(|length| length > service.max_bytes + super::MULTIPART_OVERHEAD as u64) {
             return Err(Error::TooManyBytes {
                 limit: service.max_bytes,

@@ -31,7 +31,10 @@ impl ReadError {
     /// What to answer, with a connection that closes afterwards; nothing if nobody is left to read it.
     pub fn problem(&self) -> Option<Problem> {
         Some(match self {
-            Self::TooLarge { .. } => problem::BODY_TOO_LARGE,
+            Self::TooLarge { limit } => Problem {
+                limit: Some(*limit),
+                ..problem::BODY_TOO_LARGE
+            },
             Self::TooSlow | Self::Late => problem::REQUEST_TIMEOUT,
             Self::Malformed(violation) => violation.problem(),
             Self::Full(_) => problem::BODY_MEMORY_FULL,

@@ -16,9 +16,14 @@ pub struct Problem {
     pub detail: &'static str,
     /// For programs too: which of the rules behind `code` was broken.
     pub reason: Option<&'static str>,
+    /// What would have been let pass, where the refusal is of more: bytes of a body.
+    pub limit: Option<u64>,
     /// Seconds after which asking again makes sense.
     pub retry_after: Option<u32>,
 }
+
+/// Where a blur worker tells what a code means and what to do: the problem's type is this with its code.
+const TYPES: &str = "/v1/problems/";
 
 /// The header that carries the request's id, both ways.
 pub const X_REQUEST_ID: &str = "X-Request-Id";
@@ -112,6 +117,7 @@ impl Problem {
             code,
             detail,
             reason: None,
+            limit: None,
             retry_after: None,
         }
     }
@@ -149,12 +155,15 @@ impl Problem {
 
     fn document(&self, id: Option<&RequestId>) -> String {
         let mut document = json!({
-            "type": "about:blank",
+            "type": format!("{TYPES}{}", self.code),
             "title": self.title(),
             "status": self.status.as_u16(),
             "code": self.code,
-            "detail": self.detail,
+            "detail": self.told(),
         });
+        if let Some(limit) = self.limit {
+            document["limit"] = limit.into();
+        }
         if let Some(reason) = self.reason {
             document["reason"] = reason.into();
         }
@@ -162,6 +171,13 @@ impl Problem {
             document["request_id"] = id.as_str().into();
         }
         document.to_string()
+    }
+
+    fn told(&self) -> String {
+        match self.limit {
+            Some(limit) => format!("{}: {limit} bytes at most", self.detail),
+            None => self.detail.to_owned(),
+        }
     }
 
     fn title(&self) -> &'static str {
@@ -186,6 +202,52 @@ mod tests {
         assert_eq!(document["code"], "no_backend");
         assert_eq!(document["request_id"], "abc");
         assert_eq!(document["status"], 503);
+        assert_eq!(document["type"], "/v1/problems/no_backend");
+    }
+
+    #[test]
+    fn what_is_too_large_names_the_limit() {
+        let problem = Problem {
+            limit: Some(4096),
+            ..BODY_TOO_LARGE
+        };
+        let document: serde_json::Value = serde_json::from_str(&problem.document(None)).unwrap();
+        assert_eq!(document["limit"], 4096);
+        assert_eq!(
+            document["detail"],
+            "the request's body is larger than allowed here: 4096 bytes at most"
+        );
+    }
+
+    #[test]
+    fn the_codes_that_clients_see_are_described() {
+        let document = include_str!("../../../blur-service/src/http/openapi.json");
+        let document: serde_json::Value = serde_json::from_str(document).unwrap();
+        let described = &document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
+        let mut codes = Vec::new();
+        gather(
+            std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")),
+            &mut codes,
+        );
+        assert!(codes.len() > 20, "{codes:?}");
+        for code in codes {
+            assert!(described.as_array().unwrap().contains(&json!(code)), "{code}");
+        }
+    }
+
+    /// The first text between quotes after each call that makes a problem.
+    fn gather(folder: &std::path::Path, codes: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                gather(&path, codes);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let source = std::fs::read_to_string(&path).unwrap();
+                // So that this line is none of them.
+                let made = source.split(concat!("Problem", "::new(")).skip(1);
+                codes.extend(made.filter_map(|call| Some(call.split('"').nth(1)?.to_owned())));
+            }
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ export default {
   formats: 'JPEG, PNG, WebP, GIF, TIFF, BMP or AVIF; HEIC where this browser opens it. You can paste one too.',
   privacy: 'Pictures stay in this server’s memory only as long as it works on them. Where they were taken, and by which camera, is removed as well.',
   programs: 'For programs:',
+  reference: 'the reference',
 
   add: 'Add pictures',
   download_all: 'Download all (ZIP)',
@@ -163,9 +164,8 @@ export default {
   problem_unreachable: 'The server cannot be reached.',
   problem_heic: 'This is HEIC, which this browser cannot open. Save it as JPEG, or use a browser that shows it, such as Safari.',
   problem_too_many_bytes: limits => `The file is larger than the ${mega(limits.bytes)} that this server takes.`,
-  problem_body_too_large: (limits, problem) => problem.detail
-    ? `The file is larger than the server takes: ${problem.detail}.` : `The file is larger than the ${mega(limits.bytes)} that this server takes.`,
-  problem_too_many_pixels: limits => `The picture has more than the ${million(limits.pixels)} that this server takes.`,
+  problem_body_too_large: (limits, problem) => `The file is larger than the ${mega(problem.limit ?? limits.bytes)} that this server takes.`,
+  problem_too_many_pixels: (limits, problem) => `The picture has more than the ${million(problem.limit ?? limits.pixels)} that this server takes.`,
   problem_too_many_parts: limits => `There are too many frames, pages or places. At most ${limits.frames} frames and 256 places are taken.`,
   problem_unsupported_format: (_, problem) => sentence(problem.detail),
   problem_broken_picture: (_, problem) => sentence(problem.detail),

@@ -4,11 +4,12 @@ import { parts } from './multipart.js';
 
 // Why there is no picture. `code` is the service's, or one of the page's own.
 export class Problem extends Error {
-  constructor(code, detail = '', request = '') {
+  // `limit` is what would have been let pass.
+  constructor(code, detail = '', limit = null) {
     super(detail || code);
     this.code = code;
     this.detail = detail;
-    this.request = request;
+    this.limit = limit;
   }
 
   // Whether the same file can do better another time.
@@ -58,7 +59,7 @@ async function patiently(send, signal) {
 
 async function problem(answer) {
   const document = await answer.json().catch(() => ({}));
-  return new Problem(document.code ?? `status_${answer.status}`, document.detail, document.request_id);
+  return new Problem(document.code ?? `status_${answer.status}`, document.detail, document.limit);
 }
 
 const MOST_TRIES = 20;

@@ -11,6 +11,7 @@ export default {
   formats: 'JPEG、PNG、WebP、GIF、TIFF、BMP 或 AVIF；浏览器能打开时也支持 HEIC。也可以直接粘贴。',
   privacy: '图片只在处理期间留在服务器内存中。拍摄地点与相机信息也会一并清除。',
   programs: '供程序使用：',
+  reference: 'API 参考（英文）',
 
   add: '添加图片',
   download_all: '全部下载（ZIP）',
@@ -160,8 +161,8 @@ export default {
   problem_unreachable: '无法连接服务器。',
   problem_heic: '这是 HEIC 文件，此浏览器无法打开。请另存为 JPEG，或使用能显示它的浏览器，例如 Safari。',
   problem_too_many_bytes: limits => `文件超过服务器允许的 ${mega(limits.bytes)}。`,
-  problem_body_too_large: limits => `文件超过服务器允许的大小（工作进程上限为 ${mega(limits.bytes)}）。`,
-  problem_too_many_pixels: limits => `图片超过服务器允许的 ${million(limits.pixels)}。`,
+  problem_body_too_large: (limits, problem) => `文件超过服务器允许的 ${mega(problem.limit ?? limits.bytes)}。`,
+  problem_too_many_pixels: (limits, problem) => `图片超过服务器允许的 ${million(problem.limit ?? limits.pixels)}。`,
   problem_too_many_parts: limits => `帧、页或区域过多：最多 ${limits.frames} 帧、256 处。`,
   problem_unsupported_format: (_, problem) => `服务器不读取这种文件（${problem.detail}）。`,
   problem_broken_picture: '文件不是完整的图片，无法读取。',
