@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::client::listener::ListenerConfig;
 use crate::client::tls::{TrustError, check_trust};
 use crate::config::Config;
-use crate::pool::{Backend, Key, Pool, PoolConfig, PoolError};
+use crate::pool::{Backend, Endpoint, Key, Pool, PoolConfig, PoolError};
 use crate::route::RouteConfig;
 
 /// How the new configuration differs from the old one.
@@ -195,10 +195,10 @@ async fn ready(pool: Arc<Pool>) -> Arc<Pool> {
 }
 
 /// What else is said of a backend than address, weight and tier moves nobody.
-fn members(pool: &Pool) -> Vec<(String, (SocketAddr, u32, bool))> {
+fn members(pool: &Pool) -> Vec<(String, (Endpoint, u32, bool))> {
     let backends = pool.backends();
     let member = |backend: &Arc<Backend>| {
-        let seen = (backend.address(), backend.weight(), backend.is_backup());
+        let seen = (backend.address().clone(), backend.weight(), backend.is_backup());
         (backend.name().to_owned(), seen)
     };
     backends.iter().map(member).collect()
@@ -206,7 +206,7 @@ fn members(pool: &Pool) -> Vec<(String, (SocketAddr, u32, bool))> {
 
 /// The share of the sample that goes to another address.
 fn moved(before: &Arc<Pool>, after: &Arc<Pool>) -> f64 {
-    let home = |pool: &Arc<Pool>, key: &Key| pool.outlook().home(key).map(|backend| backend.address());
+    let home = |pool: &Arc<Pool>, key: &Key| pool.outlook().home(key).map(|backend| backend.address().clone());
     let moved = sample().filter(|key| home(before, key) != home(after, key)).count();
     moved as f64 / f64::from(SAMPLE)
 }

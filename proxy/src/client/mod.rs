@@ -6,5 +6,6 @@ pub mod connection;
 pub mod forwarded;
 pub mod listener;
 pub mod places;
+pub mod proxy_protocol;
 pub mod tickets;
 pub mod tls;

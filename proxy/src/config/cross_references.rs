@@ -208,7 +208,32 @@ impl Check<'_> {
             let at = steps!["pools", name, "backends"];
             self.report(&at, &format!("pool {name:?} {what}"), Some(help.to_owned()));
         }
+        self.transport(name, pool);
         self.backend_names(name, pool);
+    }
+
+    /// What cannot be said together of how backends are reached.
+    fn transport(&mut self, name: &str, pool: &PoolConfig) {
+        if pool.http2 && pool.proxy_protocol.is_some() {
+            let what =
+                format!("pool {name:?}: proxy_protocol tells of one client, and http2 has all share a connection");
+            let help = "take one of them out; X-Forwarded-For tells of the client in each request".to_owned();
+            self.report(&steps!["pools", name, "proxy_protocol"], &what, Some(help));
+        }
+        let Some(tls) = &pool.tls else { return };
+        if tls.has_half_a_pair() {
+            let what = format!("pool {name:?}: tls has a certificate without a key, or a key without a certificate");
+            self.report(&steps!["pools", name, "tls"], &what, Some("write both".to_owned()));
+        }
+        let nameless = pool.backends.iter().find(|backend| backend.address.host().is_none());
+        if let (Some(backend), None) = (nameless, &tls.server_name) {
+            let what = format!(
+                "pool {name:?}: {} has no name that its certificate could be for",
+                backend.address
+            );
+            let help = "write server_name: app.internal under tls".to_owned();
+            self.report(&steps!["pools", name, "tls"], &what, Some(help));
+        }
     }
 
     fn keepalived(&mut self, config: &Config) {

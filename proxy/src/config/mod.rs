@@ -62,6 +62,9 @@ impl Config {
             }
         }
         for (name, pool) in &mut self.pools {
+            for (key, path) in pool.tls.iter_mut().flat_map(|tls| tls.files()) {
+                names.push((steps!["pools", name.as_str(), "tls", key].to_vec(), path));
+            }
             for (index, source) in pool.discover.iter_mut().enumerate() {
                 if let DiscoverConfig::File(path) = source {
                     names.push((steps!["pools", name.as_str(), "discover", index, "file"].to_vec(), path));

@@ -1,6 +1,7 @@
 //! The third stage: the request has come in, and backends are asked for an answer, one after another. The fourth: an
 //! answer has begun.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -18,12 +19,14 @@ use super::refusal::Refusal;
 use super::routed::Routed;
 use super::trial::Trial;
 use crate::body::Taken;
+use crate::client::proxy_protocol::Ends;
 use crate::pool::{Backend, Death, Key, Lease, Pool, Refused, TimeoutsConfig};
 use crate::request::Scheme;
 use crate::request::deadline::Deadline;
 use crate::request::problem::Problem;
 use crate::upstream::link::Dial;
 use crate::upstream::race::Race;
+use crate::upstream::reach::Idle;
 use crate::upstream::retry::{Attempt, Suspicion, is_idempotent};
 
 pub struct Attempting {
@@ -137,7 +140,7 @@ impl Attempting {
     pub fn peer(&mut self, head: &RequestHeader) -> Option<Box<HttpPeer>> {
         let dial = self.dial(head)?;
         let backend = self.trial.as_ref()?.backend();
-        let mut peer = Box::new(HttpPeer::new(backend.address(), false, String::new()));
+        let mut peer = Box::new(HttpPeer::new(backend.address().as_inet(), false, String::new()));
         let (timeouts, left) = (self.timeouts(), self.time_left());
         let connect = Some(left.min(timeouts.connect.get()));
         peer.options.connection_timeout = connect;
@@ -152,18 +155,37 @@ impl Attempting {
     }
 
     fn dial(&mut self, head: &RequestHeader) -> Option<Arc<Dial>> {
-        let idle = self.timeouts().idle.get();
+        let (most, client) = (self.timeouts().idle.get(), self.ends());
         let (trial, taken) = (self.trial.as_mut()?, self.taken.as_ref()?);
         let dial = Arc::new(Dial {
             backend: Arc::clone(trial.backend()),
-            idle,
+            transport: Arc::clone(self.pool.transport()),
+            client,
+            idle: Idle {
+                most,
+                is_precious: !self.attempt.idempotent,
+            },
             to_head: head.method == Method::HEAD,
-            is_precious: !self.attempt.idempotent,
             progress: Arc::clone(taken.progress()),
             made: OnceLock::new(),
         });
         trial.dial = Some(Arc::clone(&dial));
         Some(dial)
+    }
+
+    /// Of the client's connection, as a backend that wants to know is told.
+    pub(super) fn ends(&self) -> Ends {
+        let (request, connection) = (&self.routed.arrived.request, &self.routed.arrived.connection);
+        let ip = request.account();
+        let port = if ip == request.peer.ip() {
+            request.peer.port()
+        } else {
+            0
+        };
+        Ends {
+            client: SocketAddr::new(ip, port),
+            server: connection.local,
+        }
     }
 
     /// The attempt has its connection.

@@ -45,6 +45,8 @@ impl Attempting {
         let incumbent = Arc::clone(self.trial.as_ref()?.backend());
         Some(Race::new(Plan {
             pool: Arc::clone(&self.pool),
+            incumbent: Arc::clone(&incumbent),
+            client: self.ends(),
             key: self.key(session.req_header()),
             tried: self.tried.iter().cloned().chain([incumbent]).collect(),
             budget: Arc::clone(&rules.state.retry_budget),

@@ -14,6 +14,8 @@ use super::members::discovery::DiscoverConfig;
 use super::members::ejection::EjectionConfig;
 use super::members::health::HealthConfig;
 use super::members::spawned::SpawnConfig;
+use super::transport::{TlsConfig, TransportConfig};
+use crate::client::proxy_protocol::ProxyProtocol;
 use crate::yaml::units::{Duration, some_time};
 
 /// `pools: { blur: {…} }`: `backends` that run elsewhere, written here or to be discovered, and workers to `spawn` here.
@@ -33,6 +35,12 @@ pub struct PoolConfig {
     pub ejection: EjectionConfig,
     pub queue: QueueConfig,
     pub hedge: Option<HedgeConfig>,
+    /// Backends are spoken to in TLS. `{}` is enough where the system trusts whoever signed their certificates.
+    pub tls: Option<TlsConfig>,
+    /// Backends speak HTTP/2, as those of gRPC do: agreed upon in TLS (ALPN), else from the first byte (h2c).
+    pub http2: bool,
+    /// Tells backends of the client before all else on a connection, which then serves that client's requests alone.
+    pub proxy_protocol: Option<ProxyProtocol>,
     pub timeouts: TimeoutsConfig,
 }
 
@@ -42,6 +50,15 @@ impl PoolConfig {
         match &self.spawn {
             Some(spawn) if spawn.is_built_in() => PATIENCE_WITH_OWN_WORKERS,
             _ => USUAL_PATIENCE,
+        }
+    }
+
+    /// How the backends are reached.
+    pub fn transport(&self) -> TransportConfig {
+        TransportConfig {
+            tls: self.tls.clone(),
+            http2: self.http2,
+            proxy_protocol: self.proxy_protocol,
         }
     }
 

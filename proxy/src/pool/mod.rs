@@ -16,6 +16,7 @@ mod random;
 mod status;
 mod stop;
 mod tasks;
+mod transport;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ pub use self::choose::key::Key;
 pub use self::choose::selection_order::{CookieSeen, Turn};
 pub use self::config::{PoolConfig, RouteTimeouts, TimeoutsConfig};
 pub use self::members::backend::{
-    Backend, BackendConfig, Cause, Connection, Counts, GREATEST_WEIGHT, Health, Latency, Standing, Trouble,
+    Backend, BackendConfig, Cause, Counts, GREATEST_WEIGHT, Health, Latency, Standing, Trouble,
 };
 pub use self::members::discovery::provider::ProviderStatus;
 pub use self::members::outcome::Outcome;
@@ -42,6 +43,7 @@ pub use self::outlook::Outlook;
 use self::parts::Parts;
 pub use self::parts::{PoolError, PoolProblem};
 pub use self::status::{BackendStatus, PoolStatus};
+pub use self::transport::{Channel, Connection, Endpoint, Opening, TlsConfig, Transport, TransportConfig};
 
 pub struct Pool(Parts);
 
@@ -58,9 +60,16 @@ impl Pool {
     }
 
     /// Whether a pool made of this configuration would be the same one, so that this one can live on with its workers.
-    /// Host names may have come to mean other addresses.
+    /// Host names may have come to mean other addresses, and files may hold other certificates.
     pub fn is_as(&self, config: &PoolConfig) -> bool {
-        self.0.config == *config && config.backends.iter().all(|backend| backend.address.is_literal())
+        self.0.config == *config
+            && config.backends.iter().all(|backend| backend.address.is_literal())
+            && self.0.transport.is_as(&config.transport())
+    }
+
+    /// How its backends are reached.
+    pub fn transport(&self) -> &Arc<Transport> {
+        &self.0.transport
     }
 
     pub fn timeouts(&self) -> &TimeoutsConfig {

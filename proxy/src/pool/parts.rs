@@ -17,6 +17,7 @@ use super::members::spawned::{SpawnError, Workers};
 use super::members::written::{Found, MemberProblem, refuse_twins, resolved};
 use super::operator;
 use super::tasks::Tasks;
+use super::transport::{TlsError, Transport};
 
 /// Why a pool cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,8 @@ pub enum PoolProblem {
     Member(#[from] MemberProblem),
     #[error(transparent)]
     Spawn(#[from] SpawnError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 pub struct Parts {
@@ -40,6 +43,7 @@ pub struct Parts {
     pub roster: Arc<Roster>,
     pub chooser: Arc<Chooser>,
     pub dispatcher: Arc<Dispatcher>,
+    pub transport: Arc<Transport>,
     pub tasks: Tasks,
 }
 
@@ -57,9 +61,15 @@ impl Parts {
         fixed.extend(workers.iter().flat_map(|workers| workers.backends()));
         let names = fixed
             .iter()
-            .map(|backend| (backend.name().to_owned(), backend.address()));
+            .map(|backend| (backend.name().to_owned(), backend.address().clone()));
         refuse_twins(names)?;
-        let check = config.checks().as_ref().map(|health| Arc::new(Check::new(health)));
+        let same = previous.map(|previous| &previous.transport);
+        let transport = match same.filter(|transport| transport.is_as(&config.transport())) {
+            Some(transport) => Arc::clone(transport),
+            None => Transport::new(config.transport())?,
+        };
+        let check = config.checks();
+        let check = check.as_ref().map(|health| Arc::new(Check::new(health, &transport)));
         let inherited = previous.map(|previous| previous.roster.members().to_vec());
         let founders = Founders {
             fixed,
@@ -88,6 +98,7 @@ impl Parts {
             roster,
             chooser,
             dispatcher,
+            transport,
         })
     }
 }

@@ -1,13 +1,13 @@
 //! A pool as the admin sees it: `/pools` and the metrics are made of this.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::admission::dispatcher::Dispatcher;
 use super::clock::Moment;
 use super::config::PoolConfig;
+use super::members::address::Address;
 use super::members::backend::{Backend, BackendConfig, Health, Standing, Trouble};
 use super::members::discovery::provider::ProviderStatus;
 use super::members::roster::Roster;
@@ -100,10 +100,10 @@ impl PoolConfig {
     /// The same with the members that the pool of a running Veil has, its workers and those it discovered among them.
     pub fn as_running(&self, status: &PoolStatus) -> Self {
         let member = |known: &BackendStatus| {
-            let address: SocketAddr = known.address.parse().ok()?;
+            let address: Address = known.address.parse().ok()?;
             let written = self.backends.iter().find(|written| written.name() == known.name);
             Some(BackendConfig {
-                address: address.into(),
+                address: address.clone(),
                 name: Some(known.name.clone()),
                 weight: known.weight,
                 backup: known.backup,

@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use crate::client::connection::{Connections, Dispensable};
 use crate::client::listener::Listener;
 use crate::client::places::Place;
+use crate::client::proxy_protocol::Ends;
 use crate::server::proxy::Proxy;
 use crate::server::serve::serve;
 
@@ -170,7 +171,11 @@ impl Acceptor {
     }
 
     fn spawn(&self, (stream, peer): (TcpStream, SocketAddr), place: Place) {
-        let connection = self.connections.enter(&self.listener, peer, place);
+        let ends = Ends {
+            client: peer,
+            server: stream.local_addr().unwrap_or(self.listener.address),
+        };
+        let connection = self.connections.enter(&self.listener, ends, place);
         let (proxy, shutdown) = (Arc::clone(&self.proxy), self.shutdown.clone());
         tokio::spawn(async move {
             // A client that has left already is found out at the first read.

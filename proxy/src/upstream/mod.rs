@@ -3,5 +3,6 @@
 pub mod link;
 pub mod poison;
 pub mod race;
+pub mod reach;
 pub mod retry;
 pub mod subrequest;

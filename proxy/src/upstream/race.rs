@@ -4,7 +4,6 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
@@ -16,15 +15,15 @@ use pingora::connectors::L4Connect;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
-use pingora::{Error, ErrorType};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::body::{Progress, Whole};
-use crate::pool::{Backend, Connection, Key, Lease, Outcome, Pool};
+use crate::client::proxy_protocol::Ends;
+use crate::pool::{Backend, Channel, Connection, Key, Lease, Outcome, Pool};
 use crate::program;
 use crate::upstream::link::Answer;
+use crate::upstream::reach::{not_reached, reach};
 use crate::upstream::retry::Budget;
 
 /// One request's race; all clones are the same one.
@@ -39,6 +38,9 @@ pub struct Race {
 /// What a second copy takes.
 pub struct Plan {
     pub pool: Arc<Pool>,
+    pub incumbent: Arc<Backend>,
+    /// On whose behalf.
+    pub client: Ends,
     pub key: Key,
     /// Backends that are not to be asked, the first of this race among them.
     pub tried: Vec<Arc<Backend>>,
@@ -104,6 +106,16 @@ impl Race {
         Some(lease)
     }
 
+    /// A connection that has not been kept: nobody would know whether it still lives.
+    async fn runner(&self, backend: &Backend) -> io::Result<Runner> {
+        let reached = reach(backend, self.plan.pool.transport(), self.plan.client, None);
+        let (channel, _) = timeout(self.plan.connect, reached).await??;
+        Ok(Runner {
+            channel,
+            heard: Vec::new(),
+        })
+    }
+
     /// Sends the request to the second backend, and waits for the beginning of an answer worth having.
     async fn challenge(self, mut lease: Lease, head: Vec<u8>, body: Option<Arc<Whole>>) -> Option<Challenge> {
         let began = Instant::now();
@@ -121,20 +133,20 @@ impl Race {
     }
 
     async fn ask(&self, lease: &mut Lease, head: &[u8], body: Option<Arc<Whole>>) -> Result<(Runner, u16), Outcome> {
-        let mut runner = Runner::connect(lease.backend().address(), self.plan.connect)
+        let mut runner = self
+            .runner(lease.backend())
             .await
             .map_err(|error| match program::lacks_means(&error) {
                 true => Outcome::Cancelled,
                 false => Outcome::ConnectFailed,
             })?;
-        if let Ok(connection) = runner.connection() {
-            lease.connected(connection);
-        }
+        lease.connected(runner.channel.connection);
         let answered = async {
-            runner.stream.write_all(head).await?;
+            runner.channel.write_all(head).await?;
             for piece in body.iter().flat_map(|whole| whole.pieces()) {
-                runner.stream.write_all(&piece?).await?;
+                runner.channel.write_all(&piece?).await?;
             }
+            runner.channel.flush().await?;
             // Kept no longer than needed: it counts among the memory for bodies.
             drop(body);
             loop {
@@ -142,7 +154,7 @@ impl Race {
                     return Ok(status);
                 }
                 let mut buffer = [0; 1024];
-                match runner.stream.read(&mut buffer).await? {
+                match runner.channel.read(&mut buffer).await? {
                     0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                     length => runner.heard.extend_from_slice(&buffer[..length]),
                 }
@@ -162,18 +174,10 @@ struct Challenge {
 
 #[async_trait]
 impl L4Connect for Race {
-    async fn connect(&self, address: &SocketAddr) -> pingora::Result<Stream> {
-        let address = address
-            .as_inet()
-            .ok_or_else(|| Error::explain(ErrorType::InternalError, "backends have internet addresses"))?;
-        let incumbent = Runner::connect(*address, self.plan.connect).await.map_err(|error| {
-            let kind = match program::lacks_means(&error) {
-                true => ErrorType::InternalError,
-                false => ErrorType::ConnectError,
-            };
-            Error::because(kind, "connecting to the first backend of a race", error)
-        })?;
-        *self.connection.lock() = incumbent.connection().ok();
+    async fn connect(&self, _: &SocketAddr) -> pingora::Result<Stream> {
+        let incumbent = self.runner(&self.plan.incumbent).await;
+        let incumbent = incumbent.map_err(|error| not_reached(error, "connecting to the first backend of a race"))?;
+        *self.connection.lock() = Some(incumbent.channel.connection);
         let track = Track {
             race: self.clone(),
             head: Vec::new(),
@@ -194,28 +198,11 @@ impl fmt::Debug for Race {
 
 /// A connection, and what has been read from it but not been asked for.
 struct Runner {
-    stream: TcpStream,
+    channel: Channel,
     heard: Vec<u8>,
 }
 
 impl Runner {
-    async fn connect(address: std::net::SocketAddr, patience: Duration) -> io::Result<Self> {
-        let stream = timeout(patience, TcpStream::connect(address)).await??;
-        stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
-            heard: Vec::new(),
-        })
-    }
-
-    fn connection(&self) -> io::Result<Connection> {
-        Ok(Connection {
-            descriptor: self.stream.as_raw_fd(),
-            local: self.stream.local_addr()?,
-            remote: self.stream.peer_addr()?,
-        })
-    }
-
     /// The answer's status, once its whole head has been heard. An answer that is none counts as one that nobody wants.
     fn status(&self) -> Option<u16> {
         let whole = end_of_head(&self.heard).is_some() || self.heard.len() >= LONGEST_HEAD;
@@ -228,7 +215,7 @@ impl Runner {
         while self.status().is_none() {
             let mut space = [0; 1024];
             let mut buffer = ReadBuf::new(&mut space);
-            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
+            let read = ready!(Pin::new(&mut self.channel).poll_read(cx, &mut buffer));
             if read.is_err() || buffer.filled().is_empty() {
                 return Poll::Ready(None);
             }
@@ -239,7 +226,7 @@ impl Runner {
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.heard.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+            return Pin::new(&mut self.channel).poll_read(cx, buffer);
         }
         let length = self.heard.len().min(buffer.remaining());
         buffer.put_slice(&self.heard[..length]);
@@ -369,7 +356,7 @@ impl AsyncWrite for Track {
         if let Stage::Overtaken = self.stage {
             return Poll::Ready(Ok(bytes.len()));
         }
-        match Pin::new(&mut self.front.stream).poll_write(cx, bytes) {
+        match Pin::new(&mut self.front.channel).poll_write(cx, bytes) {
             Poll::Ready(Ok(length)) => {
                 self.remember(&bytes[..length]);
                 Poll::Ready(Ok(length))
@@ -386,11 +373,11 @@ impl AsyncWrite for Track {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.front.stream).poll_flush(cx)
+        Pin::new(&mut self.front.channel).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.front.stream).poll_shutdown(cx)
+        Pin::new(&mut self.front.channel).poll_shutdown(cx)
     }
 }
 

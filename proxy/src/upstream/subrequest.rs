@@ -13,7 +13,7 @@ use pingora::{ErrorType, OrErr};
 
 use crate::body::Whole;
 use crate::filter::{Asked, Subrequests};
-use crate::pool::{Lease, Outcome, Pool};
+use crate::pool::{Lease, Opening, Outcome, Pool};
 use crate::request::RequestCtx;
 
 /// Sends requests without bodies to pools.
@@ -121,7 +121,16 @@ async fn attempt(
 
 fn peer(pool: &Pool, lease: &Lease) -> HttpPeer {
     let timeouts = pool.timeouts();
-    let mut peer = HttpPeer::new(lease.backend().address(), false, String::new());
+    let (backend, transport) = (lease.backend(), pool.transport());
+    let mut peer = HttpPeer::new(backend.address().as_inet(), false, String::new());
+    if !(transport.is_plain() && backend.address().inet().is_some()) {
+        // Such a connection is not kept.
+        peer.options.custom_l4 = Some(Arc::new(Opening {
+            transport: Arc::clone(transport),
+            endpoint: backend.address().clone(),
+            host: backend.host().cloned(),
+        }));
+    }
     peer.options.connection_timeout = Some(timeouts.connect.get());
     peer.options.total_connection_timeout = Some(timeouts.connect.get());
     peer.options.read_timeout = Some(timeouts.read.get());

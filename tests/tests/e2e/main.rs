@@ -34,6 +34,7 @@ mod supervisor;
 mod systemd;
 mod targets;
 mod tls;
+mod transport;
 mod unusual;
 mod upgrade;
 mod uploads;

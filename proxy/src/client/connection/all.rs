@@ -16,6 +16,7 @@ use super::phase::{Ending, Phase};
 use super::{Connection, NEVER};
 use crate::client::listener::Listener;
 use crate::client::places::{Place, Places};
+use crate::client::proxy_protocol::Ends;
 
 pub struct Connections {
     live: Mutex<HashMap<u64, Arc<Connection>>>,
@@ -61,11 +62,12 @@ impl Connections {
     const TICK: Duration = Duration::from_millis(250);
 
     /// Enters a connection that has just been accepted.
-    pub fn enter(self: &Arc<Self>, listener: &Arc<Listener>, peer: SocketAddr, place: Place) -> Entered {
+    pub fn enter(self: &Arc<Self>, listener: &Arc<Listener>, ends: Ends, place: Place) -> Entered {
         let id = self.accepted.fetch_add(1, Ordering::Relaxed);
         let connection = Arc::new(Connection {
             id,
-            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+            peer: SocketAddr::new(ends.client.ip().to_canonical(), ends.client.port()),
+            local: ends.server,
             listener: Arc::clone(listener),
             tls: OnceLock::new(),
             all: Arc::clone(self),

@@ -33,6 +33,8 @@ pub struct Connection {
     id: u64,
     /// The other end, with IPv4 written as such.
     pub peer: SocketAddr,
+    /// This end.
+    pub local: SocketAddr,
     pub listener: Arc<Listener>,
     /// Once the handshake is over.
     tls: OnceLock<Arc<TlsFacts>>,

@@ -11,8 +11,8 @@ use crate::client::tls::check_trust;
 use crate::config::{self, Config, Source};
 use crate::filter::Workshop;
 use crate::observe::access_log::Destination;
-use crate::pool::PoolConfig;
 use crate::pool::members::discovery::{self, DiscoverConfig};
+use crate::pool::{PoolConfig, Transport};
 use crate::yaml::diagnostic::Diagnostic;
 use crate::yaml::document::steps;
 
@@ -50,6 +50,16 @@ pub fn trust(source: &Source) -> Option<Diagnostic> {
         what: error.to_string(),
         help: Some("unset it, or let it name a bundle of PEM certificates".to_owned()),
     })
+}
+
+/// Certificates towards backends that are not there, or are none.
+pub fn transports(config: &Config) -> Vec<Remark> {
+    let unusable = config.pools.iter().filter_map(|(name, pool)| {
+        let error = Transport::new(pool.transport()).err()?;
+        let at = steps!["pools", name.as_str(), "tls"].to_vec();
+        Some((at, format!("pool {name:?}: {}", with_sources(&error))))
+    });
+    unusable.collect()
 }
 
 pub fn access_log(config: &Config) -> Option<Remark> {

@@ -40,6 +40,7 @@ pub fn all(source: &Source) -> Findings {
             machine::filters(&config),
             machine::access_log(&config).into_iter().collect(),
             machine::workers(&config),
+            machine::transports(&config),
             machine::names(&config),
         ]
         .concat();

@@ -13,9 +13,10 @@ use crate::pool::choose::chooser::{Chooser, MOST_TRIED};
 use crate::pool::choose::key::Key;
 use crate::pool::clock::Moment;
 use crate::pool::hedge::Hedge;
-use crate::pool::members::backend::{Backend, Connection, Standing};
+use crate::pool::members::backend::{Backend, Standing};
 use crate::pool::members::outcome::Outcome;
 use crate::pool::members::passive::PassiveHealth;
+use crate::pool::transport::Connection;
 
 pub struct Dispatcher {
     chooser: Arc<Chooser>,

@@ -1,7 +1,6 @@
 //! How a pool sees one key, without a request: in which order its backends would be asked, and why. The order is what
 //! [`Chooser::claim`] gives, attempt after attempt; only the words are made here.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -12,6 +11,7 @@ use super::selection::select::Candidates;
 use super::tiers::{Tier, Tiers};
 use crate::pool::clock::Moment;
 use crate::pool::members::backend::{Backend, Standing};
+use crate::pool::transport::Endpoint;
 
 /// What becomes of a pool's sticky cookie.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,7 +29,7 @@ pub struct CookieSeen {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Turn {
     pub backend: String,
-    pub address: SocketAddr,
+    pub address: Endpoint,
     pub backup: bool,
     pub weight: u32,
     pub in_flight: u32,
@@ -52,7 +52,7 @@ pub fn turns(chooser: &Chooser, key: &Key) -> Vec<Turn> {
     let turn_of = |backend: &Backend| asked.iter().position(|other| other.is(backend));
     let turn = |backend: &Arc<Backend>| Turn {
         backend: backend.name().to_owned(),
-        address: backend.address(),
+        address: backend.address().clone(),
         backup: backend.is_backup(),
         weight: backend.weight(),
         in_flight: backend.in_flight(),

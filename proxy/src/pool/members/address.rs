@@ -1,47 +1,57 @@
-//! An address of a backend: an IP address or a host name, with a port.
+//! An address of a backend: an IP address or a host name, with a port, or a Unix socket.
 
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
-/// `192.168.1.10:5000`, `[fd00::1]:5000` or `worker.internal:5000`; always with a port.
+use crate::pool::transport::Endpoint;
+
+/// `192.168.1.10:5000`, `[fd00::1]:5000` or `worker.internal:5000`, always with a port; or a Unix socket: `unix:/run/app.sock`.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[schemars(with = "String", extend("pattern" = r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):[1-9][0-9]*$", "examples" = ["192.168.1.10:5000", "worker.internal:5000"]))]
-pub struct Address {
-    host: Host,
-    port: u16,
-}
+#[schemars(with = "String", extend("pattern" = r"^(unix:/.+|(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):[1-9][0-9]*)$", "examples" = ["192.168.1.10:5000", "worker.internal:5000", "unix:/run/app.sock"]))]
+pub struct Address(Kind);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Host {
-    Ip(std::net::IpAddr),
-    Name(String),
+enum Kind {
+    Literal(SocketAddr),
+    Name { name: String, port: u16 },
+    Unix(PathBuf),
 }
 
 impl Address {
     /// Whether it says the address itself and not a name for it.
     pub fn is_literal(&self) -> bool {
-        matches!(self.host, Host::Ip(_))
+        !matches!(self.0, Kind::Name { .. })
     }
 
-    /// The socket addresses it stands for, in a stable order, each once; asks the system's resolver for a name.
-    /// Blocks while it does.
-    pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        match &self.host {
-            Host::Ip(ip) => Ok(vec![SocketAddr::new(*ip, self.port)]),
-            Host::Name(name) => {
-                let mut found: Vec<_> = (name.as_str(), self.port).to_socket_addrs()?.collect();
+    /// The host without its port, for TLS; a Unix socket has none.
+    pub fn host(&self) -> Option<String> {
+        match &self.0 {
+            Kind::Literal(address) => Some(address.ip().to_string()),
+            Kind::Name { name, .. } => Some(name.clone()),
+            Kind::Unix(_) => None,
+        }
+    }
+
+    /// Where it leads, in a stable order, each once; asks the system's resolver for a name. Blocks while it does.
+    pub fn resolve(&self) -> io::Result<Vec<Endpoint>> {
+        match &self.0 {
+            Kind::Literal(address) => Ok(vec![Endpoint::Inet(*address)]),
+            Kind::Unix(path) => Ok(vec![Endpoint::Unix(path.clone())]),
+            Kind::Name { name, port } => {
+                let mut found: Vec<_> = (name.as_str(), *port).to_socket_addrs()?.collect();
                 found.sort();
                 found.dedup();
                 if found.is_empty() {
                     return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
                 }
-                Ok(found)
+                Ok(found.into_iter().map(Endpoint::Inet).collect())
             }
         }
     }
@@ -49,10 +59,7 @@ impl Address {
 
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
-        Self {
-            host: Host::Ip(address.ip()),
-            port: address.port(),
-        }
+        Self(Kind::Literal(address))
     }
 }
 
@@ -60,27 +67,42 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            return Self::with_port(Host::Ip(address.ip()), address.port(), text);
+        if let Some(path) = text.strip_prefix("unix:") {
+            return unix(path);
         }
         let malformed = || AddressError::Malformed(text.to_owned());
-        let (name, port) = text.rsplit_once(':').ok_or_else(malformed)?;
-        let port = port.parse().map_err(|_| malformed())?;
-        if !is_host_name(name) {
-            return Err(malformed());
+        let address = match text.parse::<SocketAddr>() {
+            Ok(address) => Kind::Literal(address),
+            Err(_) => {
+                let (name, port) = text.rsplit_once(':').ok_or_else(malformed)?;
+                let port = port.parse().map_err(|_| malformed())?;
+                if !is_host_name(name) {
+                    return Err(malformed());
+                }
+                let name = name.to_owned();
+                Kind::Name { name, port }
+            }
+        };
+        match address {
+            Kind::Name { port: 0, .. } => Err(AddressError::PortZero(text.to_owned())),
+            Kind::Literal(literal) if literal.port() == 0 => Err(AddressError::PortZero(text.to_owned())),
+            address => Ok(Self(address)),
         }
-        Self::with_port(Host::Name(name.to_owned()), port, text)
     }
 }
 
-impl Address {
-    fn with_port(host: Host, port: u16, text: &str) -> Result<Self, AddressError> {
-        if port == 0 {
-            return Err(AddressError::PortZero(text.to_owned()));
-        }
-        Ok(Self { host, port })
+fn unix(path: &str) -> Result<Address, AddressError> {
+    if !path.starts_with('/') {
+        return Err(AddressError::NotWhole(path.to_owned()));
+    }
+    match path.len() > LONGEST_PATH {
+        true => Err(AddressError::TooLong(path.to_owned())),
+        false => Ok(Address(Kind::Unix(path.into()))),
     }
 }
+
+/// Bytes; the system has room for no more.
+const LONGEST_PATH: usize = 107;
 
 fn is_host_name(name: &str) -> bool {
     let label = |label: &str| {
@@ -101,9 +123,10 @@ fn is_host_name(name: &str) -> bool {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.host {
-            Host::Ip(ip) => SocketAddr::new(*ip, self.port).fmt(f),
-            Host::Name(name) => write!(f, "{name}:{}", self.port),
+        match &self.0 {
+            Kind::Literal(address) => address.fmt(f),
+            Kind::Name { name, port } => write!(f, "{name}:{port}"),
+            Kind::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -116,8 +139,14 @@ impl<'de> Deserialize<'de> for Address {
 
 #[derive(Debug, thiserror::Error)]
 pub enum AddressError {
-    #[error("{0:?} is not an address; write 192.168.1.10:5000, [fd00::1]:5000 or worker.internal:5000")]
+    #[error(
+        "{0:?} is not an address; write 192.168.1.10:5000, [fd00::1]:5000, worker.internal:5000 or unix:/run/app.sock"
+    )]
     Malformed(String),
+    #[error("unix:{0} is no whole path; write it from its first slash, such as unix:/run/app.sock")]
+    NotWhole(String),
+    #[error("unix:{0} is longer than a socket's path can be, {LONGEST_PATH} bytes")]
+    TooLong(String),
     #[error("{0:?} has port 0, which nobody listens on")]
     PortZero(String),
 }
@@ -136,6 +165,7 @@ mod tests {
             "worker.internal:5000",
             "localhost:80",
             "a_b-c:1",
+            "unix:/run/app.sock",
         ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
@@ -154,6 +184,9 @@ mod tests {
             "a b:80",
             "fd00::1:80",
             "w:0",
+            "unix:",
+            "unix:run/app.sock",
+            "10.0.0.1:0",
         ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
@@ -165,6 +198,7 @@ mod tests {
         assert!(
             found
                 .iter()
+                .filter_map(Endpoint::inet)
                 .all(|address| address.ip().is_loopback() && address.port() == 80)
         );
         assert!(found.windows(2).all(|pair| pair[0] < pair[1]));

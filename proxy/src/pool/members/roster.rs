@@ -111,7 +111,7 @@ impl Roster {
         let name = found.config.name();
         let inherited = || self.inherited.iter().find(|backend| backend.name() == name).cloned();
         let before = self.member(&name).or_else(inherited);
-        let backend = Backend::new(&found.config, found.address, before.as_deref());
+        let backend = Backend::new(&found.config, found.address.clone(), before.as_deref());
         if !self.checked {
             // Nobody will ever ask it.
             backend.set_health(Health::Up);

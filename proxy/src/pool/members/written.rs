@@ -2,16 +2,16 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::backend::{Backend, BackendConfig};
+use crate::pool::transport::Endpoint;
 
 /// A backend as it is written, and the address that its own has come to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     pub config: BackendConfig,
-    pub address: SocketAddr,
+    pub address: Endpoint,
 }
 
 /// Why backends cannot be members of one pool.
@@ -22,7 +22,7 @@ pub enum MemberProblem {
     #[error("two backends are called {0:?}")]
     SameName(String),
     #[error("two backends have the address {0}")]
-    SameAddress(SocketAddr),
+    SameAddress(Endpoint),
 }
 
 /// One backend for each address that its name has; where there are several, each is known by its own address too.
@@ -35,9 +35,9 @@ pub fn resolved(written: &BackendConfig) -> Result<Vec<Found>, MemberProblem> {
 }
 
 /// As [`resolved`], of a name that these are the addresses of.
-pub fn expanded(written: &BackendConfig, addresses: Vec<SocketAddr>) -> Vec<Found> {
+pub fn expanded(written: &BackendConfig, addresses: Vec<Endpoint>) -> Vec<Found> {
     let several = addresses.len() > 1;
-    let known_by = |address: SocketAddr| match &written.name {
+    let known_by = |address: &Endpoint| match &written.name {
         Some(name) if several => Some(format!("{name}/{address}")),
         Some(name) => Some(name.clone()),
         None if several => Some(address.to_string()),
@@ -45,7 +45,7 @@ pub fn expanded(written: &BackendConfig, addresses: Vec<SocketAddr>) -> Vec<Foun
     };
     let one = |address| Found {
         config: BackendConfig {
-            name: known_by(address),
+            name: known_by(&address),
             ..written.clone()
         },
         address,
@@ -54,10 +54,10 @@ pub fn expanded(written: &BackendConfig, addresses: Vec<SocketAddr>) -> Vec<Foun
 }
 
 /// Names tell backends apart for the operator, and addresses do on the Ketama ring.
-pub fn refuse_twins(backends: impl Iterator<Item = (String, SocketAddr)>) -> Result<(), MemberProblem> {
+pub fn refuse_twins(backends: impl Iterator<Item = (String, Endpoint)>) -> Result<(), MemberProblem> {
     let (mut names, mut addresses) = (HashSet::new(), HashSet::new());
     for (name, address) in backends {
-        if !addresses.insert(address) {
+        if let Some(address) = addresses.replace(address) {
             return Err(MemberProblem::SameAddress(address));
         }
         if let Some(name) = names.replace(name) {
@@ -71,6 +71,6 @@ pub fn refuse_twins(backends: impl Iterator<Item = (String, SocketAddr)>) -> Res
 pub fn without_twins(backends: impl Iterator<Item = Arc<Backend>>) -> Vec<Arc<Backend>> {
     let (mut names, mut addresses) = (HashSet::new(), HashSet::new());
     let mut is_first =
-        |backend: &Arc<Backend>| names.insert(backend.name().to_owned()) && addresses.insert(backend.address());
+        |backend: &Arc<Backend>| names.insert(backend.name().to_owned()) && addresses.insert(backend.address().clone());
     backends.filter(|backend| is_first(backend)).collect()
 }

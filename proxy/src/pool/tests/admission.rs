@@ -91,12 +91,9 @@ async fn one_that_answers_ends_the_silence() {
         pool.acquire(&client(), &[]).await.is_err(),
         "the first has not got through yet"
     );
-    let address = lease.backend().address();
-    lease.connected(Connection {
-        descriptor: -1,
-        local: address,
-        remote: address,
-    });
+    let somebody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = std::net::TcpStream::connect(somebody.local_addr().unwrap()).unwrap();
+    lease.connected(Connection::of(&stream).unwrap());
     assert!(pool.acquire(&client(), &[]).await.is_ok(), "it has");
 }
 

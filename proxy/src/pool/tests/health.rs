@@ -60,10 +60,18 @@ fn response(status: u16, body: &str) -> String {
     )
 }
 
+fn check(config: &HealthConfig) -> Check {
+    Check::new(config, &Transport::new(TransportConfig::default()).unwrap())
+}
+
+fn at(address: SocketAddr) -> Backend {
+    Backend::new(&BackendConfig::at(address), address.into(), None)
+}
+
 async fn result(yaml: &str, answer: &str) -> String {
     let server = Server::start(answer).await;
-    let check = Check::new(&serde_yaml::from_str(yaml).unwrap());
-    match check.run(server.address).await {
+    let check = check(&serde_yaml::from_str(yaml).unwrap());
+    match check.run(&at(server.address)).await {
         CheckResult::Unwell(reason) => reason.to_string(),
         result => format!("{result:?}"),
     }
@@ -100,9 +108,35 @@ async fn believes_what_the_answer_says() {
 #[tokio::test]
 async fn any_answer_is_enough_of_a_worker_of_which_nothing_is_known() {
     let server = Server::start(&response(404, "no such page")).await;
-    let check = Check::new(&HealthConfig::of_any_worker());
-    assert!(matches!(check.run(server.address).await, CheckResult::Well));
+    let check = check(&HealthConfig::of_any_worker());
+    assert!(matches!(check.run(&at(server.address)).await, CheckResult::Well));
     assert!(server.asked.lock().starts_with("GET / HTTP/1.1\r\n"));
+}
+
+#[tokio::test]
+async fn what_is_asked_and_what_the_answer_has_in_it_can_be_said() {
+    let yaml = "{ method: OPTIONS, expect: { body: pong } }";
+    assert_eq!(result(yaml, &response(200, "ping, pong")).await, "Well");
+    assert_eq!(
+        result(yaml, &response(200, "ping")).await,
+        "the body has no \"pong\" in it"
+    );
+    let server = Server::start(&response(200, "pong")).await;
+    let check = check(&serde_yaml::from_str(yaml).unwrap());
+    assert!(matches!(check.run(&at(server.address)).await, CheckResult::Well));
+    assert!(server.asked.lock().starts_with("OPTIONS /health HTTP/1.1\r\n"));
+    for yaml in ["method: get", "method: CONNECT", "method: 'A B'", "method: ''"] {
+        assert!(serde_yaml::from_str::<HealthConfig>(yaml).is_err(), "{yaml}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_may_be_enough() {
+    let server = Server::start("").await;
+    let check = check(&serde_yaml::from_str("tcp: true").unwrap());
+    assert!(matches!(check.run(&at(server.address)).await, CheckResult::Well));
+    let address = SocketAddr::from(([127, 0, 0, 1], 1));
+    assert!(matches!(check.run(&at(address)).await, CheckResult::Unwell(_)));
 }
 
 #[tokio::test]
@@ -110,10 +144,10 @@ async fn says_that_nobody_listens() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let CheckResult::Unwell(reason) = Check::new(&HealthConfig::default()).run(address).await else {
+    let CheckResult::Unwell(reason) = check(&HealthConfig::default()).run(&at(address)).await else {
         panic!("well")
     };
-    assert_eq!(reason.to_string(), "ConnectRefused");
+    assert_eq!(reason.to_string(), "ConnectError: Connection refused (os error 111)");
 }
 
 #[tokio::test]
@@ -125,7 +159,7 @@ async fn asks_for_the_path_with_host_and_headers() {
     );
     let elsewhere = SocketAddr::new(server.address.ip(), 9);
     assert!(matches!(
-        Check::new(&serde_yaml::from_str(&yaml).unwrap()).run(elsewhere).await,
+        check(&serde_yaml::from_str(&yaml).unwrap()).run(&at(elsewhere)).await,
         CheckResult::Well
     ));
     let asked = server.asked.lock().to_ascii_lowercase();

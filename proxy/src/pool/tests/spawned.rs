@@ -87,7 +87,7 @@ impl Spawned {
 /// The process id that the worker at this address answers with.
 async fn ask(backend: &Backend) -> std::io::Result<i32> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut connection = TcpStream::connect(backend.address()).await?;
+    let mut connection = TcpStream::connect(backend.address().as_inet()).await?;
     connection.write_all(b"GET / HTTP/1.1\r\n\r\n").await?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await?;

@@ -22,7 +22,7 @@ pub fn tier(weights: &[u32]) -> Vec<Arc<Backend>> {
                 weight: *weight,
                 ..BackendConfig::at(address)
             },
-            address,
+            address.into(),
             None,
         ))
     };

@@ -82,7 +82,7 @@ fn node(place: usize, backend: &Backend, total_weight: u64) -> pingora_load_bala
     let mut ext = pingora_load_balancing::Extensions::new();
     ext.insert(Place(place));
     pingora_load_balancing::Backend {
-        addr: pingora::protocols::l4::socket::SocketAddr::Inet(backend.address()),
+        addr: pingora::protocols::l4::socket::SocketAddr::Inet(backend.address().as_inet()),
         weight: on_ring(backend.weight().into(), total_weight) as usize,
         ext,
     }

@@ -85,6 +85,7 @@ impl Backend {
         self.live.health.store(health as u8, Ordering::Release);
         if health == Health::Down && before != Health::Down {
             self.live.connections.cut();
+            self.live.trunks.cut();
         }
         if health != before {
             self.live.health_changed.send_replace(());

@@ -1,7 +1,5 @@
 //! A backend as the configuration tells of it.
 
-use std::net::SocketAddr;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -37,7 +35,7 @@ pub struct BackendConfig {
 
 impl BackendConfig {
     /// A backend of which nothing but the address is said.
-    pub fn at(address: SocketAddr) -> Self {
+    pub fn at(address: impl Into<Address>) -> Self {
         Self {
             address: address.into(),
             name: None,

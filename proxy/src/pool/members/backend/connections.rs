@@ -2,15 +2,10 @@
 //! nobody need wait out a timeout then.
 
 use std::collections::HashMap;
-use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, RawFd};
 
 use parking_lot::Mutex;
-use rustix::net::{Shutdown, getpeername, getsockname, shutdown};
-use tokio::net::TcpStream;
 
-use super::descriptor;
+use crate::pool::transport::Connection;
 
 #[derive(Debug, Default)]
 pub struct Connections(Mutex<Busy>);
@@ -19,15 +14,6 @@ pub struct Connections(Mutex<Busy>);
 struct Busy {
     next: u64,
     all: HashMap<u64, Connection>,
-}
-
-/// One connection, by what tells it apart.
-#[derive(Clone, Copy, Debug)]
-pub struct Connection {
-    /// It belongs to whoever made the connection, and may be another one's by the time it is looked at.
-    pub descriptor: RawFd,
-    pub local: SocketAddr,
-    pub remote: SocketAddr,
 }
 
 impl Connections {
@@ -54,34 +40,12 @@ impl Connections {
     }
 }
 
-impl Connection {
-    pub fn of(stream: &TcpStream) -> io::Result<Self> {
-        Ok(Self {
-            descriptor: stream.as_raw_fd(),
-            local: stream.local_addr()?,
-            remote: stream.peer_addr()?,
-        })
-    }
-
-    fn cut(&self) -> io::Result<()> {
-        let socket = descriptor::duplicate(self.descriptor)?;
-        let is_address = |found: rustix::net::SocketAddrAny, wanted| SocketAddr::try_from(found) == Ok(wanted);
-        if is_address(getsockname(&socket)?, self.local)
-            && getpeername(&socket)?.is_some_and(|found| is_address(found, self.remote))
-        {
-            shutdown(&socket, Shutdown::Both)?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::io::Read;
+    use std::io::{self, Read};
     use std::net::{TcpListener, TcpStream};
-    use std::os::fd::AsRawFd;
 
     use super::*;
 
@@ -92,11 +56,7 @@ mod tests {
     }
 
     fn of(stream: &TcpStream) -> Connection {
-        Connection {
-            descriptor: stream.as_raw_fd(),
-            local: stream.local_addr().unwrap(),
-            remote: stream.peer_addr().unwrap(),
-        }
+        Connection::of(stream).unwrap()
     }
 
     #[test]
@@ -107,11 +67,7 @@ mod tests {
         connections.join(of(&waited_on));
         let number = connections.join(of(&left));
         connections.leave(number);
-        // Its descriptor's number has come to mean another connection.
-        connections.join(Connection {
-            local: of(&waited_on).local,
-            ..of(&other)
-        });
+        connections.join(of(&other).as_another(&of(&waited_on)));
         connections.cut();
         assert_eq!(waited_on.read(&mut [0]).unwrap(), 0);
         for far in [&mut far_of_left, &mut far_of_other] {

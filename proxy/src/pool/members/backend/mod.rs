@@ -4,24 +4,21 @@
 mod change;
 mod config;
 mod connections;
-mod descriptor;
 mod kept;
 mod occupancy;
 mod standing;
 mod tally;
 mod trouble;
+mod trunks;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 pub use self::config::{BackendConfig, GREATEST_WEIGHT};
-pub use self::connections::Connection;
 use self::connections::Connections;
 use self::kept::Kept;
 use self::occupancy::Occupancy;
@@ -30,15 +27,19 @@ use self::tally::Tally;
 pub use self::tally::{Counts, Latency};
 use self::trouble::Troubles;
 pub use self::trouble::{Cause, Trouble};
+use self::trunks::Trunks;
 use crate::pool::clock::Moment;
 use crate::pool::members::ejection::{Ejection, Tolerance};
 use crate::pool::members::outcome::Outcome;
+use crate::pool::transport::{Channel, Connection, Endpoint, Target, Trunk};
 
 /// A member of a pool.
 #[derive(Clone, Debug)]
 pub struct Backend {
     name: String,
-    address: SocketAddr,
+    address: Endpoint,
+    /// As it was written, for TLS.
+    host: Option<Arc<str>>,
     backup: bool,
     configured_weight: u32,
     max_conns: u32,
@@ -77,6 +78,7 @@ struct Live {
     ejection: Ejection,
     connections: Connections,
     kept: Kept,
+    trunks: Trunks,
     tally: Tally,
     troubles: Troubles,
     /// When it last refused a connection; never while it has taken one since.
@@ -102,6 +104,7 @@ impl Default for Live {
             ejection: Ejection::default(),
             connections: Connections::default(),
             kept: Kept::default(),
+            trunks: Trunks::default(),
             tally: Tally::default(),
             troubles: Troubles::default(),
             unreachable_at: AtomicU64::default(),
@@ -112,7 +115,7 @@ impl Default for Live {
 impl Backend {
     /// `previous` is the backend that had this name before: it lends its live state, and its health too unless it was
     /// found at another address. A weight that an admin set stays until the configuration says another.
-    pub fn new(config: &BackendConfig, address: SocketAddr, previous: Option<&Backend>) -> Self {
+    pub fn new(config: &BackendConfig, address: Endpoint, previous: Option<&Backend>) -> Self {
         let live = previous.map(|previous| Arc::clone(&previous.live)).unwrap_or_default();
         if previous.is_none_or(|previous| previous.configured_weight != config.weight) {
             live.weight.store(config.weight, Ordering::Relaxed);
@@ -121,10 +124,12 @@ impl Backend {
             live.health.store(Health::Unknown as u8, Ordering::Release);
             live.ejection.forgive();
             live.kept.clear();
+            live.trunks.clear();
         }
         Self {
             name: config.name(),
             address,
+            host: config.address.host().map(Into::into),
             backup: config.backup,
             configured_weight: config.weight,
             max_conns: config.max_conns.unwrap_or(u32::MAX),
@@ -141,7 +146,7 @@ impl Backend {
     }
 
     /// One whose process is ours to start; it does not run yet.
-    pub(in crate::pool) fn spawned(config: &BackendConfig, address: SocketAddr, parallel: Option<u32>) -> Self {
+    pub(in crate::pool) fn spawned(config: &BackendConfig, address: Endpoint, parallel: Option<u32>) -> Self {
         let backend = Self {
             spawned: true,
             parallel: parallel.unwrap_or(u32::MAX),
@@ -155,8 +160,21 @@ impl Backend {
         &self.name
     }
 
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &Endpoint {
+        &self.address
+    }
+
+    /// Its host as it was written, for TLS.
+    pub fn host(&self) -> Option<&Arc<str>> {
+        self.host.as_ref()
+    }
+
+    /// Whom to connect to.
+    pub fn target(&self) -> Target<'_> {
+        Target {
+            endpoint: &self.address,
+            host: self.host.as_deref(),
+        }
     }
 
     pub fn is_backup(&self) -> bool {
@@ -219,22 +237,33 @@ impl Backend {
         self.live.connections.leave(number);
     }
 
-    /// A connection that no request is on, idle for `most` at most; `ask` as in [`Kept::take`].
-    pub fn take_kept(&self, most: Duration, ask: bool) -> Option<(TcpStream, Connection)> {
+    /// A connection of this transport's that no request is on, idle for `most` at most; `ask` as in [`Kept::take`].
+    pub fn take_kept(&self, transport: u64, most: Duration, ask: bool) -> Option<Channel> {
         let kept = self.live.kept.take(most, ask)?;
-        (kept.1.remote == self.address).then_some(kept)
+        (kept.endpoint == self.address && kept.transport == transport).then_some(kept)
     }
 
     /// Keeps a connection for a further request.
-    pub fn keep(&self, stream: TcpStream, connection: Connection) {
-        if connection.remote == self.address {
-            self.live.kept.keep(stream, connection);
+    pub fn keep(&self, channel: Channel) {
+        if channel.endpoint == self.address {
+            self.live.kept.keep(channel);
         }
+    }
+
+    /// A connection of this transport's that a further request may share.
+    pub fn trunk(&self, transport: u64) -> Option<Trunk> {
+        self.live.trunks.find(&self.address, transport)
+    }
+
+    /// Lets further requests share a connection.
+    pub fn let_share(&self, trunk: Trunk) {
+        self.live.trunks.add(trunk);
     }
 
     /// Ends kept connections that nobody will use.
     pub(in crate::pool) fn sweep_kept(&self, most: Duration) {
         self.live.kept.sweep(most);
+        self.live.trunks.sweep(most);
     }
 
     /// Until a connection comes about.

@@ -107,7 +107,7 @@ fn parse(file: &str, text: &str) -> Reading {
     for (index, backend) in backends.iter().enumerate() {
         let resolved = resolved(backend).and_then(|resolved| {
             let all = found.iter().chain(&resolved);
-            refuse_twins(all.map(|found| (found.config.name(), found.address)))?;
+            refuse_twins(all.map(|found| (found.config.name(), found.address.clone())))?;
             Ok(resolved)
         });
         match resolved {

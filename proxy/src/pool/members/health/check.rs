@@ -1,17 +1,19 @@
-//! One check: a GET over Pingora's connector, under one deadline and a cap on the body. Pingora's own
+//! One check: a request over Pingora's connector, under one deadline and a cap on the body. Pingora's own
 //! `HttpHealthCheck` looks at the header alone and drains a body without end.
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 
 use pingora::ErrorType;
+use pingora::connectors::L4Connect;
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::client::HttpSession;
-use pingora::upstreams::peer::HttpPeer;
+use pingora::upstreams::peer::{HttpPeer, Peer};
 
 use super::config::HealthConfig;
 use super::expect::Unexpected;
-use crate::pool::members::backend::Cause;
+use crate::pool::members::backend::{Backend, Cause};
+use crate::pool::transport::{Endpoint, Opening, Transport};
 use crate::program;
 
 /// What a check found.
@@ -32,7 +34,7 @@ pub enum CheckResult {
 pub enum Reason {
     #[error("no answer within {0}")]
     TimedOut(crate::yaml::units::Duration),
-    #[error("{}", .0.etype().as_str())]
+    #[error("{}", described(.0))]
     Connection(#[from] Box<pingora::Error>),
     #[error("the answer is longer than {0}")]
     TooLong(crate::yaml::units::ByteSize),
@@ -53,13 +55,16 @@ impl Reason {
 
 pub struct Check {
     config: HealthConfig,
+    transport: Arc<Transport>,
     connector: Connector,
 }
 
 impl Check {
-    pub fn new(config: &HealthConfig) -> Self {
+    /// Over the same transport as requests.
+    pub fn new(config: &HealthConfig, transport: &Arc<Transport>) -> Self {
         Self {
             config: config.clone(),
+            transport: Arc::clone(transport),
             connector: Connector::new(None),
         }
     }
@@ -68,13 +73,10 @@ impl Check {
         &self.config
     }
 
-    /// Asks the backend at this address.
-    pub async fn run(&self, mut address: SocketAddr) -> CheckResult {
-        if let Some(port) = self.config.port {
-            address.set_port(port);
-        }
+    /// Asks a backend.
+    pub async fn run(&self, backend: &Backend) -> CheckResult {
         let timeout = self.config.timeout;
-        match tokio::time::timeout(timeout.get(), self.ask(address)).await {
+        match tokio::time::timeout(timeout.get(), self.ask(backend)).await {
             Ok(Ok(result)) => result,
             Ok(Err(Reason::Connection(error))) if is_local(&error) => {
                 program::tell_of_lack(&error);
@@ -85,23 +87,34 @@ impl Check {
         }
     }
 
-    async fn ask(&self, address: SocketAddr) -> Result<CheckResult, Reason> {
+    async fn ask(&self, backend: &Backend) -> Result<CheckResult, Reason> {
+        let opening = Opening {
+            transport: Arc::clone(&self.transport),
+            endpoint: backend.address().at_port(self.config.port),
+            host: backend.host().cloned(),
+        };
+        let host = self.host(&opening.endpoint);
         // A new connection each time: one that is kept can hide that new ones are refused.
-        let (mut session, _) = self
-            .connector
-            .get_http_session(&HttpPeer::new(address, false, String::new()))
-            .await?;
-        session.write_request_header(Box::new(self.request(address)?)).await?;
+        let mut peer = HttpPeer::new(opening.endpoint.as_inet(), false, String::new());
+        let opening = Arc::new(opening);
+        if self.config.tcp {
+            opening.connect(peer.address()).await?;
+            return Ok(CheckResult::Well);
+        }
+        peer.options.custom_l4 = Some(opening);
+        let (mut session, _) = self.connector.get_http_session(&peer).await?;
+        session.write_request_header(Box::new(self.request(host)?)).await?;
         session.finish_request_body().await?;
         session.read_response_header().await?;
         let (status, headers) = match session.response_header() {
             Some(head) => (head.status.as_u16(), head.headers.clone()),
             None => return Err(pingora::Error::new(pingora::ErrorType::InvalidHTTPHeader).into()),
         };
-        let json = match status == BUSY_OR_DRAINING || self.config.expect.wants_json() {
-            true => serde_json::from_slice(&self.body(&mut session).await?).ok(),
-            false => None,
+        let body = match status == BUSY_OR_DRAINING || self.config.expect.wants_body() {
+            true => self.body(&mut session).await?,
+            false => Vec::new(),
         };
+        let json = serde_json::from_slice(&body).ok();
         if status == BUSY_OR_DRAINING {
             match json
                 .as_ref()
@@ -112,13 +125,23 @@ impl Check {
                 _ => {}
             }
         }
-        self.config.expect.matches(status, &headers, json.as_ref())?;
+        self.config.expect.matches(status, &headers, &body, json.as_ref())?;
         Ok(CheckResult::Well)
     }
 
-    fn request(&self, address: SocketAddr) -> Result<RequestHeader, Box<pingora::Error>> {
-        let mut head = RequestHeader::build("GET", self.config.path.as_bytes(), None)?;
-        head.insert_header("Host", self.config.host.clone().unwrap_or_else(|| address.to_string()))?;
+    /// The `Host` to ask for. A Unix socket has no name of its own.
+    fn host(&self, endpoint: &Endpoint) -> String {
+        let usual = || {
+            endpoint
+                .inet()
+                .map_or("localhost".to_owned(), |address| address.to_string())
+        };
+        self.config.host.clone().unwrap_or_else(usual)
+    }
+
+    fn request(&self, host: String) -> Result<RequestHeader, Box<pingora::Error>> {
+        let mut head = RequestHeader::build(self.config.method.as_str(), self.config.path.as_bytes(), None)?;
+        head.insert_header("Host", host)?;
         head.insert_header(
             "User-Agent",
             concat!("veil/", env!("CARGO_PKG_VERSION"), " (health check)"),
@@ -139,6 +162,14 @@ impl Check {
             }
         }
         Ok(body)
+    }
+}
+
+/// With its cause, where there is one: that of a handshake says what to do.
+fn described(error: &pingora::Error) -> String {
+    match &error.cause {
+        Some(cause) => format!("{}: {cause:.200}", error.etype().as_str()),
+        None => error.etype().as_str().to_owned(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use http::Uri;
+use http::{Method, Uri};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -15,6 +15,12 @@ use crate::yaml::units::{ByteSize, Duration, Ratio, some_time};
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthConfig {
+    /// Only connects, with the handshake where there is one: for backends that are asked nothing else.
+    pub tcp: bool,
+    /// What is asked for.
+    #[serde(deserialize_with = "method")]
+    #[schemars(with = "String")]
+    pub method: Method,
     /// Path and query.
     #[serde(deserialize_with = "path")]
     pub path: String,
@@ -45,6 +51,8 @@ pub struct HealthConfig {
 impl Default for HealthConfig {
     fn default() -> Self {
         Self {
+            tcp: false,
+            method: Method::GET,
             path: "/health".to_owned(),
             host: None,
             port: None,
@@ -80,6 +88,20 @@ impl HealthConfig {
             expect: ExpectConfig::of_a_blur_worker(),
             ..Self::default()
         }
+    }
+}
+
+/// Reads a request's method.
+fn method<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Method, D::Error> {
+    let method = String::deserialize(deserializer)?;
+    match method.parse() {
+        Ok(Method::CONNECT) => Err(D::Error::custom(
+            "CONNECT asks for no answer; write tcp: true to connect only",
+        )),
+        Ok(parsed) if method.bytes().all(|byte| !byte.is_ascii_lowercase()) => Ok(parsed),
+        _ => Err(D::Error::custom(format!(
+            "{method:?} is not a method; write one such as GET, HEAD or OPTIONS"
+        ))),
     }
 }
 

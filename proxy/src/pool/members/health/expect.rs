@@ -18,6 +18,8 @@ pub struct ExpectConfig {
     /// Headers and the exact values they have to have.
     #[serde(deserialize_with = "headers")]
     pub headers: BTreeMap<String, String>,
+    /// What the body has to have in it.
+    pub body: Option<String>,
     /// Fields of the JSON body and what has to hold for them; a dot leads into an object: `disk.free_bytes`.
     pub json: BTreeMap<String, Condition>,
 }
@@ -42,12 +44,18 @@ impl ExpectConfig {
         }
     }
 
-    pub fn wants_json(&self) -> bool {
-        !self.json.is_empty()
+    pub fn wants_body(&self) -> bool {
+        self.body.is_some() || !self.json.is_empty()
     }
 
-    /// `json` is none where the body is not JSON.
-    pub fn matches(&self, status: u16, headers: &HeaderMap, json: Option<&Value>) -> Result<(), Unexpected> {
+    /// `json` is the body, and none where it is not JSON.
+    pub fn matches(
+        &self,
+        status: u16,
+        headers: &HeaderMap,
+        body: &[u8],
+        json: Option<&Value>,
+    ) -> Result<(), Unexpected> {
         if !self.status.has(status) {
             return Err(Unexpected::Status {
                 found: status,
@@ -66,7 +74,12 @@ impl ExpectConfig {
                 });
             }
         }
-        if !self.wants_json() {
+        if let Some(wanted) = &self.body
+            && !String::from_utf8_lossy(body).contains(wanted)
+        {
+            return Err(Unexpected::Body { wanted: wanted.clone() });
+        }
+        if self.json.is_empty() {
             return Ok(());
         }
         let json = json.ok_or(Unexpected::NotJson)?;
@@ -221,6 +234,8 @@ pub enum Unexpected {
         found: Option<String>,
         wanted: String,
     },
+    #[error("the body has no {wanted:?} in it")]
+    Body { wanted: String },
     #[error("the body is not JSON")]
     NotJson,
     #[error("json {field} {}, expected {wanted}", shown(.found.as_ref()))]
@@ -337,7 +352,7 @@ mod tests {
         let config: ExpectConfig = serde_yaml::from_str(yaml).unwrap();
         let headers = HeaderMap::from_iter([("content-type".parse().unwrap(), "application/json".parse().unwrap())]);
         config
-            .matches(200, &headers, Some(&body))
+            .matches(200, &headers, body.to_string().as_bytes(), Some(&body))
             .map_err(|unexpected| unexpected.to_string())
     }
 

@@ -70,7 +70,7 @@ async fn watch_over(roster: Arc<Roster>, check: Arc<Check>, backend: Arc<Backend
         let began = Instant::now();
         if backend.is_running() {
             let (deaths, asked) = (backend.deaths(), Moment::now());
-            let result = check.run(backend.address()).await;
+            let result = check.run(&backend).await;
             // What a process said that has died since is no news of its successor.
             if backend.is_running() && backend.deaths() == deaths {
                 if let CheckResult::Well = result {

@@ -37,7 +37,11 @@ impl Worker {
         };
         Ok(Self {
             listener,
-            backend: Arc::new(Backend::spawned(&config, address, size.map(|size| size.parallel))),
+            backend: Arc::new(Backend::spawned(
+                &config,
+                address.into(),
+                size.map(|size| size.parallel),
+            )),
         })
     }
 

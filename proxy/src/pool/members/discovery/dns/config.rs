@@ -152,7 +152,7 @@ impl Default for EachConfig {
             max_conns,
             slow_start,
             ..
-        } = BackendConfig::at(([0, 0, 0, 0], 0).into());
+        } = BackendConfig::at(SocketAddr::from(([0, 0, 0, 0], 0)));
         Self {
             weight,
             max_fails,

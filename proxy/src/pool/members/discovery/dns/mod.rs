@@ -21,6 +21,7 @@ use self::srv::targets;
 use super::answer::{Answer, DiscoveryError};
 use crate::pool::members::backend::{BackendConfig, GREATEST_WEIGHT};
 use crate::pool::members::written::{Found, expanded};
+use crate::pool::transport::Endpoint;
 
 pub struct DnsLookup {
     config: DnsConfig,
@@ -63,7 +64,7 @@ impl DnsLookup {
         addresses.dedup();
         let found = |address: SocketAddr| Found {
             config: config.each.at(address.into()),
-            address,
+            address: address.into(),
         };
         Ok((addresses.into_iter().map(found).collect(), records.valid_until))
     }
@@ -90,8 +91,8 @@ impl DnsLookup {
             addresses.sort();
             addresses.dedup();
             // Two names for one address are one backend.
-            addresses.retain(|address| found.iter().all(|found| found.address != *address));
-            found.extend(expanded(&written, addresses));
+            addresses.retain(|address| found.iter().all(|found| found.address.inet() != Some(*address)));
+            found.extend(expanded(&written, addresses.into_iter().map(Endpoint::Inet).collect()));
         }
         Ok((found, valid_until))
     }

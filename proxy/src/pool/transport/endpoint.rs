@@ -1,0 +1,70 @@
+//! Where a backend is reached: an internet address or a Unix socket.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Serialize, Serializer};
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Endpoint {
+    Inet(SocketAddr),
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+impl Endpoint {
+    pub fn inet(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Inet(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// The same host at another port; a Unix socket has none.
+    pub fn at_port(&self, port: Option<u16>) -> Self {
+        match (self, port) {
+            (Self::Inet(address), Some(port)) => Self::Inet(SocketAddr::new(address.ip(), port)),
+            _ => self.clone(),
+        }
+    }
+
+    /// An address for those who know no other kind: a Unix socket's is made of its path, and nobody's.
+    pub fn as_inet(&self) -> SocketAddr {
+        match self {
+            Self::Inet(address) => *address,
+            Self::Unix(path) => stand_in(path),
+        }
+    }
+}
+
+/// Of the addresses that are kept for later (240.0.0.0/4), by FNV-1a of the path.
+fn stand_in(path: &Path) -> SocketAddr {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let [high, second, third, low, a, b, ..] = hash.to_be_bytes();
+    SocketAddr::from(([240 | high & 15, second, third, low], u16::from_be_bytes([a, b]) | 1))
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self::Inet(address)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inet(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Serialize for Endpoint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
