@@ -3,6 +3,7 @@
 
 pub mod backend;
 mod client;
+pub mod haproxy;
 pub mod http2;
 pub mod mutation;
 pub mod name_server;

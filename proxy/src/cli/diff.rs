@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::client::endpoint::Endpoint;
 use crate::client::listener::ListenerConfig;
 use crate::client::tls::{TrustError, check_trust};
 use crate::config::Config;
-use crate::pool::{Backend, Endpoint, Key, Pool, PoolConfig, PoolError};
+use crate::pool::{Backend, Key, Pool, PoolConfig, PoolError};
 use crate::route::RouteConfig;
 
 /// How the new configuration differs from the old one.

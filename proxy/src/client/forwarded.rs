@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header};
 use pingora::http::RequestHeader;
 
 use crate::client::listener::Listener;
@@ -14,28 +14,43 @@ pub const X_FORWARDED_FOR: &str = "X-Forwarded-For";
 pub const X_FORWARDED_PROTO: &str = "X-Forwarded-Proto";
 pub const X_REAL_IP: &str = "X-Real-IP";
 
-/// The client's address as seen through the proxies in front of us: the last entry of `X-Forwarded-For` that a trusted
+/// The client's address as seen through the proxies in front of us: the last entry of their field that a trusted
 /// proxy has written, with or without a port. None where that entry cannot be read: whoever it is, it is not the proxy.
-/// Nginx: `set_real_ip_from` with `real_ip_recursive on`.
+/// Nginx: `set_real_ip_from` and `real_ip_header` with `real_ip_recursive on`.
 pub fn client(peer: IpAddr, head: &RequestHeader, listener: &Listener) -> Option<IpAddr> {
     if !listener.trusts(peer) {
         return Some(peer);
     }
-    let lines: Vec<&[u8]> = head
-        .headers
-        .get_all(X_FORWARDED_FOR)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
+    let field = listener.config.client_address_field.as_ref();
+    let is_forwarded = field == Some(&header::FORWARDED);
+    let lines: Vec<&[u8]> = match field {
+        Some(field) => head.headers.get_all(field),
+        None => head.headers.get_all(X_FORWARDED_FOR),
+    }
+    .iter()
+    .map(HeaderValue::as_bytes)
+    .collect();
     let entries = lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b','));
     let mut client = peer;
     for entry in entries.map(<[u8]>::trim_ascii).filter(|entry| !entry.is_empty()) {
+        let entry = if is_forwarded { said(entry, b"for")? } else { entry };
         client = named(entry)?;
         if !listener.trusts(client) {
             break;
         }
     }
     Some(client)
+}
+
+/// What an element of `Forwarded` says of this: `for="[2001:db8::1]:4000";proto=https` (RFC 7239, section 4).
+fn said<'a>(element: &'a [u8], what: &[u8]) -> Option<&'a [u8]> {
+    let mut pairs = element.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let value = pairs.find_map(|pair| {
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        pair[..equals].eq_ignore_ascii_case(what).then_some(&pair[equals + 1..])
+    })?;
+    let quoted = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    Some(quoted.unwrap_or(value))
 }
 
 /// The address in an entry such as `192.0.2.1`, `192.0.2.1:4000`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:4000`.
@@ -54,7 +69,19 @@ pub fn scheme(peer: IpAddr, head: &RequestHeader, listener: &Listener) -> Scheme
     if !listener.trusts(peer) {
         return listener.scheme();
     }
-    match head.headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes) {
+    let told = match listener.config.client_address_field.as_ref() == Some(&header::FORWARDED) {
+        true => head
+            .headers
+            .get_all(header::FORWARDED)
+            .iter()
+            .next_back()
+            .and_then(|line| {
+                let last = line.as_bytes().rsplit(|byte| *byte == b',').next()?;
+                said(last.trim_ascii(), b"proto")
+            }),
+        false => head.headers.get(X_FORWARDED_PROTO).map(HeaderValue::as_bytes),
+    };
+    match told {
         Some(b"https") => Scheme::Https,
         Some(b"http") => Scheme::Http,
         _ => listener.scheme(),
@@ -67,9 +94,11 @@ pub fn scheme(peer: IpAddr, head: &RequestHeader, listener: &Listener) -> Scheme
 /// only those that spell a field which Veil sets or frames by.
 pub fn forget_lies(head: &mut RequestHeader, peer: IpAddr, listener: &Listener) {
     let is_stranger = !listener.trusts(peer);
+    let tells_of_client = listener.config.client_address_field.as_ref();
     let lies = |name: &&HeaderName| {
+        let is_told_by_proxies = tells_of_client == Some(*name);
         let name = name.as_str();
-        is_stranger && is_for_proxies(name)
+        is_stranger && (is_told_by_proxies || is_for_proxies(name))
             || name.contains('_') && (!listener.config.underscores_in_headers || is_ours(&name.replace('_', "-")))
     };
     let lies: Vec<HeaderName> = head.headers.keys().filter(lies).cloned().collect();
@@ -155,7 +184,51 @@ mod tests {
         let yaml = format!("{{ address: '127.0.0.1:80', trusted_proxies: {trusted:?} }}");
         let config: crate::client::listener::ListenerConfig = serde_yaml::from_str(&yaml).unwrap();
         let places = Places::new(config.max_connections);
-        Listener::new("public", &config, config.address, places, &Arc::default()).unwrap()
+        Listener::new("public", &config, address_of(&config), places, &Arc::default()).unwrap()
+    }
+
+    fn address_of(config: &crate::client::listener::ListenerConfig) -> crate::client::endpoint::Endpoint {
+        config.address.iter().next().unwrap().clone()
+    }
+
+    fn told_in(field: &str, lines: &[&'static str]) -> Option<IpAddr> {
+        let yaml =
+            format!("{{ address: '127.0.0.1:80', trusted_proxies: [10.0.0.0/8], client_address_field: {field} }}");
+        let config: crate::client::listener::ListenerConfig = serde_yaml::from_str(&yaml).unwrap();
+        let listener = Listener::new("public", &config, address_of(&config), Places::new(1), &Arc::default()).unwrap();
+        let mut head = head(&["1.1.1.1"]);
+        for line in lines {
+            head.append_header(field.to_owned(), *line).unwrap();
+        }
+        client(address("10.0.0.1"), &head, &listener)
+    }
+
+    #[test]
+    fn the_client_may_be_told_of_in_another_field() {
+        for lines in [
+            &["for=203.0.113.9"][..],
+            &["for=1.1.1.1, For=\"203.0.113.9:4711\";proto=https;by=10.0.0.3"],
+            &["for=203.0.113.9, for=10.0.0.7", "for=10.9.9.9;host=a"],
+        ] {
+            assert_eq!(told_in("Forwarded", lines), Some(address("203.0.113.9")), "{lines:?}");
+        }
+        assert_eq!(
+            told_in("Forwarded", &["for=\"[2001:db8::1]:4711\""]),
+            Some(address("2001:db8::1"))
+        );
+        for lines in [
+            &["for=unknown"][..],
+            &["proto=https"],
+            &["for=_hidden"],
+            &["203.0.113.9"],
+        ] {
+            assert_eq!(told_in("Forwarded", lines), None, "{lines:?}");
+        }
+        assert_eq!(
+            told_in("CF-Connecting-IP", &["203.0.113.9"]),
+            Some(address("203.0.113.9"))
+        );
+        assert_eq!(told_in("CF-Connecting-IP", &[]), Some(address("10.0.0.1")));
     }
 
     fn head(forwarded: &[&'static str]) -> RequestHeader {
@@ -235,7 +308,8 @@ mod tests {
         let left = |peer: &str, yaml: &str| {
             let config = format!("{{ address: '127.0.0.1:80', trusted_proxies: [10.0.0.0/8], {yaml} }}");
             let config: crate::client::listener::ListenerConfig = serde_yaml::from_str(&config).unwrap();
-            let listener = Listener::new("public", &config, config.address, Places::new(1), &Arc::default()).unwrap();
+            let listener =
+                Listener::new("public", &config, address_of(&config), Places::new(1), &Arc::default()).unwrap();
             let mut head = head(&[]);
             for name in LIES {
                 head.append_header(name, "lie").unwrap();

@@ -5,11 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use http::HeaderName;
+use rustix::process::{Gid, Uid};
 use schemars::JsonSchema;
-use serde::Deserialize;
-use tokio::net::{TcpListener, TcpSocket};
+use serde::{Deserialize, Deserializer, de};
 
+use crate::accounts;
 use crate::body::{HeadLimits, Watch};
+use crate::client::endpoint::Endpoint;
 use crate::client::places::Places;
 use crate::client::tls::{Tls, TlsConfig, TlsError};
 use crate::request::Scheme;
@@ -20,14 +23,27 @@ use crate::yaml::units::{ByteSize, Cidr, Duration};
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct ListenerConfig {
-    /// Port 0 takes a free one, which is printed at start.
-    pub address: SocketAddr,
+    /// One, or several: `0.0.0.0:80`, `[::]:80` or `unix:/run/veil/http.sock`. Port 0 takes a free one, which is printed at
+    /// start. Who comes through a Unix socket counts as 127.0.0.1.
+    pub address: Addresses,
+    /// Whose the Unix sockets among them are.
+    #[serde(default)]
+    pub unix: UnixConfig,
+    /// Those of `trusted_proxies` tell of the client before all else, by the PROXY protocol, version 1 or 2; others do
+    /// not. Nginx: `listen … proxy_protocol`.
+    #[serde(default)]
+    pub proxy_protocol: bool,
     /// HTTPS in place of HTTP.
     pub tls: Option<TlsConfig>,
     /// Proxies in front of this listener, whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     /// Nginx: `set_real_ip_from` with `real_ip_recursive on`.
     #[serde(default)]
     pub trusted_proxies: Vec<Cidr>,
+    /// The field that they tell of the client in, if not `X-Forwarded-For`: `Forwarded` (RFC 7239), or one of their own,
+    /// such as `CF-Connecting-IP`. Nginx: `real_ip_header`.
+    #[serde(default, deserialize_with = "field")]
+    #[schemars(with = "Option<String>")]
+    pub client_address_field: Option<HeaderName>,
     /// Whether HTTP/2 is spoken, over TLS and without.
     #[serde(default = "yes")]
     pub http2: bool,
@@ -72,6 +88,109 @@ impl Default for ListenerTimeouts {
     }
 }
 
+/// Where a listener listens; at least at one address.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "serde_json::Value", extend("anyOf" = [
+    serde_json::json!({ "type": "string" }),
+    serde_json::json!({ "type": "array", "minItems": 1, "items": { "type": "string" } }),
+]))]
+pub struct Addresses(Vec<Endpoint>);
+
+impl Addresses {
+    pub fn iter(&self) -> impl Iterator<Item = &Endpoint> {
+        self.0.iter()
+    }
+
+    /// Whether there is a socket of its own for IPv4 at this port.
+    pub fn have_ipv4_beside(&self, endpoint: &Endpoint) -> bool {
+        let Some(SocketAddr::V6(v6)) = endpoint.inet() else {
+            return false;
+        };
+        let beside = |other: SocketAddr| other.is_ipv4() && other.port() == v6.port();
+        v6.ip().is_unspecified() && self.0.iter().filter_map(Endpoint::inet).any(beside)
+    }
+}
+
+impl<'de> Deserialize<'de> for Addresses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = serde_yaml::Value::deserialize(deserializer)?;
+        let all = match &written {
+            serde_yaml::Value::Sequence(all) if !all.is_empty() => all.as_slice(),
+            serde_yaml::Value::Sequence(_) => return Err(de::Error::custom("there is no address in the list")),
+            one => std::slice::from_ref(one),
+        };
+        all.iter()
+            .map(address)
+            .collect::<Result<_, _>>()
+            .map(Self)
+            .map_err(de::Error::custom)
+    }
+}
+
+fn address(written: &serde_yaml::Value) -> Result<Endpoint, String> {
+    let help = "write 127.0.0.1:8080, \"[::1]:8080\" or unix:/run/veil/http.sock";
+    let text = match written {
+        serde_yaml::Value::String(text) => text,
+        serde_yaml::Value::Number(port) => return Err(format!("{port} is a port alone; write 0.0.0.0:{port}")),
+        _ => return Err(format!("it is no address; {help}")),
+    };
+    match text.strip_prefix("unix:") {
+        Some(path) => Endpoint::unix(path).map_err(|error| error.to_string()),
+        None => match text.parse() {
+            Ok(address) => Ok(Endpoint::Inet(address)),
+            Err(_) => Err(format!("{text:?} is no address with its port; {help}")),
+        },
+    }
+}
+
+/// `unix: { mode: 660, owner: veil, group: www-data }`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(deny_unknown_fields, default)]
+pub struct UnixConfig {
+    /// As chmod has it; unless given, that which the system gives new files.
+    pub mode: Option<Mode>,
+    /// Unless given, the user that Veil is started by.
+    pub owner: Option<String>,
+    pub group: Option<String>,
+}
+
+impl UnixConfig {
+    /// # Errors
+    /// There is no such user or group.
+    pub fn ids(&self) -> io::Result<(Option<Uid>, Option<Gid>)> {
+        let owner = self.owner.as_deref().map(accounts::user).transpose()?;
+        let group = self.group.as_deref().map(accounts::group).transpose()?;
+        Ok((owner.map(|user| user.id), group))
+    }
+}
+
+/// A file's mode in octal digits, with or without quotes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "serde_json::Value", extend("type" = ["string", "integer"]))]
+pub struct Mode(pub u32);
+
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = serde_yaml::Value::deserialize(deserializer)?;
+        let digits = match &written {
+            serde_yaml::Value::String(text) => text.clone(),
+            serde_yaml::Value::Number(number) => number.to_string(),
+            _ => String::new(),
+        };
+        let mode = u32::from_str_radix(&digits, 8).ok().filter(|mode| *mode <= 0o777);
+        mode.map(Self)
+            .ok_or_else(|| de::Error::custom(format!("{digits:?} is no mode of a file; write 660, as chmod has it")))
+    }
+}
+
+fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<HeaderName>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    match name.parse() {
+        Ok(name) => Ok(Some(name)),
+        Err(_) => Err(de::Error::custom(format!("{name:?} is no name of a header field"))),
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -88,8 +207,8 @@ fn thirty_two_kib() -> ByteSize {
 pub struct Listener {
     pub name: String,
     pub config: ListenerConfig,
-    /// The address that was bound, with its port.
-    pub address: SocketAddr,
+    /// That which was bound, with its port; one of those that are configured.
+    pub address: Endpoint,
     pub tls: Option<Tls>,
     /// Its connections', of its former settings too.
     pub places: Arc<Places>,
@@ -101,7 +220,7 @@ pub struct Listener {
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     #[error("cannot listen on {address}: {source}")]
-    Bind { address: SocketAddr, source: io::Error },
+    Bind { address: Endpoint, source: io::Error },
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
@@ -112,7 +231,7 @@ impl Listener {
     pub fn new(
         name: &str,
         config: &ListenerConfig,
-        address: SocketAddr,
+        address: Endpoint,
         places: Arc<Places>,
         refused_heads: &Arc<AtomicU64>,
     ) -> Result<Self, ListenError> {
@@ -138,6 +257,12 @@ impl Listener {
         format!("{}://{}", self.scheme().as_str(), self.address)
     }
 
+    /// The host of a request that names none.
+    pub fn own_host(&self) -> String {
+        let address = self.address.inet();
+        address.map_or_else(|| "localhost".to_owned(), |address| address.to_string())
+    }
+
     pub fn scheme(&self) -> Scheme {
         match self.tls {
             Some(_) => Scheme::Https,
@@ -153,54 +278,3 @@ impl Listener {
             .any(|proxies| proxies.contains(address))
     }
 }
-
-/// A listener's socket before clients come in through it.
-pub enum Socket {
-    /// Has its address, but does not listen yet.
-    Bound(TcpSocket),
-    /// Comes from the process that this one replaces.
-    Inherited(TcpListener),
-}
-
-/// A socket that has its address, and that address.
-pub fn bind(address: SocketAddr) -> Result<(Socket, SocketAddr), ListenError> {
-    let bind = || {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        // A restart need not wait for the last connections' TIME_WAIT to pass.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        let address = socket.local_addr()?;
-        Ok((Socket::Bound(socket), address))
-    };
-    bind().map_err(|source| ListenError::Bind { address, source })
-}
-
-/// A socket that another process has listened on, and its address; `configured` is for the error.
-pub fn inherit(socket: std::net::TcpListener, configured: SocketAddr) -> Result<(Socket, SocketAddr), ListenError> {
-    let inherit = || {
-        let address = socket.local_addr()?;
-        socket.set_nonblocking(true)?;
-        Ok((Socket::Inherited(TcpListener::from_std(socket)?), address))
-    };
-    inherit().map_err(|source| ListenError::Bind {
-        address: configured,
-        source,
-    })
-}
-
-/// Opens a socket to clients.
-pub fn listen(socket: Socket, address: SocketAddr) -> Result<TcpListener, ListenError> {
-    match socket {
-        Socket::Bound(socket) => socket
-            .listen(BACKLOG)
-            .map_err(|source| ListenError::Bind { address, source }),
-        Socket::Inherited(socket) => Ok(socket),
-    }
-}
-
-/// Connections that wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
-const BACKLOG: u32 = 4096;

@@ -3,9 +3,12 @@
 
 pub mod admin;
 pub mod connection;
+pub mod endpoint;
 pub mod forwarded;
 pub mod listener;
+pub mod listening;
 pub mod places;
 pub mod proxy_protocol;
+pub mod stream;
 pub mod tickets;
 pub mod tls;

@@ -47,10 +47,18 @@ impl ProxyProtocol {
 }
 
 impl Ends {
+    /// With IPv4 written as such.
+    pub fn canonical(self) -> Self {
+        let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        Self {
+            client: canonical(self.client),
+            server: canonical(self.server),
+        }
+    }
+
     /// Both as IPv6 where one of them is.
     fn of_one_family(self) -> Self {
-        let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
-        let (client, server) = (canonical(self.client), canonical(self.server));
+        let Self { client, server } = self.canonical();
         match client.is_ipv4() == server.is_ipv4() {
             true => Self { client, server },
             false => Self {

@@ -2,10 +2,10 @@
 //! that others hide.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 
 use super::Config;
 use crate::body::Buffering;
+use crate::client::endpoint::Endpoint;
 use crate::client::listener::ListenerConfig;
 use crate::filter::FilterConfig;
 use crate::pool::PoolConfig;
@@ -62,16 +62,37 @@ impl Check<'_> {
             let help = "add listeners: { public: { address: 0.0.0.0:80 } }".to_owned();
             self.report(&steps!["listeners"], "no listener is defined", Some(help));
         }
-        let mut sockets: Vec<(String, SocketAddr, Path)> = Vec::new();
+        let mut sockets: Vec<(String, Endpoint, Path)> = Vec::new();
         for (name, listener) in &config.listeners {
             let at = steps!["listeners", name.as_str(), "address"].to_vec();
-            sockets.push((format!("listener {name:?}"), listener.address, at));
+            let all = listener.address.iter();
+            sockets.extend(all.map(|address| (format!("listener {name:?}"), address.clone(), at.clone())));
+            if listener.proxy_protocol && listener.trusted_proxies.is_empty() {
+                let what = format!(
+                    "listener {name:?}: proxy_protocol is believed from trusted_proxies alone, and there are none"
+                );
+                let help = "name the balancers in front: trusted_proxies: [10.0.0.0/24]".to_owned();
+                self.report(&steps!["listeners", name.as_str(), "proxy_protocol"], &what, Some(help));
+            }
+            if listener.client_address_field.is_some() && listener.trusted_proxies.is_empty() {
+                let what = format!(
+                    "listener {name:?}: client_address_field is believed from trusted_proxies alone, and there are none"
+                );
+                let help = "name the proxies in front: trusted_proxies: [10.0.0.0/24]".to_owned();
+                self.report(
+                    &steps!["listeners", name.as_str(), "client_address_field"],
+                    &what,
+                    Some(help),
+                );
+            }
         }
         if let Some(admin) = &config.admin {
-            sockets.push(("admin".to_owned(), admin.address, steps!["admin", "address"].to_vec()));
+            let at = steps!["admin", "address"].to_vec();
+            sockets.push(("admin".to_owned(), admin.address.into(), at));
         }
         for (index, (owner, address, at)) in sockets.iter().enumerate() {
-            let earlier = sockets[..index].iter().find(|(_, taken, _)| clash(*taken, *address));
+            let clash = |(other, taken, _): &&(String, Endpoint, Path)| clash(taken, address, other == owner);
+            let earlier = sockets[..index].iter().find(clash);
             if let Some((other, taken, _)) = earlier {
                 let what = format!("{owner}: {address} is taken by {other} on {taken}");
                 self.report(at, &what, Some("give each listener its own port".to_owned()));
@@ -270,8 +291,17 @@ impl Check<'_> {
     }
 }
 
-/// Whether two sockets cannot be open at once.
-fn clash(a: SocketAddr, b: SocketAddr) -> bool {
-    let everywhere = a.ip().is_unspecified() || b.ip().is_unspecified();
-    a.port() != 0 && a.port() == b.port() && (everywhere || a.ip() == b.ip())
+/// Whether two sockets cannot be open at once. A listener may have every address of both kinds, each with its socket.
+fn clash(a: &Endpoint, b: &Endpoint, of_one_listener: bool) -> bool {
+    let (Some(first), Some(second)) = (a.inet(), b.inet()) else {
+        return a == b;
+    };
+    if first.port() == 0 || first.port() != second.port() {
+        return false;
+    }
+    let both_everywhere = first.ip().is_unspecified() && second.ip().is_unspecified();
+    match of_one_listener && both_everywhere && first.is_ipv4() != second.is_ipv4() {
+        true => false,
+        false => first.ip().is_unspecified() || second.ip().is_unspecified() || first.ip() == second.ip(),
+    }
 }

@@ -42,6 +42,9 @@ pub struct Config {
     pub shutdown: ShutdownConfig,
     /// A virtual address that this host shares with another. Only `veil keepalived render` reads it.
     pub keepalived: Option<KeepalivedConfig>,
+    /// Whom Veil becomes where root starts it, once its sockets are bound: all files are read as that user, at a reload
+    /// too. Nginx: `user`.
+    pub user: Option<String>,
     /// Threads that serve requests; as many as there are cores unless given. Nginx: `worker_processes`.
     pub threads: Option<NonZeroUsize>,
 }

@@ -24,7 +24,7 @@ pub struct Arrived {
 
 impl Arrived {
     pub fn over(connection: Arc<Connection>, head: &RequestHeader) -> Self {
-        let (peer, listener) = (connection.peer, &connection.listener);
+        let (peer, listener) = (connection.peer(), &connection.listener);
         let received = Instant::now();
         let request = RequestCtx {
             id: request_id(head),
@@ -34,7 +34,7 @@ impl Arrived {
             path: None,
             received,
             notes: Notes {
-                server: Some(listener.address),
+                server: listener.address.inet(),
                 tls: connection.tls().map(Arc::clone),
                 ..Notes::default()
             },

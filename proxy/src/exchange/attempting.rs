@@ -184,7 +184,7 @@ impl Attempting {
         };
         Ends {
             client: SocketAddr::new(ip, port),
-            server: connection.local,
+            server: connection.local(),
         }
     }
 

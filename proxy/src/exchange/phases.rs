@@ -57,7 +57,7 @@ impl ProxyHttp for Edge {
         connection.begin_request();
         let head = session.req_header_mut();
         let arrived = Arrived::over(connection, head);
-        forwarded::forget_lies(head, arrived.connection.peer.ip(), &arrived.connection.listener);
+        forwarded::forget_lies(head, arrived.connection.peer().ip(), &arrived.connection.listener);
         exchange.stage = Stage::Arrived(arrived);
         body::settle_on_arrival(head).map_err(|_| Refusal::from(Violation::Authority.problem()).into())
     }
@@ -138,7 +138,7 @@ impl ProxyHttp for Edge {
         head.insert_header(VEIL_DEADLINE_MS, HeaderValue::from(patience))?;
         if !head.headers.contains_key(header::HOST) {
             // HTTP/1.0 may do without; HTTP/1.1, which we speak to backends, may not.
-            head.insert_header(header::HOST, connection.listener.address.to_string())?;
+            head.insert_header(header::HOST, connection.listener.own_host())?;
         }
         if attempting.is_in_race() {
             head.insert_header(header::CONNECTION, "close")?;

@@ -3,31 +3,31 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use pingora::server::ShutdownWatch;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::client::connection::{Connections, Dispensable};
 use crate::client::listener::Listener;
+use crate::client::listening::Listening;
 use crate::client::places::Place;
 use crate::client::proxy_protocol::Ends;
+use crate::client::stream::Stream;
 use crate::server::proxy::Proxy;
 use crate::server::serve::serve;
 
 /// A listener's socket, and who has been accepted and waits for a place.
 pub struct Entrance {
-    pub socket: TcpListener,
-    newcomer: Option<(TcpStream, SocketAddr)>,
+    pub socket: Listening,
+    newcomer: Option<(Stream, Ends)>,
 }
 
 impl Entrance {
-    pub fn new(socket: TcpListener) -> Self {
+    pub fn new(socket: Listening) -> Self {
         Self { socket, newcomer: None }
     }
 }
@@ -170,16 +170,11 @@ impl Acceptor {
         None
     }
 
-    fn spawn(&self, (stream, peer): (TcpStream, SocketAddr), place: Place) {
-        let ends = Ends {
-            client: peer,
-            server: stream.local_addr().unwrap_or(self.listener.address),
-        };
+    fn spawn(&self, (stream, ends): (Stream, Ends), place: Place) {
         let connection = self.connections.enter(&self.listener, ends, place);
         let (proxy, shutdown) = (Arc::clone(&self.proxy), self.shutdown.clone());
         tokio::spawn(async move {
-            // A client that has left already is found out at the first read.
-            let _ = stream.set_nodelay(true);
+            stream.set_nodelay();
             serve(stream, connection, &proxy, &shutdown).await;
         });
     }

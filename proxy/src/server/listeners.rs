@@ -8,14 +8,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::{ServerError, say};
-use crate::client::listener::{self, ListenError, Listener, ListenerConfig, Socket};
+use crate::client::endpoint::Endpoint;
+use crate::client::listener::{ListenError, Listener, ListenerConfig, UnixConfig};
+use crate::client::listening::{self, Bound, Listening, Making};
 use crate::client::places::Places;
+use crate::client::stream::Stream;
 use crate::config::{self, Config, Source};
 use crate::server::accept::{Acceptor, Entrance, Stop};
 use crate::server::admin::{Admin, ReloadRequest};
@@ -64,25 +66,39 @@ struct AdminListener {
 
 /// The admin's socket, until it is closed.
 struct Gate {
-    socket: TcpListener,
+    socket: Listening,
+    address: SocketAddr,
     closed: watch::Receiver<bool>,
 }
 
+impl Gate {
+    async fn newcomer(&self) -> (Stream, SocketAddr) {
+        loop {
+            match self.socket.accept().await {
+                Ok((stream, ends)) => return (stream, ends.client),
+                // Descriptors may have run out; they come back.
+                Err(_) => sleep(Listeners::ADMIN_FRESH).await,
+            }
+        }
+    }
+}
+
 impl axum::serve::Listener for Gate {
-    type Io = TcpStream;
+    type Io = Stream;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+    async fn accept(&mut self) -> (Stream, SocketAddr) {
+        let mut closed = self.closed.clone();
         tokio::select! {
             biased;
-            _ = self.closed.wait_for(|closed| *closed) => {}
-            accepted = axum::serve::Listener::accept(&mut self.socket) => return accepted,
+            _ = closed.wait_for(|closed| *closed) => {}
+            newcomer = self.newcomer() => return newcomer,
         }
         pending().await
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+        Ok(self.address)
     }
 }
 
@@ -91,7 +107,7 @@ pub struct Prepared {
     key: String,
     listener: Arc<Listener>,
     /// None where it takes over the socket of the listener that has this key.
-    socket: Option<Socket>,
+    socket: Option<Bound>,
 }
 
 /// One whose socket listens, so that nothing can go wrong any more.
@@ -99,7 +115,7 @@ pub struct Ready {
     key: String,
     listener: Arc<Listener>,
     /// With a copy for a successor; none as above.
-    socket: Option<(TcpListener, OwnedFd)>,
+    socket: Option<(Listening, OwnedFd)>,
 }
 
 /// What becomes of the admin listener.
@@ -109,7 +125,7 @@ pub enum AdminChange {
     Open {
         configured: SocketAddr,
         address: SocketAddr,
-        socket: TcpListener,
+        socket: Listening,
         copy: OwnedFd,
     },
 }
@@ -145,34 +161,45 @@ impl Listeners {
     pub fn prepare(&mut self, config: &Config) -> Result<Vec<Prepared>, ServerError> {
         let mut prepared = Vec::new();
         for (name, settings) in &config.listeners {
-            let key = key(name, settings);
-            let listener = self.open.get(&key);
-            // A certificate may have been renewed in its place.
-            if listener.is_some_and(|listener| listener.listener.config == *settings && settings.tls.is_none()) {
-                continue;
+            for address in settings.address.iter() {
+                let made = self.prepare_one(name, settings, address);
+                prepared.extend(made.map_err(|error| self.misplaced(&steps!["listeners", name.as_str()], &error))?);
             }
-            let bound = match listener {
-                Some(listener) => Ok((None, listener.listener.address)),
-                None => self
-                    .socket(&handover_name(&key), settings.address)
-                    .map(|(socket, address)| (Some(socket), address)),
-            };
-            let refused_heads = &self.shared.connections.refused_heads;
-            let places = self.places.get(name).cloned();
-            let places = places.unwrap_or_else(|| Places::new(settings.max_connections));
-            let made = bound.and_then(|(socket, address)| {
-                let listener = Listener::new(name, settings, address, places, refused_heads)?;
-                Ok((socket, listener))
-            });
-            let (socket, listener) =
-                made.map_err(|error| self.misplaced(&steps!["listeners", name.as_str()], &error))?;
-            prepared.push(Prepared {
-                key,
-                listener: Arc::new(listener),
-                socket,
-            });
         }
         Ok(prepared)
+    }
+
+    /// None where it is open as it is to be.
+    fn prepare_one(
+        &mut self,
+        name: &str,
+        settings: &ListenerConfig,
+        address: &Endpoint,
+    ) -> Result<Option<Prepared>, ListenError> {
+        let key = key(name, address);
+        let open = self.open.get(&key);
+        // A certificate may have been renewed in its place.
+        if open.is_some_and(|open| open.listener.config == *settings && settings.tls.is_none()) {
+            return Ok(None);
+        }
+        let (socket, address) = match open {
+            Some(open) => (None, open.listener.address.clone()),
+            None => {
+                let making = Making {
+                    v6_only: settings.address.have_ipv4_beside(address),
+                    unix: &settings.unix,
+                };
+                let (socket, address) = self.socket(&handover_name(&key), address, &making)?;
+                (Some(socket), address)
+            }
+        };
+        let places = self.places.get(name).cloned();
+        let places = places.unwrap_or_else(|| Places::new(settings.max_connections));
+        // Those of further addresses share them.
+        self.places.insert(name.to_owned(), Arc::clone(&places));
+        let refused_heads = &self.shared.connections.refused_heads;
+        let listener = Arc::new(Listener::new(name, settings, address, places, refused_heads)?);
+        Ok(Some(Prepared { key, listener, socket }))
     }
 
     /// Lets clients connect to what is new; they wait until [`Listeners::open`].
@@ -180,7 +207,7 @@ impl Listeners {
         let listen = |Prepared { key, listener, socket }| {
             let at = steps!["listeners", listener.name.as_str()];
             let socket = socket
-                .map(|socket| self.listening(socket, listener.address, &at))
+                .map(|socket| self.listening(socket, &listener.address, &at))
                 .transpose()?;
             Ok(Ready { key, listener, socket })
         };
@@ -221,10 +248,10 @@ impl Listeners {
     /// Closes those that the configuration does not name.
     pub async fn close_others(&mut self, config: &Config) {
         let named = |key: &String| {
-            config
-                .listeners
-                .iter()
-                .any(|(name, config)| self::key(name, config) == *key)
+            config.listeners.iter().any(|(name, config)| {
+                let mut keys = config.address.iter().map(|address| self::key(name, address));
+                keys.any(|named| named == *key)
+            })
         };
         let others: Vec<String> = self.open.keys().filter(|key| !named(key)).cloned().collect();
         for key in others {
@@ -259,6 +286,10 @@ impl Listeners {
         }
         // It listens for this until its end.
         let _ = listener.stop.send(stop);
+        if let (Stop::Last, Endpoint::Unix(path)) = (stop, &listener.listener.address) {
+            // Somebody may have taken it away already.
+            let _ = std::fs::remove_file(path);
+        }
         Some((listener.acceptor.await.ok()?, listener.socket))
     }
 
@@ -272,13 +303,17 @@ impl Listeners {
             return Ok(AdminChange::Close);
         };
         let at = steps!["admin"];
+        let making = Making {
+            v6_only: false,
+            unix: &UnixConfig::default(),
+        };
         let (socket, address) = self
-            .socket(ADMIN, configured)
+            .socket(ADMIN, &Endpoint::Inet(configured), &making)
             .map_err(|error| self.misplaced(&at, &error))?;
-        let (socket, copy) = self.listening(socket, address, &at)?;
+        let (socket, copy) = self.listening(socket, &address, &at)?;
         Ok(AdminChange::Open {
             configured,
-            address,
+            address: address.inet().unwrap_or(configured),
             socket,
             copy,
         })
@@ -299,6 +334,7 @@ impl Listeners {
                 let (closed, is_closed) = watch::channel(false);
                 let (stop, server) = self.serve_admin(Gate {
                     socket,
+                    address,
                     closed: is_closed,
                 });
                 self.admin = Some(AdminListener {
@@ -369,21 +405,28 @@ impl Listeners {
     }
 
     /// The socket that a predecessor listened on under this name, or a new one.
-    fn socket(&mut self, name: &str, address: SocketAddr) -> Result<(Socket, SocketAddr), ListenError> {
-        match self.inherited.remove(name) {
-            Some(socket) => listener::inherit(socket, address),
-            None => listener::bind(address),
-        }
+    fn socket(
+        &mut self,
+        name: &str,
+        endpoint: &Endpoint,
+        making: &Making<'_>,
+    ) -> Result<(Bound, Endpoint), ListenError> {
+        let socket = match self.inherited.remove(name) {
+            Some(socket) => listening::inherit(socket, endpoint),
+            None => listening::bind(endpoint, making),
+        };
+        socket.map_err(|source| ListenError::Bind {
+            address: endpoint.clone(),
+            source,
+        })
     }
 
     /// Opens a socket to clients, and copies it for a successor.
-    fn listening(
-        &self,
-        socket: Socket,
-        address: SocketAddr,
-        at: &[Step],
-    ) -> Result<(TcpListener, OwnedFd), ServerError> {
-        let socket = listener::listen(socket, address).map_err(|error| self.misplaced(at, &error))?;
+    fn listening(&self, socket: Bound, address: &Endpoint, at: &[Step]) -> Result<(Listening, OwnedFd), ServerError> {
+        let socket = listening::listen(socket).map_err(|source| {
+            let address = address.clone();
+            self.misplaced(at, &ListenError::Bind { address, source })
+        })?;
         let copy = socket.as_fd().try_clone_to_owned()?;
         Ok((socket, copy))
     }
@@ -395,17 +438,17 @@ impl Listeners {
 }
 
 /// What the admin's socket is called when it is handed over.
-const ADMIN: &str = "admin";
+pub const ADMIN: &str = "admin";
 
 /// What an open listener's socket is called when it is handed over.
-fn handover_name(key: &str) -> String {
+pub fn handover_name(key: &str) -> String {
     format!("listener {key}")
 }
 
-/// What tells listeners apart: the address, or for a free port the name.
-fn key(name: &str, config: &ListenerConfig) -> String {
-    match config.address.port() {
-        0 => name.to_owned(),
-        _ => config.address.to_string(),
+/// What tells listeners apart: the address, and for a free port the name too.
+pub fn key(name: &str, address: &Endpoint) -> String {
+    match address {
+        Endpoint::Inet(free) if free.port() == 0 => format!("{name} {free}"),
+        address => address.to_string(),
     }
 }

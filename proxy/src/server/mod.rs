@@ -11,6 +11,7 @@ mod serve;
 mod service_manager;
 pub mod signals;
 pub mod takeover;
+mod user;
 
 use std::future::pending;
 use std::io;
@@ -37,12 +38,13 @@ use self::takeover::{Legacy, Predecessor, Sockets, UpgradeError};
 use crate::client::tickets::tickets;
 use crate::client::tls::{TrustError, check_trust};
 use crate::config::check;
-use crate::config::{self, Config, Source};
+use crate::config::{self, Config, Source, mistake};
 use crate::exchange::phases::Edge;
 use crate::observe::metrics::Metrics;
 use crate::program;
 use crate::state::{Shared, State, StateError};
 use crate::yaml::diagnostic::Diagnostic;
+use crate::yaml::document::steps;
 
 /// Why Veil does not run.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +54,9 @@ pub enum ServerError {
     /// A listener's address is taken or not ours, or its certificate cannot be used.
     #[error("{0}")]
     Listen(Diagnostic),
+    /// The user to serve as.
+    #[error("{0}")]
+    User(Diagnostic),
     #[error(transparent)]
     State(#[from] StateError),
     #[error("metrics: {0}")]
@@ -76,6 +81,11 @@ pub fn run(source: &Source, takes_over: bool) -> Result<(), ServerError> {
         tickets().inherit(predecessor.legacy.ticket_keys.clone());
     }
     let config = load(source)?;
+    let mut sockets = sockets.unwrap_or_default();
+    if let Some(name) = &config.user {
+        let become_user = user::become_user(name, &config, &mut sockets);
+        become_user.map_err(|error| ServerError::User(mistake(source, &steps!["user"], format!("user: {error}"))))?;
+    }
     let threads = threads(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -84,7 +94,7 @@ pub fn run(source: &Source, takes_over: bool) -> Result<(), ServerError> {
         .build()?;
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let mut server = Server::new(source, config, threads, sockets.unwrap_or_default())?;
+        let mut server = Server::new(source, config, threads, sockets)?;
         let served = tokio::select! {
             served = server.serve(predecessor, &mut signals) => served,
             never = service_manager::beat() => match never {},

@@ -7,18 +7,21 @@ use pingora::apps::HttpServerApp;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::body::{Next, Wire};
 use crate::client::connection::{Downstream, Entered, Socket};
+use crate::client::stream::Stream;
 use crate::client::tls::facts_of;
 use crate::server::http2;
 use crate::server::proxy::{FAREWELL, Proxy};
 
 /// One connection, from its first byte to its last.
-pub async fn serve(stream: TcpStream, entered: Entered, proxy: &Arc<Proxy>, shutdown: &ShutdownWatch) {
-    let (socket, watch) = (Socket::new(stream, Arc::clone(&entered)), &entered.listener.watch);
+pub async fn serve(stream: Stream, entered: Entered, proxy: &Arc<Proxy>, shutdown: &ShutdownWatch) {
+    let (mut socket, watch) = (Socket::new(stream, Arc::clone(&entered)), &entered.listener.watch);
+    if entered.begins_with_word_of_client() && socket.hear_of_client().await.is_err() {
+        return;
+    }
     let mut wire = match &entered.listener.tls {
         None => Box::new(watch.over_new(Box::new(Downstream::plain(socket)))),
         Some(tls) => {

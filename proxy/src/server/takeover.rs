@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
-use std::net::{Shutdown, TcpListener};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
@@ -34,7 +34,7 @@ use crate::program;
 pub const FLAG: &str = "--take-over";
 
 /// Listening sockets by what the run loop calls them.
-pub type Sockets = BTreeMap<String, TcpListener>;
+pub type Sockets = BTreeMap<String, OwnedFd>;
 
 /// What follows the sockets, as JSON up to the end of the stream.
 #[derive(Deserialize, Serialize)]
@@ -215,13 +215,15 @@ fn receive(stream: &UnixStream) -> io::Result<(Sockets, Legacy)> {
             "of {named} sockets {came} came; is the limit of open files too low?"
         )));
     }
-    let sockets = names.into_iter().zip(descriptors.into_iter().map(TcpListener::from));
+    let sockets = names.into_iter().zip(descriptors);
     Ok((sockets.collect(), legacy))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::net::TcpListener;
+
     use super::*;
     use crate::pool::Override;
 
@@ -242,11 +244,11 @@ mod tests {
             ..Legacy::default()
         };
         send(&old, &sockets, legacy).unwrap();
-        let (received, legacy) = receive(&new).unwrap();
+        let (mut received, legacy) = receive(&new).unwrap();
         assert_eq!(legacy.overrides, overrides);
         for (name, listener) in &listeners {
             assert_eq!(
-                received[*name].local_addr().unwrap(),
+                TcpListener::from(received.remove(*name).unwrap()).local_addr().unwrap(),
                 listener.local_addr().unwrap(),
                 "{name}"
             );

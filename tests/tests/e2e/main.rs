@@ -18,6 +18,7 @@ mod filters;
 mod framing;
 mod hedge;
 mod lifecycle;
+mod listeners;
 mod malformed;
 mod nginx;
 mod overload;

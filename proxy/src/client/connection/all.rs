@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hint::black_box;
-use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -66,8 +65,8 @@ impl Connections {
         let id = self.accepted.fetch_add(1, Ordering::Relaxed);
         let connection = Arc::new(Connection {
             id,
-            peer: SocketAddr::new(ends.client.ip().to_canonical(), ends.client.port()),
-            local: ends.server,
+            ends: ends.canonical(),
+            told: OnceLock::new(),
             listener: Arc::clone(listener),
             tls: OnceLock::new(),
             all: Arc::clone(self),

@@ -69,7 +69,7 @@ impl Downstream {
 
     fn new(fd: i32, tls: Option<Arc<SslDigest>>, connection: Arc<Connection>, transport: Transport) -> Self {
         let socket = SocketDigest::from_raw_fd(fd);
-        let _ = socket.peer_addr.set(Some(connection.peer.into()));
+        let _ = socket.peer_addr.set(Some(connection.peer().into()));
         let nothing = ResponseHeader::build_no_case(200, Some(0)).expect("200 is a status");
         let proxy = ProxyDigest::new(Box::new(nothing), Some(Box::new(Arc::clone(&connection))));
         Self {

@@ -25,16 +25,17 @@ pub use self::downstream::Downstream;
 use self::phase::{Ending, Phase};
 pub use self::socket::Socket;
 use crate::client::listener::Listener;
+use crate::client::proxy_protocol::Ends;
 use crate::request::Scheme;
 use crate::request::notes::TlsFacts;
 
 /// One client's connection.
 pub struct Connection {
     id: u64,
-    /// The other end, with IPv4 written as such.
-    pub peer: SocketAddr,
-    /// This end.
-    pub local: SocketAddr,
+    /// As the system tells.
+    ends: Ends,
+    /// As the proxy in front has told.
+    told: OnceLock<Ends>,
     pub listener: Arc<Listener>,
     /// Once the handshake is over.
     tls: OnceLock<Arc<TlsFacts>>,
@@ -73,6 +74,30 @@ impl Connection {
 
     fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Acquire)
+    }
+
+    /// The other end, with IPv4 written as such: the client's, where a proxy in front has told of it.
+    pub fn peer(&self) -> SocketAddr {
+        self.ends().client
+    }
+
+    /// This end, or that which the client connected to.
+    pub fn local(&self) -> SocketAddr {
+        self.ends().server
+    }
+
+    fn ends(&self) -> &Ends {
+        self.told.get().unwrap_or(&self.ends)
+    }
+
+    /// Whether a proxy in front tells of the client first.
+    pub fn begins_with_word_of_client(&self) -> bool {
+        self.listener.config.proxy_protocol && self.listener.trusts(self.ends.client.ip())
+    }
+
+    /// A proxy in front has told of the client.
+    pub fn is_told(&self, ends: Ends) {
+        let _ = self.told.set(ends.canonical());
     }
 
     pub fn scheme(&self) -> Scheme {
@@ -267,7 +292,7 @@ impl Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "connection {} of {}", self.id, self.peer)
+        write!(f, "connection {} of {}", self.id, self.peer())
     }
 }
 

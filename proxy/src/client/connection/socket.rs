@@ -1,4 +1,4 @@
-//! A client's TCP socket with its connection's account kept: below TLS, so that a handshake is watched as all else is.
+//! A client's socket with its connection's account kept: below TLS, so that a handshake is watched as all else is.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -6,19 +6,50 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::Connection;
+use crate::client::proxy_protocol::{self, Told};
+use crate::client::stream::Stream;
 
 pub struct Socket {
-    stream: TcpStream,
+    stream: Stream,
+    /// What was read with a word of the client, and comes after it.
+    ahead: Vec<u8>,
     connection: Arc<Connection>,
 }
 
 impl Socket {
-    pub fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
-        Self { stream, connection }
+    pub fn new(stream: Stream, connection: Arc<Connection>) -> Self {
+        Self {
+            stream,
+            ahead: Vec::new(),
+            connection,
+        }
+    }
+
+    /// Reads what the proxy in front tells of the client. Its time is that of the first head.
+    ///
+    /// # Errors
+    /// It tells nothing.
+    pub async fn hear_of_client(&mut self) -> io::Result<()> {
+        let mut heard = Vec::new();
+        loop {
+            match proxy_protocol::read(&heard) {
+                Told::Whole { length, ends } => {
+                    if let Some(ends) = ends {
+                        self.connection.is_told(ends);
+                    }
+                    self.ahead = heard.split_off(length);
+                    return Ok(());
+                }
+                Told::Part => {}
+                Told::Nothing => return Err(io::ErrorKind::InvalidData.into()),
+            }
+            if self.read_buf(&mut heard).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
     }
 
     pub fn connection(&self) -> &Arc<Connection> {
@@ -37,8 +68,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.connection.is_cut() {
-            // One that is gone already needs no reset.
-            let _ = self.stream.set_zero_linger();
+            self.stream.end_with_reset();
         }
     }
 }
@@ -52,6 +82,12 @@ impl AsRawFd for Socket {
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.connection.check()?;
+        if !self.ahead.is_empty() {
+            let length = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead[..length]);
+            self.ahead.drain(..length);
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if polled.is_pending() {
@@ -84,7 +120,7 @@ impl AsyncWrite for Socket {
         self.stream.is_write_vectored()
     }
 
-    /// TCP has nothing to flush.
+    /// There is nothing to flush.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.connection.check())
     }

@@ -7,6 +7,7 @@ use std::path::Path as FilePath;
 use rustix::fs::{Access, access};
 
 use super::{Findings, Remark};
+use crate::accounts;
 use crate::client::tls::check_trust;
 use crate::config::{self, Config, Source};
 use crate::filter::Workshop;
@@ -60,6 +61,21 @@ pub fn transports(config: &Config) -> Vec<Remark> {
         Some((at, format!("pool {name:?}: {}", with_sources(&error))))
     });
     unusable.collect()
+}
+
+/// Users and groups that this host does not have.
+pub fn users(config: &Config) -> Vec<Remark> {
+    let mut unknown = Vec::new();
+    if let Some(error) = config.user.as_deref().and_then(|name| accounts::user(name).err()) {
+        unknown.push((steps!["user"].to_vec(), format!("user: {error}")));
+    }
+    for (name, listener) in &config.listeners {
+        if let Err(error) = listener.unix.ids() {
+            let at = steps!["listeners", name.as_str(), "unix"].to_vec();
+            unknown.push((at, format!("listener {name:?}: unix: {error}")));
+        }
+    }
+    unknown
 }
 
 pub fn access_log(config: &Config) -> Option<Remark> {

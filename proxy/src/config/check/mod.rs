@@ -41,6 +41,7 @@ pub fn all(source: &Source) -> Findings {
             machine::access_log(&config).into_iter().collect(),
             machine::workers(&config),
             machine::transports(&config),
+            machine::users(&config),
             machine::names(&config),
         ]
         .concat();

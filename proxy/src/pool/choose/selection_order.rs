@@ -9,9 +9,9 @@ use super::chooser::Chooser;
 use super::key::Key;
 use super::selection::select::Candidates;
 use super::tiers::{Tier, Tiers};
+use crate::client::endpoint::Endpoint;
 use crate::pool::clock::Moment;
 use crate::pool::members::backend::{Backend, Standing};
-use crate::pool::transport::Endpoint;
 
 /// What becomes of a pool's sticky cookie.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

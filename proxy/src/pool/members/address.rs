@@ -3,14 +3,13 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
-use crate::pool::transport::Endpoint;
+use crate::client::endpoint::{Endpoint, EndpointError};
 
 /// `192.168.1.10:5000`, `[fd00::1]:5000` or `worker.internal:5000`, always with a port; or a Unix socket: `unix:/run/app.sock`.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
@@ -21,7 +20,7 @@ pub struct Address(Kind);
 enum Kind {
     Literal(SocketAddr),
     Name { name: String, port: u16 },
-    Unix(PathBuf),
+    Unix(Endpoint),
 }
 
 impl Address {
@@ -43,7 +42,7 @@ impl Address {
     pub fn resolve(&self) -> io::Result<Vec<Endpoint>> {
         match &self.0 {
             Kind::Literal(address) => Ok(vec![Endpoint::Inet(*address)]),
-            Kind::Unix(path) => Ok(vec![Endpoint::Unix(path.clone())]),
+            Kind::Unix(endpoint) => Ok(vec![endpoint.clone()]),
             Kind::Name { name, port } => {
                 let mut found: Vec<_> = (name.as_str(), *port).to_socket_addrs()?.collect();
                 found.sort();
@@ -68,7 +67,7 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         if let Some(path) = text.strip_prefix("unix:") {
-            return unix(path);
+            return Ok(Self(Kind::Unix(Endpoint::unix(path)?)));
         }
         let malformed = || AddressError::Malformed(text.to_owned());
         let address = match text.parse::<SocketAddr>() {
@@ -90,19 +89,6 @@ impl FromStr for Address {
         }
     }
 }
-
-fn unix(path: &str) -> Result<Address, AddressError> {
-    if !path.starts_with('/') {
-        return Err(AddressError::NotWhole(path.to_owned()));
-    }
-    match path.len() > LONGEST_PATH {
-        true => Err(AddressError::TooLong(path.to_owned())),
-        false => Ok(Address(Kind::Unix(path.into()))),
-    }
-}
-
-/// Bytes; the system has room for no more.
-const LONGEST_PATH: usize = 107;
 
 fn is_host_name(name: &str) -> bool {
     let label = |label: &str| {
@@ -126,7 +112,7 @@ impl fmt::Display for Address {
         match &self.0 {
             Kind::Literal(address) => address.fmt(f),
             Kind::Name { name, port } => write!(f, "{name}:{port}"),
-            Kind::Unix(path) => write!(f, "unix:{}", path.display()),
+            Kind::Unix(endpoint) => endpoint.fmt(f),
         }
     }
 }
@@ -143,10 +129,8 @@ pub enum AddressError {
         "{0:?} is not an address; write 192.168.1.10:5000, [fd00::1]:5000, worker.internal:5000 or unix:/run/app.sock"
     )]
     Malformed(String),
-    #[error("unix:{0} is no whole path; write it from its first slash, such as unix:/run/app.sock")]
-    NotWhole(String),
-    #[error("unix:{0} is longer than a socket's path can be, {LONGEST_PATH} bytes")]
-    TooLong(String),
+    #[error(transparent)]
+    Unix(#[from] EndpointError),
     #[error("{0:?} has port 0, which nobody listens on")]
     PortZero(String),
 }

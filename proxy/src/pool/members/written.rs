@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::backend::{Backend, BackendConfig};
-use crate::pool::transport::Endpoint;
+use crate::client::endpoint::Endpoint;
 
 /// A backend as it is written, and the address that its own has come to.
 #[derive(Clone, Debug, PartialEq)]

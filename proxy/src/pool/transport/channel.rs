@@ -3,21 +3,18 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use pingora::protocols::TcpKeepalive;
-use pingora::protocols::l4::ext::set_tcp_keepalive;
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket};
 use pingora::tls::ClientTlsStream;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 
 use super::connection::Connection;
-use super::endpoint::Endpoint;
+use crate::client::endpoint::Endpoint;
+use crate::client::stream::Stream;
 
 #[derive(Debug)]
 pub struct Channel {
@@ -30,24 +27,17 @@ pub struct Channel {
 }
 
 pub enum Io {
-    Plain(Socket),
-    Tls(Box<ClientTlsStream<Socket>>),
+    Plain(Stream),
+    Tls(Box<ClientTlsStream<Stream>>),
     /// Of HTTP/2.
     Stream(DuplexStream),
-}
-
-#[derive(Debug)]
-pub enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
 }
 
 impl Channel {
     /// Nobody speaks on it, neither to say something unasked nor to end it.
     pub fn is_silent(&mut self) -> bool {
         let said = match &mut self.io {
-            Io::Plain(Socket::Tcp(stream)) => stream.try_read(&mut [0]),
-            Io::Plain(Socket::Unix(stream)) => stream.try_read(&mut [0]),
+            Io::Plain(stream) => stream.try_read(&mut [0]),
             // What TLS says to itself, such as a ticket for later, is read on the way.
             Io::Tls(_) => {
                 let (mut space, mut cx) = ([0], Context::from_waker(Waker::noop()));
@@ -75,7 +65,7 @@ impl Channel {
 
 impl Io {
     /// None where it is shared.
-    pub fn socket(&self) -> Option<&Socket> {
+    pub fn socket(&self) -> Option<&Stream> {
         match self {
             Self::Plain(socket) => Some(socket),
             Self::Tls(stream) => Some(stream.get_ref().0),
@@ -84,35 +74,12 @@ impl Io {
     }
 }
 
-impl Socket {
-    /// Has the kernel find out whether the other end is still there.
-    ///
-    /// # Errors
-    /// The system does not take it.
-    pub fn probe(&self, probes: &TcpKeepalive) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => set_tcp_keepalive(stream, probes).map_err(io::Error::other),
-            Self::Unix(_) => Ok(()),
-        }
-    }
-}
-
 macro_rules! each {
     ($io:expr, $stream:ident => $what:expr) => {
         match &mut $io {
-            Io::Plain(Socket::Tcp($stream)) => $what,
-            Io::Plain(Socket::Unix($stream)) => $what,
+            Io::Plain($stream) => $what,
             Io::Tls($stream) => $what,
             Io::Stream($stream) => $what,
-        }
-    };
-}
-
-macro_rules! either {
-    ($socket:expr, $stream:ident => $what:expr) => {
-        match $socket {
-            Socket::Tcp($stream) => $what,
-            Socket::Unix($stream) => $what,
         }
     };
 }
@@ -164,38 +131,6 @@ impl VirtualSocket for Channel {
             (VirtualSockOpt::KeepAlive(probes), Some(socket)) => socket.probe(&probes),
             _ => Ok(()),
         }
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        either!(&mut *self, stream => Pin::new(stream).poll_read(cx, buffer))
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        either!(&mut *self, stream => Pin::new(stream).poll_write(cx, bytes))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        either!(&mut *self, stream => Pin::new(stream).poll_shutdown(cx))
-    }
-}
-
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        either!(self, stream => stream.as_fd())
-    }
-}
-
-impl AsRawFd for Socket {
-    fn as_raw_fd(&self) -> RawFd {
-        either!(self, stream => stream.as_raw_fd())
     }
 }
 

@@ -10,8 +10,8 @@ use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::l4::virt::VirtualSocketStream;
 use pingora::{Error, ErrorType};
 
-use super::{Target, Transport};
-use crate::pool::transport::Endpoint;
+use super::connect::{Target, Transport};
+use crate::client::endpoint::Endpoint;
 use crate::program;
 
 pub struct Opening {

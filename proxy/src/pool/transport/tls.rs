@@ -13,7 +13,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use super::channel::Socket;
+use crate::client::stream::Stream;
 
 /// A pool's `tls: { ca: ca.crt, server_name: app.internal }`, or `tls: {}` for those whom the system trusts.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
@@ -123,11 +123,11 @@ impl Client {
     ///
     /// # Errors
     /// It cannot be believed, or does not speak TLS.
-    pub async fn secure(&self, socket: Socket, host: Option<&str>) -> io::Result<ClientTlsStream<Socket>> {
+    pub async fn secure(&self, stream: Stream, host: Option<&str>) -> io::Result<ClientTlsStream<Stream>> {
         let written = || host.and_then(|host| ServerName::try_from(host.to_owned()).ok());
         let name = self.server_name.clone().or_else(written);
         let name = name.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "tls: server_name is missing"))?;
-        self.connector.connect(name, socket).await
+        self.connector.connect(name, stream).await
     }
 }
 

@@ -68,7 +68,8 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::pool::transport::{Endpoint, Target, Transport, TransportConfig};
+    use crate::client::endpoint::Endpoint;
+    use crate::pool::transport::{Target, Transport, TransportConfig};
 
     const LONG: Duration = Duration::from_secs(60);
 

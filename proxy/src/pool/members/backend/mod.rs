@@ -28,10 +28,11 @@ pub use self::tally::{Counts, Latency};
 use self::trouble::Troubles;
 pub use self::trouble::{Cause, Trouble};
 use self::trunks::Trunks;
+use crate::client::endpoint::Endpoint;
 use crate::pool::clock::Moment;
 use crate::pool::members::ejection::{Ejection, Tolerance};
 use crate::pool::members::outcome::Outcome;
-use crate::pool::transport::{Channel, Connection, Endpoint, Target, Trunk};
+use crate::pool::transport::{Channel, Connection, Target, Trunk};
 
 /// A member of a pool.
 #[derive(Clone, Debug)]

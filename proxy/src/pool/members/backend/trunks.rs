@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::pool::transport::{Endpoint, Trunk};
+use crate::client::endpoint::Endpoint;
+use crate::pool::transport::Trunk;
 
 #[derive(Debug, Default)]
 pub struct Trunks(Mutex<Vec<Trunk>>);

@@ -12,8 +12,9 @@ use pingora::upstreams::peer::{HttpPeer, Peer};
 
 use super::config::HealthConfig;
 use super::expect::Unexpected;
+use crate::client::endpoint::Endpoint;
 use crate::pool::members::backend::{Backend, Cause};
-use crate::pool::transport::{Endpoint, Opening, Transport};
+use crate::pool::transport::{Opening, Transport};
 use crate::program;
 
 /// What a check found.

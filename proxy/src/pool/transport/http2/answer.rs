@@ -10,7 +10,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING, UP
 use http::{HeaderMap, Response, StatusCode};
 use tokio::io::AsyncWriteExt;
 
-use super::Writer;
+use super::line::Writer;
 
 /// # Errors
 /// The answer broke off, or nobody reads it any more.

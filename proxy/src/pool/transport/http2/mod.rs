@@ -2,6 +2,7 @@
 //! follows an answer or a failure is then the same for both protocols.
 
 mod answer;
+mod line;
 mod request;
 
 use std::io;
@@ -13,12 +14,13 @@ use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
 use parking_lot::Mutex;
 use pingora::protocols::TcpKeepalive;
-use tokio::io::{AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf, duplex, split};
+use tokio::io::{AsyncWriteExt, BufReader, DuplexStream, duplex, split};
 
+use self::line::Reader;
 use self::request::Head;
 use super::channel::{Channel, Io};
 use super::connection::Connection;
-use super::endpoint::Endpoint;
+use crate::client::endpoint::Endpoint;
 
 /// A connection of HTTP/2; all clones are the same one. It ends when nobody has it and no request is on it.
 #[derive(Clone, Debug)]
@@ -170,9 +172,6 @@ async fn carry(line: DuplexStream, mut sender: SendRequest<Bytes>, scheme: &str)
 async fn until_gone(read: &mut Reader) {
     let _ = tokio::io::copy(read, &mut tokio::io::sink()).await;
 }
-
-type Reader = BufReader<ReadHalf<DuplexStream>>;
-type Writer = WriteHalf<DuplexStream>;
 
 /// Bytes that are on their way between the two protocols, each way.
 const LINE: usize = 64 << 10;

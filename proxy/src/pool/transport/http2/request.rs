@@ -9,7 +9,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TE
 use http::{HeaderMap, Method, Request, Uri, Version};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt};
 
-use super::Reader;
+use super::line::Reader;
 
 /// A request's head, which is well formed: it was written by this program.
 pub struct Head {

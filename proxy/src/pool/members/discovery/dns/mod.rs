@@ -19,9 +19,9 @@ pub use self::config::DnsConfig;
 use self::config::{NameServer, Type};
 use self::srv::targets;
 use super::answer::{Answer, DiscoveryError};
+use crate::client::endpoint::Endpoint;
 use crate::pool::members::backend::{BackendConfig, GREATEST_WEIGHT};
 use crate::pool::members::written::{Found, expanded};
-use crate::pool::transport::Endpoint;
 
 pub struct DnsLookup {
     config: DnsConfig,

@@ -1,4 +1,4 @@
-//! Where a backend is reached: an internet address or a Unix socket.
+//! Where somebody listens: an internet address or a Unix socket.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,7 +13,33 @@ pub enum Endpoint {
     Unix(PathBuf),
 }
 
+/// Why a Unix socket cannot be there.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    #[error("unix:{0} is no whole path; write it from its first slash, such as unix:/run/app.sock")]
+    NotWhole(String),
+    #[error("unix:{0} is longer than a socket's path can be, {LONGEST_PATH} bytes")]
+    TooLong(String),
+}
+
+/// Bytes; the system has room for no more.
+const LONGEST_PATH: usize = 107;
+
 impl Endpoint {
+    /// The Unix socket at this path, which is to be a whole one.
+    ///
+    /// # Errors
+    /// It is none, or no socket can be there.
+    pub fn unix(path: &str) -> Result<Self, EndpointError> {
+        if !path.starts_with('/') {
+            return Err(EndpointError::NotWhole(path.to_owned()));
+        }
+        match path.len() > LONGEST_PATH {
+            true => Err(EndpointError::TooLong(path.to_owned())),
+            false => Ok(Self::Unix(path.into())),
+        }
+    }
+
     pub fn inet(&self) -> Option<SocketAddr> {
         match self {
             Self::Inet(address) => Some(*address),
