@@ -381,6 +381,23 @@ def both_languages_say_the_same_things(page):
     assert not missing, missing
 
 
+def the_reference_is_whole(page):
+    browser = page.browser
+    for width, height, touch in [(1440, 900, False), (390, 844, True)]:
+        browser.size(width, height, touch)
+        browser.open(page.address + "/docs")
+        browser.until("return 'ready' in document.documentElement.dataset && document.querySelectorAll('pre').length === 3")
+        page.judge("reference")
+        browser.shot(page.shots / f"{width}-reference.png")
+    browser.js("document.querySelectorAll('#example-blur button')[1].click()")
+    browser.until("return document.querySelector('#example-blur pre').innerText.includes('urllib.request')")
+    assert page.address in page.text("#example-blur pre")
+    twice = browser.js("const ids = [...document.querySelectorAll('[id]')].map(element => element.id); return ids.filter((id, at) => ids.indexOf(id) < at)")
+    assert not twice, twice
+    browser.open(page.address + "/v1/problems/too_many_bytes")
+    page.judge("problem")
+
+
 def without_scripts_it_says_what_to_do(page):
     page.browser.cdp("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
@@ -404,6 +421,7 @@ TESTS = [
     it_is_seen_well_at_every_size_and_by_night,
     it_speaks_the_language_of_the_browser,
     both_languages_say_the_same_things,
+    the_reference_is_whole,
     without_scripts_it_says_what_to_do,
 ]
 

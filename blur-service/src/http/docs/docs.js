@@ -5,17 +5,17 @@ import { byId, h } from '../page/dom.js';
 const LANGUAGES = { sh: 'curl', py: 'Python', mjs: 'JavaScript' };
 const EXAMPLES = ['blur', 'report', 'detect'];
 
-const document_ = await (await fetch('openapi.json')).json();
-byId('about').replaceChildren(...marked(document_.info.description));
-const operations = Object.entries(document_.paths)
+const api = await (await fetch('openapi.json')).json();
+byId('about').replaceChildren(...marked(api.info.description));
+const operations = Object.entries(api.paths)
   .flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ path, method, operation })));
 byId('contents').replaceChildren(...operations.map(({ path, method, operation }) =>
   h('a', { href: `#${operation.operationId}` }, `${method.toUpperCase()} ${path}`)));
 byId('paths').replaceChildren(...operations.map(section));
 byId('parameters').replaceChildren(table(['Name', 'Type', 'Meaning'],
-  Object.values(document_.components.parameters).map(({ name, in: place, schema, description }) =>
+  Object.values(api.components.parameters).map(({ name, in: place, schema, description }) =>
     [h('span', {}, h('code', {}, name), place === 'header' ? ' (header)' : ''), typeOf(schema), marked(description)])));
-byId('schema-list').replaceChildren(...Object.entries(document_.components.schemas).map(schemaSection));
+byId('schema-list').replaceChildren(...Object.entries(api.components.schemas).map(schemaSection));
 for (const name of EXAMPLES) show(name);
 document.documentElement.dataset.ready = '';
 
@@ -73,8 +73,11 @@ function table(heads, rows) {
     h('tbody', {}, rows.map(row => h('tr', {}, row.map(cell => h('td', {}, cell))))));
 }
 
-const resolved = value => value.$ref
-  ? value.$ref.slice(2).split('/').reduce((at, key) => at[key], document_) : value;
+// What a reference refers to.
+function resolved(value) {
+  if (!value.$ref) return value;
+  return value.$ref.slice(2).split('/').reduce((at, key) => at[key], api);
+}
 
 // Text whose parts between backticks are code.
 function marked(text) {
