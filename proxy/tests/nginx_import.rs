@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 fn configurations_are_imported_as_before() {
     let mut wrong = Vec::new();
     for conf in configurations() {
-        let imported = veil::nginx::import(&conf).unwrap();
+        let imported = veil::nginx::import(&veil::nginx::Origin::of(conf.clone())).unwrap();
         let report = imported
             .report
             .to_string()
@@ -31,7 +31,7 @@ fn configurations_are_imported_as_before() {
 #[test]
 fn what_is_imported_is_a_configuration() {
     for conf in configurations() {
-        let imported = veil::nginx::import(&conf).unwrap();
+        let imported = veil::nginx::import(&veil::nginx::Origin::of(conf.clone())).unwrap();
         let mistakes = veil::config::parse("x.yaml", &imported.yaml).err().unwrap_or_default();
         let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         assert!(

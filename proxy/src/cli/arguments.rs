@@ -7,6 +7,9 @@ use clap::{Args, Parser, Subcommand};
 
 use super::explain::Question;
 use super::import;
+use super::nginx::NginxArgs;
+use crate::config::Source;
+use crate::nginx::Origin;
 
 /// Load balancer for picture workers, in YAML
 ///
@@ -63,6 +66,8 @@ pub enum Command {
     /// Write another program's configuration as Veil's
     #[command(subcommand)]
     Import(import::Import),
+    /// Be called as Nginx is: test, run, signal. The same as a link to this program that is called `nginx`
+    Nginx(NginxArgs),
     /// Run one blur worker
     #[cfg(feature = "worker")]
     Worker(Box<blur_service::Args>),
@@ -70,7 +75,7 @@ pub enum Command {
     Blur(Box<blur_service::files::FilesArgs>),
 }
 
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct RunArgs {
     /// Configuration file; without it, a proxy for this machine alone
     #[arg(short, long, value_name = "FILE", env = "VEIL_CONFIG")]
@@ -78,9 +83,45 @@ pub struct RunArgs {
     /// Nginx's configuration in place of Veil's, whatever -c says; see `veil import nginx --help` for what of it is carried over
     #[arg(long, value_name = "FILE")]
     pub nginx: Option<PathBuf>,
+    /// What names in Nginx's configuration are relative to; the folder of its file unless given. Nginx: -p
+    #[arg(long, value_name = "FOLDER", requires = "nginx")]
+    pub nginx_prefix: Option<PathBuf>,
+    /// Directives that come after those of Nginx's file. Nginx: -g
+    #[arg(
+        long,
+        value_name = "DIRECTIVES",
+        requires = "nginx",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub nginx_directives: String,
+    /// Holds the process's number from when Veil listens until it ends
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
+    /// Takes Veil's own log in place of stderr; USR1 opens it anew
+    #[arg(long, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+    /// Leaves the terminal that it was started from
+    #[arg(long, hide = true)]
+    pub detached: bool,
     /// The standard input is the Veil that this one replaces
     #[arg(long, hide = true)]
     pub take_over: bool,
+}
+
+impl RunArgs {
+    /// What the configuration is read from.
+    pub fn source(&self) -> Source {
+        match (&self.nginx, &self.config) {
+            (Some(file), _) => Source::Nginx(Origin {
+                file: file.clone(),
+                prefix: self.nginx_prefix.clone(),
+                directives: self.nginx_directives.clone(),
+            }),
+            (None, Some(file)) => Source::File(file.clone()),
+            (None, None) => Source::Local,
+        }
+    }
 }
 
 /// The configuration that is spoken of; without it, the built-in one.

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::{FAILED, WRONG_USAGE, say};
 use crate::config;
-use crate::nginx::{self, Imported};
+use crate::nginx::{self, Imported, Origin};
 
 #[derive(Subcommand)]
 pub enum Import {
@@ -39,7 +39,7 @@ pub struct NginxArgs {
 
 pub fn import(import: Import) -> ExitCode {
     let Import::Nginx(args) = import;
-    let imported = match nginx::import(&args.file) {
+    let imported = match nginx::import(&Origin::of(args.file.clone())) {
         Ok(imported) => imported,
         Err(error) => {
             eprintln!("veil import nginx: {error}");

@@ -13,15 +13,16 @@ const LOG_FILTER: &str = "info,pingora_core=off,pingora_proxy=off,pingora_pool=o
 
 /// `VEIL_LOG` overrides what is logged, in the form of tracing's filters. For a person at a terminal it is text; anywhere
 /// else each line is a JSON object, as the access log's are, between which it may stand. Nobody waits for who reads it.
-pub fn log_to_stderr() -> io::Result<Arc<Outlet>> {
-    let outlet = Arc::new(Outlet::open(Sink::Stderr, "log", Duration::ZERO)?);
+pub fn log_to(sink: Sink) -> io::Result<Arc<Outlet>> {
+    let is_read_by_a_person = sink == Sink::Stderr && io::stderr().is_terminal();
+    let outlet = Arc::new(Outlet::open(sink, "log", Duration::ZERO)?);
     let writer = Arc::clone(&outlet);
     let filter = EnvFilter::try_from_env("VEIL_LOG").unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(move || Lines(Arc::clone(&writer)))
         .with_target(false);
-    if io::stderr().is_terminal() {
+    if is_read_by_a_person {
         log.init();
     } else {
         log.json().flatten_event(true).with_current_span(false).init();

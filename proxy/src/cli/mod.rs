@@ -6,6 +6,7 @@ pub mod diff;
 pub mod explain;
 mod import;
 mod log;
+mod nginx;
 pub mod pools;
 pub mod schema;
 
@@ -13,6 +14,7 @@ use std::future::Future;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use serde::Serialize;
@@ -20,13 +22,14 @@ use serde::Serialize;
 use self::arguments::{
     CheckArgs, Cli, Command, DiffArgs, ExplainArgs, KeepalivedCommand, PoolsArgs, PoolsCommand, RenderArgs, RunArgs,
 };
-use self::log::log_to_stderr;
+use self::log::log_to;
+use self::nginx::NginxCli;
 use self::pools::{AdminListener, OperateError, Target};
 use crate::config::check::{self, Findings};
 use crate::config::{self, Config, Source};
 use crate::keepalived::RenderError;
-use crate::observe::outlet::Outlet;
-use crate::server::{self, ServerError};
+use crate::observe::outlet::{Outlet, Sink};
+use crate::server::{self, Launch, ServerError};
 
 /// Nothing was wrong with how Veil was called or configured, and yet it failed.
 const FAILED: u8 = 1;
@@ -37,6 +40,9 @@ const DIFFERENT: u8 = 1;
 
 /// Does what the command line says. Exit codes: 0 good, 1 failed, 2 wrong usage or configuration.
 pub fn main() -> ExitCode {
+    if nginx::is_called_so() {
+        return nginx::run(NginxCli::parse().args);
+    }
     let cli = Cli::parse();
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => run(args),
@@ -47,6 +53,7 @@ pub fn main() -> ExitCode {
         Command::Pools(args) => pools(args),
         Command::Keepalived(KeepalivedCommand::Render(args)) => render_keepalived(args),
         Command::Import(args) => import::import(args),
+        Command::Nginx(args) => nginx::run(args),
         #[cfg(feature = "worker")]
         Command::Worker(args) => worker(*args),
         #[cfg(feature = "worker")]
@@ -59,15 +66,26 @@ fn source(file: Option<PathBuf>) -> Source {
 }
 
 fn run(args: RunArgs) -> ExitCode {
-    let log = match log_to_stderr() {
+    let sink = args.log_file.clone().map_or(Sink::Stderr, Sink::File);
+    let log = match log_to(sink) {
         Ok(log) => log,
         Err(error) => {
             eprintln!("veil: cannot log: {error}");
             return ExitCode::from(FAILED);
         }
     };
-    let source = args.nginx.map_or_else(|| source(args.config), Source::Nginx);
-    let code = match server::run(&source, args.take_over) {
+    if args.detached {
+        // A process that leads its group already is one of a session of its own.
+        let _ = rustix::process::setsid();
+    }
+    let takes_over = args.take_over;
+    let launch = Launch {
+        source: args.source(),
+        pid_file: args.pid_file,
+        log_file: args.log_file,
+        log: Arc::clone(&log),
+    };
+    let code = match server::run(launch, takes_over) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say_why(&error);

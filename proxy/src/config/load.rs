@@ -15,8 +15,8 @@ use crate::yaml::document::{Document, Step};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     File(PathBuf),
-    /// Nginx's main file, imported each time that it is read.
-    Nginx(PathBuf),
+    /// Nginx's, imported each time that it is read.
+    Nginx(nginx::Origin),
     /// `conf/local.yaml`, built in: a proxy and two blur workers on this machine.
     Local,
 }
@@ -24,7 +24,8 @@ pub enum Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) | Self::Nginx(path) => path.display().fmt(f),
+            Self::File(path) => path.display().fmt(f),
+            Self::Nginx(origin) => origin.fmt(f),
             Self::Local => f.write_str("conf/local.yaml"),
         }
     }
@@ -82,8 +83,8 @@ fn read(source: &Source) -> io::Result<(String, Option<Report>)> {
     match source {
         Source::Local => Ok((include_str!("../../../conf/local.yaml").to_owned(), None)),
         Source::File(path) => Ok((fs::read_to_string(path)?, None)),
-        Source::Nginx(path) => {
-            let Imported { yaml, report } = nginx::import(path).map_err(io::Error::other)?;
+        Source::Nginx(origin) => {
+            let Imported { yaml, report } = nginx::import(origin).map_err(io::Error::other)?;
             Ok((yaml, Some(report)))
         }
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::origin::Origin;
 use super::report::Report;
 use super::syntax::{self, Directive, Place, SyntaxError};
 
@@ -21,57 +22,76 @@ pub enum ReadError {
 /// Files within files: more than anybody writes.
 const DEEPEST: usize = 16;
 
-/// Reads a file and, in place of each `include`, what it names. As Nginx does, names are relative to the folder of the main
-/// file. An included file that is not there is for the report, since a file may be imported on another machine.
-pub fn read(main: &Path, report: &mut Report) -> Result<Vec<Directive>, ReadError> {
-    let folder = main.parent().unwrap_or(Path::new(""));
-    let directives = one(main)?;
-    spliced(directives, folder, DEEPEST, report)
+/// A configuration's directives, and the files that they were read from.
+pub struct Read {
+    pub directives: Vec<Directive>,
+    /// Each file as it is, in the order in which they were first named.
+    pub files: Vec<(PathBuf, String)>,
 }
 
-fn one(path: &Path) -> Result<Vec<Directive>, ReadError> {
-    let bytes = fs::read(path).map_err(|source| ReadError::File {
-        path: path.to_owned(),
-        source,
-    })?;
-    Ok(syntax::parse(
-        &path.to_string_lossy(),
-        &String::from_utf8_lossy(&bytes),
-    )?)
+/// Reads the main file and, in place of each `include`, what it names. As Nginx does, names are relative to the folder of
+/// the main file. An included file that is not there is for the report, since a file may be imported on another machine.
+pub fn read(origin: &Origin, report: &mut Report) -> Result<Read, ReadError> {
+    let mut reader = Reader {
+        folder: origin.folder(),
+        report,
+        files: Vec::new(),
+    };
+    let main = reader.one(&origin.file)?;
+    let mut directives = reader.spliced(main, DEEPEST)?;
+    directives.extend(syntax::parse("-g", &origin.directives)?);
+    let files = reader.files;
+    origin.root(&mut directives);
+    Ok(Read { directives, files })
 }
 
-fn spliced(
-    directives: Vec<Directive>,
-    folder: &Path,
-    deeper: usize,
-    report: &mut Report,
-) -> Result<Vec<Directive>, ReadError> {
-    let mut all = Vec::new();
-    for mut directive in directives {
-        if directive.name != "include" || directive.block.is_some() {
-            directive.block = match directive.block {
-                Some(block) => Some(spliced(block, folder, deeper, report)?),
-                None => None,
-            };
-            all.push(directive);
-            continue;
+struct Reader<'a> {
+    folder: &'a Path,
+    report: &'a mut Report,
+    files: Vec<(PathBuf, String)>,
+}
+
+impl Reader<'_> {
+    fn one(&mut self, path: &Path) -> Result<Vec<Directive>, ReadError> {
+        let bytes = fs::read(path).map_err(|source| ReadError::File {
+            path: path.to_owned(),
+            source,
+        })?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let directives = syntax::parse(&path.to_string_lossy(), &text)?;
+        if self.files.iter().all(|(known, _)| known != path) {
+            self.files.push((path.to_owned(), text));
         }
-        if deeper == 0 {
-            return Err(ReadError::Circle(directive.place));
-        }
-        for path in included(&directive, folder) {
-            if fs::metadata(&path).is_err() {
-                report.missing(
-                    &directive,
-                    format!("{} cannot be read here; copy it, or leave it out", path.display()),
-                );
+        Ok(directives)
+    }
+
+    fn spliced(&mut self, directives: Vec<Directive>, deeper: usize) -> Result<Vec<Directive>, ReadError> {
+        let mut all = Vec::new();
+        for mut directive in directives {
+            if directive.name != "include" || directive.block.is_some() {
+                directive.block = match directive.block {
+                    Some(block) => Some(self.spliced(block, deeper)?),
+                    None => None,
+                };
+                all.push(directive);
                 continue;
             }
-            all.extend(spliced(one(&path)?, folder, deeper - 1, report)?);
+            if deeper == 0 {
+                return Err(ReadError::Circle(directive.place));
+            }
+            for path in included(&directive, self.folder) {
+                if fs::metadata(&path).is_err() {
+                    let what = format!("{} cannot be read here; copy it, or leave it out", path.display());
+                    self.report.missing(&directive, what);
+                    continue;
+                }
+                let included = self.one(&path)?;
+                all.extend(self.spliced(included, deeper - 1)?);
+            }
+            self.report.carried(&directive);
         }
-        report.carried(&directive);
+        Ok(all)
     }
-    Ok(all)
 }
 
 /// The files that an `include` means, in the order of their names; one that has no pattern in it is there, or should be.
@@ -105,8 +125,8 @@ mod tests {
         write("b1.conf", "include deep;");
         write("deep", "b;");
         let mut report = Report::default();
-        let read = read(&folder.path().join("nginx.conf"), &mut report).unwrap();
-        let inside: Vec<&str> = read[1]
+        let read = read(&Origin::of(folder.path().join("nginx.conf")), &mut report).unwrap();
+        let inside: Vec<&str> = read.directives[1]
             .block
             .iter()
             .flatten()
@@ -124,6 +144,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("nginx.conf");
         fs::write(&path, "include nginx.conf;").unwrap();
-        assert!(matches!(read(&path, &mut Report::default()), Err(ReadError::Circle(_))));
+        let read = read(&Origin::of(path), &mut Report::default());
+        assert!(matches!(read, Err(ReadError::Circle(_))));
     }
 }

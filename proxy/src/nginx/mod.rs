@@ -7,7 +7,9 @@ mod draft;
 mod files;
 mod limits;
 mod locations;
+mod origin;
 mod policies;
+mod process;
 mod report;
 mod scope;
 mod servers;
@@ -18,11 +20,14 @@ mod upstreams;
 mod values;
 
 use std::net::SocketAddr;
-use std::path::Path;
+
+use rustix::process::geteuid;
 
 use self::draft::{Draft, Map};
 pub use self::files::ReadError;
 use self::locations::Door;
+pub use self::origin::Origin;
+pub use self::process::{Process, process};
 pub use self::report::{Fate, Line, Report};
 use self::scope::Scope;
 use self::servers::Server;
@@ -39,17 +44,28 @@ pub struct Imported {
 ///
 /// # Errors
 /// A file that cannot be read, or that Nginx would not take.
-pub fn import(file: &Path) -> Result<Imported, ReadError> {
+pub fn import(origin: &Origin) -> Result<Imported, ReadError> {
     let mut report = Report::default();
-    let directives = files::read(file, &mut report)?;
-    let yaml = draft::written(&whole(&directives, &mut report));
+    let directives = files::read(origin, &mut report)?.directives;
+    let yaml = draft::written(&whole(&directives, origin, &mut report));
     settle(&directives, &mut report);
     Ok(Imported { yaml, report })
 }
 
-fn whole(directives: &[Directive], report: &mut Report) -> Map {
+fn whole(directives: &[Directive], origin: &Origin, report: &mut Report) -> Map {
     let main = Scope::of(directives);
     let mut config = Map::default().with("version", 1_u32);
+    if let Some(user) = main.one("user") {
+        if origin.prefix.is_some() && !geteuid().is_root() {
+            report.harmless(user, "only root can become another user");
+        } else {
+            config.put("user", user.word(0));
+            report.changed(
+                user,
+                "with the groups of that user's, who has to be able to read certificates and to write logs",
+            );
+        }
+    }
     if let Some(workers) = main.one("worker_processes") {
         config.put_some(
             "threads",
@@ -61,12 +77,17 @@ fn whole(directives: &[Directive], report: &mut Report) -> Map {
         return config;
     };
     report.carried(http);
-    served(&main.within(http), &mut config, report);
+    // Nginx has no such port, and several of it may run on one machine.
+    let admin = origin
+        .prefix
+        .is_none()
+        .then(|| Map::default().with("address", "127.0.0.1:8081"));
+    served(&main.within(http), admin, &mut config, report);
     config
 }
 
 /// All that the `http` block says.
-fn served(http: &Scope, config: &mut Map, report: &mut Report) {
+fn served(http: &Scope, admin: Option<Map>, config: &mut Map, report: &mut Report) {
     let servers: Vec<Server> = http
         .own_named("server")
         .map(|block| Server::of(block, http, report))
@@ -79,7 +100,7 @@ fn served(http: &Scope, config: &mut Map, report: &mut Report) {
         }
     }
     config.put("listeners", servers::listeners(&servers, report));
-    config.put("admin", Map::default().with("address", "127.0.0.1:8081"));
+    config.put_some("admin", admin);
     config.put("routes", routes);
     config.put("pools", upstreams.into_pools(report));
     config.put("body", Map::default().with("max_size", Draft::Scalar("1MiB".into())));

@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod admin;
 mod http2;
+mod launch;
 mod listeners;
 mod pools;
 mod proxy;
@@ -16,6 +17,7 @@ mod user;
 use std::future::pending;
 use std::io;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -30,6 +32,8 @@ use tokio::time::{sleep, timeout};
 
 use self::accept::Stop;
 use self::admin::{NotReloaded, ReloadRequest};
+use self::launch::PidFile;
+pub use self::launch::{Launch, arguments};
 use self::listeners::Listeners;
 use self::pools::RunningPools;
 use self::proxy::proxy;
@@ -66,13 +70,15 @@ pub enum ServerError {
     /// This process was to replace another one.
     #[error("cannot take over: {0}")]
     TakeOver(#[source] io::Error),
+    #[error("cannot write the process's number to {}: {source}", path.display())]
+    PidFile { path: PathBuf, source: io::Error },
     #[error(transparent)]
     System(#[from] io::Error),
 }
 
-/// Runs until told to stop, and until then serves what `source` says. `takes_over` says that the standard input is a
-/// running Veil, whose sockets this one takes and which it then relieves.
-pub fn run(source: &Source, takes_over: bool) -> Result<(), ServerError> {
+/// Runs until told to stop, and until then serves what the launch's source says. `takes_over` says that the standard input
+/// is a running Veil, whose sockets this one takes and which it then relieves.
+pub fn run(launch: Launch, takes_over: bool) -> Result<(), ServerError> {
     program::path()?;
     allow_many_files();
     let inherited = takes_over.then(Predecessor::on_stdin).transpose();
@@ -80,11 +86,15 @@ pub fn run(source: &Source, takes_over: bool) -> Result<(), ServerError> {
     if let Some(predecessor) = &predecessor {
         tickets().inherit(predecessor.legacy.ticket_keys.clone());
     }
-    let config = load(source)?;
+    let config = load(&launch.source)?;
     let mut sockets = sockets.unwrap_or_default();
+    let mut pid_file = None;
     if let Some(name) = &config.user {
+        // Where only root may write.
+        pid_file = launch.write_pid()?;
         let become_user = user::become_user(name, &config, &mut sockets);
-        become_user.map_err(|error| ServerError::User(mistake(source, &steps!["user"], format!("user: {error}"))))?;
+        let mistake = |error| mistake(&launch.source, &steps!["user"], format!("user: {error}"));
+        become_user.map_err(|error| ServerError::User(mistake(error)))?;
     }
     let threads = threads(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -94,7 +104,8 @@ pub fn run(source: &Source, takes_over: bool) -> Result<(), ServerError> {
         .build()?;
     runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let mut server = Server::new(source, config, threads, sockets)?;
+        let mut server = Server::new(launch, config, threads, sockets)?;
+        server.pid_file = pid_file;
         let served = tokio::select! {
             served = server.serve(predecessor, &mut signals) => served,
             never = service_manager::beat() => match never {},
@@ -171,7 +182,8 @@ impl Upgrade {
 
 /// Veil while it runs.
 struct Server {
-    source: Source,
+    launch: Launch,
+    pid_file: Option<PidFile>,
     shared: Arc<Shared>,
     listeners: Listeners,
     pools: RunningPools,
@@ -187,14 +199,15 @@ impl Server {
     /// How long pools may take to end their workers.
     const POOLS_GRACE: Duration = Duration::from_secs(10);
 
-    fn new(source: &Source, config: Config, threads: usize, inherited: Sockets) -> Result<Self, ServerError> {
+    fn new(launch: Launch, config: Config, threads: usize, inherited: Sockets) -> Result<Self, ServerError> {
         check_trust()?;
         let shared = Shared::new(State::build(config, None)?, Metrics::new()?);
         let proxy = proxy(Edge::new(Arc::clone(&shared)), threads);
         let (reload_requests, reloads) = mpsc::channel(1);
         Ok(Self {
-            source: source.clone(),
-            listeners: Listeners::new(source, &shared, proxy, reload_requests, inherited),
+            listeners: Listeners::new(&launch.source, &shared, proxy, reload_requests, inherited),
+            launch,
+            pid_file: None,
             shared,
             pools: RunningPools::default(),
             reloads,
@@ -231,7 +244,7 @@ impl Server {
                 Event::Stop => return Ok(End::Told),
                 Event::Upgrade if upgrade.is_under_way() => tracing::warn!("an upgrade is under way already"),
                 Event::Upgrade => upgrade = self.upgrade(),
-                Event::ReopenLogs => self.shared.state.load().access_log.reopen(),
+                Event::ReopenLogs => self.reopen_logs(),
                 Event::Reload if upgrade.is_under_way() => upgrade.keep_reload(request),
                 Event::Reload => {
                     let reloaded = tokio::select! {
@@ -258,6 +271,7 @@ impl Server {
             let ready = self.listeners.listen(prepared)?;
             self.shared.set_listening();
             self.listeners.open(ready).await;
+            self.write_pid()?;
             service_manager::tell(Notice::Ready);
             return Ok(());
         };
@@ -269,8 +283,22 @@ impl Server {
         self.listeners.open(ready).await;
         self.listeners.change_admin(admin);
         self.listeners.forget_inherited();
+        self.write_pid()?;
         self.shared.metrics.changes().upgraded::<ServerError>(Ok(()));
         predecessor.relieve().map_err(ServerError::TakeOver)
+    }
+
+    fn reopen_logs(&self) {
+        self.shared.state.load().access_log.reopen();
+        self.launch.log.reopen();
+    }
+
+    /// From now on others find this process by its number.
+    fn write_pid(&mut self) -> Result<(), ServerError> {
+        if self.pid_file.is_none() {
+            self.pid_file = self.launch.write_pid()?;
+        }
+        Ok(())
     }
 
     /// If `shutdown.quiesce` says so, lets nobody in and waits for the requests in flight, so that a virtual address can
@@ -321,7 +349,7 @@ impl Server {
         tracing::info!("upgrade: the new program starts");
         self.shared.metrics.changes().upgrades();
         Upgrade {
-            under_way: Some(Box::pin(takeover::hand_over(self.source.clone(), sockets, legacy))),
+            under_way: Some(Box::pin(takeover::hand_over(self.launch.arguments(), sockets, legacy))),
             keeps_reload: false,
         }
     }
@@ -350,14 +378,14 @@ impl Server {
         service_manager::tell(Notice::Ready);
         self.shared.metrics.reload(reloaded.as_ref().copied());
         match &reloaded {
-            Ok(()) => tracing::info!(source = %self.source, "reloaded"),
+            Ok(()) => tracing::info!(source = %self.launch.source, "reloaded"),
             Err(error) => tracing::error!(%error, "reload refused, all stays as it was"),
         }
         reloaded
     }
 
     async fn try_reload(&mut self) -> Result<(), ServerError> {
-        let config = load(&self.source)?;
+        let config = load(&self.launch.source)?;
         let old = self.shared.state.load_full();
         let build = {
             let old = Arc::clone(&old);

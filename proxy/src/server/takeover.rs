@@ -4,6 +4,7 @@
 //! none is refused.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::Shutdown;
@@ -26,7 +27,6 @@ use tokio::process::{Child, Command};
 use zeroize::Zeroizing;
 
 use crate::client::tickets::TicketKey;
-use crate::config::Source;
 use crate::pool::Overrides;
 use crate::program;
 
@@ -76,10 +76,10 @@ const MOST_SOCKETS: usize = 253;
 /// How long a successor may take: it loads models and waits for the first round of checks.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Starts the successor, and returns its process id once it serves. One that comes too late, or whose predecessor is told
+/// Starts the successor, `veil run` with these arguments, and returns its process id once it serves. One that comes too late, or whose predecessor is told
 /// to stop meanwhile, is ended, for it holds sockets that nobody serves; and it ends by itself with its predecessor.
 pub async fn hand_over(
-    source: Source,
+    arguments: Vec<OsString>,
     sockets: BTreeMap<String, OwnedFd>,
     legacy: Legacy,
 ) -> Result<u32, UpgradeError> {
@@ -88,12 +88,7 @@ pub async fn hand_over(
     }
     let (ours, theirs) = UnixStream::pair().map_err(UpgradeError::Start)?;
     let mut command = Command::new(program::path().map_err(UpgradeError::Start)?);
-    command.arg("run").arg(FLAG);
-    match &source {
-        Source::Local => {}
-        Source::File(file) => drop(command.arg("-c").arg(file)),
-        Source::Nginx(file) => drop(command.arg("--nginx").arg(file)),
-    }
+    command.arg("run").arg(FLAG).args(arguments);
     let child = command
         // It is the process before it that this one names.
         .env_remove(service_notify::WATCHDOG_PID)

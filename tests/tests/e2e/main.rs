@@ -21,6 +21,7 @@ mod lifecycle;
 mod listeners;
 mod malformed;
 mod nginx;
+mod nginx_cli;
 mod overload;
 mod parity;
 mod protocols;
