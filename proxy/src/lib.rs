@@ -37,6 +37,7 @@ pub mod pool;
 pub mod upstream;
 
 pub mod observe;
+
 pub mod route;
 
 pub mod config;
@@ -61,7 +62,8 @@ mod tests {
         &["client"],
         &["filter", "keepalived", "nginx", "pool"],
         &["upstream"],
-        &["observe", "route"],
+        &["observe"],
+        &["route"],
         &["config"],
         &["state"],
         &["exchange"],

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use tracing_subscriber::EnvFilter;
 
 use crate::observe::outlet::{Outlet, Sink};
@@ -30,16 +31,54 @@ pub fn log_to(sink: Sink) -> io::Result<Arc<Outlet>> {
     Ok(outlet)
 }
 
+/// An event in JSON that passes on what a worker said in JSON: tracing knows text alone, and here it becomes an object of the
+/// event's own.
+fn nested(event: &[u8]) -> Option<String> {
+    event.windows(SAID.len()).position(|at| at == SAID)?;
+    let mut event: Map<String, Value> = serde_json::from_slice(event).ok()?;
+    let said = event.get_mut("said")?;
+    *said = serde_json::from_str(said.as_str()?).ok()?;
+    Some(format!("{}\n", Value::Object(event)))
+}
+
+const SAID: &[u8] = b",\"said\":\"";
+
 /// What tracing writes of one event goes out as a whole.
 struct Lines(Arc<Outlet>);
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(|lines| lines.extend_from_slice(bytes));
+        match nested(bytes) {
+            Some(event) => self.0.write(|lines| lines.extend_from_slice(event.as_bytes())),
+            None => self.0.write(|lines| lines.extend_from_slice(bytes)),
+        }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_worker_said_is_an_object_of_the_event() {
+        let event =
+            br#"{"level":"INFO","message":"request","worker":"worker-1","said":"{\"faces\":2,\"code\":\"ok\"}"}"#;
+        let nested = nested(event).unwrap_or_default();
+        assert_eq!(
+            nested,
+            "{\"level\":\"INFO\",\"message\":\"request\",\"said\":{\"code\":\"ok\",\"faces\":2},\"worker\":\"worker-1\"}\n"
+        );
+        for other in [
+            &b"text"[..],
+            br#"{"message":"x,\"said\":\"y"}"#,
+            br#"{"a":1,"said":"not JSON"}"#,
+        ] {
+            assert_eq!(super::nested(other), None);
+        }
     }
 }

@@ -45,7 +45,8 @@ impl Exchange {
             response_bytes,
         });
         let log = &self.rules.state.access_log;
-        if !log.is_on() {
+        let is_wanted = self.routed().is_none_or(|routed| routed.route.access_log.wants());
+        if !(log.is_on() && is_wanted) {
             return;
         }
         let (head, attempting) = (session.req_header(), self.attempting());
@@ -76,6 +77,15 @@ impl Exchange {
             user: request.notes.user.as_deref(),
             api_key: request.notes.api_key.as_deref(),
             trace_id: trace_id.as_deref(),
+            request: head,
+            response: session.response_written(),
+            scheme: request.scheme.as_str(),
+            backend_address: log
+                .tells_addresses()
+                .then(|| Some(trial?.backend().address().to_string()))
+                .flatten(),
+            upstream_status: request.notes.upstream.map(|(status, _)| status),
+            tls: request.notes.tls.as_deref(),
         });
     }
 

@@ -4,3 +4,4 @@ pub mod access_log;
 pub mod changes;
 pub mod metrics;
 pub mod outlet;
+pub mod syslog;

@@ -13,12 +13,15 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::syslog::{Server, Syslog};
+
 /// Where lines go in the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sink {
     Stderr,
     Stdout,
     File(PathBuf),
+    Syslog(Server),
 }
 
 /// Lines that did not get out.
@@ -72,10 +75,10 @@ impl Outlet {
             unread: AtomicU64::new(0),
             unwritten: AtomicU64::new(0),
         });
-        let file = sink.open()?;
+        let drain = Drain::to(&sink)?;
         let writer = Arc::clone(&shared);
         let builder = thread::Builder::new().name(thread.to_owned());
-        builder.spawn(move || writer.write_out(file, &sink))?;
+        builder.spawn(move || writer.write_out(drain, &sink))?;
         Ok(Self(shared))
     }
 
@@ -126,19 +129,18 @@ impl Drop for Outlet {
 }
 
 impl Shared {
-    fn write_out(&self, file: File, sink: &Sink) {
-        let mut file = Lines::to(file);
+    fn write_out(&self, mut drain: Drain, sink: &Sink) {
         let mut lines = Vec::new();
         let mut is_failing = false;
         loop {
             let (reopen, closed) = self.take(&mut lines);
             if reopen {
-                match sink.open() {
-                    Ok(opened) => file = Lines::to(opened),
+                match Drain::to(sink) {
+                    Ok(opened) => drain = opened,
                     Err(error) => tracing::error!(%error, ?sink, "cannot open the log anew; the old file stays"),
                 }
             }
-            match file.write(&lines) {
+            match drain.write(&lines) {
                 Ok(()) if lines.is_empty() => {}
                 Ok(()) if std::mem::take(&mut is_failing) => {
                     let lost = self.unwritten.load(Ordering::Relaxed);
@@ -173,6 +175,47 @@ impl Shared {
         std::mem::swap(&mut pending.lines, lines);
         (std::mem::take(&mut pending.reopen), pending.closed)
     }
+}
+
+/// Where lines go, opened.
+enum Drain {
+    File(Lines),
+    Syslog(Syslog),
+}
+
+impl Drain {
+    fn to(sink: &Sink) -> io::Result<Self> {
+        match sink {
+            // A copy of the descriptor, since the standard library's streams are locked while somebody writes.
+            Sink::Stderr => Ok(Self::file(File::from(io::stderr().as_fd().try_clone_to_owned()?))),
+            Sink::Stdout => Ok(Self::file(File::from(io::stdout().as_fd().try_clone_to_owned()?))),
+            Sink::File(path) => append_to(path).map(Self::file),
+            Sink::Syslog(server) => Ok(Self::Syslog(Syslog::to(server.clone()))),
+        }
+    }
+
+    fn file(file: File) -> Self {
+        Self::File(Lines::to(file))
+    }
+
+    fn write(&mut self, lines: &[u8]) -> Result<(), Unwritten> {
+        match self {
+            Self::File(file) => file.write(lines),
+            Self::Syslog(server) => each(server, lines),
+        }
+    }
+}
+
+/// One that is not taken is lost, and the rest with it: a server that is gone is not waited for with every line.
+fn each(server: &mut Syslog, lines: &[u8]) -> Result<(), Unwritten> {
+    let mut left = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    while let Some(line) = left.next() {
+        if let Err(error) = server.send(line) {
+            let count = 1 + left.count() as u64;
+            return Err(Unwritten { count, error });
+        }
+    }
+    Ok(())
 }
 
 /// A file of whole lines.
@@ -232,17 +275,6 @@ impl Lines {
             self.file.set_len(is_last - torn)
         });
         self.is_torn = taken_back.is_err();
-    }
-}
-
-impl Sink {
-    /// A copy of the descriptor, since the standard library's streams are locked while somebody writes.
-    fn open(&self) -> io::Result<File> {
-        match self {
-            Self::Stderr => Ok(File::from(io::stderr().as_fd().try_clone_to_owned()?)),
-            Self::Stdout => Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?)),
-            Self::File(path) => append_to(path),
-        }
     }
 }
 

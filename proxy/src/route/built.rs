@@ -11,6 +11,7 @@ use super::mirror::Mirror;
 use super::split::Serving;
 use crate::body::{RouteAnswersConfig, RouteBodyConfig};
 use crate::filter::{Filter, FilterConfig, FilterError, Subrequests, Workshop};
+use crate::observe::access_log::Sample;
 use crate::pool::{Pool, RouteTimeouts};
 use crate::request::path::Paths;
 use crate::upstream::retry::RetryConfig;
@@ -30,6 +31,7 @@ pub struct Route {
     pub body: RouteBodyConfig,
     pub answers: RouteAnswersConfig,
     pub timeouts: RouteTimeouts,
+    pub access_log: Sample,
     pub(super) matches: MatchConfig,
     /// What the filters were made of.
     filter_configs: Vec<FilterConfig>,
@@ -97,6 +99,7 @@ impl Route {
             body: config.body.clone(),
             answers: config.answers.clone(),
             timeouts: config.timeouts.clone(),
+            access_log: config.access_log,
             matches: config.r#match.clone(),
             filter_configs: config.filters.clone(),
         })

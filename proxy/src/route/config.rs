@@ -10,6 +10,7 @@ use super::mirror::MirrorConfig;
 use super::split::SplitConfig;
 use crate::body::{RouteAnswersConfig, RouteBodyConfig};
 use crate::filter::FilterConfig;
+use crate::observe::access_log::Sample;
 use crate::pool::RouteTimeouts;
 use crate::request::RequestCtx;
 use crate::request::path::Paths;
@@ -43,6 +44,9 @@ pub struct RouteConfig {
     /// Overrides what the file says of all answers.
     #[serde(default)]
     pub answers: RouteAnswersConfig,
+    /// Which of its requests are logged.
+    #[serde(default)]
+    pub access_log: Sample,
     /// Overrides what the pool says of time.
     #[serde(default)]
     pub timeouts: RouteTimeouts,

@@ -19,6 +19,7 @@ mod framing;
 mod hedge;
 mod lifecycle;
 mod listeners;
+mod logs;
 mod malformed;
 mod nginx;
 mod nginx_cli;

@@ -1,8 +1,15 @@
 //! A request's line, as one JSON object.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use http::{HeaderName, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::request::notes::TlsFacts;
 use crate::request::text::{push_address, push_digits, push_moment, push_number};
 
 /// One request's line. A path is kept without its query, which may hold names.
@@ -35,61 +42,168 @@ pub struct Line<'a> {
     /// The name of the key that was shown.
     pub api_key: Option<&'a str>,
     pub trace_id: Option<&'a str>,
+    pub request: &'a RequestHeader,
+    /// None where the client has left before it began.
+    pub response: Option<&'a ResponseHeader>,
+    pub scheme: &'static str,
+    /// Of the backend that was asked last.
+    pub backend_address: Option<String>,
+    pub upstream_status: Option<u16>,
+    pub tls: Option<&'a TlsFacts>,
 }
 
+/// What a JSON line may say of a request.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Field {
+    Time,
+    Id,
+    Client,
+    Method,
+    Host,
+    /// Without the query, which may hold names.
+    Path,
+    Protocol,
+    Status,
+    Code,
+    RequestBytes,
+    ResponseBytes,
+    DurationMs,
+    Route,
+    Pool,
+    Backend,
+    Attempts,
+    UpstreamMs,
+    Error,
+    User,
+    ApiKey,
+    TraceId,
+    // What is said only where it is asked for.
+    Query,
+    UserAgent,
+    Referer,
+    Scheme,
+    UpstreamAddress,
+    UpstreamStatus,
+    TlsVersion,
+    ServerName,
+}
+
+/// What is said unless something else is asked for.
+pub const USUAL: [Field; 21] = [
+    Field::Time,
+    Field::Id,
+    Field::Client,
+    Field::Method,
+    Field::Host,
+    Field::Path,
+    Field::Protocol,
+    Field::Status,
+    Field::Code,
+    Field::RequestBytes,
+    Field::ResponseBytes,
+    Field::DurationMs,
+    Field::Route,
+    Field::Pool,
+    Field::Backend,
+    Field::Attempts,
+    Field::UpstreamMs,
+    Field::Error,
+    Field::User,
+    Field::ApiKey,
+    Field::TraceId,
+];
+
 impl Line<'_> {
-    /// Appends the object and the line's end. What is unknown is left out.
-    pub fn write(&self, lines: &mut Vec<u8>) {
-        lines.extend_from_slice(b"{\"time\":\"");
-        push_moment(lines, self.time);
-        lines.push(b'"');
-        let mut fields = Fields(lines);
-        fields.text("id", self.id);
-        if let Some(client) = self.client {
-            fields.address("client", client);
+    /// Appends an object with these fields, and the line's end. What is unknown is left out.
+    pub fn write(&self, said: &[Field], lines: &mut Vec<u8>) {
+        lines.push(b'{');
+        let mut fields = Fields {
+            begins: lines.len(),
+            line: lines,
+        };
+        for field in said {
+            self.say(*field, &mut fields);
         }
-        fields.text("method", self.method);
-        fields.text("host", self.host);
-        fields.text("path", self.path);
-        fields.text("protocol", self.protocol);
-        fields.number("status", self.status.into());
-        fields.known_text("code", self.code);
-        fields.number("request_bytes", self.request_bytes);
-        fields.number("response_bytes", self.response_bytes);
-        fields.milliseconds("duration_ms", self.duration);
-        fields.known_text("route", self.route);
-        fields.known_text("pool", self.pool);
-        fields.known_text("backend", self.backend);
-        fields.number("attempts", self.attempts.into());
-        if let Some(upstream) = self.upstream {
-            fields.milliseconds("upstream_ms", upstream);
-        }
-        fields.known_text("error", self.error);
-        fields.known_text("user", self.user);
-        fields.known_text("api_key", self.api_key);
-        fields.known_text("trace_id", self.trace_id);
         lines.extend_from_slice(b"}\n");
+    }
+
+    fn say(&self, field: Field, fields: &mut Fields<'_>) {
+        match field {
+            Field::Time => fields.time("time", self.time),
+            Field::Id => fields.text("id", self.id),
+            Field::Client => fields.known_address("client", self.client),
+            Field::Method => fields.text("method", self.method),
+            Field::Host => fields.text("host", self.host),
+            Field::Path => fields.text("path", self.path),
+            Field::Protocol => fields.text("protocol", self.protocol),
+            Field::Status => fields.number("status", self.status.into()),
+            Field::Code => fields.known_text("code", self.code),
+            Field::RequestBytes => fields.number("request_bytes", self.request_bytes),
+            Field::ResponseBytes => fields.number("response_bytes", self.response_bytes),
+            Field::DurationMs => fields.milliseconds("duration_ms", self.duration),
+            Field::Route => fields.known_text("route", self.route),
+            Field::Pool => fields.known_text("pool", self.pool),
+            Field::Backend => fields.known_text("backend", self.backend),
+            Field::Attempts => fields.number("attempts", self.attempts.into()),
+            Field::UpstreamMs => {
+                if let Some(upstream) = self.upstream {
+                    fields.milliseconds("upstream_ms", upstream);
+                }
+            }
+            Field::Error => fields.known_text("error", self.error),
+            Field::User => fields.known_text("user", self.user),
+            Field::ApiKey => fields.known_text("api_key", self.api_key),
+            Field::TraceId => fields.known_text("trace_id", self.trace_id),
+            Field::Query => fields.known_text("query", self.request.uri.query()),
+            Field::UserAgent => fields.known_text("user_agent", self.header(&header::USER_AGENT).as_deref()),
+            Field::Referer => fields.known_text("referer", self.header(&header::REFERER).as_deref()),
+            Field::Scheme => fields.text("scheme", self.scheme),
+            Field::UpstreamAddress => fields.known_text("upstream_address", self.backend_address.as_deref()),
+            Field::UpstreamStatus => {
+                if let Some(status) = self.upstream_status {
+                    fields.number("upstream_status", status.into());
+                }
+            }
+            Field::TlsVersion => fields.known_text("tls_version", self.tls.map(|tls| tls.version)),
+            Field::ServerName => {
+                fields.known_text("server_name", self.tls.and_then(|tls| tls.server_name.as_deref()));
+            }
+        }
+    }
+
+    /// A field of the request's, which may be any bytes.
+    fn header(&self, name: &HeaderName) -> Option<Cow<'_, str>> {
+        let value = self.request.headers.get(name)?;
+        Some(String::from_utf8_lossy(value.as_bytes()))
     }
 }
 
-/// The further fields of a JSON object that has one already.
-struct Fields<'a>(&'a mut Vec<u8>);
+/// The fields of a JSON object that is being written.
+struct Fields<'a> {
+    line: &'a mut Vec<u8>,
+    /// Where the first one is to stand.
+    begins: usize,
+}
 
 impl Fields<'_> {
     fn key(&mut self, key: &str) {
-        self.0.extend_from_slice(b",\"");
-        self.0.extend_from_slice(key.as_bytes());
-        self.0.extend_from_slice(b"\":");
+        if self.line.len() > self.begins {
+            self.line.push(b',');
+        }
+        self.line.push(b'"');
+        self.line.extend_from_slice(key.as_bytes());
+        self.line.extend_from_slice(b"\":");
     }
 
     fn text(&mut self, key: &str, value: &str) {
         self.key(key);
         if value.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
-            return serde_json::to_writer(&mut *self.0, value).expect("a Vec takes what is written to it");
+            return serde_json::to_writer(&mut *self.line, value).expect("a Vec takes what is written to it");
         }
-        self.0.push(b'"');
-        self.0.extend_from_slice(value.as_bytes());
-        self.0.push(b'"');
+        self.line.push(b'"');
+        self.line.extend_from_slice(value.as_bytes());
+        self.line.push(b'"');
     }
 
     fn known_text(&mut self, key: &str, value: Option<&str>) {
@@ -98,30 +212,39 @@ impl Fields<'_> {
         }
     }
 
-    fn address(&mut self, key: &str, address: IpAddr) {
+    fn time(&mut self, key: &str, time: SystemTime) {
         self.key(key);
-        self.0.push(b'"');
-        push_address(self.0, address);
-        self.0.push(b'"');
+        self.line.push(b'"');
+        push_moment(self.line, time);
+        self.line.push(b'"');
+    }
+
+    fn known_address(&mut self, key: &str, address: Option<IpAddr>) {
+        let Some(address) = address else { return };
+        self.key(key);
+        self.line.push(b'"');
+        push_address(self.line, address);
+        self.line.push(b'"');
     }
 
     fn number(&mut self, key: &str, number: u64) {
         self.key(key);
-        push_number(self.0, number);
+        push_number(self.line, number);
     }
 
     /// To the microsecond.
     fn milliseconds(&mut self, key: &str, duration: Duration) {
         self.key(key);
-        push_number(self.0, duration.as_millis() as u64);
-        self.0.push(b'.');
-        push_digits(self.0, duration.subsec_micros().into(), 3);
+        push_number(self.line, duration.as_millis() as u64);
+        self.line.push(b'.');
+        push_digits(self.line, duration.subsec_micros().into(), 3);
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::sync::LazyLock;
     use std::time::UNIX_EPOCH;
 
     use serde_json::{Value, json};
@@ -130,13 +253,43 @@ mod tests {
 
     fn read_back(line: &Line<'_>) -> Value {
         let mut lines = Vec::new();
-        line.write(&mut lines);
+        line.write(&USUAL, &mut lines);
         assert_eq!(lines.iter().filter(|byte| **byte == b'\n').count(), 1);
         serde_json::from_slice(&lines).unwrap()
     }
 
+    static REQUEST: LazyLock<RequestHeader> = LazyLock::new(|| {
+        let mut request = RequestHeader::build("GET", b"/?a=b", None).unwrap();
+        request.insert_header("User-Agent", "curl \"8\"").unwrap();
+        request
+    });
+
+    #[test]
+    fn says_what_is_asked_for_in_that_order() {
+        let fields = [
+            Field::Status,
+            Field::UserAgent,
+            Field::Query,
+            Field::Referer,
+            Field::Scheme,
+        ];
+        let mut lines = Vec::new();
+        line().write(&fields, &mut lines);
+        let text = String::from_utf8(lines).unwrap();
+        assert_eq!(
+            text,
+            "{\"status\":200,\"user_agent\":\"curl \\\"8\\\"\",\"query\":\"a=b\",\"scheme\":\"http\"}\n"
+        );
+    }
+
     fn line() -> Line<'static> {
         Line {
+            request: &REQUEST,
+            response: None,
+            scheme: "http",
+            backend_address: None,
+            upstream_status: None,
+            tls: None,
             time: UNIX_EPOCH,
             id: "abc",
             client: None,

@@ -1,5 +1,7 @@
-//! One JSON line a request, written by a thread of its own: a slow log reader never holds up a request.
+//! One line a request, in JSON or in the words of Nginx, written by a thread of its own: a slow log reader never holds up a
+//! request.
 
+mod format;
 mod line;
 
 use std::io;
@@ -8,23 +10,43 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
-pub use self::line::Line;
+pub use self::format::Format;
+use self::line::USUAL;
+pub use self::line::{Field, Line};
 use crate::observe::outlet::{Lost, Outlet, Sink};
+use crate::observe::syslog::Server;
+use crate::request::random_bits;
+use crate::yaml::units::Ratio;
 
 /// `access_log: { to: /var/log/veil/access.log, client_address: network }`
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccessLogConfig {
     pub to: Destination,
     pub client_address: ClientAddress,
+    /// What each line says, in this order; what is unknown of a request is left out.
+    pub fields: Vec<Field>,
+    /// Lines as Nginx writes them, in place of JSON: its `log_format`, or `combined`.
+    pub format: Option<Format>,
 }
 
-/// Where the lines go: `stderr`, `stdout`, `off`, or a file's path, which is made for its owner and group alone. USR1
-/// opens the file anew.
+impl Default for AccessLogConfig {
+    fn default() -> Self {
+        Self {
+            to: Destination::default(),
+            client_address: ClientAddress::default(),
+            fields: USUAL.to_vec(),
+            format: None,
+        }
+    }
+}
+
+/// Where the lines go: `stderr`, `stdout`, `off`, a syslog server (`syslog:unix:/dev/log`, `syslog:udp:10.0.0.1:514`,
+/// `syslog:tcp:logs.internal:601`), or a file's path, which is made for its owner and group alone. USR1 opens the file anew.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(from = "PathBuf")]
+#[serde(try_from = "PathBuf")]
 #[schemars(with = "PathBuf")]
 pub enum Destination {
     #[default]
@@ -32,16 +54,68 @@ pub enum Destination {
     Stdout,
     Off,
     File(PathBuf),
+    Syslog(Server),
 }
 
-impl From<PathBuf> for Destination {
-    fn from(path: PathBuf) -> Self {
+impl TryFrom<PathBuf> for Destination {
+    type Error = String;
+
+    fn try_from(path: PathBuf) -> Result<Self, String> {
         match path.to_str() {
-            Some("stderr") => Self::Stderr,
-            Some("stdout") => Self::Stdout,
-            Some("off") => Self::Off,
-            _ => Self::File(path),
+            Some("stderr") => Ok(Self::Stderr),
+            Some("stdout") => Ok(Self::Stdout),
+            Some("off") => Ok(Self::Off),
+            Some(text) if text.starts_with("syslog") => match text.strip_prefix("syslog:").map(str::parse) {
+                Some(Ok(server)) => Ok(Self::Syslog(server)),
+                _ => Err(format!(
+                    "{text:?} is no syslog server; write syslog:unix:/dev/log, syslog:udp:10.0.0.1:514 or \
+                     syslog:tcp:logs.internal:601"
+                )),
+            },
+            _ => Ok(Self::File(path)),
         }
+    }
+}
+
+/// Which of a route's requests are logged: `on`, `off`, or a share of them, such as `1%`.
+#[derive(Clone, Copy, Debug, PartialEq, JsonSchema)]
+#[schemars(with = "serde_json::Value", extend("anyOf" = [
+    serde_json::json!({ "enum": ["on", "off", true, false] }),
+    serde_json::json!({ "type": "number", "minimum": 0, "maximum": 1 }),
+    serde_json::json!({ "type": "string", "pattern": "^[0-9.]+%?$" }),
+]))]
+pub struct Sample(f64);
+
+impl Default for Sample {
+    fn default() -> Self {
+        Self(1.0)
+    }
+}
+
+impl Sample {
+    /// Whether the next one is among them.
+    pub fn wants(self) -> bool {
+        // The upper 53 bits are as many as a double holds.
+        self.0 >= 1.0 || (random_bits() >> 11) as f64 / ((1_u64 << 53) as f64) < self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Sample {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = serde_yaml::Value::deserialize(deserializer)?;
+        let text = match &written {
+            serde_yaml::Value::Bool(true) => "100%".to_owned(),
+            serde_yaml::Value::Bool(false) => "0%".to_owned(),
+            serde_yaml::Value::Number(number) => number.to_string(),
+            serde_yaml::Value::String(text) if text == "on" => "100%".to_owned(),
+            serde_yaml::Value::String(text) if text == "off" => "0%".to_owned(),
+            serde_yaml::Value::String(text) => text.clone(),
+            _ => String::new(),
+        };
+        let share: Result<Ratio, _> = text.parse();
+        share
+            .map(|share| Self(share.get()))
+            .map_err(|_| de::Error::custom(format!("{text:?} is no share of requests; write on, off, or 1%")))
     }
 }
 
@@ -87,6 +161,7 @@ impl AccessLog {
             Destination::Stderr => Some(Sink::Stderr),
             Destination::Stdout => Some(Sink::Stdout),
             Destination::File(path) => Some(Sink::File(path.clone())),
+            Destination::Syslog(server) => Some(Sink::Syslog(server.clone())),
         };
         let open = |sink| Outlet::open(sink, "access-log", Self::GATHER);
         Ok(Self {
@@ -103,10 +178,18 @@ impl AccessLog {
         self.outlet.is_some()
     }
 
+    /// Whether its lines may say which address a backend has.
+    pub fn tells_addresses(&self) -> bool {
+        self.config.format.is_some() || self.config.fields.contains(&Field::UpstreamAddress)
+    }
+
     /// Appends a line.
     pub fn write(&self, line: &Line<'_>) {
         if let Some(outlet) = &self.outlet {
-            outlet.write(|lines| line.write(lines));
+            outlet.write(|lines| match &self.config.format {
+                Some(format) => format.write(line, lines),
+                None => line.write(&self.config.fields, lines),
+            });
         }
     }
 
@@ -135,8 +218,57 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    static REQUEST: std::sync::LazyLock<pingora::http::RequestHeader> = std::sync::LazyLock::new(|| {
+        let mut request = pingora::http::RequestHeader::build("GET", b"/a?b=c", None).unwrap();
+        request.insert_header("Referer", "https://a.example/\"x").unwrap();
+        request
+    });
+
+    #[test]
+    fn lines_may_be_as_nginx_writes_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("access.log");
+        let format = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" $request_time $arg_b $upstream_addr"#;
+        let log = AccessLog::open(&AccessLogConfig {
+            to: Destination::File(path.clone()),
+            format: Some(Format::parse(format).unwrap()),
+            ..AccessLogConfig::default()
+        })
+        .unwrap();
+        log.write(&line("/a"));
+        drop(log);
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "192.0.2.7 - - [01/Jan/1970:00:00:00 +0000] \"GET /a?b=c HTTP/1.1\" 200 5 \"https://a.example/\\x22x\" 0.001 c -\n"
+        );
+    }
+
+    #[test]
+    fn a_share_of_requests_is_about_that() {
+        let share = |text: &str| serde_yaml::from_str::<Sample>(text).unwrap();
+        let wanted = |sample: Sample| (0..10_000).filter(|_| sample.wants()).count();
+        for (text, least, most) in [
+            ("on", 10_000, 10_000),
+            ("off", 0, 0),
+            ("20%", 1700, 2300),
+            ("0.5", 4600, 5400),
+        ] {
+            let wanted = wanted(share(text));
+            assert!((least..=most).contains(&wanted), "{text}: {wanted}");
+        }
+        for text in ["maybe", "120%", "-1", "[]"] {
+            assert!(serde_yaml::from_str::<Sample>(text).is_err(), "{text}");
+        }
+    }
+
     fn line(path: &str) -> Line<'_> {
         Line {
+            request: &REQUEST,
+            response: None,
+            scheme: "http",
+            backend_address: None,
+            upstream_status: None,
+            tls: None,
             time: std::time::SystemTime::UNIX_EPOCH,
             id: "abc",
             client: Some([192, 0, 2, 7].into()),

@@ -25,6 +25,8 @@ const LONGEST_LINE: u64 = 8 << 10;
 struct Said {
     level: Level,
     text: String,
+    /// What else it says, as a JSON object.
+    more: Option<String>,
 }
 
 impl Said {
@@ -37,28 +39,27 @@ impl Said {
             .unwrap_or_else(|| Self {
                 level: Level::INFO,
                 text: String::from_utf8_lossy(line).into_owned(),
+                more: None,
             })
     }
 
-    /// The message, then the other fields as our own log shows them. The time is left out: ours stands before it.
+    /// The message and the other fields. The time is left out: ours stands before it.
     fn structured(mut fields: Map<String, Value>) -> Option<Self> {
         let level = fields.remove("level")?.as_str()?.parse().ok()?;
-        let mut text = fields.remove("message")?.as_str()?.to_owned();
+        let text = fields.remove("message")?.as_str()?.to_owned();
         fields.remove("timestamp");
-        for (name, value) in fields {
-            text.push_str(&format!(" {name}={value}"));
-        }
-        Some(Self { level, text })
+        let more = (!fields.is_empty()).then(|| Value::Object(fields).to_string());
+        Some(Self { level, text, more })
     }
 
     fn log(&self, pool: &str, worker: &str) {
-        let text = &self.text;
+        let (text, said) = (&self.text, self.more.as_deref());
         match self.level {
-            Level::ERROR => tracing::error!(pool, worker, "{text}"),
-            Level::WARN => tracing::warn!(pool, worker, "{text}"),
-            Level::INFO => tracing::info!(pool, worker, "{text}"),
-            Level::DEBUG => tracing::debug!(pool, worker, "{text}"),
-            Level::TRACE => tracing::trace!(pool, worker, "{text}"),
+            Level::ERROR => tracing::error!(pool, worker, said, "{text}"),
+            Level::WARN => tracing::warn!(pool, worker, said, "{text}"),
+            Level::INFO => tracing::info!(pool, worker, said, "{text}"),
+            Level::DEBUG => tracing::debug!(pool, worker, said, "{text}"),
+            Level::TRACE => tracing::trace!(pool, worker, said, "{text}"),
         }
     }
 }
@@ -67,15 +68,22 @@ impl Said {
 mod tests {
     use super::*;
 
-    fn said(line: &str) -> (Level, String) {
-        let Said { level, text } = Said::parse(line.as_bytes());
-        (level, text)
+    fn said(line: &str) -> (Level, String, Option<String>) {
+        let Said { level, text, more } = Said::parse(line.as_bytes());
+        (level, text, more)
     }
 
     #[test]
     fn a_workers_own_level_is_kept_and_its_time_is_not_said_twice() {
         let line = r#"{"timestamp":"2026-11-22T20:00:00Z","level":"WARN","message":"request","faces":2,"code":"ok"}"#;
-        assert_eq!(said(line), (Level::WARN, r#"request code="ok" faces=2"#.to_owned()));
+        assert_eq!(
+            said(line),
+            (
+                Level::WARN,
+                "request".to_owned(),
+                Some(r#"{"code":"ok","faces":2}"#.to_owned())
+            )
+        );
     }
 
     #[test]
@@ -85,7 +93,7 @@ mod tests {
             r#"{"event":"start"}"#,
             r#"{"level":"loud","message":"hi"}"#,
         ] {
-            assert_eq!(said(&format!("{line}\r\n")), (Level::INFO, line.to_owned()));
+            assert_eq!(said(&format!("{line}\r\n")), (Level::INFO, line.to_owned(), None));
         }
     }
 }

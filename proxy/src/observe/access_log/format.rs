@@ -1,0 +1,330 @@
+//! A request's line in the words of Nginx's `log_format`, for those whose tools read such lines.
+
+use std::io::Write;
+use std::time::SystemTime;
+
+use http::HeaderMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, de};
+
+use super::line::Line;
+use crate::request::syntax::{argument, cookie, host, host_name, request_uri};
+use crate::request::text::{push_address, push_digits, push_moment, push_number};
+use crate::yaml::placeholders::{Piece, pieces};
+
+/// `'$remote_addr "$request" $status'`, taken apart once; or `combined`, which is Nginx's own.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(with = "String", extend("examples" = ["combined"]))]
+pub struct Format(Vec<Piece<Word>>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Word {
+    Argument(Box<str>),
+    Args,
+    Attempts,
+    Backend,
+    BodyBytesSent,
+    Code,
+    Cookie(Box<str>),
+    Host,
+    Header(Box<str>),
+    Msec,
+    Pool,
+    RemoteAddr,
+    RemoteUser,
+    Request,
+    RequestBytes,
+    RequestId,
+    RequestMethod,
+    RequestTime,
+    RequestUri,
+    Route,
+    Scheme,
+    Sent(Box<str>),
+    ServerProtocol,
+    SslProtocol,
+    SslServerName,
+    Status,
+    TimeIso,
+    TimeLocal,
+    TraceId,
+    UpstreamAddr,
+    UpstreamStatus,
+    UpstreamTime,
+    Uri,
+}
+
+const SIMPLE: [(&str, Word); 31] = [
+    ("args", Word::Args),
+    ("attempts", Word::Attempts),
+    ("backend", Word::Backend),
+    ("body_bytes_sent", Word::BodyBytesSent),
+    ("code", Word::Code),
+    ("document_uri", Word::Uri),
+    ("host", Word::Host),
+    ("msec", Word::Msec),
+    ("pool", Word::Pool),
+    ("query_string", Word::Args),
+    ("remote_addr", Word::RemoteAddr),
+    ("remote_user", Word::RemoteUser),
+    ("request", Word::Request),
+    ("request_bytes", Word::RequestBytes),
+    ("request_id", Word::RequestId),
+    ("request_method", Word::RequestMethod),
+    ("request_time", Word::RequestTime),
+    ("request_uri", Word::RequestUri),
+    ("route", Word::Route),
+    ("scheme", Word::Scheme),
+    ("server_protocol", Word::ServerProtocol),
+    ("ssl_protocol", Word::SslProtocol),
+    ("ssl_server_name", Word::SslServerName),
+    ("status", Word::Status),
+    ("time_iso8601", Word::TimeIso),
+    ("time_local", Word::TimeLocal),
+    ("trace_id", Word::TraceId),
+    ("upstream_addr", Word::UpstreamAddr),
+    ("upstream_response_time", Word::UpstreamTime),
+    ("upstream_status", Word::UpstreamStatus),
+    ("uri", Word::Uri),
+];
+
+/// Makes a word of a name of one's own.
+type Make = fn(Box<str>) -> Word;
+
+const NAMED: [(&str, Make); 4] = [
+    ("arg_", Word::Argument),
+    ("cookie_", Word::Cookie),
+    ("http_", |name| Word::Header(name.replace('_', "-").into())),
+    ("sent_http_", |name| Word::Sent(name.replace('_', "-").into())),
+];
+
+const KNOWN: [&str; 35] = [
+    "arg_NAME",
+    "args",
+    "attempts",
+    "backend",
+    "body_bytes_sent",
+    "code",
+    "cookie_NAME",
+    "document_uri",
+    "host",
+    "http_NAME",
+    "msec",
+    "pool",
+    "query_string",
+    "remote_addr",
+    "remote_user",
+    "request",
+    "request_bytes",
+    "request_id",
+    "request_method",
+    "request_time",
+    "request_uri",
+    "route",
+    "scheme",
+    "sent_http_NAME",
+    "server_protocol",
+    "ssl_protocol",
+    "ssl_server_name",
+    "status",
+    "time_iso8601",
+    "time_local",
+    "trace_id",
+    "upstream_addr",
+    "upstream_response_time",
+    "upstream_status",
+    "uri",
+];
+
+const COMBINED: &str = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent""#;
+
+impl Format {
+    /// # Errors
+    /// It names a word that there is not.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = if text == "combined" { COMBINED } else { text };
+        let is_in_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        pieces(text, is_in_name, Word::named, KNOWN).map(Self)
+    }
+
+    /// Appends the line and its end.
+    pub fn write(&self, line: &Line<'_>, lines: &mut Vec<u8>) {
+        let mut value = Vec::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => lines.extend_from_slice(text.as_bytes()),
+                Piece::Variable(word) => {
+                    value.clear();
+                    word.append(line, &mut value);
+                    push_escaped(&value, lines);
+                }
+            }
+        }
+        lines.push(b'\n');
+    }
+}
+
+impl<'de> Deserialize<'de> for Format {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.chars().any(char::is_control) {
+            true => Err(de::Error::custom(format!("{text:?} is more than a line"))),
+            false => Self::parse(&text).map_err(de::Error::custom),
+        }
+    }
+}
+
+/// As Nginx's `escape=default`; what is nothing is `-`.
+fn push_escaped(value: &[u8], line: &mut Vec<u8>) {
+    if value.is_empty() {
+        line.push(b'-');
+    }
+    for byte in value {
+        match byte {
+            b'"' | b'\\' | 0..0x20 | 0x7f.. => {
+                write!(line, "\\x{byte:02X}").expect("a Vec takes what is written to it");
+            }
+            byte => line.push(*byte),
+        }
+    }
+}
+
+impl Word {
+    fn named(name: &str) -> Option<Self> {
+        let simple = SIMPLE.iter().find(|(known, _)| *known == name);
+        let own = || {
+            NAMED.iter().find_map(|(before, make)| {
+                let own = name.strip_prefix(before).filter(|own| !own.is_empty())?;
+                Some(make(own.into()))
+            })
+        };
+        simple.map(|(_, word)| word.clone()).or_else(own)
+    }
+
+    fn append(&self, line: &Line<'_>, text: &mut Vec<u8>) {
+        let request = line.request;
+        let known: Option<&[u8]> = match self {
+            Self::Argument(name) => argument(request.uri.query(), name),
+            Self::Args => request.uri.query().map(str::as_bytes),
+            Self::Attempts => return push_number(text, line.attempts.into()),
+            Self::Backend => line.backend.map(str::as_bytes),
+            Self::BodyBytesSent => return push_number(text, line.response_bytes),
+            Self::Code => line.code.map(str::as_bytes),
+            Self::Cookie(name) => cookie(request, name),
+            Self::Host => Some(host_name(host(request)).as_bytes()),
+            Self::Header(name) => value_of(&request.headers, name),
+            Self::Msec => {
+                let since = line.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                return push_seconds(text, since.as_millis());
+            }
+            Self::Pool => line.pool.map(str::as_bytes),
+            Self::RemoteAddr => return line.client.map_or((), |client| push_address(text, client)),
+            Self::RemoteUser => line.user.map(str::as_bytes),
+            Self::Request => {
+                text.extend_from_slice(line.method.as_bytes());
+                text.push(b' ');
+                text.extend_from_slice(request_uri(request));
+                text.push(b' ');
+                Some(line.protocol.as_bytes())
+            }
+            Self::RequestBytes => return push_number(text, line.request_bytes),
+            Self::RequestId => Some(line.id.as_bytes()),
+            Self::RequestMethod => Some(line.method.as_bytes()),
+            Self::RequestTime => return push_seconds(text, line.duration.as_millis()),
+            Self::RequestUri => Some(request_uri(request)),
+            Self::Route => line.route.map(str::as_bytes),
+            Self::Scheme => Some(line.scheme.as_bytes()),
+            Self::Sent(name) => line.response.and_then(|response| value_of(&response.headers, name)),
+            Self::ServerProtocol => Some(line.protocol.as_bytes()),
+            Self::SslProtocol => line.tls.map(|tls| tls.version.as_bytes()),
+            Self::SslServerName => line.tls.and_then(|tls| tls.server_name.as_deref()).map(str::as_bytes),
+            Self::Status => return push_digits(text, line.status.into(), 3),
+            Self::TimeIso => {
+                let mut moment = Vec::new();
+                push_moment(&mut moment, line.time);
+                moment.truncate("2000-02-29T00:00:00".len());
+                text.extend_from_slice(&moment);
+                Some(b"+00:00")
+            }
+            Self::TimeLocal => return push_time_local(text, line.time),
+            Self::TraceId => line.trace_id.map(str::as_bytes),
+            Self::UpstreamAddr => line.backend_address.as_deref().map(str::as_bytes),
+            Self::UpstreamStatus => {
+                return line
+                    .upstream_status
+                    .map_or((), |status| push_number(text, status.into()));
+            }
+            Self::UpstreamTime => return line.upstream.map_or((), |time| push_seconds(text, time.as_millis())),
+            Self::Uri => Some(line.path.as_bytes()),
+        };
+        text.extend_from_slice(known.unwrap_or_default());
+    }
+}
+
+fn value_of<'a>(fields: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+    fields.get(name).map(http::HeaderValue::as_bytes)
+}
+
+/// `1.234`
+fn push_seconds(text: &mut Vec<u8>, milliseconds: u128) {
+    push_number(text, (milliseconds / 1000) as u64);
+    text.push(b'.');
+    push_digits(text, (milliseconds % 1000) as u64, 3);
+}
+
+/// `29/Feb/2000:00:00:00 +0000`, always in UTC.
+fn push_time_local(text: &mut Vec<u8>, time: SystemTime) {
+    const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+    let mut moment = Vec::new();
+    push_moment(&mut moment, time);
+    let month = usize::from((moment[5] - b'0') * 10 + moment[6] - b'0') - 1;
+    text.extend_from_slice(&moment[8..10]);
+    text.push(b'/');
+    text.extend_from_slice(&MONTHS[3 * month..3 * month + 3]);
+    text.push(b'/');
+    text.extend_from_slice(&moment[..4]);
+    text.push(b':');
+    text.extend_from_slice(&moment[11..19]);
+    text.extend_from_slice(b" +0000");
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_word_is_listed() {
+        for (name, _) in &SIMPLE {
+            assert!(KNOWN.contains(name), "{name}");
+        }
+        for (before, _) in &NAMED {
+            assert!(KNOWN.contains(&format!("{before}NAME").as_str()), "{before}");
+        }
+        assert_eq!(SIMPLE.len() + NAMED.len(), KNOWN.len());
+        assert!(Format::parse(COMBINED).is_ok());
+        assert!(
+            Format::parse("$remote_adr")
+                .unwrap_err()
+                .contains("did you mean \"remote_addr\"?")
+        );
+    }
+
+    #[test]
+    fn nothing_is_a_dash_and_no_value_breaks_out() {
+        let mut line = Vec::new();
+        for value in ["", "a\"b\\c\n", "\u{e4}"] {
+            push_escaped(value.as_bytes(), &mut line);
+            line.push(b' ');
+        }
+        assert_eq!(line, b"- a\\x22b\\x5Cc\\x0A \\xC3\\xA4 ");
+    }
+
+    #[test]
+    fn times_are_as_nginx_writes_them() {
+        let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(951_782_400_123);
+        let mut text = Vec::new();
+        push_time_local(&mut text, time);
+        assert_eq!(text, b"29/Feb/2000:00:00:00 +0000");
+    }
+}

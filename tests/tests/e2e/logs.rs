@@ -1,0 +1,141 @@
+//! The access log: what its lines say, in whose words, and where they go.
+
+use std::io::Read;
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::net::UnixDatagram;
+
+use e2e::backend::Backend;
+use e2e::client;
+use e2e::until::SOON;
+use e2e::veil::Veil;
+use serde_json::Value;
+
+fn start(backend: &Backend, access_log: &str, route: &str) -> Veil {
+    Veil::start(&format!(
+        "version: 1\nlisteners: {{ public: {{ address: 127.0.0.1:0 }} }}\nadmin: {{ address: 127.0.0.1:0 }}\n\
+         routes:\n  - {{ match: {{ path_prefix: / }}, pool: app }}\n  - {{ match: {{ path_prefix: /some }}, pool: app, {route} }}\n\
+         pools: {{ app: {{ backends: [{{ address: {} }}] }} }}\naccess_log: {access_log}\n",
+        backend.address
+    ))
+}
+
+fn ask(veil: &Veil, path: &str) {
+    let request = client()
+        .get(veil.url(path))
+        .header("User-Agent", "a \"b\"")
+        .header("Referer", "http://r/");
+    assert_eq!(request.send().unwrap().status().as_u16(), 200);
+}
+
+#[test]
+fn a_line_says_the_fields_that_are_asked_for() {
+    let backend = Backend::named("it");
+    let fields = "[status, path, query, user_agent, referer, scheme, upstream_address, upstream_status, tls_version]";
+    let veil = start(&backend, &format!("{{ fields: {fields} }}"), "access_log: on");
+    ask(&veil, "/a?b=c");
+    let line = veil
+        .process
+        .stderr
+        .wait_for("the line", |line| line.contains("user_agent").then(|| line.to_owned()));
+    let said: Value = serde_json::from_str(&line).unwrap();
+    let expected = serde_json::json!({
+        "status": 200, "path": "/a", "query": "b=c", "user_agent": "a \"b\"", "referer": "http://r/", "scheme": "http",
+        "upstream_address": backend.address.to_string(), "upstream_status": 200,
+    });
+    assert_eq!(said, expected);
+    assert!(line.starts_with("{\"status\":200,\"path\""), "{line}");
+}
+
+#[test]
+fn a_route_may_be_logged_or_not() {
+    let backend = Backend::named("it");
+    let veil = start(&backend, "{ fields: [path] }", "access_log: off");
+    for _ in 0..20 {
+        ask(&veil, "/some/thing");
+    }
+    ask(&veil, "/last");
+    veil.process
+        .stderr
+        .wait_for("the last line", |line| line.contains("/last").then_some(()));
+    assert!(!veil.process.stderr.text().contains("/some/thing"));
+}
+
+const FORMAT: &str =
+    r#"{ to: "syslog:KIND", format: '$remote_addr "$request" $status $http_user_agent $upstream_addr' }"#;
+
+fn expected(backend: &Backend) -> String {
+    format!(
+        "127.0.0.1 \"GET /a?b=c HTTP/1.1\" 200 a \\x22b\\x22 {}",
+        backend.address
+    )
+}
+
+/// Takes a message of RFC 5424 apart: the priority, and what it says.
+fn message(text: &str) -> (&str, &str) {
+    let words: Vec<&str> = text.splitn(8, ' ').collect();
+    assert_eq!((words[3], words[5], words[6]), ("veil", "access", "-"), "{text}");
+    assert!(words[1].ends_with('Z') && words[1].contains('T'), "{text}");
+    assert!(words[4].parse::<u32>().is_ok(), "{text}");
+    (words[0], words[7])
+}
+
+#[test]
+fn lines_go_to_a_syslog_server_over_each_kind_of_way() {
+    let backend = Backend::named("it");
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("log");
+    let local = UnixDatagram::bind(&path).unwrap();
+    local.set_read_timeout(Some(SOON)).unwrap();
+    let veil = start(
+        &backend,
+        &FORMAT.replace("KIND", &format!("unix:{}", path.display())),
+        "access_log: on",
+    );
+    ask(&veil, "/a?b=c");
+    let mut buffer = [0; 4096];
+    let length = local.recv(&mut buffer).unwrap();
+    let text = String::from_utf8_lossy(&buffer[..length]);
+    assert_eq!(message(&text), ("<190>1", expected(&backend).as_str()));
+
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    udp.set_read_timeout(Some(SOON)).unwrap();
+    let veil = start(
+        &backend,
+        &FORMAT.replace("KIND", &format!("udp:{}", udp.local_addr().unwrap())),
+        "access_log: on",
+    );
+    ask(&veil, "/a?b=c");
+    let length = udp.recv(&mut buffer).unwrap();
+    let text = String::from_utf8_lossy(&buffer[..length]);
+    assert_eq!(message(&text).1, expected(&backend));
+
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let veil = start(
+        &backend,
+        &FORMAT.replace("KIND", &format!("tcp:{}", tcp.local_addr().unwrap())),
+        "access_log: on",
+    );
+    ask(&veil, "/a?b=c");
+    let (mut stream, _) = tcp.accept().unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let mut received = String::new();
+    while !received.contains(&expected(&backend)) {
+        let length = stream.read(&mut buffer).unwrap();
+        assert!(length > 0, "{received}");
+        received.push_str(&String::from_utf8_lossy(&buffer[..length]));
+    }
+    let (length, text) = received.split_once(' ').unwrap();
+    assert_eq!(length.parse::<usize>().unwrap(), text.len());
+    assert_eq!(message(text).1, expected(&backend));
+}
+
+#[test]
+fn a_syslog_server_that_is_not_there_holds_up_nobody() {
+    let backend = Backend::named("it");
+    let veil = start(&backend, "{ to: 'syslog:unix:/nowhere/log' }", "access_log: on");
+    ask(&veil, "/a");
+    veil.process.stderr.wait_for("a word of it", |line| {
+        line.contains("the log takes no lines").then_some(())
+    });
+    ask(&veil, "/b");
+}
