@@ -209,6 +209,11 @@ impl Check<'_> {
         if self.document.lost(&at) {
             return;
         }
+        if pool.spawn.as_ref().is_some_and(|spawn| spawn.workers == 0) {
+            let help = "write how many are to run: workers: 2".to_owned();
+            let at = steps!["pools", name, "spawn", "workers"];
+            self.report(&at, &format!("pool {name:?} spawns no workers"), Some(help));
+        }
         let mistake = match pool.backends.as_slice() {
             _ if pool.spawn.is_some() || !pool.discover.is_empty() => None,
             [] => Some((

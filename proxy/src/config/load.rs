@@ -33,20 +33,31 @@ impl fmt::Display for Source {
 
 /// Reads and checks a configuration. All mistakes come at once, in the order of the file.
 pub fn load(source: &Source) -> Result<Config, Vec<Diagnostic>> {
+    match load_what_can_be_read(source) {
+        (Some(config), mistakes) if mistakes.is_empty() => Ok(config),
+        (_, mistakes) => Err(mistakes),
+    }
+}
+
+/// The same, with what is left of the configuration without its mistakes.
+pub fn load_what_can_be_read(source: &Source) -> (Option<Config>, Vec<Diagnostic>) {
     let file = source.to_string();
     match read(source) {
         Ok((text, report)) => {
             if let Some(report) = report {
                 tracing::info!("imported {file}: {}", report.summary());
             }
-            parse(&file, &text)
+            parse_what_can_be_read(&file, &text)
         }
-        Err(error) => Err(vec![Diagnostic {
-            file,
-            place: None,
-            what: error.to_string(),
-            help: None,
-        }]),
+        Err(error) => {
+            let unreadable = Diagnostic {
+                file,
+                place: None,
+                what: error.to_string(),
+                help: None,
+            };
+            (None, vec![unreadable])
+        }
     }
 }
 
@@ -92,7 +103,20 @@ fn read(source: &Source) -> io::Result<(String, Option<Report>)> {
 
 /// Reads and checks the text of a configuration; `file` is what the mistakes are shown with.
 pub fn parse(file: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
-    let (mut document, mut mistakes) = whole(file, text).map_err(|mistake| vec![mistake])?;
+    match parse_what_can_be_read(file, text) {
+        (Some(config), mistakes) if mistakes.is_empty() => Ok(config),
+        (_, mistakes) => Err(mistakes),
+    }
+}
+
+fn parse_what_can_be_read(file: &str, text: &str) -> (Option<Config>, Vec<Diagnostic>) {
+    if let Some(mistake) = of_nginx(file, text) {
+        return (None, vec![mistake]);
+    }
+    let (mut document, mut mistakes) = match whole(file, text) {
+        Ok(whole) => whole,
+        Err(mistake) => return (None, vec![mistake]),
+    };
     let pool_names = keys(&document, "pools");
     mistakes.extend(document.interpolate(|name| env::var(name).ok()));
     let (mut config, more) = document.read::<Config>();
@@ -104,10 +128,24 @@ pub fn parse(file: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
         mistakes.extend(cross_references::mistakes(config, &document, &pool_names));
     }
     mistakes.sort_by_cached_key(|mistake| document.rank(mistake));
-    match config {
-        Some(config) if mistakes.is_empty() => Ok(config),
-        _ => Err(mistakes),
-    }
+    (config, mistakes)
+}
+
+/// Whether it is no YAML at all, but a configuration of Nginx's.
+fn of_nginx(file: &str, text: &str) -> Option<Diagnostic> {
+    let begins_block = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        matches!(words[..], ["http" | "events" | "server" | "stream", "{", ..])
+    };
+    let line = text.lines().position(begins_block)?;
+    Some(Diagnostic {
+        file: file.to_owned(),
+        place: Some((line + 1, 1)),
+        what: "this is a configuration of Nginx's".to_owned(),
+        help: Some(
+            "veil import nginx FILE -o veil.yaml writes it as Veil's, and veil run --nginx FILE runs it".to_owned(),
+        ),
+    })
 }
 
 /// The file with those that it includes, and what is wrong with how they come cross_references.

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub use self::load::{Source, doubts, load, mistake, parse};
+pub use self::load::{Source, doubts, load, load_what_can_be_read, mistake, parse};
 use crate::body::{AnswersConfig, BodyConfig};
 use crate::client::admin::AdminConfig;
 use crate::client::listener::ListenerConfig;

@@ -67,6 +67,43 @@ pub fn bodies(config: &Config) -> Vec<Remark> {
     doubts
 }
 
+/// Backends that anybody can pass for.
+pub fn unverified(config: &Config) -> Vec<Remark> {
+    let pools = config.pools.iter().filter_map(|(name, pool)| {
+        let accepts_any = pool.tls.as_ref()?.danger_accept_any_certificate;
+        let at = || steps!["pools", name.as_str(), "tls", "danger_accept_any_certificate"].to_vec();
+        let what = || format!("pool {name:?}: whoever stands between can read and change what goes to its backends");
+        accepts_any.then(|| (at(), what()))
+    });
+    pools.collect()
+}
+
+/// Without a route every request is refused.
+pub fn routes(config: &Config) -> Vec<Remark> {
+    match config.routes.is_empty() {
+        true => vec![(
+            steps!["routes"].to_vec(),
+            "there is no route, so that every request gets 404".to_owned(),
+        )],
+        false => Vec::new(),
+    }
+}
+
+/// A wait that another one always ends first.
+pub fn timeouts(config: &Config) -> Vec<Remark> {
+    let pools = config.pools.iter().filter_map(|(name, pool)| {
+        let (read, total) = (pool.timeouts.read, pool.timeouts.total?);
+        let what = || {
+            format!(
+                "pool {name:?}: read is {read}, longer than total, {total}, which ends the wait for an answer first"
+            )
+        };
+        let at = || steps!["pools", name.as_str(), "timeouts", "read"].to_vec();
+        (read > total).then(|| (at(), what()))
+    });
+    pools.collect()
+}
+
 /// Pools that nobody asks.
 pub fn unused_pools(config: &Config) -> Vec<Remark> {
     let mut used: BTreeSet<&str> = BTreeSet::new();

@@ -33,8 +33,15 @@ pub fn text(source: &Source) -> Findings {
 
 /// Checks the text, and opens what it names.
 pub fn all(source: &Source) -> Findings {
-    let mut findings = text(source);
-    if let (true, Ok(config)) = (findings.mistakes.is_empty(), config::load(source)) {
+    let (config, mistakes) = config::load_what_can_be_read(source);
+    let mut findings = Findings {
+        mistakes,
+        warnings: Vec::new(),
+    };
+    if let Some(config) = config {
+        if findings.mistakes.is_empty() {
+            findings.warnings = doubts(source, &config);
+        }
         let unusable = [
             machine::certificates(&config),
             machine::filters(&config),
@@ -49,7 +56,7 @@ pub fn all(source: &Source) -> Findings {
         findings
             .warnings
             .extend(located(source, doubts::stale_certificates(&config)));
-        findings.mistakes = located(source, unusable);
+        findings.mistakes.extend(located(source, unusable));
         findings.mistakes.extend(machine::trust(source));
         findings.mistakes.extend(lists.mistakes);
         findings.warnings.extend(lists.warnings);
@@ -67,6 +74,9 @@ pub fn doubts(source: &Source, config: &Config) -> Vec<Diagnostic> {
         doubts::cookies(config),
         doubts::files(config),
         doubts::unused_pools(config),
+        doubts::routes(config),
+        doubts::unverified(config),
+        doubts::timeouts(config),
     ];
     let parts = located(source, remarks.concat());
     [config::doubts(source), parts].concat()
@@ -196,6 +206,45 @@ pools: { blur: { discover: [{ file: backends.yaml }] } }
         assert_eq!(told[0], ((2, 11), "no file is called \"more.d/*.yaml\""));
         assert_eq!(told[1].0, (5, 37));
         assert!(told[1].1.contains("names nobody until it can"), "{told:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_doubted() {
+        let listener = "listeners: { public: { address: 127.0.0.1:0 } }\n";
+        let route = "routes: [{ match: { path_prefix: / }, pool: app }]\n";
+        let pool = |more: &str| format!("pools: {{ app: {{ backends: [{{ address: 10.0.0.1:80 }}]{more} }} }}\n");
+        for (parts, doubt) in [
+            (format!("{listener}routes: []\n"), "there is no route"),
+            (
+                format!("{listener}{route}{}", pool(", timeouts: { read: 20s, total: 10s }")),
+                "read is 20s, longer than total, 10s",
+            ),
+            (
+                format!(
+                    "{listener}{route}{}",
+                    pool(", tls: { danger_accept_any_certificate: true }")
+                ),
+                "whoever stands between",
+            ),
+        ] {
+            let found = found(&parts, "");
+            assert!(found.len() == 1 && found[0].contains(doubt), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn mistakes_of_all_stages_are_told_at_once() {
+        let parts = "\
+listeners: { public: { address: 127.0.0.1:8080 } }
+admin: { address: 127.0.0.1:8080 }
+routes: [{ match: { path_prefix: / }, pool: app, idempotant: true }]
+pools: { app: { backends: [{ address: nobody.invalid:80 }] } }
+access_log: { to: no/such/folder/access.log }
+";
+        let found = found(parts, "");
+        let places: Vec<&str> = found.iter().map(|text| text.split(": ").next().unwrap()).collect();
+        let expected = ["veil.yaml:3:19", "veil.yaml:4:50", "veil.yaml:5:39", "veil.yaml:6:19"];
+        assert_eq!(places, expected, "{found:#?}");
     }
 
     #[test]

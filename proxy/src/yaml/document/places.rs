@@ -83,8 +83,25 @@ impl Places {
             file,
             place,
             what,
-            help: None,
+            help: place.and_then(|(line, _)| self.usual_slip(line)),
         }
+    }
+
+    /// What people often mean where the parser stops in this line.
+    fn usual_slip(&self, line: usize) -> Option<String> {
+        let here = self.text.lines().take(line).skip(line.saturating_sub(2));
+        let indent = |line: &str| line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t');
+        let in_flow = |line: &str| {
+            line.split("${")
+                .next()
+                .is_some_and(|before| before.contains(['{', '[']) && before.len() < line.len())
+        };
+        let mut slips = here.filter_map(|line| match () {
+            () if indent(line) => Some("YAML is indented with spaces; there is a tab here"),
+            () if in_flow(line) => Some("within { } and [ ] put a variable in quotes: \"${NAME}\""),
+            () => None,
+        });
+        slips.next().map(str::to_owned)
     }
 }
 
