@@ -153,11 +153,11 @@ impl<'a> Maker<'_, 'a> {
                 None => return self.answer(paths, 404),
             }
             route.put("filters", filters);
-        } else if let Some(pass) = scope.own_named("proxy_pass").next() {
-            let Some(target) = Target::of(pass, paths, self.report) else {
+        } else if let Some(pass) = scope.own_named("proxy_pass").chain(scope.own_named("grpc_pass")).next() {
+            let Some(target) = Target::of(pass, scope, paths, self.report) else {
                 return self.answer(paths, 404);
             };
-            if !self.upstreams.has_pool(&target.name, self.report) {
+            if !self.upstreams.has_pool_for(&target, self.report) {
                 return self.answer(paths, 502);
             }
             self.passed(&mut route, scope, &target);
@@ -238,10 +238,14 @@ impl<'a> Maker<'_, 'a> {
     fn passed(&mut self, route: &mut Map, scope: &Scope<'a>, target: &Target) {
         let mut filters = self.before(scope);
         let report = &mut *self.report;
-        route.put("pool", target.name.as_str());
+        route.put("pool", target.pool.as_str());
         retry(route, scope, report);
         route.put_part("timeouts", timeouts(scope, report));
-        route.put_part("body", body(scope, report));
+        let mut body = body(scope, report);
+        if target.is_grpc {
+            body.put("buffering", Draft::Scalar("off".into()));
+        }
+        route.put_part("body", body);
         if scope.is_on("proxy_buffering", report) == Some(false) {
             route.put("answers", Map::default().with("buffering", Draft::Scalar("off".into())));
         }
@@ -249,7 +253,7 @@ impl<'a> Maker<'_, 'a> {
         filters.extend(policies::error_pages(scope, report));
         filters.extend(target::rewrites(scope, report));
         filters.extend(target.rewrite.clone());
-        filters.extend(policies::request_headers(scope, &target.name, report));
+        filters.extend(policies::request_headers(scope, &target.host, report));
         filters.extend(policies::expires(scope, report));
         filters.extend(policies::response_headers(scope, report));
         if !filters.is_empty() {

@@ -1,4 +1,4 @@
-//! Where `proxy_pass` sends requests, and what of their paths is written anew on the way.
+//! Where `proxy_pass` and `grpc_pass` send requests, and what of their paths is written anew on the way.
 
 use super::draft::{Draft, Map};
 use super::locations::Paths;
@@ -9,15 +9,25 @@ use super::texts;
 
 /// What `proxy_pass` names.
 pub struct Target {
-    /// An upstream, or an address with its port.
+    /// An upstream, or an address with its port, or a Unix socket.
     pub name: String,
+    /// What its pool is called: an upstream that is reached in several ways has one for each.
+    pub pool: String,
+    /// How it is reached, as a pool says it.
+    pub transport: Map,
+    /// Where no port is said.
+    pub port: u16,
+    /// Nginx: `$proxy_host`.
+    pub host: String,
+    /// Calls of gRPC, which pass as they come.
+    pub is_grpc: bool,
     /// What becomes of the path; none where it stays as it was sent.
     pub rewrite: Option<Draft>,
 }
 
 impl Target {
     /// `http://NAME[URI]` in a location for these paths; nothing where the report says why it cannot be carried over.
-    pub fn of(pass: &Directive, paths: &Paths, report: &mut Report) -> Option<Self> {
+    pub fn of(pass: &Directive, scope: &Scope, paths: &Paths, report: &mut Report) -> Option<Self> {
         let url = pass.word(0);
         let mut missing = |what: &str| {
             report.missing(pass, what);
@@ -26,13 +36,13 @@ impl Target {
         if texts::has_variables(url) {
             return missing("a server that is known with each request only; write a route for each of them");
         }
-        let Some(rest) = url.strip_prefix("http://") else {
-            return missing("only plain HTTP goes to backends here; those requests are answered with 404");
+        let Some((way, rest)) = way(pass, url) else {
+            return missing("there is no such way to a backend; those requests are answered with 404");
         };
-        if rest.starts_with("unix:") {
-            return missing("let the server listen on loopback; those requests are answered with 404");
-        }
-        let (name, path) = name_and_path(rest);
+        let (name, path) = match rest.strip_prefix("unix:") {
+            Some(_) => socket_and_path(rest),
+            None => name_and_path(rest),
+        };
         let rewrite = match path {
             None => None,
             Some(path) => match in_place(paths, path) {
@@ -41,10 +51,121 @@ impl Target {
             },
         };
         report.carried(pass);
+        let host = if name.starts_with("unix:") { "localhost" } else { name };
         Some(Self {
             name: name.to_owned(),
+            pool: format!("{name}{}", way.suffix),
+            transport: transport(&way, scope, host, report),
+            port: if way.is_secure { 443 } else { 80 },
+            host: host.to_owned(),
+            is_grpc: way.directives == GRPC,
             rewrite,
         })
+    }
+}
+
+/// What comes before a server's name.
+struct Way {
+    /// What the directives begin with that are for it.
+    directives: &'static str,
+    is_secure: bool,
+    suffix: &'static str,
+}
+
+const GRPC: &str = "grpc";
+
+fn way<'a>(pass: &Directive, url: &'a str) -> Option<(Way, &'a str)> {
+    let is_grpc = pass.name == "grpc_pass";
+    let (scheme, rest) = match url.split_once("://") {
+        Some(apart) => apart,
+        None if is_grpc => ("grpc", url),
+        None => return None,
+    };
+    let (directives, is_secure, suffix) = match (scheme, is_grpc) {
+        ("http", false) => ("proxy", false, ""),
+        ("https", false) => ("proxy", true, "-tls"),
+        ("grpc", true) => (GRPC, false, "-grpc"),
+        ("grpcs", true) => (GRPC, true, "-grpc-tls"),
+        _ => return None,
+    };
+    let way = Way {
+        directives,
+        is_secure,
+        suffix,
+    };
+    Some((way, rest))
+}
+
+fn transport(way: &Way, scope: &Scope, host: &str, report: &mut Report) -> Map {
+    let mut transport = Map::default();
+    if way.directives == GRPC {
+        transport.put("http2", true);
+    }
+    if way.is_secure {
+        transport.put("tls", tls(way.directives, scope, host, report));
+    }
+    transport
+}
+
+/// `proxy_ssl_…` or `grpc_ssl_…`. Nginx believes any certificate unless it is told otherwise.
+fn tls(directives: &str, scope: &Scope, host: &str, report: &mut Report) -> Map {
+    let said = |what: &str| scope.one(&format!("{directives}_ssl_{what}"));
+    let mut tls = Map::default();
+    let verified = scope.is_on(&format!("{directives}_ssl_verify"), report) == Some(true);
+    if !verified {
+        tls.put("danger_accept_any_certificate", true);
+    }
+    for (key, what) in [
+        ("ca", "trusted_certificate"),
+        ("certificate", "certificate"),
+        ("key", "certificate_key"),
+    ] {
+        if let Some(file) = said(what) {
+            report.carried(file);
+            tls.put(key, file.word(0));
+        }
+    }
+    match said("name") {
+        Some(name) if texts::has_variables(name.word(0)) => {
+            report.missing(
+                name,
+                "one name for all of a pool's backends, or that of each one's address",
+            );
+        }
+        Some(name) => {
+            report.carried(name);
+            tls.put("server_name", name.word(0));
+        }
+        None => tls.put("server_name", without_port(host)),
+    }
+    for what in ["server_name", "session_reuse", "protocols", "ciphers"] {
+        if let Some(directive) = said(what) {
+            report.harmless(
+                directive,
+                "backends are always told the name, sessions resumed, and TLS 1.2 and 1.3 spoken",
+            );
+        }
+    }
+    tls
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            name.trim_start_matches('[').trim_end_matches(']')
+        }
+        _ => host,
+    }
+}
+
+/// `unix:/run/app.sock` and `/PATH` of `unix:/run/app.sock:/PATH`.
+fn socket_and_path(name: &str) -> (&str, Option<&str>) {
+    match name.get("unix:".len()..).and_then(|path| path.find(':')) {
+        Some(colon) => {
+            let colon = "unix:".len() + colon;
+            (&name[..colon], Some(&name[colon + 1..]).filter(|path| !path.is_empty()))
+        }
+        None => (name, None),
     }
 }
 

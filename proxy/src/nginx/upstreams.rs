@@ -6,6 +6,7 @@ use super::draft::{Draft, Map};
 use super::report::Report;
 use super::scope::Scope;
 use super::syntax::Directive;
+use super::target::Target;
 use super::values;
 
 /// The pools that routes ask for, and the upstreams that they come from.
@@ -29,11 +30,30 @@ impl<'a> Upstreams<'a> {
         if !self.pools.contains_key(name) {
             let pool = match self.blocks.get(name) {
                 Some(block) => pool(block, report).map(|pool| Draft::from(pool).placed_at(&block.place)),
-                None => Some(of_one_server(name).into()),
+                None => Some(of_one_server(name, 80).into()),
             };
             self.pools.insert(name.to_owned(), pool);
         }
         self.pools.get(name).is_some_and(Option::is_some)
+    }
+
+    /// The same, of a target that may be reached in another way than plain HTTP.
+    pub fn has_pool_for(&mut self, target: &Target, report: &mut Report) -> bool {
+        if target.pool == target.name {
+            return self.has_pool(&target.name, report);
+        }
+        if !self.pools.contains_key(&target.pool) {
+            let pool = match self.blocks.get(target.name.as_str()) {
+                Some(block) => pool(block, report),
+                None => Some(of_one_server(&target.name, target.port)),
+            };
+            let reached = pool.map(|mut pool| {
+                pool.extend(target.transport.clone());
+                Draft::from(pool)
+            });
+            self.pools.insert(target.pool.clone(), reached);
+        }
+        self.pools.get(&target.pool).is_some_and(Option::is_some)
     }
 
     /// All pools: of upstreams that no route uses, too, so that they can be looked at.
@@ -50,8 +70,10 @@ impl<'a> Upstreams<'a> {
     }
 }
 
-fn of_one_server(name: &str) -> Map {
-    let backend = Map::default().with("address", with_port(name)).with("max_fails", 0_u32);
+fn of_one_server(name: &str, port: u16) -> Map {
+    let backend = Map::default()
+        .with("address", with_port(name, port))
+        .with("max_fails", 0_u32);
     as_nginx(
         Map::default()
             .with("select", "round_robin")
@@ -65,13 +87,13 @@ fn as_nginx(pool: Map) -> Map {
         .with("queue", Map::default().with("length", 0_u32))
 }
 
-/// `10.0.0.1`, `[::1]` and `worker.internal` get Nginx's port where none is said.
-fn with_port(address: &str) -> String {
+/// `10.0.0.1`, `[::1]` and `worker.internal` get a port where none is said.
+fn with_port(address: &str, port: u16) -> String {
     let behind_brackets = address.rsplit(']').next().unwrap_or(address);
     if behind_brackets.contains(':') {
         address.to_owned()
     } else {
-        format!("{address}:80")
+        format!("{address}:{port}")
     }
 }
 
@@ -114,10 +136,7 @@ fn pool(block: &Directive, report: &mut Report) -> Option<Map> {
 
 fn server(directive: &Directive, backends: &mut Vec<Draft>, discovered: &mut Vec<Draft>, report: &mut Report) {
     let address = directive.word(0);
-    if address.starts_with("unix:") {
-        return report.missing(directive, "let the server listen on loopback, or leave it out");
-    }
-    let address = with_port(address);
+    let address = with_port(address, 80);
     let mut settings = Map::default();
     let (mut by_name, mut known) = (false, true);
     for word in directive.texts().skip(1) {
