@@ -282,3 +282,82 @@ fn check_tells_of_certificates_that_will_not_do() {
         assert!(told.contains("veil.yaml:2:") && !told.contains("panicked"), "{told}");
     }
 }
+
+/// What openssl says of a staple when it connects.
+fn stapled(port: u16) -> String {
+    let output = Command::new("openssl")
+        .args([
+            "s_client",
+            "-status",
+            "-servername",
+            "app.test",
+            "-connect",
+            &format!("127.0.0.1:{port}"),
+        ])
+        .stdin(Stdio::null())
+        .output()
+        .expect("openssl is there");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn what_the_signer_says_of_a_certificate_is_shown_along() {
+    let folder = Folder::new();
+    folder.make("app", &["app.test"], &["-set_serial", "7"]);
+    let run = |arguments: &[&str]| {
+        let made = Command::new("openssl")
+            .current_dir(folder.path("."))
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        assert!(made.expect("openssl is there").success(), "{arguments:?}");
+    };
+    fs::write(
+        folder.path("index.txt"),
+        "V\t491231235959Z\t\t07\tunknown\t/O=Test/CN=app\n",
+    )
+    .unwrap();
+    run(&[
+        "ocsp",
+        "-issuer",
+        "app.crt",
+        "-cert",
+        "app.crt",
+        "-no_nonce",
+        "-reqout",
+        "app.request",
+    ]);
+    let answer = [
+        "ocsp",
+        "-index",
+        "index.txt",
+        "-CA",
+        "app.crt",
+        "-rsigner",
+        "app.crt",
+        "-rkey",
+        "app.key",
+    ];
+    run(&[
+        &answer[..],
+        &["-ndays", "2", "-reqin", "app.request", "-respout", "app.ocsp"],
+    ]
+    .concat());
+    let backend = Backend::named("it");
+    let tls = format!(
+        "{{ certificate: {}, key: {}, ocsp: {} }}",
+        folder.path("app.crt").display(),
+        folder.path("app.key").display(),
+        folder.path("app.ocsp").display()
+    );
+    let veil = start(&tls, &backend, "");
+    let shown = stapled(port(&veil));
+    assert!(shown.contains("OCSP Response Status: successful"), "{shown}");
+    assert!(shown.contains("Cert Status: good"), "{shown}");
+
+    // Another file in its place is no reason to show nothing.
+    fs::write(folder.path("app.ocsp"), "no OCSP response").unwrap();
+    let checked = Process::start("veil", &["check", "-c", veil.file().to_str().unwrap()]).exit(SOON);
+    assert!(!checked.success());
+}

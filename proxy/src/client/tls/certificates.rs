@@ -21,6 +21,8 @@ use super::facts::{Facts, facts};
 pub struct Pair {
     pub certificate: PathBuf,
     pub key: PathBuf,
+    /// What its signer says of it.
+    pub ocsp: Option<PathBuf>,
 }
 
 /// Where certificates come from.
@@ -92,7 +94,10 @@ impl Sources {
     /// By what a change shows.
     fn stamps(&self) -> BTreeMap<PathBuf, Stamp> {
         let pairs = self.pairs().unwrap_or_default();
-        let files = pairs.into_iter().flat_map(|pair| [pair.certificate, pair.key]);
+        let files = pairs
+            .into_iter()
+            .flat_map(|pair| [Some(pair.certificate), Some(pair.key), pair.ocsp])
+            .flatten();
         files.map(|file| (file.clone(), stamp(&file))).collect()
     }
 }
@@ -105,7 +110,7 @@ fn stamp(file: &Path) -> Stamp {
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
-/// `NAME.crt` or `NAME.pem`, each with its `NAME.key`.
+/// `NAME.crt` or `NAME.pem`, each with its `NAME.key`, and `NAME.ocsp` where there is one.
 fn in_folder(folder: &Path) -> Result<Vec<Pair>, TlsError> {
     let unreadable = |error: io::Error| TlsError::Folder {
         folder: folder.to_owned(),
@@ -117,7 +122,8 @@ fn in_folder(folder: &Path) -> Result<Vec<Pair>, TlsError> {
         let extension = certificate.extension().and_then(|extension| extension.to_str());
         if matches!(extension, Some("crt" | "pem")) {
             let key = certificate.with_extension("key");
-            pairs.push(Pair { certificate, key });
+            let ocsp = Some(certificate.with_extension("ocsp")).filter(|ocsp| ocsp.exists());
+            pairs.push(Pair { certificate, key, ocsp });
         }
     }
     pairs.sort();
@@ -152,16 +158,36 @@ impl Certificate {
         };
         let facts = chain.first().and_then(|own| facts(own));
         let facts = facts.ok_or_else(|| unusable(rustls::CertificateError::BadEncoding.into()))?;
-        let key = CertifiedKey::new(chain, any_supported_type(&key).map_err(unusable)?);
+        let mut key = CertifiedKey::new(chain, any_supported_type(&key).map_err(unusable)?);
         match key.keys_match() {
             Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
             Err(error) => return Err(unusable(error)),
         }
+        key.ocsp = pair.ocsp.as_deref().map(staple).transpose()?;
         Ok(Self {
             facts,
             key: Arc::new(key),
             pair,
         })
+    }
+}
+
+/// Reads an OCSP response (RFC 6960, section 4.2.1), of which only that it is one that succeeded is known here: what it says
+/// is for clients to judge.
+fn staple(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let response = fs::read(path).map_err(|source| TlsError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    // A SEQUENCE, its length, and an ENUMERATED that is 0.
+    let content = match response.as_slice() {
+        [0x30, length, content @ ..] if *length < 0x80 => Some(content),
+        [0x30, length, rest @ ..] => rest.get(usize::from(*length & 0x7f)..),
+        _ => None,
+    };
+    match content {
+        Some([0x0a, 0x01, 0x00, ..]) => Ok(response),
+        _ => Err(TlsError::Ocsp { path: path.to_owned() }),
     }
 }
 

@@ -44,6 +44,8 @@ pub struct PairConfig {
     pub certificate: PathBuf,
     /// PEM: the certificate's private key.
     pub key: PathBuf,
+    /// DER: what the certificate's signer says of it (OCSP), shown along. Nginx: `ssl_stapling_file`.
+    pub ocsp: Option<PathBuf>,
 }
 
 /// `client: { ca: clients.crt, certificate: required }`
@@ -100,10 +102,13 @@ struct TlsFields {
     certificate: Option<PathBuf>,
     /// PEM: the certificate's private key.
     key: Option<PathBuf>,
+    /// DER: what the certificate's signer says of it (OCSP), shown along. Nginx: `ssl_stapling_file`.
+    ocsp: Option<PathBuf>,
     /// Several, each for the names in it; who asks for another name, or none, is shown the first.
     #[serde(default)]
     certificates: Vec<PairConfig>,
-    /// A folder of further ones: each `NAME.crt` or `NAME.pem` with its `NAME.key`, as they come and go.
+    /// A folder of further ones: each `NAME.crt` or `NAME.pem` with its `NAME.key`, and `NAME.ocsp` where there is one, as they
+    /// come and go.
     folder: Option<PathBuf>,
     /// 1.2 unless given.
     #[serde(default)]
@@ -117,7 +122,14 @@ impl TryFrom<TlsFields> for TlsConfig {
 
     fn try_from(fields: TlsFields) -> Result<Self, Self::Error> {
         let single = match (fields.certificate, fields.key) {
-            (Some(certificate), Some(key)) => Some(PairConfig { certificate, key }),
+            (Some(certificate), Some(key)) => Some(PairConfig {
+                certificate,
+                key,
+                ocsp: fields.ocsp,
+            }),
+            (None, None) if fields.ocsp.is_some() => {
+                return Err("has ocsp but no certificate; write certificate: tls.crt");
+            }
             (None, None) => None,
             (Some(_), None) => return Err("has a certificate but no key; write key: tls.key"),
             (None, Some(_)) => return Err("has a key but no certificate; write certificate: tls.crt"),
@@ -153,6 +165,8 @@ pub enum TlsError {
         key: PathBuf,
         reason: String,
     },
+    #[error("{} holds no OCSP response that succeeded, in DER", path.display())]
+    Ocsp { path: PathBuf },
     #[error("{certificate} and {key} hold no certificate with a key")]
     Empty { certificate: PathBuf, key: PathBuf },
     #[error("certificate {certificate} with key {key}")]
@@ -201,7 +215,10 @@ impl TlsConfig {
                 false => (vec!["certificates"], Some(number)),
             };
             files.push((within.clone(), number, "certificate", &mut pair.certificate));
-            files.push((within, number, "key", &mut pair.key));
+            files.push((within.clone(), number, "key", &mut pair.key));
+            if let Some(ocsp) = &mut pair.ocsp {
+                files.push((within, number, "ocsp", ocsp));
+            }
         }
         if let Some(folder) = &mut self.folder {
             files.push((Vec::new(), None, "folder", folder));
@@ -216,6 +233,7 @@ impl TlsConfig {
         let pair = |pair: &PairConfig| Pair {
             certificate: pair.certificate.clone(),
             key: pair.key.clone(),
+            ocsp: pair.ocsp.clone(),
         };
         Sources {
             pairs: self.certificates.iter().map(pair).collect(),
@@ -242,6 +260,8 @@ impl TlsConfig {
         };
         let mut config = builder.with_cert_resolver(Arc::clone(&resolver) as _);
         config.ticketer = tickets();
+        // All that rustls speaks is strong; scanners ask for one order all the same. Nginx: ssl_prefer_server_ciphers.
+        config.ignore_client_order = true;
         let http2 = speaks_http2.then(|| b"h2".to_vec());
         config.alpn_protocols = http2.into_iter().chain([b"http/1.1".to_vec()]).collect();
         Ok(Tls {
