@@ -20,6 +20,7 @@ use crate::observe::changes::LastChanges;
 use crate::observe::metrics::Shown;
 use crate::pool::{GREATEST_WEIGHT, Pool, PoolStatus};
 use crate::request::problem::Problem;
+use crate::server::live;
 use crate::state::Shared;
 
 /// Asks the run loop to read the configuration anew; it answers with why it has not, if so.
@@ -66,6 +67,7 @@ impl Admin {
             .route("/", get(async || ENDPOINTS))
             .route("/livez", get(async || "ok\n"))
             .route("/readyz", get(readyz))
+            .merge(live::router())
             .merge(reading)
             .merge(commands)
             .layer(guard)
@@ -82,6 +84,7 @@ GET  /livez         whether the process answers
 GET  /readyz        whether requests are welcome; 503 says why not
 GET  /metrics       numbers for Prometheus
 GET  /pools         backends with their load, health and ejections; `veil pools` shows them as a table
+GET  /live          the same in a browser, every two seconds
 GET  /nginx_status  as Nginx's stub_status
 POST /reload        take the configuration file anew
 POST /pools/POOL/BACKEND/drain, …/undrain

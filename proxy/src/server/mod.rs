@@ -5,6 +5,7 @@ pub mod admin;
 mod http2;
 mod launch;
 mod listeners;
+mod live;
 mod pools;
 mod proxy;
 mod quiesce;

@@ -190,3 +190,22 @@ fn pages_of_other_sites_see_and_do_nothing() {
     }
     assert_eq!(veil.backend(backend.address)["standing"], "eligible");
 }
+
+#[test]
+fn a_page_shows_the_pools_and_what_it_asks_for_wants_the_token() {
+    let backend = Backend::named("it");
+    let yaml = configuration(&round_robin(&[&backend])).replace(
+        "admin: { address: 127.0.0.1:0 }",
+        "admin: { address: 127.0.0.1:0, token: 0123456789abcdef }",
+    );
+    let veil = Veil::start(&yaml);
+    let page = veil.admin_get("/live");
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    let page = page.text().unwrap();
+    for part in ["live.css", "live.js"] {
+        assert!(page.contains(part));
+        assert_eq!(veil.admin_get(&format!("/{part}")).status().as_u16(), 200, "{part}");
+    }
+    assert_eq!(veil.admin_get("/pools").status().as_u16(), 401);
+}
