@@ -394,3 +394,22 @@ fn certificates_are_read_again_at_a_reload() {
         (veil.get("/").status().as_u16() == 200).then_some(())
     });
 }
+
+#[test]
+fn a_connection_of_http2_that_ends_takes_no_request_along() {
+    let plain = |address| format!("listen {address} http2;");
+    let Some((left, first)) = nginx("transport: the end of HTTP/2", plain) else {
+        return;
+    };
+    let Some((_right, second)) = nginx("transport: the end of HTTP/2", plain) else {
+        return;
+    };
+    let veil = Veil::over(&format!(
+        "{{ http2: true, select: round_robin, backends: [{{ address: {first} }}, {{ address: {second} }}] }}"
+    ));
+    let ask = || veil.get("/").status().as_u16();
+    assert!((0..6).all(|_| ask() == 200));
+    drop(left);
+    // The connection that both shared is found ended, and the backend to be gone.
+    assert!((0..6).all(|_| ask() == 200));
+}
