@@ -12,10 +12,9 @@ use h2::{PingPong, Reason, RecvStream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::tls::Tls;
-use crate::until::SOON;
 
 /// Posts `body`; gives the answer's status and its body.
 pub fn post(address: SocketAddr, path: &str, body: Bytes) -> (u16, Vec<u8>) {
@@ -126,12 +125,12 @@ async fn start(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> 
     client.ready().await.expect("the connection is good")
 }
 
-/// A request whose answer is not taken.
+/// Requests over one connection whose answers are not taken.
 pub struct Stalled {
     runtime: Runtime,
     // Kept, or the connection would end.
     _client: SendRequest<Bytes>,
-    answer: Option<ResponseFuture>,
+    answers: Vec<ResponseFuture>,
     pings: PingPong,
 }
 
@@ -145,32 +144,41 @@ pub enum Sign {
 }
 
 impl Stalled {
-    /// With a window of so many bytes for the answer.
+    /// One, with a window of so many bytes for the answer.
     pub fn open(address: SocketAddr, path: &str, window: u32) -> Self {
+        Self::open_many(address, path, window, 1)
+    }
+
+    /// So many, with a window of so many bytes for the answer of each.
+    pub fn open_many(address: SocketAddr, path: &str, window: u32, count: usize) -> Self {
         let runtime = runtime();
-        let (client, answer, pings) = runtime.block_on(async {
+        let (client, answers, pings) = runtime.block_on(async {
             let stream = TcpStream::connect(address).await.expect("the listener accepts");
             let mut builder = Builder::new();
             builder.initial_window_size(window);
             let handshake = builder.handshake(stream).await;
-            let (client, mut connection) = handshake.expect("HTTP/2 is spoken");
+            let (mut client, mut connection) = handshake.expect("HTTP/2 is spoken");
             let pings = connection.ping_pong().expect("nobody else has asked for it");
             tokio::spawn(connection);
-            let mut client = client.ready().await.expect("the connection is good");
-            let sent = client.send_request(request("GET", address, path), true);
-            (client, sent.expect("the request can be sent").0, pings)
+            let mut answers = Vec::new();
+            for _ in 0..count {
+                client = client.ready().await.expect("the connection is good");
+                let sent = client.send_request(request("GET", address, path), true);
+                answers.push(sent.expect("the request can be sent").0);
+            }
+            (client, answers, pings)
         });
         Self {
             runtime,
             _client: client,
-            answer: Some(answer),
+            answers,
             pings,
         }
     }
 
-    /// Whether the stream is reset before long, while the client gives signs of life.
-    pub fn is_reset(&mut self, sign: Sign) -> bool {
-        let (answer, pings) = (self.answer.take().expect("asked once"), &mut self.pings);
+    /// Whether the last stream is reset within `time`, while the client gives signs of life.
+    pub fn is_reset(&mut self, sign: Sign, time: Duration) -> bool {
+        let (answer, pings) = (self.answers.pop().expect("there is one"), &mut self.pings);
         self.runtime.block_on(async {
             let Ok(answer) = answer.await else { return true };
             let mut chunks = answer.into_body();
@@ -178,7 +186,7 @@ impl Stalled {
                 loop {
                     if let Ok(end) = timeout(BETWEEN_SIGNS, chunks.data()).await {
                         match end {
-                            Some(Ok(_)) => {}
+                            Some(Ok(_)) => sleep(BETWEEN_SIGNS).await,
                             Some(Err(_)) => return true,
                             None => return false,
                         }
@@ -194,7 +202,7 @@ impl Stalled {
                     }
                 }
             };
-            timeout(SOON, watch).await.unwrap_or(false)
+            timeout(time, watch).await.unwrap_or(false)
         })
     }
 }

@@ -45,6 +45,7 @@ use crate::client::tls::{TrustError, check_trust};
 use crate::config::check;
 use crate::config::{self, Config, Source, mistake};
 use crate::exchange::phases::Edge;
+use crate::memory;
 use crate::observe::metrics::Metrics;
 use crate::program;
 use crate::state::{Shared, State, StateError};
@@ -81,6 +82,7 @@ pub enum ServerError {
 /// is a running Veil, whose sockets this one takes and which it then relieves.
 pub fn run(launch: Launch, takes_over: bool) -> Result<(), ServerError> {
     program::path()?;
+    memory::take_small_pages();
     allow_many_files();
     let inherited = takes_over.then(Predecessor::on_stdin).transpose();
     let (predecessor, sockets) = inherited.map_err(ServerError::TakeOver)?.unzip();

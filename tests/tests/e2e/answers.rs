@@ -1,9 +1,12 @@
 //! Answers: a worker's place is free when its answer is complete, whatever the client's pace; a worker that dies amid its
 //! answer costs the client nothing, or shows; and what streams, streams.
 
+use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use e2e::backend::{Answer, Backend, Gate, Part};
+use e2e::process::resident_bytes;
 use e2e::raw::Raw;
 use e2e::until::{SOON, until};
 use e2e::veil::Veil;
@@ -159,7 +162,7 @@ fn a_client_that_takes_nothing_is_let_go_whatever_signs_of_life_it_gives() {
             let window = if matches!(sign, http2::Sign::OneByte) { 2 } else { 0 };
             let mut stalled = http2::Stalled::open(veil.public, "/large", window);
             let begun = Instant::now();
-            assert!(stalled.is_reset(sign), "{sign:?}");
+            assert!(stalled.is_reset(sign, SOON), "{sign:?}");
             assert!(
                 begun.elapsed() < Duration::from_secs(25),
                 "{sign:?}: {:?}",
@@ -170,6 +173,61 @@ fn a_client_that_takes_nothing_is_let_go_whatever_signs_of_life_it_gives() {
             (memory(&veil) == 0 && veil.backend(backend.address)["in_flight"] == 0).then_some(())
         });
     }
+}
+
+#[test]
+fn so_it_is_where_nothing_is_configured() {
+    let backend = large_and_small();
+    let clients: Vec<_> = ["on", "off"]
+        .into_iter()
+        .flat_map(|buffering| {
+            let answers = format!("answers: {{ buffering: {buffering} }}");
+            let veil = Arc::new(Veil::start(&configuration(&[&backend], "", &answers)));
+            [http2::Sign::None, http2::Sign::Ping, http2::Sign::OneByte].map(|sign| (Arc::clone(&veil), sign))
+        })
+        .map(|(veil, sign)| {
+            thread::spawn(move || {
+                let window = if matches!(sign, http2::Sign::OneByte) { 2 } else { 0 };
+                let begun = Instant::now();
+                let is_reset =
+                    http2::Stalled::open(veil.public, "/large", window).is_reset(sign, Duration::from_secs(180));
+                (sign, is_reset, begun.elapsed())
+            })
+        })
+        .collect();
+    for client in clients {
+        let (sign, is_reset, time) = client.join().unwrap();
+        assert!(
+            is_reset && time >= Duration::from_secs(59),
+            "{sign:?}: {is_reset} after {time:?}"
+        );
+    }
+}
+
+#[test]
+fn streams_that_nobody_takes_cost_little_and_give_it_back() {
+    const CONNECTIONS: usize = 5;
+    const STREAMS: usize = 100;
+    let backend = large_and_small();
+    let veil = Veil::start(&configuration(
+        &[&backend],
+        "",
+        "body: { memory: 8MiB, max_size: 4MiB }",
+    ));
+    let resident = || resident_bytes(veil.process.id());
+    let before = resident();
+    let open = |_| http2::Stalled::open_many(veil.public, "/large", 0, STREAMS);
+    let stalled: Vec<_> = (0..CONNECTIONS).map(open).collect();
+    until("all of them were sent", SOON, || {
+        (backend.received().len() == CONNECTIONS * STREAMS).then_some(())
+    });
+    let each = (resident() - before) / (CONNECTIONS * STREAMS) as u64;
+    assert!(each <= 128 << 10, "{each} bytes");
+    let crowded = resident();
+    drop(stalled);
+    until("half of it is given back", SOON, || {
+        (resident() - before < (crowded - before) / 2).then_some(())
+    });
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::body::spill::Spill;
 #[derive(Default)]
 pub(super) struct Kept {
     pieces: VecDeque<Bytes>,
-    /// Small pieces, put together.
+    /// Small pieces, put together in a block of [`BLOCK`] bytes.
     tail: BytesMut,
     /// Bytes in `pieces` and `tail`.
     in_memory: u64,
@@ -26,7 +26,8 @@ impl Kept {
 
     /// Bytes of memory that this takes.
     pub fn memory(&self) -> u64 {
-        self.in_memory + self.file.as_ref().map_or(0, Spill::memory)
+        let unused = self.tail.capacity() - self.tail.len();
+        self.in_memory + unused as u64 + self.file.as_ref().map_or(0, Spill::memory)
     }
 
     /// Appends a piece; to the file, once there are more than `spill_above` bytes in memory.
@@ -38,17 +39,29 @@ impl Kept {
         if self.in_memory > 0 && self.in_memory + length > spill_above {
             return self.file.insert(Spill::new()?).append(&piece);
         }
-        if self.in_memory > 0 && piece.len() < WHOLE {
-            self.tail.extend_from_slice(&piece);
-            if self.tail.len() >= WHOLE {
-                self.end_tail();
-            }
+        if self.in_memory > 0 && piece.len() < BLOCK {
+            self.push_small(piece);
         } else {
             self.end_tail();
             self.pieces.push_back(piece);
         }
         self.in_memory += length;
         Ok(())
+    }
+
+    /// Fills one block after the other, none of which ever grows: what a growing one leaves behind is memory too.
+    fn push_small(&mut self, mut piece: Bytes) {
+        if self.tail.is_empty() {
+            self.tail = BytesMut::with_capacity(BLOCK);
+        }
+        let room = self.tail.capacity() - self.tail.len();
+        self.tail.extend_from_slice(&piece.split_to(room.min(piece.len())));
+        if self.tail.len() == self.tail.capacity() {
+            self.end_tail();
+        }
+        if !piece.is_empty() {
+            self.push_small(piece);
+        }
     }
 
     /// The next bytes, `most` of them at most; none while there are none.
@@ -75,13 +88,13 @@ impl Kept {
 
     fn end_tail(&mut self) {
         if !self.tail.is_empty() {
-            self.pieces.push_back(self.tail.split().freeze());
+            self.pieces.push_back(std::mem::take(&mut self.tail).freeze());
         }
     }
 }
 
 /// Pieces of at least this many bytes stay as they came, smaller ones are put together: each costs a write.
-const WHOLE: usize = 16 << 10;
+const BLOCK: usize = 8 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -120,7 +133,7 @@ mod tests {
 
     #[test]
     fn gives_a_large_piece_back_without_a_copy() {
-        let piece = Bytes::from(vec![7; WHOLE]);
+        let piece = Bytes::from(vec![7; BLOCK]);
         let mut kept = Kept::default();
         kept.push(Bytes::from_static(b"before"), u64::MAX).unwrap();
         kept.push(piece.clone(), u64::MAX).unwrap();

@@ -11,8 +11,10 @@ use parking_lot::Mutex;
 pub struct Progress {
     is_held: AtomicBool,
     is_open_ended: AtomicBool,
-    /// Bytes to read of it at a time; as few as can be while it is 0.
+    /// Bytes to read of it at a time, if they are not too few.
     piece: AtomicUsize,
+    /// There is no room for more of it.
+    is_stalled: AtomicBool,
     /// The fields after its body. Contended by nobody: they are told before they are asked for.
     trailers: Mutex<Option<Box<HeaderMap>>>,
     /// What the client gets in the place of the body of the answer whose head comes next; contended by nobody.
@@ -45,7 +47,7 @@ impl Progress {
     /// What came before was not whole.
     pub(in crate::body) fn begin_anew(&self) {
         self.hold(false);
-        self.stalls();
+        self.flows(0);
         drop(self.take_trailers());
     }
 
@@ -54,19 +56,23 @@ impl Progress {
     }
 
     /// Bytes to read of it at a time. Some pieces that have been read lie in Pingora's channel, where nobody counts them; so
-    /// they are small against what has passed before them, and are so again where nothing passes any more.
+    /// they are small against what has passed before them, and smaller where nothing passes any more.
     pub fn piece(&self) -> usize {
-        self.piece.load(Ordering::Relaxed).max(SMALLEST_PIECE)
+        match self.is_stalled.load(Ordering::Relaxed) {
+            true => STALLED_PIECE,
+            false => self.piece.load(Ordering::Relaxed).max(SMALLEST_PIECE),
+        }
     }
 
     /// There is room for more, and so much has passed.
     pub(in crate::body) fn flows(&self, passed: u64) {
+        self.is_stalled.store(false, Ordering::Relaxed);
         self.piece.store((passed / PIECES) as usize, Ordering::Relaxed);
     }
 
     /// There is no room.
     pub(in crate::body) fn stalls(&self) {
-        self.piece.store(0, Ordering::Relaxed);
+        self.is_stalled.store(true, Ordering::Relaxed);
     }
 
     pub(in crate::body) fn leave_open(&self, is_open_ended: bool) {
@@ -79,6 +85,7 @@ impl Progress {
 }
 
 const SMALLEST_PIECE: usize = 4 << 10;
+const STALLED_PIECE: usize = 1 << 10;
 
 /// What has passed is so many times a piece at least.
 const PIECES: u64 = 16;

@@ -334,7 +334,7 @@ impl Recipient {
             Answer::Passing(outlet) => {
                 if let Client::Here(client) = &mut self.client {
                     // While the client does not take this one.
-                    self.progress.stalls();
+                    self.progress.flows(0);
                     outlet.pass(client, task).await?;
                     self.progress.flows(client.body_bytes_sent() as u64);
                 }

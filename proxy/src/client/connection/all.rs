@@ -1,7 +1,6 @@
 //! All connections of all listeners, and the clock they share.
 
 use std::collections::{HashMap, VecDeque};
-use std::hint::black_box;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,6 +15,7 @@ use super::{Connection, NEVER};
 use crate::client::listener::Listener;
 use crate::client::places::{Place, Places};
 use crate::client::proxy_protocol::Ends;
+use crate::memory;
 
 pub struct Connections {
     live: Mutex<HashMap<u64, Arc<Connection>>>,
@@ -109,31 +109,29 @@ impl Connections {
     pub async fn sweep(&self) {
         let mut ticks = tokio::time::interval(Self::TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let (mut before, mut left_at) = (0, None);
+        let mut crowd = Crowd::default();
         loop {
             ticks.tick().await;
             let now = self.measured();
             self.clock.store(now, Ordering::Relaxed);
             let there = self.end_overstaying(now);
-            if there < before {
-                left_at = Some(now);
-            }
-            before = there;
-            if left_at.is_some_and(|left_at| now - left_at < GIVING_BACK.as_millis() as u64) {
-                remind_allocator();
+            if crowd.has_left(there, now) {
+                memory::give_back();
             }
         }
     }
 
-    /// Returns how many connections there are.
+    /// Returns how many connections and requests there are.
     fn end_overstaying(&self, now: u64) -> usize {
         let live = self.live.lock();
+        let mut streams = 0;
         for connection in live.values() {
+            streams += connection.streams.load(Ordering::Relaxed) as usize;
             if let Some(ending) = connection.overstays(now) {
                 connection.end(ending);
             }
         }
-        live.len()
+        live.len() + streams
     }
 
     /// Returns once all have left. Those that wait for a further request are asked to when `patience` is over since their
@@ -270,14 +268,56 @@ impl Drop for Entered {
     }
 }
 
-/// mimalloc waits for a second before it gives free memory back to the system, and looks whether that second is over only
-/// while large blocks are freed: after a crowd has left nobody may do so for hours.
-fn remind_allocator() {
-    drop(black_box(Vec::<u8>::with_capacity(REMINDER_BYTES)));
+/// How many there have been, to tell when many have left.
+#[derive(Default)]
+struct Crowd {
+    most: usize,
+    left_at: Option<u64>,
 }
 
-/// Above all blocks that mimalloc keeps for later; none of it is touched.
-const REMINDER_BYTES: usize = 4 << 20;
+impl Crowd {
+    /// Whether half of them left not long ago. What they held is free bit by bit.
+    fn has_left(&mut self, there: usize, now: u64) -> bool {
+        self.most = self.most.max(there);
+        if self.most >= A_CROWD && there <= self.most / 2 {
+            self.most = there;
+            self.left_at = Some(now);
+        }
+        self.left_at
+            .is_some_and(|left_at| now - left_at < GIVING_BACK.as_millis() as u64)
+    }
+}
 
-/// How long after connections have left the allocator is reminded of them.
-const GIVING_BACK: Duration = Duration::from_secs(5);
+/// So few do not matter.
+const A_CROWD: usize = 32;
+
+/// How long after a crowd has left the memory is given back that comes free.
+const GIVING_BACK: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_has_left_when_half_of_it_has() {
+        let mut crowd = Crowd::default();
+        let steps = [
+            (10, 0),
+            (100, 250),
+            (60, 500),
+            (50, 750),
+            (50, 10_500),
+            (50, 11_000),
+            (30, 11_250),
+            (25, 11_500),
+        ];
+        let left = steps.map(|(there, now)| crowd.has_left(there, now));
+        assert_eq!(left, [false, false, false, true, true, false, false, true]);
+    }
+
+    #[test]
+    fn a_few_are_no_crowd() {
+        let mut crowd = Crowd::default();
+        assert!(!crowd.has_left(31, 0) && !crowd.has_left(0, 250));
+    }
+}

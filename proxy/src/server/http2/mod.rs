@@ -1,10 +1,10 @@
 //! A client's HTTP/2 connection: its streams handed to Pingora, its idling, its end.
 
 mod stream;
+mod window;
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::Reason;
@@ -17,10 +17,10 @@ use pingora::protocols::http::custom::server::Session;
 use pingora::protocols::http::v2::server::{default_h2_options, handshake};
 use pingora::protocols::{Digest, Stream as Transport};
 use pingora::server::ShutdownWatch;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{sleep, timeout};
 
 use self::stream::Stream;
+use self::window::{LOOK_AGAIN, WIDEST, Window};
 use crate::client::connection::Entered;
 use crate::server::proxy::{FAREWELL, Proxy};
 
@@ -36,11 +36,11 @@ pub async fn serve(stream: Transport, entered: &Entered, proxy: &Arc<Proxy>, shu
     });
     // A client that leaves meanwhile is no news.
     let mut options = default_h2_options();
-    options.initial_window_size(WIDE);
+    options.initial_window_size(WIDEST);
     let Ok(mut connection) = handshake(stream, Some(options)).await else {
         return;
     };
-    let mut wide = None;
+    let mut window = Window::default();
     let mut stopping = shutdown.clone();
     let mut told = false;
     let mut rejected = 0;
@@ -54,10 +54,9 @@ pub async fn serve(stream: Transport, entered: &Entered, proxy: &Arc<Proxy>, shu
             }
             accepted = connection.accept() => accepted,
             () = entered.asked_to_leave() => return leave(connection).await,
-            () = sleep(BETWEEN_UPLOADS), if wide.is_some() => {
-                if !entered.is_busy() {
-                    wide = None;
-                    connection.set_target_window_size(NARROW);
+            () = sleep(LOOK_AGAIN), if window.is_wide() => {
+                if window.is_wanted_by_others() && !entered.is_busy() {
+                    return leave(connection).await;
                 }
                 continue;
             }
@@ -71,8 +70,8 @@ pub async fn serve(stream: Transport, entered: &Entered, proxy: &Arc<Proxy>, shu
                     }
                     continue;
                 };
-                if wide.is_none() && stream.has_body() {
-                    wide = widen(&mut connection);
+                if stream.has_body() && window.widen_for(stream.promised_length()) {
+                    connection.set_target_window_size(window.bytes());
                 }
                 join_cookies(stream.req_header_mut());
                 let guard = entered.begin_stream();
@@ -99,26 +98,6 @@ async fn leave(mut connection: Connection<Transport, Bytes>) {
     connection.abrupt_shutdown(Reason::NO_ERROR);
     let _ = timeout(FAREWELL, poll_fn(|cx| connection.poll_closed(cx))).await;
 }
-
-/// Room for a whole picture on its way, for as many connections at a time as there is memory for: else an upload gets no
-/// further than a narrow window in each round trip.
-fn widen(connection: &mut Connection<Transport, Bytes>) -> Option<SemaphorePermit<'static>> {
-    static PLACES: Semaphore = Semaphore::const_new(MOST_WIDE);
-    let place = PLACES.try_acquire().ok()?;
-    connection.set_target_window_size(WIDE);
-    Some(place)
-}
-
-/// Bytes that a connection may send of all its requests' bodies together before they are read: what one costs whose
-/// bodies are not. (The window of a stream is as wide as can be, since this one bounds it.)
-const NARROW: u32 = 65_535;
-const WIDE: u32 = 4 << 20;
-
-/// How long a connection without requests keeps its wide window.
-const BETWEEN_UPLOADS: Duration = Duration::from_secs(1);
-
-/// Connections with a wide window: together 64 MiB.
-const MOST_WIDE: usize = 16;
 
 /// Browsers send a field for each cookie; HTTP/1.1 has one for all (RFC 9113, section 8.2.3).
 fn join_cookies(head: &mut RequestHeader) {

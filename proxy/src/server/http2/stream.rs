@@ -65,6 +65,11 @@ impl Stream {
         !self.is_empty()
     }
 
+    /// Bytes.
+    pub fn promised_length(&self) -> Option<u64> {
+        plain_number(self.request.headers.get(header::CONTENT_LENGTH)?.as_bytes())
+    }
+
     fn is_empty(&self) -> bool {
         let promised = self.request.headers.get(header::CONTENT_LENGTH);
         self.bytes_read == 0 && (self.chunks.is_end_stream() || promised.is_some_and(|length| length == "0"))
