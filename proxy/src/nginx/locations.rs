@@ -224,7 +224,7 @@ impl<'a> Maker<'_, 'a> {
         let report = &mut *self.report;
         let mut filters = limits::limits(scope, self.http, report);
         filters.extend(policies::access(scope, report));
-        filters.extend(policies::guards(scope, report));
+        filters.extend(policies::guards(scope, self.server.are_clients_asked, report));
         filters.extend(policies::basic_auth(scope, report));
         filters.extend(policies::forward_auth(
             scope,

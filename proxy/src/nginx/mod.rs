@@ -6,6 +6,7 @@
 mod draft;
 mod files;
 mod limits;
+mod listeners;
 mod locations;
 mod origin;
 mod policies;
@@ -19,7 +20,7 @@ mod texts;
 mod upstreams;
 mod values;
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
 
 use rustix::process::geteuid;
 
@@ -33,6 +34,7 @@ use self::scope::Scope;
 use self::servers::Server;
 use self::syntax::Directive;
 use self::upstreams::Upstreams;
+use crate::client::endpoint::Endpoint;
 
 /// A configuration of Veil's, and what became of Nginx's.
 pub struct Imported {
@@ -78,20 +80,18 @@ fn whole(directives: &[Directive], origin: &Origin, report: &mut Report) -> Map 
     };
     report.carried(http);
     // Nginx has no such port, and several of it may run on one machine.
-    let admin = origin
-        .prefix
-        .is_none()
-        .then(|| Map::default().with("address", "127.0.0.1:8081"));
-    served(&main.within(http), admin, &mut config, report);
+    served(&main.within(http), origin.prefix.is_none(), &mut config, report);
     config
 }
 
 /// All that the `http` block says.
-fn served(http: &Scope, admin: Option<Map>, config: &mut Map, report: &mut Report) {
-    let servers: Vec<Server> = http
+fn served(http: &Scope, with_admin: bool, config: &mut Map, report: &mut Report) {
+    let mut servers: Vec<Server> = http
         .own_named("server")
         .map(|block| Server::of(block, http, report))
         .collect();
+    servers::unite(&mut servers, report);
+    servers::settle_on_clients(&mut servers);
     let mut upstreams = Upstreams::of(http);
     let mut routes = Vec::new();
     for server in &servers {
@@ -99,8 +99,10 @@ fn served(http: &Scope, admin: Option<Map>, config: &mut Map, report: &mut Repor
             routes.extend(locations::routes(server, &door, http, &mut upstreams, report));
         }
     }
-    config.put("listeners", servers::listeners(&servers, report));
-    config.put_some("admin", admin);
+    config.put("listeners", listeners::listeners(&servers, report));
+    if with_admin {
+        config.put("admin", Map::default().with("address", admin_address(&servers)));
+    }
     config.put("routes", routes);
     config.put("pools", upstreams.into_pools(report));
     config.put("body", Map::default().with("max_size", Draft::Scalar("1MiB".into())));
@@ -109,20 +111,29 @@ fn served(http: &Scope, admin: Option<Map>, config: &mut Map, report: &mut Repor
     }
 }
 
+/// 127.0.0.1:8081, or the next port that nobody else listens on.
+fn admin_address(servers: &[Server]) -> String {
+    let listens = servers.iter().flat_map(|server| &server.listens);
+    let taken: BTreeSet<u16> = listens
+        .filter_map(|listen| Some(listen.address.inet()?.port()))
+        .collect();
+    let port = (8081..u16::MAX).find(|port| !taken.contains(port)).unwrap_or(8081);
+    format!("127.0.0.1:{port}")
+}
+
 /// How a server is found: by its names, and as the default of some of its listeners.
 fn doors(server: &Server, all: &[Server]) -> Vec<Door> {
-    let port = server.listens.first().map_or(80, |listen| listen.address.port());
-    let by = |addresses: Vec<SocketAddr>, hosts: Vec<String>| Door {
+    let mut ports = server.listens.iter().filter_map(|listen| listen.address.inet());
+    let port = ports.next().map_or(80, |address| address.port());
+    let by = |addresses: Vec<&Endpoint>, hosts: Vec<String>| Door {
         hosts,
         listeners: listeners_of(&addresses, all),
         port,
     };
-    let everywhere: Vec<SocketAddr> = server.listens.iter().map(|listen| listen.address).collect();
-    let default: Vec<SocketAddr> = everywhere
-        .iter()
-        .copied()
-        .filter(|address| server.is_default_at(*address, all))
-        .collect();
+    let mut everywhere: Vec<&Endpoint> = server.listens.iter().map(|listen| &listen.address).collect();
+    everywhere.dedup();
+    let is_default = |address: &&Endpoint| server.is_default_at(address, all);
+    let default: Vec<&Endpoint> = everywhere.iter().copied().filter(is_default).collect();
     let mut doors = Vec::new();
     if !server.names.is_empty() {
         doors.push(by(everywhere, server.names.clone()));
@@ -134,12 +145,12 @@ fn doors(server: &Server, all: &[Server]) -> Vec<Door> {
 }
 
 /// The names of listeners at these addresses; none where those are all there are.
-fn listeners_of(addresses: &[SocketAddr], all: &[Server]) -> Vec<String> {
+fn listeners_of(addresses: &[&Endpoint], all: &[Server]) -> Vec<String> {
     let mut servers = all.iter().flat_map(|server| &server.listens);
-    if servers.all(|listen| addresses.contains(&listen.address)) {
+    if servers.all(|listen| addresses.contains(&&listen.address)) {
         return Vec::new();
     }
-    addresses.iter().map(|address| servers::name(*address)).collect()
+    addresses.iter().map(|address| listeners::name(address)).collect()
 }
 
 fn access_log(http: &Scope, report: &mut Report) -> Option<Map> {
@@ -180,6 +191,12 @@ fn unused(directive: &Directive, report: &mut Report) {
         }
         "map" if directive.word(0) == "$http_upgrade" => {
             report.harmless(directive, "Veil lets protocols change by itself")
+        }
+        "ssl_ciphers" | "ssl_prefer_server_ciphers" | "ssl_ecdh_curve" | "ssl_dhparam" | "ssl_conf_command" => {
+            report.changed(
+                directive,
+                "TLS 1.3, and of TLS 1.2 what has forward secrecy and authenticated encryption",
+            );
         }
         "access_log" => report.changed(directive, "all requests are logged in one place"),
         _ => report.missing(directive, "Veil has nothing for it"),

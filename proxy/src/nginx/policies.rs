@@ -142,9 +142,13 @@ const GUARDS: [&str; 8] = [
     "auth_delay",
 ];
 
-/// Keeps everybody out of what Nginx let in by other leave than an address.
-pub fn guards(scope: &Scope, report: &mut Report) -> Option<Draft> {
-    let holds = |directive: &&Directive| !matches!(directive.word(0), "off" | "all" | "");
+/// Keeps everybody out of what Nginx let in by other leave than an address. `are_clients_asked` says that the listener asks
+/// for clients' certificates.
+pub fn guards(scope: &Scope, are_clients_asked: bool, report: &mut Report) -> Option<Draft> {
+    let holds = |directive: &&Directive| {
+        let is_asked = directive.name == "ssl_verify_client" && are_clients_asked;
+        !is_asked && !matches!(directive.word(0), "off" | "all" | "")
+    };
     let guards: Vec<&Directive> = GUARDS.iter().filter_map(|name| scope.one(name)).filter(holds).collect();
     for guard in &guards {
         report.missing(

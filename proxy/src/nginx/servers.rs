@@ -1,12 +1,12 @@
 //! `server` blocks: where they listen, and which hosts they answer for.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::draft::{Draft, Map};
 use super::report::Report;
 use super::scope::Scope;
 use super::syntax::Directive;
+use crate::client::endpoint::Endpoint;
 
 /// A `server` block.
 pub struct Server<'a> {
@@ -15,15 +15,21 @@ pub struct Server<'a> {
     pub listens: Vec<Listen<'a>>,
     /// Names that it answers for, as routes write them.
     pub names: Vec<String>,
+    /// Its listeners ask for clients' certificates, as it wants them to.
+    pub are_clients_asked: bool,
 }
 
 /// One `listen` of a server; the one that is meant where it has none.
 #[derive(Clone)]
 pub struct Listen<'a> {
-    pub address: SocketAddr,
+    pub address: Endpoint,
+    /// The same port over IPv6, which is one listener with this one.
+    pub is_ipv6_beside: bool,
     pub tls: bool,
+    pub http2: bool,
+    pub proxy_protocol: bool,
     default: bool,
-    directive: Option<&'a Directive>,
+    pub directive: Option<&'a Directive>,
 }
 
 impl<'a> Server<'a> {
@@ -34,8 +40,11 @@ impl<'a> Server<'a> {
         let mut listens: Vec<Listen> = said.iter().filter_map(|directive| listen(directive, report)).collect();
         if said.is_empty() {
             listens.push(Listen {
-                address: (Ipv4Addr::UNSPECIFIED, 80).into(),
+                address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 80)).into(),
+                is_ipv6_beside: false,
                 tls: false,
+                http2: false,
+                proxy_protocol: false,
                 default: false,
                 directive: None,
             });
@@ -49,23 +58,87 @@ impl<'a> Server<'a> {
             scope,
             listens,
             names,
+            are_clients_asked: false,
         }
     }
 
+    /// Whose certificates it wants from clients, and how: `ssl_client_certificate` and `ssl_verify_client`.
+    pub fn wants_of_clients(&self) -> Option<[&'a Directive; 2]> {
+        let verify = self.scope.one("ssl_verify_client")?;
+        let ca = self.scope.one("ssl_client_certificate")?;
+        matches!(verify.word(0), "on" | "optional").then_some([ca, verify])
+    }
+
+    /// Its `listen`s at an address.
+    pub fn at(&self, address: &Endpoint) -> impl Iterator<Item = &Listen<'a>> {
+        self.listens.iter().filter(move |listen| listen.address == *address)
+    }
+
     /// Whether it answers there for hosts that nobody else answers for.
-    pub fn is_default_at(&self, address: SocketAddr, all: &[Server]) -> bool {
-        let here = |server: &&Server| server.listens.iter().any(|listen| listen.address == address);
-        let is_said = |server: &&Server| {
-            let mut listens = server.listens.iter();
-            listens.any(|listen| listen.address == address && listen.default)
-        };
+    pub fn is_default_at(&self, address: &Endpoint, all: &[Server]) -> bool {
+        let here = |server: &&Server| server.at(address).next().is_some();
+        let is_said = |server: &&Server| server.at(address).any(|listen| listen.default);
         let default = all.iter().find(is_said).or_else(|| all.iter().find(here));
         default.is_some_and(|default| default.block.place == self.block.place)
     }
 }
 
+/// `listen 80; listen [::]:80;` is one listener of two addresses, wherever it is said.
+pub fn unite(servers: &mut [Server], report: &mut Report) {
+    let all = servers.iter().flat_map(|server| &server.listens);
+    let over_ipv4: BTreeSet<u16> = all
+        .filter_map(|listen| listen.address.inet())
+        .filter(|address| address.is_ipv4() && address.ip().is_unspecified())
+        .map(|address| address.port())
+        .collect();
+    for server in servers {
+        for listen in &mut server.listens {
+            let Some(SocketAddr::V6(address)) = listen.address.inet() else {
+                continue;
+            };
+            if address.ip().is_unspecified() && over_ipv4.contains(&address.port()) {
+                listen.address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())).into();
+                listen.is_ipv6_beside = true;
+            }
+        }
+        for listen in &server.listens {
+            if let (1, Some(directive)) = (server.at(&listen.address).count(), listen.directive)
+                && listen.is_ipv6_beside
+            {
+                report.changed(directive, "its server is found over IPv4 too");
+            }
+        }
+    }
+}
+
+/// Clients are asked before their request is known: where not all servers at an address want the same of them, none is.
+pub fn settle_on_clients(servers: &mut [Server]) {
+    let wanted = |server: &Server| {
+        server
+            .wants_of_clients()
+            .map(|wanted| wanted.map(|said| said.word(0).to_owned()))
+    };
+    let agree: Vec<bool> = servers
+        .iter()
+        .map(|server| {
+            let wants = wanted(server);
+            let beside = |other: &&Server| {
+                server
+                    .listens
+                    .iter()
+                    .any(|listen| other.at(&listen.address).next().is_some())
+            };
+            wants.is_some() && servers.iter().filter(beside).all(|other| wanted(other) == wants)
+        })
+        .collect();
+    for (server, agree) in servers.iter_mut().zip(agree) {
+        server.are_clients_asked = agree;
+    }
+}
+
 /// Flags of `listen` that say how its socket is made, which Veil does in its own way.
-const SOCKET: [&str; 8] = [
+const SOCKET: [&str; 9] = [
+    "accept_filter",
     "reuseport",
     "deferred",
     "bind",
@@ -78,13 +151,14 @@ const SOCKET: [&str; 8] = [
 
 fn listen<'a>(directive: &'a Directive, report: &mut Report) -> Option<Listen<'a>> {
     let Some(address) = address(directive.word(0)) else {
-        report.missing(directive, "Veil listens on IP addresses; write one");
+        report.missing(directive, "Veil listens on IP addresses and Unix sockets; write one");
         return None;
     };
     let flags: Vec<&str> = directive.texts().skip(1).collect();
     let known = |flag: &&str| {
         let name = flag.split('=').next().unwrap_or(flag);
-        SOCKET.contains(&name) || matches!(*flag, "ssl" | "http2" | "default_server" | "default" | "ipv6only=on")
+        let socket = SOCKET.contains(&name) || matches!(*flag, "ipv6only=on");
+        socket || matches!(*flag, "ssl" | "http2" | "proxy_protocol" | "default_server" | "default")
     };
     match flags.iter().find(|flag| !known(flag)) {
         Some(flag) => report.missing(
@@ -95,14 +169,25 @@ fn listen<'a>(directive: &'a Directive, report: &mut Report) -> Option<Listen<'a
     }
     Some(Listen {
         address,
+        is_ipv6_beside: false,
         tls: flags.contains(&"ssl"),
+        http2: flags.contains(&"http2"),
+        proxy_protocol: flags.contains(&"proxy_protocol"),
         default: flags.contains(&"default_server") || flags.contains(&"default"),
         directive: Some(directive),
     })
 }
 
+/// `unix:/run/x.sock`, or as [`inet`].
+fn address(text: &str) -> Option<Endpoint> {
+    match text.strip_prefix("unix:") {
+        Some(path) => Endpoint::unix(path).ok(),
+        None => inet(text).map(Endpoint::from),
+    }
+}
+
 /// `80`, `*:80`, `10.0.0.1`, `10.0.0.1:80`, `[::]:80`, `localhost:80`.
-fn address(text: &str) -> Option<SocketAddr> {
+fn inet(text: &str) -> Option<SocketAddr> {
     if let Ok(port) = text.parse::<u16>() {
         return Some((Ipv4Addr::UNSPECIFIED, port).into());
     }
@@ -145,171 +230,6 @@ fn names(directive: &Directive, report: &mut Report) -> Vec<String> {
     names
 }
 
-/// The listeners of all servers, by the names that routes know them by.
-pub fn listeners(servers: &[Server], report: &mut Report) -> Map {
-    let mut addresses: BTreeMap<SocketAddr, Vec<&Server>> = BTreeMap::new();
-    for server in servers {
-        for listen in &server.listens {
-            addresses.entry(listen.address).or_default().push(server);
-        }
-    }
-    let mut listeners = Map::default();
-    for (address, servers_there) in addresses {
-        let place = servers_there[0].listens.iter().find_map(|listen| listen.directive);
-        let listener = Draft::from(listener(address, &servers_there, servers, report));
-        let place = place.map_or_else(
-            || servers_there[0].block.place.to_string(),
-            |listen| listen.place.to_string(),
-        );
-        listeners.put(name(address), listener.placed_at(place));
-    }
-    listeners
-}
-
-/// What a listener is called: `port_80`, or with its address where that is one of many.
-pub fn name(address: SocketAddr) -> String {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => format!("port_{}", address.port()),
-        IpAddr::V6(ip) if ip.is_unspecified() => format!("ipv6_port_{}", address.port()),
-        ip => format!("{ip}_port_{}", address.port()),
-    }
-}
-
-/// Nginx takes what concerns a connection before its request is known from the default server.
-fn listener(address: SocketAddr, there: &[&Server], all: &[Server], report: &mut Report) -> Map {
-    let default = there
-        .iter()
-        .find(|server| server.is_default_at(address, all))
-        .unwrap_or(&there[0]);
-    let mut listener = Map::default().with("address", address.to_string());
-    let tls = |server: &&&Server| {
-        server
-            .listens
-            .iter()
-            .any(|listen| listen.address == address && listen.tls)
-    };
-    let with_tls: Vec<&&Server> = there.iter().filter(tls).collect();
-    if !with_tls.is_empty() {
-        listener.put_part("tls", tls_of(default, &with_tls, report));
-    }
-    let trusted = trusted_proxies(&default.scope, report);
-    if !trusted.is_empty() {
-        listener.put("trusted_proxies", trusted);
-    }
-    if default.scope.is_on("underscores_in_headers", report) == Some(true) {
-        listener.put("underscores_in_headers", true);
-    }
-    listener.put_some("max_head", greatest_head(&default.scope, report));
-    let mut timeouts = Map::default();
-    for (key, name) in [
-        ("head", "client_header_timeout"),
-        ("idle", "keepalive_timeout"),
-        ("send", "send_timeout"),
-    ] {
-        timeouts.put_some(key, default.scope.time(name, report));
-    }
-    listener.put_part("timeouts", timeouts);
-    for server in there {
-        for name in [
-            "client_header_timeout",
-            "keepalive_timeout",
-            "send_timeout",
-            "underscores_in_headers",
-            "large_client_header_buffers",
-        ] {
-            match server.scope.one(name) {
-                Some(directive) if !report.knows(directive) => {
-                    report.changed(
-                        directive,
-                        "a listener has one such setting: the default server's is taken",
-                    );
-                }
-                _ => {}
-            }
-        }
-        for directive in server
-            .scope
-            .own_named("set_real_ip_from")
-            .filter(|_| server.block.place != default.block.place)
-        {
-            report.missing(
-                directive,
-                "a listener believes the same proxies for all hosts: say it in its default server",
-            );
-        }
-    }
-    listener
-}
-
-fn tls_of(default: &Server, servers: &[&&Server], report: &mut Report) -> Map {
-    let mut tls = Map::default();
-    for (key, name) in [("certificate", "ssl_certificate"), ("key", "ssl_certificate_key")] {
-        let file = default
-            .scope
-            .one(name)
-            .or_else(|| servers.iter().find_map(|server| server.scope.one(name)));
-        if let Some(file) = file {
-            report.carried(file);
-            tls.put(key, file.word(0));
-        }
-        for server in servers {
-            match (server.scope.one(name), file) {
-                (Some(other), Some(file)) if other.word(0) != file.word(0) => {
-                    report.missing(
-                        other,
-                        "the default server's certificate is taken: list this one too, under the listener's tls.certificates",
-                    );
-                }
-                (Some(same), _) => report.carried(same),
-                _ => {}
-            }
-        }
-    }
-    tls
-}
-
-/// `set_real_ip_from` with `real_ip_header X-Forwarded-For` and `real_ip_recursive on`.
-fn trusted_proxies(scope: &Scope, report: &mut Report) -> Vec<String> {
-    let mut trusted = Vec::new();
-    for directive in scope.all("set_real_ip_from") {
-        if directive.word(0) == "unix:" {
-            report.missing(directive, "there are no Unix sockets to listen on");
-            continue;
-        }
-        report.carried(directive);
-        trusted.push(directive.word(0).to_owned());
-    }
-    if let Some(directive) = scope.one("real_ip_header") {
-        match directive.word(0).eq_ignore_ascii_case("x-forwarded-for") {
-            true => report.carried(directive),
-            false => report.missing(
-                directive,
-                "clients' addresses are taken from X-Forwarded-For; let the proxy in front send that",
-            ),
-        }
-    } else if let (Some(first), false) = (scope.one("set_real_ip_from"), trusted.is_empty()) {
-        report.changed(first, "X-Forwarded-For is read, in place of X-Real-IP");
-    }
-    if let Some(directive) = scope.one("real_ip_recursive") {
-        report.carried(directive);
-    } else if let (Some(first), false) = (scope.one("set_real_ip_from"), trusted.is_empty()) {
-        report.changed(
-            first,
-            "the last address that is no trusted proxy's is taken, as with real_ip_recursive on",
-        );
-    }
-    trusted
-}
-
-/// `large_client_header_buffers 4 16k`: a line may be as long as one of them, a head as all of them.
-fn greatest_head(scope: &Scope, report: &mut Report) -> Option<crate::yaml::units::ByteSize> {
-    let directive = scope.one("large_client_header_buffers")?;
-    let count: u64 = directive.word(0).parse().ok()?;
-    let size = super::values::size(directive.word(1))?.get();
-    report.changed(directive, "one size bounds the whole head, not each of its lines");
-    Some(crate::yaml::units::ByteSize::from_bytes(count.checked_mul(size)?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,7 +244,8 @@ mod tests {
             ("[::]:80", Some("[::]:80")),
             ("[::1]", Some("[::1]:80")),
             ("localhost:82", Some("127.0.0.1:82")),
-            ("unix:/run/x.sock", None),
+            ("unix:/run/x.sock", Some("unix:/run/x.sock")),
+            ("unix:x.sock", None),
             ("99999", None),
             ("", None),
         ] {
