@@ -22,6 +22,7 @@ fn answers_have_exactly_the_fields_and_headers_of_the_document() {
         ("/v1/blur", "?efect=solid"),
         ("/v1/blur", "?regions=9000,0,1,1"),
         ("/v1/detect", "?exclude=0"),
+        ("/v1/blur/batch", ""),
     ] {
         conforms(&document, path, "post", &post(&format!("{path}{query}")));
     }

@@ -4,7 +4,7 @@
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderName, header},
+    http::{HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 
@@ -15,9 +15,13 @@ use super::{
     problem::Failure,
     report::{Report, with_picture},
     server_timing,
-    upload::Upload,
+    service::Service,
+    upload::{Upload, Worked},
 };
-use crate::pipeline;
+use crate::{
+    error::Error,
+    pipeline::{self, Blurred},
+};
 
 pub(super) async fn blur(state: AppState, request: Request) -> Result<Response, Failure> {
     answer(state, request, Wanted::Picture).await
@@ -33,49 +37,64 @@ async fn answer(State(service): AppState, request: Request, usual: Wanted) -> Re
     if wanted != Wanted::Picture {
         upload.report();
     }
-    let key = service.noise_key.clone();
-    let worked = upload
-        .work(&service, move |file, header, options, models, go_on| {
-            pipeline::blur(file, header, options, &key, models, go_on)
-        })
-        .await?;
+    let worked = hide(upload, &service).await?;
     let blurred = &worked.value;
-    let media_type = worked.header.format.media_type();
-    let path = blurred.road.name;
-    let faces = blurred.faces.len();
-    service
-        .metrics
-        .picture(media_type, path, faces, worked.queue, &blurred.timings);
-    service.metrics.second_look(blurred.second_look);
-    let own_headers = [
-        (header::CACHE_CONTROL, "no-store".to_owned()),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
-        (FACES, faces.to_string()),
-        (FACES_SPARED, blurred.spared.len().to_string()),
-        (HeaderName::from_static("x-veil-path"), path.to_owned()),
-        (
-            HeaderName::from_static("server-timing"),
-            server_timing(worked.queue, &blurred.timings),
-        ),
-    ];
+    let own_headers = told(&worked);
     let noted = access::Picture {
-        media_type,
+        media_type: worked.header.format.media_type(),
         pixels: worked.header.size.pixels(),
-        faces,
+        faces: blurred.faces.len(),
     };
     let mut response = match wanted {
         Wanted::Picture => ([(header::CONTENT_TYPE, blurred.media_type)], worked.value.file).into_response(),
         Wanted::Report => Report::of(&worked).with_base64(&blurred.file).into_response(),
         Wanted::Both => with_picture(&Report::of(&worked), blurred.media_type, &blurred.file)?,
     };
+    response.headers_mut().extend([
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ]);
     let headers = own_headers.map(|(name, value)| (name, value.parse()));
     for (name, value) in headers {
-        response
-            .headers_mut()
-            .insert(name, value.map_err(crate::error::Error::internal)?);
+        response.headers_mut().insert(name, value.map_err(Error::internal)?);
     }
     response.extensions_mut().insert(noted);
     Ok(response)
+}
+
+/// # Errors
+/// The pipeline's, and those of waiting for it.
+pub(super) async fn hide(upload: Upload, service: &Service) -> Result<Worked<Blurred>, Error> {
+    let key = service.noise_key.clone();
+    let worked = upload
+        .work(service, move |file, header, options, models, go_on| {
+            pipeline::blur(file, header, options, &key, models, go_on)
+        })
+        .await?;
+    let blurred = &worked.value;
+    service.metrics.picture(
+        worked.header.format.media_type(),
+        blurred.road.name,
+        blurred.faces.len(),
+        worked.queue,
+        &blurred.timings,
+    );
+    service.metrics.second_look(blurred.second_look);
+    Ok(worked)
+}
+
+/// What is told of a picture beside it.
+pub(super) fn told(worked: &Worked<Blurred>) -> [(HeaderName, String); 4] {
+    let blurred = &worked.value;
+    [
+        (FACES, blurred.faces.len().to_string()),
+        (FACES_SPARED, blurred.spared.len().to_string()),
+        (HeaderName::from_static("x-veil-path"), blurred.road.name.to_owned()),
+        (
+            HeaderName::from_static("server-timing"),
+            server_timing(worked.queue, &blurred.timings),
+        ),
+    ]
 }
 
 const FACES: HeaderName = HeaderName::from_static("x-faces");

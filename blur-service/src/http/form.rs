@@ -1,4 +1,4 @@
-//! A multipart form: one picture, and options as fields beside it or as members of a JSON part.
+//! A multipart form: pictures, and options as fields beside them or as members of a JSON part.
 
 use crate::{error::Error, options::members};
 use axum::{
@@ -15,15 +15,26 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
     media_type.is_some_and(|value| value.to_ascii_lowercase().starts_with("multipart/form-data"))
 }
 
-/// Gives the picture to `add`, piece by piece, and returns the options.
+/// Where the pictures of a form go.
+pub(super) trait Pictures {
+    /// A picture begins, which the client calls so.
+    ///
+    /// # Errors
+    /// Where it is one too many.
+    fn begin(&mut self, name: Option<&str>) -> Result<(), Error>;
+
+    /// A piece of the picture that has begun.
+    ///
+    /// # Errors
+    /// Any limit's.
+    fn add(&mut self, data: &Bytes) -> Result<(), Error>;
+}
+
+/// Gives the pictures to `into`, piece by piece, and returns the options.
 ///
 /// # Errors
-/// Those of `add`; [`Error::BadRequest`] for a form that cannot be read or has not one picture; [`Error::TooManyBytes`].
-pub(super) async fn read(
-    request: Request,
-    limit: u64,
-    mut add: impl FnMut(&Bytes) -> Result<(), Error>,
-) -> Result<Pairs, Error> {
+/// Those of `into`; [`Error::BadRequest`] for a form that cannot be read or has no picture; [`Error::TooManyBytes`].
+pub(super) async fn read(request: Request, limit: u64, into: &mut impl Pictures) -> Result<Pairs, Error> {
     let broken = |error: MultipartError| match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Error::TooManyBytes { limit },
         _ => Error::BadRequest(format!("the multipart body cannot be read: {}", error.body_text())),
@@ -32,22 +43,20 @@ pub(super) async fn read(
         .await
         .map_err(|rejection| Error::BadRequest(rejection.body_text()))?;
     let mut pairs = Pairs::new();
-    let mut pictures = 0;
+    let mut has_picture = false;
     while let Some(mut part) = parts.next_field().await.map_err(broken)? {
         let name = part.name().unwrap_or_default().to_owned();
         if PICTURE_FIELDS.contains(&name.as_str()) {
-            pictures += 1;
-            if pictures > 1 {
-                return Err(not_one_picture());
-            }
+            has_picture = true;
+            into.begin(part.file_name())?;
             while let Some(data) = part.chunk().await.map_err(broken)? {
-                add(&data)?;
+                into.add(&data)?;
             }
         } else if name == OPTIONS_FIELD {
             pairs.extend(members(&text(part, broken).await?)?);
         } else {
             if part.file_name().is_some() {
-                return Err(not_one_picture());
+                return Err(no_picture());
             }
             pairs.push((name, text(part, broken).await?));
         }
@@ -55,10 +64,9 @@ pub(super) async fn read(
             return Err(Error::BadRequest("the multipart body has too many fields".into()));
         }
     }
-    if pictures == 1 {
-        Ok(pairs)
-    } else {
-        Err(not_one_picture())
+    match has_picture {
+        true => Ok(pairs),
+        false => Err(no_picture()),
     }
 }
 
@@ -74,7 +82,7 @@ async fn text(mut part: Field<'_>, broken: impl Fn(MultipartError) -> Error) -> 
     String::from_utf8(bytes).map_err(|_| Error::BadRequest("a field of the multipart body is not text in UTF-8".into()))
 }
 
-fn not_one_picture() -> Error {
+fn no_picture() -> Error {
     let [field, ..] = PICTURE_FIELDS;
     Error::BadRequest(format!(
         "the multipart body must have one picture, as `curl -F {field}=@photo.jpg` sends it, in a field named {}",

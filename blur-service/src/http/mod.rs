@@ -3,12 +3,14 @@
 mod accept;
 mod access;
 mod assets;
+mod batch;
 mod blur;
 mod choices;
 mod detect;
 mod docs;
 mod form;
 mod health;
+mod intake;
 mod listener;
 mod metrics;
 mod openapi;
@@ -35,7 +37,7 @@ pub use service::Service;
 type AppState = axum::extract::State<Arc<Service>>;
 
 /// Everything that is answered; the OpenAPI document describes exactly these.
-const ROUTES: [Route; 13] = [
+const ROUTES: [Route; 14] = [
     Route {
         path: "/v1/blur",
         method: "POST",
@@ -45,6 +47,11 @@ const ROUTES: [Route; 13] = [
         path: "/v1/blur/report",
         method: "POST",
         handler: || post(blur::report),
+    },
+    Route {
+        path: "/v1/blur/batch",
+        method: "POST",
+        handler: || post(batch::batch),
     },
     Route {
         path: "/blur/",

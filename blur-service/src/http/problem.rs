@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::error::Error;
 
@@ -30,23 +30,29 @@ impl IntoResponse for Failure {
     }
 }
 
+/// The document without the request that it is about.
+pub(super) fn fields(error: &Error) -> Value {
+    let mut fields = json!({
+        "type": format!("{TYPES}{}", error.code()),
+        "title": error.title(),
+        "status": error.status(),
+        "detail": error.to_string(),
+        "code": error.code(),
+    });
+    if let Some(limit) = error.limit() {
+        fields["limit"] = limit.into();
+    }
+    fields
+}
+
 /// A problem's type is this with its code, where people read what it means.
 const TYPES: &str = "/v1/problems/";
 
 /// The document for an error, with the headers its status asks for.
 pub(super) fn document(error: &Error, request_id: &str) -> Response {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut body = json!({
-        "type": format!("{TYPES}{}", error.code()),
-        "title": error.title(),
-        "status": error.status(),
-        "detail": error.to_string(),
-        "code": error.code(),
-        "request_id": request_id,
-    });
-    if let Some(limit) = error.limit() {
-        body["limit"] = limit.into();
-    }
+    let mut body = fields(error);
+    body["request_id"] = request_id.into();
     let mut response = (status, Json(body)).into_response();
     let headers = response.headers_mut();
     headers.insert(

@@ -156,11 +156,7 @@ impl<'a> Report<'a> {
 /// # Errors
 /// The system's, when it has no random numbers.
 pub(super) fn with_picture(report: &Report, media_type: &str, file: &[u8]) -> Result<Response, Error> {
-    let boundary = format!(
-        "{:016x}{:016x}",
-        getrandom::u64().map_err(Error::internal)?,
-        getrandom::u64().map_err(Error::internal)?
-    );
+    let boundary = boundary()?;
     let report = serde_json::to_vec(report).map_err(Error::internal)?;
     let mut body = Vec::with_capacity(report.len() + file.len() + 256);
     for (media_type, part) in [("application/json", report.as_slice()), (media_type, file)] {
@@ -169,6 +165,18 @@ pub(super) fn with_picture(report: &Report, media_type: &str, file: &[u8]) -> Re
         body.extend(b"\r\n");
     }
     body.extend(format!("--{boundary}--\r\n").bytes());
-    let content_type = format!("multipart/mixed; boundary={boundary}");
-    Ok(([(header::CONTENT_TYPE, content_type)], body).into_response())
+    Ok(([(header::CONTENT_TYPE, content_type(&boundary))], body).into_response())
+}
+
+/// What no picture holds, but by a chance of one in 2¹²⁸.
+///
+/// # Errors
+/// The system's, when it has no random numbers.
+pub(super) fn boundary() -> Result<String, Error> {
+    let half = || getrandom::u64().map_err(Error::internal);
+    Ok(format!("{:016x}{:016x}", half()?, half()?))
+}
+
+pub(super) fn content_type(boundary: &str) -> String {
+    format!("multipart/mixed; boundary={boundary}")
 }

@@ -1,23 +1,21 @@
-//! A picture's way in: its place is taken and its length judged from the request's head, then the body is read under
-//! limits of bytes, memory and time; raw, or in a form.
+//! A picture's way in: its place is taken and its length judged from the request's head, then the body is read in time.
 
 use std::{
-    future::poll_fn,
     net::Ipv4Addr,
-    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use axum::{
-    body::{Body, Bytes, HttpBody},
+    body::HttpBody,
     extract::{Query, Request},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, request::Parts},
 };
 use tokio::time::{timeout, timeout_at};
 
 use super::{
     form::{self, Pairs},
+    intake::{File, Intake, Intakes, discard, read},
     listener::Peer,
     service::{Service, Visit},
 };
@@ -74,6 +72,24 @@ impl Upload {
             visit,
             ..
         } = admitted;
+        Ok(Self {
+            arrived,
+            models,
+            deadline,
+            visit,
+        })
+    }
+
+    /// One of several pictures that came in one body. It takes a place of its own.
+    ///
+    /// # Errors
+    /// Any limit's; [`Error::Busy`].
+    pub async fn of(file: File, options: &Options, since: &Several, service: &Arc<Service>) -> Result<Self, Error> {
+        let deadline = (Instant::now() + service.deadline).min(since.until);
+        let models = service.models()?;
+        let visit = service.enter(since.client).await?;
+        let arriving = unfold(file, options.clone(), &models, deadline, &visit, service);
+        let arrived = visit.unless_sent_away(arriving).await?;
         Ok(Self {
             arrived,
             models,
@@ -204,16 +220,41 @@ async fn arrive(request: Request, service: &Service, admitted: &Admitted) -> Res
         models,
         deadline,
         visit,
+        ..
     } = admitted;
-    let deadline = *deadline;
-    let Received { file, held, fields } = match timeout(service.body_timeout, read(request, service)).await {
-        Ok(read) => read?,
-        Err(_) if Instant::now() >= deadline => return Err(Error::DeadlineExceeded),
-        Err(_) => return Err(Error::BodyTimeout(service.body_timeout)),
-    };
-    let options = service
-        .options
-        .with_query(&[query.as_slice(), fields.as_slice()].concat(), &service.leeway)?;
+    let mut intake = Intake::of(request.body().size_hint().exact(), service)?;
+    let fields = in_time(read(request, service, &mut intake), service, *deadline).await?;
+    let options = chosen(query, &fields, service)?;
+    unfold(intake.into(), options, models, *deadline, visit, service).await
+}
+
+/// What comes of reading a body within its time.
+async fn in_time<T>(
+    reading: impl Future<Output = Result<T, Error>>,
+    service: &Service,
+    deadline: Instant,
+) -> Result<T, Error> {
+    match timeout(service.body_timeout, reading).await {
+        Ok(read) => read,
+        Err(_) if Instant::now() >= deadline => Err(Error::DeadlineExceeded),
+        Err(_) => Err(Error::BodyTimeout(service.body_timeout)),
+    }
+}
+
+fn chosen(query: &[(String, String)], fields: &[(String, String)], service: &Service) -> Result<Options, Error> {
+    service.options.with_query(&[query, fields].concat(), &service.leeway)
+}
+
+/// Reads a file's head and waits for what working on it takes.
+async fn unfold(
+    file: File,
+    options: Options,
+    models: &Detectors,
+    deadline: Instant,
+    visit: &Visit,
+    service: &Service,
+) -> Result<Arrived, Error> {
+    let File { bytes: file, held, .. } = file;
     let mut header = Header::read(&file)?;
     let coded = Coded::of(&file, header.format);
     if header.pixels() > service.max_pixels
@@ -257,103 +298,40 @@ fn time_left(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     }
 }
 
-/// A body that is there in full.
-struct Received {
-    file: Vec<u8>,
-    held: Hold,
-    /// Options that came with it.
-    fields: Pairs,
+/// Several pictures of one form, and the options for all of them.
+pub(super) struct Several {
+    pub files: Vec<File>,
+    pub options: Options,
+    client: Client,
+    /// When the last answer is due, if the client says so.
+    until: Instant,
 }
 
-async fn read(request: Request, service: &Service) -> Result<Received, Error> {
-    let known = request.body().size_hint().exact();
-    let mut intake = Intake {
-        file: Vec::with_capacity(known.unwrap_or(0).min(service.max_bytes) as usize),
-        held: service.admission.files().take(0)?,
-        covered: 0,
-        service,
-    };
-    let mut fields = Pairs::new();
-    if form::is_form(request.headers()) {
-        fields = form::read(request, service.max_bytes, |data| intake.add(data)).await?;
-    } else {
-        let (head, mut body) = request.into_parts();
-        while let Some(data) = next_data(&mut body).await? {
-            if let Err(error) = intake.add(&data) {
-                discard(body, &head.headers);
-                return Err(error);
-            }
+impl Several {
+    /// # Errors
+    /// Any limit's; [`Error::BadRequest`] for anything but a form.
+    pub async fn receive(request: Request, service: &Arc<Service>) -> Result<Self, Error> {
+        let (head, body) = request.into_parts();
+        let admitted = Admitted::judge(&head, body.size_hint().exact(), service).await?;
+        if !form::is_form(&head.headers) {
+            return Err(Error::BadRequest(
+                "several pictures come in a form, as `curl -F image=@a.jpg -F image=@b.jpg` sends it".into(),
+            ));
         }
-    }
-    Ok(Received {
-        file: intake.file,
-        held: intake.held,
-        fields,
-    })
-}
-
-/// Collects a body within the limits.
-struct Intake<'a> {
-    file: Vec<u8>,
-    held: Hold,
-    /// How many bytes `held` is for.
-    covered: u64,
-    service: &'a Service,
-}
-
-impl Intake<'_> {
-    fn add(&mut self, data: &[u8]) -> Result<(), Error> {
-        let length = (self.file.len() + data.len()) as u64;
-        if length > self.service.max_bytes {
-            return Err(Error::TooManyBytes {
-                limit: self.service.max_bytes,
-            });
-        }
-        if length > self.covered {
-            let more = (length - self.covered).max(STRIDE);
-            self.held.join(self.service.admission.files().take(more)?);
-            self.covered += more;
-        }
-        self.file.extend_from_slice(data);
-        Ok(())
+        let until = time_left(&head.headers)?.map_or(FAR_AWAY, |left| left.min(FAR_AWAY));
+        let request = Request::from_parts(head, body);
+        let mut intakes = Intakes::new(service);
+        let reading = form::read(request, service.max_bytes, &mut intakes);
+        let reading = in_time(reading, service, admitted.deadline);
+        let fields = admitted.visit.unless_sent_away(reading).await?;
+        Ok(Self {
+            files: intakes.into_files(),
+            options: chosen(&admitted.query, &fields, service)?,
+            client: admitted.visit.client,
+            until: Instant::now() + until,
+        })
     }
 }
 
-async fn next_data(body: &mut Body) -> Result<Option<Bytes>, Error> {
-    loop {
-        let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
-        match frame
-            .transpose()
-            .map_err(|_| Error::BadRequest("the request body broke off".into()))?
-        {
-            None => return Ok(None),
-            Some(frame) => {
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
-                }
-            }
-        }
-    }
-}
-
-/// Reads on for a while without keeping anything, so that a client which is still sending gets to see the answer.
-/// One that asked first whether to send (`Expect: 100-continue`) is better told not to.
-fn discard(mut body: Body, headers: &HeaderMap) {
-    if headers.contains_key(header::EXPECT) || body.is_end_stream() {
-        return;
-    }
-    tokio::spawn(timeout(DISCARD_TIME, async move {
-        let mut left = DISCARD_BYTES;
-        while let Ok(Some(data)) = next_data(&mut body).await {
-            let Some(still_left) = left.checked_sub(data.len()) else {
-                return;
-            };
-            left = still_left;
-        }
-    }));
-}
-
-/// The step in which a body is paid for.
-const STRIDE: u64 = 256 << 10;
-const DISCARD_TIME: Duration = Duration::from_secs(5);
-const DISCARD_BYTES: usize = 256 << 20;
+/// As good as no deadline.
+const FAR_AWAY: Duration = Duration::from_secs(24 * 60 * 60);
