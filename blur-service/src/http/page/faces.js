@@ -8,6 +8,9 @@ export function showFaces(container, viewer) {
   const { marks, maySpare } = viewer;
   refill(container, marks.map((mark, index) => row(mark, index, viewer)));
   container.hidden = marks.length === 0;
+  // Within the list alone: the page itself stays where it is.
+  const chosen = container.querySelector('.chosen');
+  if (chosen) container.scrollTop = Math.min(chosen.offsetTop, Math.max(container.scrollTop, chosen.offsetTop + chosen.offsetHeight - container.clientHeight));
   return maySpare || !marks.some(mark => mark.kind === 'face');
 }
 
