@@ -35,6 +35,9 @@ pub mod workers;
 pub use args::Args;
 pub use run::run;
 
+/// What was built in, by choice.
+pub const FEATURES: &[&str] = if cfg!(feature = "avif") { &["avif"] } else { &[] };
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;

@@ -13,5 +13,6 @@ static ALLOCATOR: blur_service::clearing::Clearing<mimalloc::MiMalloc> =
     blur_service::clearing::Clearing(mimalloc::MiMalloc);
 
 fn main() -> std::process::ExitCode {
-    veil::cli::main()
+    // By whoever builds packages; `cargo` does not know.
+    veil::cli::main(option_env!("VEIL_COMMIT"))
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use manual::Manual;
+
 use super::explain::Question;
 use super::import;
 use super::nginx::NginxArgs;
@@ -68,6 +70,8 @@ pub enum Command {
     Import(import::Import),
     /// Be called as Nginx is: test, run, signal. The same as a link to this program that is called `nginx`
     Nginx(NginxArgs),
+    #[command(flatten)]
+    Manual(Manual),
     /// Run one blur worker
     #[cfg(feature = "worker")]
     Worker(Box<blur_service::Args>),
@@ -104,6 +108,10 @@ pub struct RunArgs {
     /// Leaves the terminal that it was started from
     #[arg(long, hide = true)]
     pub detached: bool,
+    /// Where to listen in place of 127.0.0.1:8080, without a configuration file; the admin listener is on this machine, at
+    /// the port after it
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["config", "nginx"])]
+    pub listen: Option<SocketAddr>,
     /// The standard input is the Veil that this one replaces
     #[arg(long, hide = true)]
     pub take_over: bool,
@@ -119,7 +127,7 @@ impl RunArgs {
                 directives: self.nginx_directives.clone(),
             }),
             (None, Some(file)) => Source::File(file.clone()),
-            (None, None) => Source::Local,
+            (None, None) => Source::Local { listen: self.listen },
         }
     }
 }

@@ -16,7 +16,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
+use manual::Manual;
 use serde::Serialize;
 
 use self::arguments::{
@@ -38,12 +39,14 @@ const WRONG_USAGE: u8 = 2;
 /// What `veil diff` compares is not the same.
 const DIFFERENT: u8 = 1;
 
-/// Does what the command line says. Exit codes: 0 good, 1 failed, 2 wrong usage or configuration.
-pub fn main() -> ExitCode {
+/// Does what the command line says. Exit codes: 0 good, 1 failed, 2 wrong usage or configuration. `commit` is what the
+/// program was built from.
+pub fn main(commit: Option<&str>) -> ExitCode {
     if nginx::is_called_so() {
         return nginx::run(NginxCli::parse().args);
     }
-    let cli = Cli::parse();
+    let command = Cli::command().version(manual::version(env!("CARGO_PKG_VERSION"), commit, &features()));
+    let cli = Cli::from_arg_matches(&command.clone().get_matches()).unwrap_or_else(|error| error.exit());
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(args) => run(args),
         Command::Check(args) => check(args),
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Keepalived(KeepalivedCommand::Render(args)) => render_keepalived(args),
         Command::Import(args) => import::import(args),
         Command::Nginx(args) => nginx::run(args),
+        Command::Manual(manual) => write_manual(&manual, command),
         #[cfg(feature = "worker")]
         Command::Worker(args) => worker(*args),
         #[cfg(feature = "worker")]
@@ -61,8 +65,26 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// What was built in, by choice.
+fn features() -> Vec<&'static str> {
+    let mut features = Vec::new();
+    #[cfg(feature = "worker")]
+    features.extend(["worker"].iter().chain(blur_service::FEATURES));
+    features
+}
+
 fn source(file: Option<PathBuf>) -> Source {
-    file.map_or(Source::Local, Source::File)
+    file.map_or(Source::LOCAL, Source::File)
+}
+
+fn write_manual(manual: &Manual, command: clap::Command) -> ExitCode {
+    match manual.write(command) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("veil: cannot write the manual: {error}");
+            ExitCode::from(FAILED)
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 fn run(args: RunArgs) -> ExitCode {

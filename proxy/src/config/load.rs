@@ -4,6 +4,7 @@ use std::env;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::{Config, cross_references};
@@ -17,8 +18,24 @@ pub enum Source {
     File(PathBuf),
     /// Nginx's, imported each time that it is read.
     Nginx(nginx::Origin),
-    /// `conf/local.yaml`, built in: a proxy and two blur workers on this machine.
-    Local,
+    /// `conf/local.yaml`, built in: a proxy and two blur workers on this machine; perhaps elsewhere than it says.
+    Local {
+        listen: Option<SocketAddr>,
+    },
+}
+
+impl Source {
+    pub const LOCAL: Self = Self::Local { listen: None };
+
+    /// What to do where an address is taken, for whom has no file to change.
+    pub fn way_out(&self, error: &io::Error) -> Option<String> {
+        let is_taken = error.kind() == io::ErrorKind::AddrInUse;
+        (is_taken && matches!(self, Self::Local { .. })).then(|| {
+            "another program listens there; `veil run --listen 127.0.0.1:8090` takes that port, and the next one for the \
+             admin listener"
+                .to_owned()
+        })
+    }
 }
 
 impl fmt::Display for Source {
@@ -26,7 +43,7 @@ impl fmt::Display for Source {
         match self {
             Self::File(path) => path.display().fmt(f),
             Self::Nginx(origin) => origin.fmt(f),
-            Self::Local => f.write_str("conf/local.yaml"),
+            Self::Local { .. } => f.write_str("the built-in configuration"),
         }
     }
 }
@@ -92,7 +109,7 @@ fn text(source: &Source) -> io::Result<String> {
 /// The text, and what became of another program's where it was imported.
 fn read(source: &Source) -> io::Result<(String, Option<Report>)> {
     match source {
-        Source::Local => Ok((include_str!("../../../conf/local.yaml").to_owned(), None)),
+        Source::Local { listen } => Ok((local(*listen), None)),
         Source::File(path) => Ok((fs::read_to_string(path)?, None)),
         Source::Nginx(origin) => {
             let Imported { yaml, report } = nginx::import(origin).map_err(io::Error::other)?;
@@ -100,6 +117,25 @@ fn read(source: &Source) -> io::Result<(String, Option<Report>)> {
         }
     }
 }
+
+/// The built-in configuration, listening there.
+fn local(listen: Option<SocketAddr>) -> String {
+    let text = include_str!("../../../conf/local.yaml");
+    let Some(address) = listen else {
+        return text.to_owned();
+    };
+    // A free port has no next one.
+    let admin = match address.port() {
+        0 => 0,
+        port => port.checked_add(1).unwrap_or(port - 1),
+    };
+    text.replace(LOCAL_ADDRESS, &format!("\"{address}\""))
+        .replace(LOCAL_ADMIN, &format!("127.0.0.1:{admin}"))
+}
+
+/// As `conf/local.yaml` has them.
+const LOCAL_ADDRESS: &str = "127.0.0.1:8080";
+const LOCAL_ADMIN: &str = "127.0.0.1:8081";
 
 /// Reads and checks the text of a configuration; `file` is what the mistakes are shown with.
 pub fn parse(file: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
@@ -172,9 +208,20 @@ mod tests {
 
     #[test]
     fn the_embedded_configuration_is_good() {
-        let config = load(&Source::Local).unwrap();
+        let config = load(&Source::LOCAL).unwrap();
         assert_eq!(config.pools["blur"].spawn.as_ref().unwrap().workers, 2);
         assert!(config.routes.iter().any(|route| route.idempotent));
+    }
+
+    #[test]
+    fn the_built_in_configuration_listens_where_it_is_told() {
+        for (listen, admin) in [("127.0.0.2:8090", 8091), ("[::1]:0", 0), ("0.0.0.0:65535", 65534)] {
+            let listen = listen.parse().unwrap();
+            let config = load(&Source::Local { listen: Some(listen) }).unwrap();
+            let public: Vec<_> = config.listeners["public"].address.iter().collect();
+            assert_eq!(public.iter().map(|at| at.inet()).collect::<Vec<_>>(), [Some(listen)]);
+            assert_eq!(config.admin.unwrap().address, SocketAddr::from(([127, 0, 0, 1], admin)));
+        }
     }
 
     #[test]

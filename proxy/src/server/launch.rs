@@ -44,7 +44,10 @@ impl Launch {
 /// What `veil run` has to be told of these.
 pub fn arguments(source: &Source, pid_file: Option<&PathBuf>, log_file: Option<&PathBuf>) -> Vec<OsString> {
     let mut arguments = match source {
-        Source::Local => Vec::new(),
+        Source::Local { listen } => listen
+            .map(|address| format!("--listen={address}").into())
+            .into_iter()
+            .collect(),
         Source::File(file) => vec!["-c".into(), file.into()],
         Source::Nginx(origin) => origin.arguments(),
     };

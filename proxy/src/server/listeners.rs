@@ -431,9 +431,15 @@ impl Listeners {
         Ok((socket, copy))
     }
 
-    /// A listener's error with its place in the configuration.
+    /// A listener's error with its place in the configuration, or with the way out for whom has no file.
     fn misplaced(&self, at: &[Step], error: &ListenError) -> ServerError {
-        ServerError::Listen(config::mistake(&self.source, at, error.to_string()))
+        let mut mistake = config::mistake(&self.source, at, error.to_string());
+        if let ListenError::Bind { source, .. } = error
+            && let Some(help) = self.source.way_out(source)
+        {
+            (mistake.place, mistake.help) = (None, Some(help));
+        }
+        ServerError::Listen(mistake)
     }
 }
 

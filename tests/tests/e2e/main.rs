@@ -15,6 +15,7 @@ mod discovery;
 mod examples;
 mod failover;
 mod filters;
+mod first_contact;
 mod framing;
 mod hedge;
 mod lifecycle;

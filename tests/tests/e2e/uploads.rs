@@ -23,7 +23,10 @@ fn refuses_a_body_that_is_too_large() {
         let response = client.send(request).response();
         assert_eq!(response.status(), 413, "{request}");
         let problem: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
-        assert_eq!(problem["code"], "body_too_large");
+        assert_eq!(
+            (&problem["code"], &problem["limit"]),
+            (&"body_too_large".into(), &10.into())
+        );
         assert!(client.rest().is_empty());
     }
     assert!(backend.received().is_empty());
