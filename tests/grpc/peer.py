@@ -4,6 +4,7 @@
 `--ca FILE` does so in TLS. Messages are bytes as they are: nothing is generated."""
 
 import sys
+import threading
 from concurrent import futures
 
 import grpc
@@ -33,6 +34,21 @@ def echoed(messages, _context):
         yield b"seen " + message
 
 
+gone = threading.Event()
+
+
+def endless(_message, context):
+    gone.clear()
+    context.add_callback(gone.set)
+    while not gone.wait(0.01):
+        yield b"more"
+
+
+def heard(_message, _context):
+    """Whether the caller of `endless` was heard to leave."""
+    return str(gone.wait(10)).encode()
+
+
 def serve(port):
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=8), options=[("grpc.max_receive_message_length", 64 << 20)]
@@ -43,6 +59,8 @@ def serve(port):
         "Summed": grpc.stream_unary_rpc_method_handler(summed),
         "Counted": grpc.unary_stream_rpc_method_handler(counted),
         "Echoed": grpc.stream_stream_rpc_method_handler(echoed),
+        "Endless": grpc.unary_stream_rpc_method_handler(endless),
+        "Heard": grpc.unary_unary_rpc_method_handler(heard),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("veil.Test", handlers),))
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
@@ -71,6 +89,10 @@ def ask(target, ca):
         print("summed", channel.stream_unary("/veil.Test/Summed")(iter([b"x" * 10] * 100), timeout=20).decode())
         print("counted", len(list(channel.unary_stream("/veil.Test/Counted")(b"200", timeout=20))))
         conversation(channel)
+        call = channel.unary_stream("/veil.Test/Endless")(b"", timeout=20)
+        next(call)
+        call.cancel()
+        print("left", channel.unary_unary("/veil.Test/Heard")(b"", timeout=20).decode())
 
 
 def conversation(channel):

@@ -365,7 +365,7 @@ fn grpc_passes_end_to_end_in_both_directions_with_its_trailers() {
     assert_eq!(
         through,
         "whole True True\nrefused FAILED_PRECONDITION asked for\nunknown UNIMPLEMENTED None\nsummed 1000\ncounted 200\n\
-         echoed seen 0,seen 1,seen 2,seen 3,seen 4\n"
+         echoed seen 0,seen 1,seen 2,seen 3,seen 4\nleft True\n"
     );
     let direct = grpc.ask(&[&format!("127.0.0.1:{}", grpc.port())]);
     assert_eq!(through, direct, "as without Veil between");
