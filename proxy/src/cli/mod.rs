@@ -66,11 +66,14 @@ pub fn main(commit: Option<&str>) -> ExitCode {
 }
 
 /// What was built in, by choice.
+#[cfg(feature = "worker")]
 fn features() -> Vec<&'static str> {
-    let mut features = Vec::new();
-    #[cfg(feature = "worker")]
-    features.extend(["worker"].iter().chain(blur_service::FEATURES));
-    features
+    ["worker"].iter().chain(blur_service::FEATURES).copied().collect()
+}
+
+#[cfg(not(feature = "worker"))]
+fn features() -> Vec<&'static str> {
+    Vec::new()
 }
 
 fn source(file: Option<PathBuf>) -> Source {
