@@ -1,5 +1,6 @@
 """A browser, driven by W3C WebDriver through Debian's chromedriver; nothing but the standard library."""
 
+import atexit
 import base64
 import json
 import re
@@ -35,8 +36,11 @@ class Browser:
         }
         session = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self.root += f"/session/{session['sessionId']}"
+        # Also where a test ends before its time: a browser outlives its driver.
+        atexit.register(self.close)
 
     def close(self):
+        atexit.unregister(self.close)
         try:
             self._call("DELETE", "")
         finally:
