@@ -2,6 +2,7 @@
 
 use super::draft::{Draft, Map};
 use super::limits;
+use super::logs;
 use super::policies;
 use super::report::Report;
 use super::scope::Scope;
@@ -178,6 +179,9 @@ impl<'a> Maker<'_, 'a> {
                 );
             }
             return self.answer(paths, 404);
+        }
+        if logs::is_off(scope, self.report) && !logs::is_off(self.http, self.report) {
+            route.put("access_log", "off");
         }
         self.routes.push(Draft::from(route).placed_at(&block.place));
     }

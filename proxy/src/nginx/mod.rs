@@ -8,6 +8,7 @@ mod files;
 mod limits;
 mod listeners;
 mod locations;
+mod logs;
 mod origin;
 mod policies;
 mod process;
@@ -106,7 +107,7 @@ fn served(http: &Scope, with_admin: bool, config: &mut Map, report: &mut Report)
     config.put("routes", routes);
     config.put("pools", upstreams.into_pools(report));
     config.put("body", Map::default().with("max_size", Draft::Scalar("1MiB".into())));
-    if let Some(log) = access_log(http, report) {
+    if let Some(log) = logs::access_log(http, &servers, report) {
         config.put("access_log", log);
     }
 }
@@ -151,23 +152,6 @@ fn listeners_of(addresses: &[&Endpoint], all: &[Server]) -> Vec<String> {
         return Vec::new();
     }
     addresses.iter().map(|address| listeners::name(address)).collect()
-}
-
-fn access_log(http: &Scope, report: &mut Report) -> Option<Map> {
-    let directive = http.one("access_log")?;
-    let to = match directive.word(0) {
-        "off" => "off",
-        file if file.starts_with("syslog:") || texts::has_variables(file) => {
-            report.missing(directive, "requests are logged to a file or to stdout; here to stderr");
-            return None;
-        }
-        file => file,
-    };
-    match to {
-        "off" => report.carried(directive),
-        _ => report.changed(directive, "a line is a JSON object"),
-    }
-    Some(Map::default().with("to", to))
 }
 
 /// What was not looked at: it does no harm, or it is missing, with all that is in it.
