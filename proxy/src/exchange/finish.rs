@@ -8,6 +8,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
 use super::attempting::{Answered, Attempting};
+use super::refusal::NO_ANSWER;
 use super::{Exchange, Stage, is_final};
 use crate::observe::access_log::Line;
 use crate::observe::metrics::{Finished, NO_ROUTE};
@@ -32,6 +33,7 @@ impl Exchange {
         let request = &arrived.request;
         let status = match session.response_written() {
             Some(head) if is_final(head.status) => head.status.as_u16(),
+            _ if request.notes.status == Some(NO_ANSWER) => NO_ANSWER,
             _ => CLIENT_LEFT,
         };
         let duration = request.received.elapsed();

@@ -88,6 +88,9 @@ impl fmt::Display for Refusal {
 
 impl error::Error for Refusal {}
 
+/// Nginx's status for a connection that ends without a word, which scanners are left with.
+pub(super) const NO_ANSWER: u16 = 444;
+
 impl Exchange {
     /// Answers with a problem in a backend's place.
     pub(super) async fn refuse(&mut self, session: &mut Session, refusal: Refusal) -> pingora::Result<()> {
@@ -99,12 +102,17 @@ impl Exchange {
         self.send(session, head, body.into()).await
     }
 
-    /// Answers with what a filter made.
+    /// Answers with what a filter made; not at all where its status is [`NO_ANSWER`].
     pub(super) async fn answer(
         &mut self,
         session: &mut Session,
         response: http::Response<Content>,
     ) -> pingora::Result<()> {
+        if response.status() == NO_ANSWER {
+            session.set_keepalive(None);
+            self.request_mut()?.notes.status = Some(NO_ANSWER);
+            return Ok(());
+        }
         let (parts, body) = response.into_parts();
         let mut head = ResponseHeader::from(parts);
         if !matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {

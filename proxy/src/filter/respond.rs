@@ -17,6 +17,7 @@ use crate::request::RequestCtx;
 pub struct Respond {
     #[serde(deserialize_with = "final_status")]
     #[schemars(with = "u16", range(min = 200, max = 599))]
+    /// 444 ends the connection, or the stream of HTTP/2, without an answer.
     status: StatusCode,
     #[serde(default)]
     body: String,

@@ -21,13 +21,6 @@ pub fn answer(directive: &Directive, port: u16, report: &mut Report) -> Option<D
         Ok(status) => (status, directive.word(1)),
         Err(_) => (302, directive.word(0)),
     };
-    if status == 444 {
-        report.missing(
-            directive,
-            "a connection is not closed without a word; those requests are answered with 404",
-        );
-        return None;
-    }
     if matches!(status, 301 | 302 | 303 | 307 | 308) {
         return redirect(directive, status, text, port, report);
     }
@@ -45,7 +38,7 @@ pub fn answer(directive: &Directive, port: u16, report: &mut Report) -> Option<D
         );
         return None;
     }
-    match text.is_empty() && status >= 400 {
+    match text.is_empty() && status >= 400 && status != 444 {
         true => report.changed(directive, "the page that tells of the status is not Nginx's"),
         false => report.carried(directive),
     }

@@ -129,7 +129,7 @@ fn obeys_signals_by_its_pid_file_in_the_foreground() {
     until("it has reloaded", SOON, || (prefix.answer() == "after").then_some(()));
     for log in ["logs/error.log", "logs/access.log"] {
         until("the log has lines", SOON, || {
-            prefix.text(log).contains('{').then_some(())
+            (!prefix.text(log).is_empty()).then_some(())
         });
         fs::rename(prefix.path(log), prefix.path("moved")).unwrap();
         assert!(prefix.nginx(&["-s", "reopen"]).status.success());

@@ -56,6 +56,7 @@ const CASES: &[(&str, &[&str])] = &[
     ("return 200 'two words\\n';", &["GET /"]),
     ("return 404 gone;", &["GET /"]),
     ("return 503;", &["GET /"]),
+    ("return 444;", &["GET /", "POST /x"]),
     ("return 301 /new;", &["GET /old", "POST /old"]),
     ("return 302 /new;", &["GET /old"]),
     ("return 303 /new;", &["GET /old"]),
