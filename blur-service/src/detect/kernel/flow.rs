@@ -203,8 +203,8 @@ impl Progress<'_> {
 }
 
 /// How many pixels of a map that several look at, or nobody, are made at once: while they are, the weights of the steps that
-/// lead there from the last such map stay at hand.
-const MANY_PIXELS: usize = 512;
+/// lead there from the last such map stay at hand. With more of them more rows of a large picture are held than are near.
+const MANY_PIXELS: usize = 64;
 
 fn rings<'a>(shapes: &[Shape], room: &'a mut [Aligned]) -> Vec<Ring<'a>> {
     let rings = shapes.iter().zip(room);

@@ -125,7 +125,7 @@ impl Matrix {
             for line in &mut *lines {
                 // As many sums as there are registers for.
                 match (S::f32s::LEN, panel.vectors) {
-                    (16, 1) => job.run::<S, W, 12, 1>(simd, line),
+                    (16, 1) => job.run::<S, W, 24, 1>(simd, line),
                     (16, 2) => job.run::<S, W, 12, 2>(simd, line),
                     (16, 3) => job.run::<S, W, 8, 3>(simd, line),
                     (16, _) => job.run::<S, W, 6, 4>(simd, line),
@@ -201,38 +201,72 @@ impl Job<'_> {
         }
     }
 
+    // Each loop over the sums is small enough to be unrolled, so that they stay in registers.
     #[inline(always)]
     fn tile<S: Simd, W: Window, const P: usize, const N: usize>(&self, simd: S, line: &mut Line<'_, W>, x: usize) {
         let lanes = S::f32s::LEN;
-        let channel = |n: usize| self.panel.first + n * lanes;
         let bias: [S::f32s; N] =
-            array::from_fn(|n| S::f32s::from_slice(simd, &self.matrix.bias[channel(n)..][..lanes]));
-        let sums = line.window.add_products::<S, P, N>(simd, x, self.weights, [bias; P]);
-        let Target {
-            shape,
-            row,
-            first,
-            step,
-        } = &mut line.target;
+            array::from_fn(|n| S::f32s::from_slice(simd, &self.matrix.bias[self.panel.first + n * lanes..][..lanes]));
+        let mut sums = line.window.add_products::<S, P, N>(simd, x, self.weights, [bias; P]);
+        let added = |when| line.added.filter(|added| added.when == when);
+        if let Some(added) = added(When::BeforeRelu) {
+            self.add(simd, added, &line.target, x, &mut sums);
+        }
+        if self.matrix.relu {
+            let zero = S::f32s::splat(simd, 0.0);
+            sums.as_flattened_mut().iter_mut().for_each(|sum| *sum = sum.max(zero));
+        }
+        if let Some(added) = added(When::AfterRelu) {
+            self.add(simd, added, &line.target, x, &mut sums);
+        }
+        self.store::<S, P, N>(&mut line.target, x, sums);
+    }
+
+    #[inline(always)]
+    fn add<S: Simd, const P: usize, const N: usize>(
+        &self,
+        simd: S,
+        added: Added<'_>,
+        target: &Target<'_>,
+        x: usize,
+        sums: &mut [[S::f32s; N]; P],
+    ) {
+        let lanes = S::f32s::LEN;
         for n in 0..N {
-            let (block, lane) = (channel(n) / LANES, channel(n) % LANES);
-            let added = line.added.filter(|added| block < added.blocks);
-            for (p, sums) in sums.iter().enumerate() {
-                let place = (block * shape.pitch() + 1 + *first + *step * (x + p)) * LANES + lane;
-                let mut sum = sums[n];
-                let more = added.map(|added| (added.when, S::f32s::from_slice(simd, &added.row[place..][..lanes])));
-                if let Some((When::BeforeRelu, more)) = more {
-                    sum += more;
+            let (block, place) = self.place::<S>(target, x, n);
+            if block < added.blocks {
+                let row = &added.row[place..][..(P - 1) * target.step * LANES + lanes];
+                for (p, sums) in sums.iter_mut().enumerate() {
+                    sums[n] += S::f32s::from_slice(simd, &row[p * target.step * LANES..][..lanes]);
                 }
-                if self.matrix.relu {
-                    sum = sum.max(S::f32s::splat(simd, 0.0));
-                }
-                if let Some((When::AfterRelu, more)) = more {
-                    sum += more;
-                }
-                sum.store_slice(&mut row[place..][..lanes]);
             }
         }
+    }
+
+    #[inline(always)]
+    fn store<S: Simd, const P: usize, const N: usize>(
+        &self,
+        target: &mut Target<'_>,
+        x: usize,
+        sums: [[S::f32s; N]; P],
+    ) {
+        let lanes = S::f32s::LEN;
+        for n in 0..N {
+            let (_, place) = self.place::<S>(target, x, n);
+            let row = &mut target.row[place..][..(P - 1) * target.step * LANES + lanes];
+            for (p, sums) in sums.iter().enumerate() {
+                sums[n].store_slice(&mut row[p * target.step * LANES..][..lanes]);
+            }
+        }
+    }
+
+    /// Of vector `n` of pixel `x`: its block, and where in the row it begins.
+    #[inline(always)]
+    fn place<S: Simd>(&self, target: &Target<'_>, x: usize, n: usize) -> (usize, usize) {
+        let channel = self.panel.first + n * S::f32s::LEN;
+        let pixel = 1 + target.first + target.step * x;
+        let block = channel / LANES;
+        (block, (block * target.shape.pitch() + pixel) * LANES + channel % LANES)
     }
 }
 

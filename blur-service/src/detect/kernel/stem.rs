@@ -47,6 +47,11 @@ impl Stem {
 
     /// Makes row `y`; `room` is as [`room`](Self::room) gave it, and rows come in order.
     pub fn make(&self, y: usize, picture: Picture<'_>, room: &mut Aligned, made: Made<'_>) {
+        dispatch!(self.matrix.level, simd => self.run(simd, y, picture, room, made));
+    }
+
+    #[inline(always)]
+    fn run<S: Simd>(&self, simd: S, y: usize, picture: Picture<'_>, room: &mut Aligned, made: Made<'_>) {
         let [height, width] = picture.canvas;
         let length = row(width);
         let first = (2 * y) as isize - self.before as isize;
@@ -76,10 +81,11 @@ impl Stem {
                 step: 1,
             },
         }];
-        dispatch!(self.matrix.level, simd => self.matrix.run(simd, &mut line, width));
+        self.matrix.run(simd, &mut line, width);
     }
 
     /// A row of the picture, and black behind it.
+    #[inline(always)]
     fn read(&self, bytes: &[u8], row: &mut [f32]) {
         let (shown, black) = row.split_at_mut(bytes.len());
         for (value, byte) in shown.iter_mut().zip(bytes) {
