@@ -30,7 +30,7 @@ impl CenterFace {
 }
 
 impl Detector for CenterFace {
-    fn see(&self, shown: RgbImage, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
+    fn see(&self, shown: &RgbImage, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
         let outputs = self.0.run(shown)?;
         let least = logit(least_score);
         let faces = outputs[0]

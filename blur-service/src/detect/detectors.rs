@@ -109,21 +109,18 @@ impl Detectors {
 
     /// Looks that show the same pixels.
     fn together(&self, photo: Photo, looks: &[Look]) -> Result<Vec<(Look, Vec<Face>)>, DetectError> {
-        let Some((last, others)) = looks.split_last() else {
+        let Some(first) = looks.first() else {
             return Ok(Vec::new());
         };
-        let upright = last.view.resized(photo)?;
-        let mut seen = Vec::with_capacity(looks.len());
-        for look in others {
-            let shown = look.view.turn.of(Cow::Borrowed(&upright));
-            seen.push((*look, self.believed(photo, look, shown)?));
-        }
-        let shown = last.view.turn.of(Cow::Owned(upright));
-        seen.push((*last, self.believed(photo, last, shown)?));
-        Ok(seen)
+        let upright = first.view.resized(photo)?;
+        let seen = looks.iter().map(|look| {
+            let shown = look.view.turn.of(Cow::Borrowed(&*upright));
+            Ok((*look, self.believed(photo, look, &shown)?))
+        });
+        seen.collect()
     }
 
-    fn believed(&self, photo: Photo, look: &Look, shown: RgbImage) -> Result<Vec<Face>, DetectError> {
+    fn believed(&self, photo: Photo, look: &Look, shown: &RgbImage) -> Result<Vec<Face>, DetectError> {
         let network = self.network(look.network);
         let mut faces = network.see(shown, &look.view, look.least_score())?;
         faces.retain(|face| look.is_for(face));

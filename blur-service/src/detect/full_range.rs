@@ -32,7 +32,7 @@ impl FullRange {
 }
 
 impl Detector for FullRange {
-    fn see(&self, shown: RgbImage, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
+    fn see(&self, shown: &RgbImage, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
         let outputs = self.0.run(shown)?;
         let (boxes, scores) = (&outputs[0], &outputs[1]);
         let least = logit(least_score);

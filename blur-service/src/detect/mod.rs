@@ -59,11 +59,11 @@ impl<'a> Photo<'a> {
 pub trait Detector: Send + Sync {
     /// The faces in what is `shown` as `view` of a picture, of at least `least_score`, in pixels of the picture's full size; in
     /// no order, several boxes a face possible.
-    fn see(&self, shown: RgbImage, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError>;
+    fn see(&self, shown: &RgbImage, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError>;
 
     /// As [`see`](Self::see), in `view` of `photo`.
     fn detect(&self, photo: Photo, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
-        self.see(view.shown(photo)?, view, least_score)
+        self.see(&*view.shown(photo)?, view, least_score)
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Net {
 /// What a network says: for each cell of a grid up to sixteen numbers.
 pub struct Grid {
     shape: Shape,
-    values: Vec<f32>,
+    values: TValue,
 }
 
 impl Net {
@@ -44,13 +44,14 @@ impl Net {
     }
 
     /// Runs on what is shown, in the upper left corner of the least black canvas whose sides are multiples of 32.
-    pub fn run(&self, shown: RgbImage) -> Result<Vec<Grid>, DetectError> {
-        let dimensions = (shown.height() as usize, shown.width() as usize, 3);
-        let values = tract_ndarray::Array3::from_shape_vec(dimensions, shown.into_raw());
-        let input: Tensor = values.expect("three values for each pixel").into();
-        let outputs = self.plan.run(tvec!(input.into_tvalue()));
-        let grids = outputs.and_then(|outputs| outputs.into_iter().map(Grid::new).collect());
-        grids.map_err(|source| DetectError::Model {
+    pub fn run(&self, shown: &RgbImage) -> Result<Vec<Grid>, DetectError> {
+        let run = || -> TractResult<Vec<Grid>> {
+            let dimensions = [shown.height() as usize, shown.width() as usize, 3];
+            let input = Tensor::from_shape(&dimensions, shown.as_raw())?;
+            let outputs = self.plan.run(tvec!(input.into_tvalue()))?;
+            outputs.into_iter().map(Grid::new).collect()
+        };
+        run().map_err(|source| DetectError::Model {
             model: self.name,
             source,
         })
@@ -67,25 +68,30 @@ impl Grid {
             width: pitch.saturating_sub(2),
             channels: LANES,
         };
-        let values = output.into_tensor().into_plain_array::<f32>()?;
-        Ok(Self {
-            shape,
-            values: values.into_raw_vec_and_offset().0,
-        })
+        numbers(&output)?;
+        Ok(Self { shape, values: output })
     }
 
     pub fn cell(&self, row: usize, column: usize) -> &[f32] {
-        &self.values[row * self.shape.row() + self.shape.place(column, 0)..][..LANES]
+        &self.values()[row * self.shape.row() + self.shape.place(column, 0)..][..LANES]
     }
 
     /// Row, column and numbers of each cell.
     pub fn cells(&self) -> impl Iterator<Item = (usize, usize, &[f32])> {
-        let rows = self.values.chunks_exact(self.shape.row()).enumerate();
+        let rows = self.values().chunks_exact(self.shape.row()).enumerate();
         rows.flat_map(|(row, cells)| {
             let inside = cells.chunks_exact(LANES).skip(1).take(self.shape.width);
             inside.enumerate().map(move |(column, cell)| (row, column, cell))
         })
     }
+
+    fn values(&self) -> &[f32] {
+        numbers(&self.values).expect("it was read before")
+    }
+}
+
+fn numbers(output: &TValue) -> TractResult<&[f32]> {
+    output.try_as_plain_ram()?.as_slice::<f32>()
 }
 
 pub fn probability(logit: f32) -> f32 {

@@ -36,7 +36,7 @@ impl Sheet {
             let view = View::upright(part, tile);
             let shown = view.shown(photo)?;
             let (left, top) = (index % columns * tile, index / columns * tile);
-            imageops::replace(&mut pixels, &shown, i64::from(left), i64::from(top));
+            imageops::replace(&mut pixels, &*shown, i64::from(left), i64::from(top));
             let place = Rect::new(left as f32, top as f32, shown.width() as f32, shown.height() as f32);
             tiles.push(Tile { view, place });
         }

@@ -50,8 +50,8 @@ impl View {
     }
 
     /// The pixels shown: averages over area where the part is shrunk.
-    pub fn shown(&self, photo: Photo) -> Result<RgbImage, DetectError> {
-        Ok(self.turn.of(Cow::Owned(self.resized(photo)?)))
+    pub fn shown<'a>(&self, photo: Photo<'a>) -> Result<Cow<'a, RgbImage>, DetectError> {
+        Ok(self.turn.of(self.resized(photo)?))
     }
 
     /// Whether another view shows the same pixels, perhaps turned.
@@ -84,8 +84,12 @@ impl View {
     }
 
     /// The pixels shown, before they are turned.
-    pub fn resized(&self, Photo { size: full, pixels }: Photo) -> Result<RgbImage, DetectError> {
+    pub fn resized<'a>(&self, photo: Photo<'a>) -> Result<Cow<'a, RgbImage>, DetectError> {
+        let Photo { size: full, pixels } = photo;
         let size = self.upright_size();
+        if self.part == Rect::of(full) && (size.width, size.height) == pixels.dimensions() {
+            return Ok(Cow::Borrowed(pixels));
+        }
         let smaller = |length: u32, full: u32| length as f32 / full as f32;
         let part = self.part.scaled(
             smaller(pixels.width(), full.width),
@@ -116,17 +120,18 @@ impl View {
             .resize(&source, &mut resized, &options)
             .map_err(|error| failed(error.to_string()))?;
         RgbImage::from_raw(size.width, size.height, resized.into_vec())
+            .map(Cow::Owned)
             .ok_or_else(|| failed("the result has another size".to_owned()))
     }
 }
 
 impl Turn {
-    pub fn of(self, upright: Cow<'_, RgbImage>) -> RgbImage {
+    pub fn of(self, upright: Cow<'_, RgbImage>) -> Cow<'_, RgbImage> {
         match self {
-            Self::Upright => upright.into_owned(),
-            Self::Quarter => imageops::rotate90(&*upright),
-            Self::Half => imageops::rotate180(&*upright),
-            Self::ThreeQuarters => imageops::rotate270(&*upright),
+            Self::Upright => upright,
+            Self::Quarter => Cow::Owned(imageops::rotate90(&*upright)),
+            Self::Half => Cow::Owned(imageops::rotate180(&*upright)),
+            Self::ThreeQuarters => Cow::Owned(imageops::rotate270(&*upright)),
         }
     }
 }

@@ -31,7 +31,7 @@ impl YuNet {
 }
 
 impl Detector for YuNet {
-    fn see(&self, shown: RgbImage, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
+    fn see(&self, shown: &RgbImage, view: &View, least_score: f32) -> Result<Vec<Face>, DetectError> {
         let outputs = self.0.run(shown)?;
         let levels = outputs.iter().zip(STRIDES);
         let faces = levels.flat_map(|(level, stride)| faces(level, stride, least_score));
