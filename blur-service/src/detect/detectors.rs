@@ -107,14 +107,18 @@ impl Detectors {
         Ok(seen?.concat())
     }
 
-    /// Looks that show the same pixels.
+    /// Looks that are made of what the first of them shows.
     fn together(&self, photo: Photo, looks: &[Look]) -> Result<Vec<(Look, Vec<Face>)>, DetectError> {
         let Some(first) = looks.first() else {
             return Ok(Vec::new());
         };
         let upright = first.view.resized(photo)?;
+        let part = Photo {
+            size: first.view.part_size(),
+            pixels: &upright,
+        };
         let seen = looks.iter().map(|look| {
-            let shown = look.view.turn.of(Cow::Borrowed(&*upright));
+            let shown = look.view.of_part().shown(part)?;
             Ok((*look, self.believed(photo, look, &shown)?))
         });
         seen.collect()
@@ -219,12 +223,12 @@ mod tests {
     fn no_detail_wants_more_resolution_than_there_is_where_there_is_enough() {
         let detectors = Detectors::load(None).unwrap();
         let enough = |detail, width, height| detectors.long_side(detail, Size::new(width, height));
-        assert_eq!(enough(Detail::Fast, 4000, 3000), 704);
+        assert_eq!(enough(Detail::Fast, 4000, 3000), 960);
         assert_eq!(enough(Detail::Thorough, 4000, 3000), 1920);
         assert_eq!(enough(Detail::Thorough, 1280, 720), 1280);
         assert!((3264..3270).contains(&enough(Detail::Thorough, 8160, 6120)));
         assert!((2400..2410).contains(&enough(Detail::Max, 4000, 3000)));
-        assert!((1100..1150).contains(&enough(Detail::Fast, 4000, 1000)));
+        assert!((1500..1600).contains(&enough(Detail::Fast, 4000, 1000)));
     }
 
     #[test]

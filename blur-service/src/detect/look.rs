@@ -63,11 +63,11 @@ impl Look {
         looks.collect()
     }
 
-    /// In groups that show the same pixels, perhaps turned, the largest first: what is left for the end is done soon.
+    /// In groups that are made of what the first of them shows, the largest first: what is left for the end is done soon.
     pub fn grouped(looks: Vec<Self>) -> Vec<Vec<Self>> {
         let mut groups: Vec<Vec<Self>> = Vec::new();
         for look in looks {
-            match groups.iter_mut().find(|group| group[0].view.is_of(&look.view)) {
+            match groups.iter_mut().find(|group| group[0].view.gives(&look.view)) {
                 Some(group) => group.push(look),
                 None => groups.push(vec![look]),
             }
@@ -259,7 +259,7 @@ const RULES: &[Rule] = &[
     Rule {
         detail: Detail::Fast,
         network: Network::YuNet,
-        shown: Shown::up_to(704),
+        shown: Shown::up_to(960),
         turns: &[Turn::Upright],
         beliefs: &YUNET,
     },
@@ -417,6 +417,15 @@ mod tests {
             .into_iter()
             .filter(|look| look.network == Network::YuNet);
         assert_eq!(yunet.filter(|look| look.view.turn == Turn::Upright).count(), 2);
+    }
+
+    #[test]
+    fn the_smallest_view_is_made_of_a_larger_one_and_no_other_is() {
+        let groups = |detail| Look::grouped(Look::all(detail, Size::new(1600, 1200))).into_iter();
+        let sides = |group: Vec<Look>| group.iter().map(|look| look.view.long_side).collect::<Vec<_>>();
+        assert_eq!(groups(Detail::Fast).map(sides).collect::<Vec<_>>(), [[960, 320]]);
+        let thorough = groups(Detail::Thorough).map(sides).collect::<Vec<_>>();
+        assert_eq!(thorough, [vec![1600], vec![960, 320, 320], vec![640; 3]]);
     }
 
     #[test]

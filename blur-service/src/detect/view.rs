@@ -54,9 +54,24 @@ impl View {
         Ok(self.turn.of(self.resized(photo)?))
     }
 
-    /// Whether another view shows the same pixels, perhaps turned.
-    pub fn is_of(&self, other: &Self) -> bool {
-        (self.part, self.long_side) == (other.part, other.long_side)
+    /// Whether another view is better made of what this one shows than of the picture: the same pixels, perhaps turned, or
+    /// so few that to make them would cost as much as to look at them.
+    pub fn gives(&self, other: &Self) -> bool {
+        let small = other.long_side <= SMALL && self.long_side >= 2 * other.long_side;
+        self.part == other.part && (small || self.long_side == other.long_side)
+    }
+
+    /// The same view of a picture that shows the part alone.
+    pub fn of_part(self) -> Self {
+        Self {
+            part: Rect::of(self.part_size()),
+            ..self
+        }
+    }
+
+    /// The size of the part, in pixels of the picture's full size.
+    pub fn part_size(&self) -> Size {
+        Size::new(self.part.width as u32, self.part.height as u32)
     }
 
     /// From pixels of what is shown to pixels of the picture's full size.
@@ -80,7 +95,7 @@ impl View {
     }
 
     fn upright_size(&self) -> Size {
-        Size::new(self.part.width as u32, self.part.height as u32).scaled_to(self.long_side)
+        self.part_size().scaled_to(self.long_side)
     }
 
     /// The pixels shown, before they are turned.
@@ -136,6 +151,9 @@ impl Turn {
     }
 }
 
+/// Long side in pixels of a view that is made of a larger one.
+const SMALL: u32 = 320;
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -179,11 +197,11 @@ mod tests {
         let view = View::upright(PART, 100).turned(Turn::Quarter);
         let shown = |size: Size| {
             let pixels = at(size);
-            view.shown(Photo {
+            let photo = Photo {
                 size: full,
                 pixels: &pixels,
-            })
-            .unwrap()
+            };
+            view.shown(photo).unwrap().into_owned()
         };
         assert_eq!(shown(full), shown(Size::new(200, 150)));
     }
