@@ -348,7 +348,7 @@ const SAME_FACE: f32 = 0.3;
 /// The long side up to which the share of a large picture grows, in pixels.
 const LARGEST: u32 = 4096;
 /// The long side of the largest view, in pixels.
-const MOST_AT_ONCE: u32 = 1920;
+const MOST_AT_ONCE: u32 = 2400;
 /// How much of a picture's side the tiles along it have together.
 const TILE_SHARE: f32 = 1.1;
 /// A picture longer than this many times its short side is looked at in parts.
@@ -399,7 +399,7 @@ mod tests {
     #[test]
     fn tiles_cover_a_large_part_and_stay_inside() {
         let part = Rect::new(100.0, 0.0, 4001.0, 2999.0);
-        for long_side in [1921, 3200, 4096] {
+        for long_side in [2401, 3200, 4096] {
             let tiles = tiles(part, long_side);
             assert!(tiles.len() > 1);
             assert_eq!(tiles.iter().map(|tile| tile.part).reduce(Rect::merged), Some(part));
@@ -408,7 +408,7 @@ mod tests {
                 assert!(tile.long_side <= MOST_AT_ONCE, "{tile:?}");
             }
         }
-        assert_eq!(tiles(part, 1920), [View::upright(part, 1920)]);
+        assert_eq!(tiles(part, 2400), [View::upright(part, 2400)]);
     }
 
     #[test]
