@@ -1,11 +1,15 @@
 //! Every filter does the same over HTTP/1.1 and HTTP/2.
 
 use std::collections::BTreeMap;
+use std::fs;
 
 use e2e::backend::{Answer, Backend};
 use e2e::http2;
+use e2e::process::Process;
 use e2e::raw::Raw;
+use e2e::until::SOON;
 use e2e::veil::{Veil, configuration};
+use tempfile::TempDir;
 
 /// What came of a request.
 #[derive(Debug, PartialEq)]
@@ -47,24 +51,101 @@ const FILTERS: &[(&str, &[(&str, u16)])] = &[
     ),
     // A new Veil each: the second of two requests is too much.
     ("rate_limit: { rate: 1/m, burst: 1 }", &[("", 200), ("", 429)]),
+    (
+        "api_key: { file: FOLDER/keys }",
+        &[("", 401), ("X-API-Key: wrong", 401), ("X-API-Key: open sesame", 200)],
+    ),
+    ("bandwidth: { rate: 1MiB }", &[("", 200)]),
+    (
+        "basic_auth: { file: FOLDER/htpasswd }",
+        &[("", 401), ("Authorization: Basic YWRhOnNlY3JldA==", 200)],
+    ),
+    ("cache_control: { max_age: 1h }", &[("", 200)]),
+    (
+        "compression: { least_size: 1B }",
+        &[("Accept-Encoding: gzip", 200), ("", 200)],
+    ),
+    ("concurrency_limit: { most: 1 }", &[("", 200), ("", 200)]),
+    (
+        "error_page: { status: [418], template: FOLDER/page.html } }, { respond: { status: 418, body: short }",
+        &[("Accept: text/html", 418), ("", 418)],
+    ),
+    (
+        "files: { root: FOLDER, fallback: page.html }",
+        &[("", 200), ("Range: bytes=1-2", 206)],
+    ),
+    (
+        "forward_auth: { pool: blur, path: /check, set: [X-Kept] }",
+        &[("X-Kept: forged", 200)],
+    ),
+    ("image_guard: {}", &[("", 200)]),
+    (
+        "jwt: { keys: FOLDER/jwks.json }",
+        &[("", 401), ("Authorization: Bearer a.b.c", 401)],
+    ),
+    ("request_id: { traceparent: true }", &[("", 200)]),
+    ("rewrite: { to: '/there?$path&$query' }", &[("", 200)]),
+    ("strip_prefix: /a", &[("", 200)]),
 ];
+
+/// What filters read.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = r#"{ "keys": [{ "kty": "oct", "k": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY" }] }"#;
+    for (name, text) in [
+        (
+            "keys",
+            "acme 41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb\n",
+        ),
+        ("htpasswd", "ada:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n"),
+        ("page.html", "<p>$status</p>"),
+        ("jwks.json", keys),
+    ] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+/// The schema is made of the filters that there are.
+#[test]
+fn no_filter_is_forgotten() {
+    let mut veil = Process::start("veil", &["schema"]);
+    assert!(veil.exit(SOON).success());
+    let schema: serde_json::Value = serde_json::from_str(&veil.stdout.all()).unwrap();
+    let known = schema["definitions"]["FilterConfig"]["anyOf"].as_array().unwrap();
+    let names = known
+        .iter()
+        .flat_map(|kind| kind["properties"].as_object().unwrap().keys());
+    let is_forgotten = |name: &&String| {
+        !FILTERS
+            .iter()
+            .any(|(filter, _)| filter.starts_with(&format!("{name}:")))
+    };
+    assert_eq!(names.filter(is_forgotten).collect::<Vec<_>>(), [""; 0]);
+}
 
 /// Sends a request with these fields; the answer's status, and of its fields those that filters make.
 type Send = fn(&Veil, &str) -> (u16, BTreeMap<String, String>);
 
-const MADE: [&str; 6] = [
+const MADE: [&str; 10] = [
     "location",
     "access-control-allow-origin",
     "vary",
     "x-added",
     "content-type",
     "allow",
+    "cache-control",
+    "content-encoding",
+    "content-range",
+    "www-authenticate",
 ];
 const OF_THE_REQUEST: [&str; 6] = ["host", "x-host", "x-uri", "x-gone", "x-kept", "x-forwarded-proto"];
 
 #[test]
 fn every_filter_does_the_same_over_both_protocols() {
+    let folder = folder();
     for (filter, requests) in FILTERS {
+        let filter = &filter.replace("FOLDER", folder.path().to_str().unwrap());
         let over = |send: Send| -> Vec<Outcome> {
             let backend = Backend::start(|_| Answer::ok("ok"));
             let pool = format!("{{ backends: [{{ address: {} }}] }}", backend.address);
