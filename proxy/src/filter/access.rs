@@ -22,6 +22,10 @@ pub struct Access {
 }
 
 impl Settings for Access {
+    fn guards(&self) -> bool {
+        true
+    }
+
     fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
         Ok(Arc::new(self.clone()))
     }

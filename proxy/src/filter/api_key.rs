@@ -39,6 +39,10 @@ fn x_api_key() -> FieldName {
 }
 
 impl Settings for ApiKey {
+    fn guards(&self) -> bool {
+        true
+    }
+
     fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
         Ok(Arc::new(Guard {
             settings: self.clone(),

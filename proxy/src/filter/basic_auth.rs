@@ -56,6 +56,10 @@ fn realm<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error>
 }
 
 impl Settings for BasicAuth {
+    fn guards(&self) -> bool {
+        true
+    }
+
     fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
         let challenge = format!("Basic realm=\"{}\", charset=\"UTF-8\"", self.realm);
         let challenge = HeaderValue::try_from(challenge).map_err(|error| FilterError(error.to_string()))?;

@@ -61,6 +61,10 @@ fn two_seconds() -> units::Duration {
 }
 
 impl Settings for ForwardAuth {
+    fn guards(&self) -> bool {
+        true
+    }
+
     fn build(&self, workshop: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
         Ok(Arc::new(Guard {
             settings: self.clone(),

@@ -107,6 +107,16 @@ impl FilterConfig {
         self.settings().pools()
     }
 
+    /// Whether it keeps some requests, or all, from the backends.
+    pub fn guards(&self) -> bool {
+        self.settings().guards()
+    }
+
+    /// Whether it sends clients to a host that they name themselves.
+    pub fn redirects_to_host(&self) -> bool {
+        self.settings().redirects_to_host()
+    }
+
     /// What it would be asked for in vain on a route whose bodies pass as they come.
     pub fn needs_whole_body(&self) -> bool {
         self.settings().needs_whole_body()
@@ -131,6 +141,16 @@ trait Settings {
     }
 
     fn needs_whole_body(&self) -> bool {
+        false
+    }
+
+    /// Whether it keeps some requests, or all, from the backends.
+    fn guards(&self) -> bool {
+        false
+    }
+
+    /// Whether it sends clients to a host that they name themselves.
+    fn redirects_to_host(&self) -> bool {
         false
     }
 }

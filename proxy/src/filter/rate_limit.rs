@@ -36,6 +36,10 @@ pub struct RateLimit {
 }
 
 impl Settings for RateLimit {
+    fn guards(&self) -> bool {
+        true
+    }
+
     fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
         Ok(Arc::new(self.limiter()))
     }

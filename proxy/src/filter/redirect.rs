@@ -28,6 +28,10 @@ impl Settings for Redirect {
         true
     }
 
+    fn redirects_to_host(&self) -> bool {
+        self.to.has_host_as_authority()
+    }
+
     fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
         Ok(Arc::new(self.clone()))
     }

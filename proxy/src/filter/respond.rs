@@ -27,6 +27,10 @@ pub struct Respond {
 }
 
 impl Settings for Respond {
+    fn guards(&self) -> bool {
+        self.status.is_client_error()
+    }
+
     fn always_answers(&self) -> bool {
         true
     }

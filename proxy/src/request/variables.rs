@@ -178,6 +178,22 @@ impl Template {
         pieces(text, is_in_name, Variable::named, KNOWN).map(Self)
     }
 
+    /// Whether it is a URL whose authority is what the client asked for, or ends with that.
+    pub fn has_host_as_authority(&self) -> bool {
+        let mut before = String::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => before.push_str(text),
+                Piece::Variable(Variable::Host | Variable::Authority) => {
+                    let authority = before.split_once("//").map(|(_, authority)| authority);
+                    return authority.is_some_and(|authority| !authority.contains(['/', '?', '#']));
+                }
+                Piece::Variable(_) => {}
+            }
+        }
+        false
+    }
+
     /// Whether it is the same for every request.
     pub fn is_constant(&self) -> bool {
         self.0.iter().all(|piece| matches!(piece, Piece::Text(_)))

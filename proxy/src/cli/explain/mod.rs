@@ -17,8 +17,9 @@ use crate::config::Config;
 use crate::filter::{FilterError, Settled, Workshop};
 use crate::pool::{Pool, PoolConfig, PoolError, PoolStatus};
 use crate::request::RequestCtx;
-use crate::request::path::PathError;
-use crate::request::syntax::host_name;
+use crate::request::path::{self, PathError, Paths};
+use crate::request::problem;
+use crate::request::syntax::{host_name, request_uri};
 use crate::request::target;
 use crate::route::{Fit, PathPattern, RouteConfig, Router};
 use crate::upstream::retry::is_idempotent;
@@ -29,6 +30,8 @@ use crate::yaml::diagnostic::suggest;
 pub enum ExplainError {
     #[error("{path:?}: {error}")]
     Path { path: String, error: PathError },
+    #[error("there is no listener {listener:?}{}", help.as_deref().map(|help| format!("\n  help: {help}")).unwrap_or_default())]
+    NoListener { listener: String, help: Option<String> },
     #[error("{0:?} cannot be asked for")]
     Target(String),
     #[error(transparent)]
@@ -69,14 +72,29 @@ pub async fn explain(config: &Config, question: &Question) -> Result<Explanation
         pool: None,
         answer: None,
     };
+    let paths = question.paths(config)?;
+    if paths == Paths::Strict && explanation.spelling(&head).is_none() {
+        return Ok(explanation);
+    }
     let Some(route) = explanation.route(config, question, &head) else {
         return Ok(explanation);
     };
+    if route.paths.unwrap_or(paths) == Paths::Strict {
+        let Some(spelling) = explanation.spelling(&head) else {
+            return Ok(explanation);
+        };
+        if spelling != head.uri.path() {
+            path::respell(&mut head, &spelling).map_err(|_| ExplainError::Target(spelling))?;
+            explanation.target = Some(String::from_utf8_lossy(request_uri(&head)).into_owned());
+        }
+    }
     let mut ctx = question.ctx(&explanation.path);
     if explanation.is_answered_by_filters(route, &mut head, &mut ctx).await? {
         return Ok(explanation);
     }
-    explanation.target = ctx.notes.target.as_deref().map(str::to_owned);
+    if let Some(target) = ctx.notes.target.as_deref() {
+        explanation.target = Some(target.to_owned());
+    }
     match route
         .pool_for(&head, &ctx)
         .and_then(|name| config.pools.get_key_value(name))
@@ -88,11 +106,24 @@ pub async fn explain(config: &Config, question: &Question) -> Result<Explanation
 }
 
 impl Explanation {
+    /// The path in its one spelling; none where servers read it differently, which ends the request.
+    fn spelling(&mut self, head: &RequestHeader) -> Option<String> {
+        match path::canonical(head.uri.path()) {
+            Ok(spelling) => Some(spelling.into_owned()),
+            Err(error) => {
+                self.answer = Some(format!("400 {}: {error}", problem::BAD_PATH.code));
+                None
+            }
+        }
+    }
+
     fn route<'a>(&mut self, config: &'a Config, question: &Question, head: &RequestHeader) -> Option<&'a RouteConfig> {
-        let mut is_served = false;
-        let first = config.listeners.keys().next();
-        let listener = question.listener.as_ref().or(first).map_or("", String::as_str);
+        let mut refused: Option<&RouteConfig> = None;
+        let listener = question.listener_of(config).map_or("", |(name, _)| name.as_str());
         for route in Router::in_order(&config.routes, &question.host) {
+            if refused.is_some_and(|first| !route.r#match.is_beside(&first.r#match)) {
+                continue;
+            }
             let fit = route.r#match.fit(listener, host_name(&question.host), &self.path, head);
             self.routes.push(Considered {
                 route: route.name(),
@@ -101,12 +132,13 @@ impl Explanation {
             if fit == Fit::Takes {
                 return Some(route);
             }
-            is_served |= fit == Fit::OtherMethod;
+            if fit == Fit::OtherMethod {
+                refused = Some(route);
+            }
         }
-        let answer = if is_served {
-            "405 method_not_allowed"
-        } else {
-            "404 no_route"
+        let answer = match refused {
+            Some(_) => "405 method_not_allowed",
+            None => "404 no_route",
         };
         self.answer = Some(answer.to_owned());
         None
@@ -286,6 +318,57 @@ sent to at most 3 of them; one that cannot be connected to does not count
         let resolved = explained("--client 192.0.2.1 --path /v1/../metrics").await.unwrap();
         assert_eq!(resolved.answer.as_deref(), Some("404 no_route"));
         assert!(explained("--client 192.0.2.1 --path /v1/..;/b").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn tells_what_strict_paths_do() {
+        let strict = CONFIG.replace(
+            "match: { path_prefix: /v1/, methods",
+            "paths: strict\n    match: { path_prefix: /v1/, methods",
+        );
+        let listener = CONFIG.replace(
+            "127.0.0.1:0 }",
+            "127.0.0.1:0, paths: strict }, strange: { address: 127.0.0.2:0 }",
+        );
+        let asked = "--client 192.0.2.1 --method POST --path /v1//%7Eblur%3F?q=%7E";
+        let target = async |config: &str, further: &str| {
+            let said = explained_in(config, &format!("{asked} {further}")).await.unwrap();
+            (said.target, said.answer)
+        };
+        let respelt = (Some("/v1/~blur%3F?q=%7E".to_owned()), None);
+        assert_eq!(target(CONFIG, "").await, (None, None));
+        assert_eq!(target(&strict, "").await, respelt);
+        assert_eq!(target(&listener, "").await, respelt);
+        assert_eq!(target(&listener, "--listener strange").await, (None, None));
+        for config in [&strict, &listener] {
+            let refused = explained_in(config, "--client 192.0.2.1 --method POST --path /v1/a%2Fb")
+                .await
+                .unwrap();
+            let answer = refused.answer.unwrap();
+            assert!(answer.starts_with("400 bad_path: "), "{answer}");
+            assert!(refused.pool.is_none());
+        }
+        let unknown = explained_in(&listener, &format!("{asked} --listener pulbic"))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(unknown.contains("did you mean \"public\""), "{unknown}");
+    }
+
+    #[tokio::test]
+    async fn a_method_that_a_path_does_not_have_falls_to_no_catch_all() {
+        let config = CONFIG.replace(
+            "  - name: api\n",
+            "  - { match: { path_prefix: / }, pool: blur }\n  - name: api\n",
+        );
+        let said = async |path: &str| {
+            explained_in(&config, &format!("--client 192.0.2.1 --path {path}"))
+                .await
+                .unwrap()
+                .answer
+        };
+        assert_eq!(said("/v1/blur").await.as_deref(), Some("405 method_not_allowed"));
+        assert_eq!(said("/v2/blur").await, None);
     }
 
     #[tokio::test]

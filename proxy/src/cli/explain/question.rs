@@ -9,9 +9,12 @@ use pingora::http::RequestHeader;
 
 use super::ExplainError;
 use crate::cli::pools::AdminListener;
+use crate::client::listener::ListenerConfig;
+use crate::config::Config;
 use crate::request::notes::Notes;
-use crate::request::path;
+use crate::request::path::{self, Paths};
 use crate::request::{RequestCtx, RequestId, Scheme};
+use crate::yaml::diagnostic::suggest;
 
 /// A request that is not sent.
 #[derive(Args, Clone, Debug)]
@@ -98,6 +101,27 @@ impl Question {
         head.insert_header(header::HOST, self.host.as_str())
             .map_err(|_| target())?;
         Ok(head)
+    }
+
+    /// The listener that it comes by, and what that is called.
+    pub fn listener_of<'a>(&self, config: &'a Config) -> Option<(&'a String, &'a ListenerConfig)> {
+        match &self.listener {
+            Some(name) => config.listeners.get_key_value(name),
+            None => config.listeners.iter().next(),
+        }
+    }
+
+    /// How that listener has paths.
+    pub fn paths(&self, config: &Config) -> Result<Paths, ExplainError> {
+        let names = config.listeners.keys().map(String::as_str);
+        match (self.listener_of(config), &self.listener) {
+            (Some((_, listener)), _) => Ok(listener.paths),
+            (None, None) => Ok(Paths::default()),
+            (None, Some(name)) => Err(ExplainError::NoListener {
+                listener: name.clone(),
+                help: suggest("the listeners", name, names),
+            }),
+        }
     }
 
     /// The path that routes match.

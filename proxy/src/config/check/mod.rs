@@ -3,6 +3,7 @@
 
 mod doubts;
 mod machine;
+mod routes;
 
 use crate::config::{self, Config, Source};
 use crate::yaml::diagnostic::Diagnostic;
@@ -74,6 +75,8 @@ pub fn doubts(source: &Source, config: &Config) -> Vec<Diagnostic> {
         doubts::cookies(config),
         doubts::files(config),
         doubts::unused_pools(config),
+        routes::redirects(config),
+        routes::parameters(config),
         doubts::routes(config),
         doubts::unverified(config),
         doubts::timeouts(config),

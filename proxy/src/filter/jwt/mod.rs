@@ -50,6 +50,10 @@ fn a_minute() -> units::Duration {
 }
 
 impl Settings for Jwt {
+    fn guards(&self) -> bool {
+        true
+    }
+
     fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
         Ok(Arc::new(Guard {
             settings: self.clone(),
