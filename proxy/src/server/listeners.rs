@@ -1,26 +1,23 @@
 //! The listening sockets, clients' and the admin's: bound before anything changes, opened, handed over, closed.
 
 use std::collections::BTreeMap;
-use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
 
 use super::{ServerError, say};
 use crate::client::endpoint::Endpoint;
 use crate::client::listener::{ListenError, Listener, ListenerConfig, UnixConfig};
 use crate::client::listening::{self, Bound, Listening, Making};
 use crate::client::places::Places;
-use crate::client::stream::Stream;
 use crate::config::{self, Config, Source};
 use crate::server::accept::{Acceptor, Entrance, Stop};
 use crate::server::admin::{Admin, ReloadRequest};
+use crate::server::admin_listener::{AdminListener, Gate};
 use crate::server::proxy::Proxy;
 use crate::server::quiesce;
 use crate::server::takeover::Sockets;
@@ -53,55 +50,6 @@ struct OpenListener {
     acceptor: JoinHandle<Entrance>,
 }
 
-/// The admin listener while it takes connections.
-struct AdminListener {
-    configured: SocketAddr,
-    /// For a successor.
-    socket: OwnedFd,
-    /// True once no further connection is to be accepted.
-    closed: watch::Sender<bool>,
-    stop: oneshot::Sender<()>,
-    server: JoinHandle<io::Result<()>>,
-}
-
-/// The admin's socket, until it is closed.
-struct Gate {
-    socket: Listening,
-    address: SocketAddr,
-    closed: watch::Receiver<bool>,
-}
-
-impl Gate {
-    async fn newcomer(&self) -> (Stream, SocketAddr) {
-        loop {
-            match self.socket.accept().await {
-                Ok((stream, ends)) => return (stream, ends.client),
-                // Descriptors may have run out; they come back.
-                Err(_) => sleep(Listeners::ADMIN_FRESH).await,
-            }
-        }
-    }
-}
-
-impl axum::serve::Listener for Gate {
-    type Io = Stream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Stream, SocketAddr) {
-        let mut closed = self.closed.clone();
-        tokio::select! {
-            biased;
-            _ = closed.wait_for(|closed| *closed) => {}
-            newcomer = self.newcomer() => return newcomer,
-        }
-        pending().await
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
-    }
-}
-
 /// A listener that is about to.
 pub struct Prepared {
     key: String,
@@ -131,11 +79,6 @@ pub enum AdminChange {
 }
 
 impl Listeners {
-    /// How long the admin's clients may take to get the answers they have asked for.
-    const ADMIN_GRACE: Duration = Duration::from_secs(1);
-    /// How long who has connected to the admin may take to ask, when it closes.
-    const ADMIN_FRESH: Duration = Duration::from_millis(100);
-
     /// None is open yet.
     pub fn new(
         source: &Source,
@@ -323,62 +266,28 @@ impl Listeners {
     pub fn change_admin(&mut self, change: AdminChange) {
         match change {
             AdminChange::Stay => {}
-            AdminChange::Close => drop(self.stop_admin()),
+            AdminChange::Close => self.admin = None,
             AdminChange::Open {
                 configured,
                 address,
                 socket,
                 copy,
             } => {
-                drop(self.stop_admin());
-                let (closed, is_closed) = watch::channel(false);
-                let (stop, server) = self.serve_admin(Gate {
-                    socket,
-                    address,
-                    closed: is_closed,
-                });
-                self.admin = Some(AdminListener {
-                    configured,
-                    socket: copy,
-                    closed,
-                    stop,
-                    server,
-                });
+                let admin = Admin {
+                    shared: Arc::clone(&self.shared),
+                    reloads: self.reloads.clone(),
+                };
+                // The one before it answers what it has been asked.
+                self.admin = Some(AdminListener::open(configured, admin, Gate::new(socket, address), copy));
                 say(&format!("admin on http://{address}"));
             }
         }
     }
 
-    fn serve_admin(&self, gate: Gate) -> (oneshot::Sender<()>, JoinHandle<io::Result<()>>) {
-        let admin = Admin {
-            shared: Arc::clone(&self.shared),
-            reloads: self.reloads.clone(),
-        };
-        let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(async move {
-            // An end of the sender is a word to stop as well.
-            let stopped = async { drop(stopped.await) };
-            axum::serve(gate, admin.router()).with_graceful_shutdown(stopped).await
-        });
-        (stop, server)
-    }
-
     pub async fn close_admin(&mut self) {
-        if let Some(admin) = &self.admin {
-            admin.closed.send_replace(true);
-            // Who has been accepted and has yet to ask would be reset.
-            sleep(Self::ADMIN_FRESH).await;
+        if let Some(admin) = self.admin.take() {
+            admin.close().await;
         }
-        if let Some(server) = self.stop_admin() {
-            let _ = timeout(Self::ADMIN_GRACE, server).await;
-        }
-    }
-
-    fn stop_admin(&mut self) -> Option<JoinHandle<io::Result<()>>> {
-        let admin = self.admin.take()?;
-        // It listens for this until its end.
-        let _ = admin.stop.send(());
-        Some(admin.server)
     }
 
     /// The sockets by the names that a successor looks for.

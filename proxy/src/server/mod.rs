@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod admin;
+mod admin_listener;
 mod http2;
 mod launch;
 mod listeners;
@@ -13,13 +14,12 @@ mod serve;
 mod service_manager;
 pub mod signals;
 pub mod takeover;
+mod upgrade;
 mod user;
 
-use std::future::pending;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -40,6 +40,7 @@ use self::pools::RunningPools;
 use self::proxy::proxy;
 use self::signals::{Event, Signals};
 use self::takeover::{Legacy, Predecessor, Sockets, UpgradeError};
+use self::upgrade::Upgrade;
 use crate::client::tickets::tickets;
 use crate::client::tls::{TrustError, check_trust};
 use crate::config::check;
@@ -147,40 +148,6 @@ enum End {
 fn threads(config: &Config) -> usize {
     let cores = || available_parallelism().map_or(1, NonZeroUsize::get);
     config.threads.map_or_else(cores, NonZeroUsize::get)
-}
-
-/// An upgrade while the successor is getting ready. Dropping it ends the successor.
-#[derive(Default)]
-struct Upgrade {
-    under_way: Option<HandOver>,
-    /// Asked for meanwhile; to be done if the upgrade fails, for a successor reads the configuration anyway.
-    keeps_reload: bool,
-}
-
-/// [`takeover::hand_over`] while it goes on.
-type HandOver = Pin<Box<dyn Future<Output = Result<u32, UpgradeError>> + Send>>;
-
-impl Upgrade {
-    fn is_under_way(&self) -> bool {
-        self.under_way.is_some()
-    }
-
-    /// Never comes while none is under way.
-    async fn outcome(&mut self) -> Result<u32, UpgradeError> {
-        match &mut self.under_way {
-            Some(under_way) => under_way.await,
-            None => pending().await,
-        }
-    }
-
-    fn keep_reload(&mut self, request: Option<ReloadRequest>) {
-        tracing::warn!("no reload while an upgrade is under way; it follows if the upgrade fails");
-        self.keeps_reload = true;
-        if let Some(request) = request {
-            // The admin's client may have left.
-            let _ = request.send(Err(NotReloaded::Upgrading));
-        }
-    }
 }
 
 /// Veil while it runs.
@@ -351,10 +318,7 @@ impl Server {
         };
         tracing::info!("upgrade: the new program starts");
         self.shared.metrics.changes().upgrades();
-        Upgrade {
-            under_way: Some(Box::pin(takeover::hand_over(self.launch.arguments(), sockets, legacy))),
-            keeps_reload: false,
-        }
+        Upgrade::begun(Box::pin(takeover::hand_over(self.launch.arguments(), sockets, legacy)))
     }
 
     /// Whether a successor serves now.

@@ -1,0 +1,109 @@
+//! The admin's listening socket, from when it opens until its last client has an answer.
+
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::admin::Admin;
+use crate::client::listening::Listening;
+use crate::client::stream::Stream;
+
+/// The admin listener while it takes connections. Dropping it lets it answer what it has been asked.
+pub struct AdminListener {
+    pub configured: SocketAddr,
+    /// For a successor.
+    pub socket: OwnedFd,
+    /// True once no further connection is to be accepted.
+    closed: watch::Sender<bool>,
+    /// Its end is a word to stop.
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<io::Result<()>>,
+}
+
+impl AdminListener {
+    /// How long clients may take to get the answers they have asked for.
+    const GRACE: Duration = Duration::from_secs(1);
+
+    /// Takes connections; `socket` is the gate's, for a successor.
+    pub fn open(configured: SocketAddr, admin: Admin, mut gate: Gate, socket: OwnedFd) -> Self {
+        let (closed, is_closed) = watch::channel(false);
+        gate.closed = is_closed;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(async move {
+            let stopped = async { drop(stopped.await) };
+            axum::serve(gate, admin.router()).with_graceful_shutdown(stopped).await
+        });
+        Self {
+            configured,
+            socket,
+            closed,
+            stop,
+            server,
+        }
+    }
+
+    /// Returns once those have their answers who had connected.
+    pub async fn close(self) {
+        self.closed.send_replace(true);
+        // Who has been accepted and has yet to ask would be reset.
+        sleep(FRESH).await;
+        drop(self.stop);
+        let _ = timeout(Self::GRACE, self.server).await;
+    }
+}
+
+/// The socket, until it is closed.
+pub struct Gate {
+    socket: Listening,
+    address: SocketAddr,
+    closed: watch::Receiver<bool>,
+}
+
+/// How long who has connected may take to ask when the listener closes.
+const FRESH: Duration = Duration::from_millis(100);
+
+impl Gate {
+    pub fn new(socket: Listening, address: SocketAddr) -> Self {
+        let (_, closed) = watch::channel(false);
+        Self {
+            socket,
+            address,
+            closed,
+        }
+    }
+
+    async fn newcomer(&self) -> (Stream, SocketAddr) {
+        loop {
+            match self.socket.accept().await {
+                Ok((stream, ends)) => return (stream, ends.client),
+                // Descriptors may have run out; they come back.
+                Err(_) => sleep(FRESH).await,
+            }
+        }
+    }
+}
+
+impl axum::serve::Listener for Gate {
+    type Io = Stream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Stream, SocketAddr) {
+        let mut closed = self.closed.clone();
+        tokio::select! {
+            biased;
+            _ = closed.wait_for(|closed| *closed) => {}
+            newcomer = self.newcomer() => return newcomer,
+        }
+        pending().await
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.address)
+    }
+}
