@@ -21,7 +21,7 @@ use crate::{
     keep::Fields,
     marks::Marks,
     options::{Leeway, Options, Profile, Search, Verify, parse_margin},
-    redact::{Look, NoiseKey},
+    redact::{Look, NoiseKey, Shape},
     sandbox::Sandbox,
 };
 
@@ -177,6 +177,10 @@ pub struct PictureArgs {
     #[arg(long, env = "BLUR_ANIMATION_EFFECT", value_enum, default_value_t = Look::Solid)]
     pub animation_effect: Look,
 
+    /// Where in a hidden region the looks smooth and gaussian show their cells
+    #[arg(long, env = "BLUR_SHAPE", value_enum, default_value_t = Shape::Box)]
+    pub shape: Shape,
+
     /// Whether a JPEG keeps its other blocks exactly, or is written anew, which drops its camera's fingerprint
     #[arg(long, env = "BLUR_PROFILE", value_enum, default_value_t = Profile::Lossless)]
     pub profile: Profile,
@@ -228,6 +232,7 @@ impl PictureArgs {
             animation_effect: self.animation_effect,
             format: Wanted::Keep,
             quality: None,
+            shape: self.shape,
             profile: self.profile,
             margin: self.margin,
             verify: self.verify,

@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     keep::Fields,
     marks::{Marks, parse_exclude, parse_regions},
-    redact::Look,
+    redact::{Effect, Look, Shape},
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,7 @@ pub struct Options {
     pub format: Wanted,
     /// 1 to 100, where the answer is coded anew and with loss; unless chosen, that of the picture.
     pub quality: Option<u8>,
+    pub shape: Shape,
     pub profile: Profile,
     /// How many times wider and higher than the face's box the hidden region is.
     pub margin: f32,
@@ -110,13 +111,14 @@ impl Profile {
 }
 
 impl Options {
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "detect",
         "detail",
         "sensitivity",
         "effect",
         "format",
         "quality",
+        "shape",
         "profile",
         "margin",
         "verify",
@@ -135,6 +137,11 @@ impl Options {
             Detail::Fast => Verify::Off,
             Detail::Thorough | Detail::Max => Verify::Regions,
         })
+    }
+
+    /// What is painted over the faces.
+    pub fn look(&self) -> &'static dyn Effect {
+        self.effect.shaped(self.shape)
     }
 
     /// The operator's choice with a client's upon it; `query` is decoded names and values. Marks may be given several times
@@ -182,6 +189,7 @@ impl Options {
             "effect" => self.effect = parse(name, value)?,
             "format" => self.format = parse_format(value)?,
             "quality" => self.quality = Some(parse_quality(value)?),
+            "shape" => self.shape = parse(name, value)?,
             "profile" => self.profile = parse(name, value)?,
             "margin" => self.margin = parse_margin(value).map_err(expects)?,
             "verify" => self.verify = Some(parse(name, value)?),
@@ -370,6 +378,7 @@ mod tests {
         animation_effect: Look::Solid,
         format: Wanted::Keep,
         quality: None,
+        shape: Shape::Box,
         profile: Profile::Lossless,
         margin: 1.3,
         verify: None,
@@ -397,6 +406,7 @@ mod tests {
             }
         );
         assert_eq!(with("effect=mosaic", false).unwrap().effect, Look::Mosaic);
+        assert_eq!(with("shape=ellipse", false).unwrap().shape, Shape::Ellipse);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use blur_service::{
     keep::Fields,
     marks::Marks,
     options::{Leeway, Options, Profile, Search},
-    redact::Look,
+    redact::{Look, Shape},
 };
 
 pub fn check(data: &[u8]) {
@@ -40,6 +40,7 @@ const DEFAULT: Options = Options {
     detail: Detail::Thorough,
     sensitivity: Sensitivity::Normal,
     effect: Look::Smooth,
+    shape: Shape::Box,
     profile: Profile::Lossless,
     margin: 1.3,
     verify: None,

@@ -10,7 +10,7 @@ use crate::{
     detect::{Detail, Sensitivity},
     keep::Field,
     options::{Profile, Search, Verify, name_of},
-    redact::{Look, MARGINS},
+    redact::{Look, MARGINS, Shape},
 };
 
 #[derive(Serialize)]
@@ -19,6 +19,7 @@ pub(super) struct Choices {
     detail: Choice<Detail>,
     sensitivity: Choice<Sensitivity>,
     effect: Choice<Look>,
+    shape: Choice<Shape>,
     format: Choice<Wanted>,
     profile: Choice<Profile>,
     /// The steps that there are; what lies between is rounded up.
@@ -54,6 +55,7 @@ pub(super) async fn choices(State(service): AppState) -> Json<Choices> {
         detail: named(&service, "detail", set.detail),
         sensitivity: named(&service, "sensitivity", set.sensitivity),
         effect: named(&service, "effect", set.effect),
+        shape: named(&service, "shape", set.shape),
         format: named(&service, "format", set.format),
         profile: named(&service, "profile", set.profile),
         margin: Choice {

@@ -36,7 +36,7 @@ mod tests {
             form::{OPTIONS_FIELD, PICTURE_FIELDS},
         },
         options::{Options, Profile, Search, Verify},
-        redact::Look,
+        redact::{Look, Shape},
     };
 
     #[test]
@@ -78,6 +78,7 @@ mod tests {
             ("sensitivity", values::<Sensitivity>()),
             ("effect", values::<Look>()),
             ("format", values::<Wanted>()),
+            ("shape", values::<Shape>()),
             ("profile", values::<Profile>()),
             ("verify", values::<Verify>()),
         ] {

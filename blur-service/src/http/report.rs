@@ -20,7 +20,7 @@ use crate::{
     keep::Field,
     options::{Profile, Search, Verify},
     pipeline::{Blurred, SecondLook},
-    redact::Look,
+    redact::{Look, Shape},
 };
 
 #[derive(Serialize)]
@@ -66,6 +66,7 @@ struct Chosen {
     format: Wanted,
     #[serde(skip_serializing_if = "Option::is_none")]
     quality: Option<u8>,
+    shape: Shape,
     profile: Profile,
     margin: f32,
     verify: Verify,
@@ -120,6 +121,7 @@ impl<'a> Report<'a> {
                 },
                 format: options.format,
                 quality: options.quality,
+                shape: options.shape,
                 profile: options.profile,
                 margin: options.margin,
                 verify: options.verify(),

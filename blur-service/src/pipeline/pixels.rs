@@ -182,7 +182,7 @@ impl<'a> Sheet<'a> {
     fn paint(&mut self) -> Result<(), Error> {
         let Task { header, options, .. } = *self.task;
         for (place, cells) in &self.hidden {
-            self.picture.paint(header, place.area, cells, options.effect.effect())?;
+            self.picture.paint(header, place.area, cells, options.look())?;
         }
         // Cells with a trace of alpha may have become clear ones.
         self.picture.clear_hidden_colour();

@@ -13,7 +13,7 @@ use crate::{
     keep::Fields,
     marks::Marks,
     options::{Options, Profile, Search, Verify},
-    redact::{Look, Noise},
+    redact::{Look, Noise, Shape},
 };
 
 /// All views of `file`, whose head is `header`, at full size, upright and in sRGB, on the road that `profile` leads to.
@@ -30,6 +30,7 @@ pub fn shown(file: &[u8], header: &Header, profile: Profile, go_on: &GoOn) -> Re
         animation_effect: Look::Solid,
         format: Wanted::Keep,
         quality: None,
+        shape: Shape::Box,
         profile,
         margin: 1.0,
         verify: Some(Verify::Off),

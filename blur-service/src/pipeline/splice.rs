@@ -66,7 +66,7 @@ pub fn blur(task: &Task, noise: &Noise) -> Result<Blurred, Leave> {
     clock.lap(|timings| &mut timings.verify)?;
     // The view goes before the file is written: the two need not be in memory together.
     let Sketch { plan, .. } = sketch;
-    let effect = options.effect.effect();
+    let effect = options.look();
     let file = scan.write_proven(&jpeg, &plan, effect, &metadata, go_on)?;
     clock.lap(|timings| &mut timings.encode)?;
     Ok(Blurred {
@@ -220,7 +220,7 @@ impl Sketch<'_> {
 impl Draft for Sketch<'_> {
     fn look(&mut self) -> Result<Vec<Face>, Error> {
         let regions = self.regions();
-        let effect = self.task.options.effect.effect();
+        let effect = self.task.options.look();
         self.scan
             .repaint(self.jpeg, &self.plan, effect, self.view.scale, &mut self.view.stored);
         self.view

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use crate::{
         geometry::Size,
-        redact::{Look, Noise, Region, Spot, Tone},
+        redact::{Look, Noise, Region, Shape, Spot, Tone},
     };
 
     const ALL: [Look; 4] = [Look::Smooth, Look::Mosaic, Look::Gaussian, Look::Solid];
@@ -185,8 +185,38 @@ mod tests {
         assert!(row[32..64].is_sorted_by(|a, b| a >= b), "{row:?}");
     }
 
+    #[test]
+    fn beside_an_ellipse_stands_nothing_but_what_is_around() {
+        let framed = |look: Look, shape: Shape| {
+            let level = |x: u32, y: u32| match (2 * x + 1).abs_diff(128).max((2 * y + 1).abs_diff(128)) {
+                64..=80 => 250,
+                _ => 10,
+            };
+            let mut samples: Vec<u8> = (0..128 * 128).map(|n| level(n % 128, n / 128)).collect();
+            let region = Region {
+                x: 32,
+                y: 32,
+                width: 64,
+                height: 64,
+            };
+            hide_by(&mut samples, 128, &[Tone::Colour], region, look.shaped(shape));
+            samples
+        };
+        for look in [Look::Smooth, Look::Gaussian] {
+            let [whole, ellipse] = [Shape::Box, Shape::Ellipse].map(|shape| framed(look, shape));
+            let [corner, middle] = [(40, 40), (64, 64)].map(|(x, y)| y * 128 + x);
+            assert!(whole[corner] < 250 && ellipse[corner] == 250, "{look}");
+            assert!(whole[middle] < 220 && ellipse[middle] < 220, "{look}");
+        }
+        assert_eq!(framed(Look::Mosaic, Shape::Box), framed(Look::Mosaic, Shape::Ellipse));
+    }
+
     /// One region hidden by itself.
     fn hide<S: Sample>(samples: &mut [S], width: u32, tones: &[Tone], region: Region, look: Look) {
+        hide_by(samples, width, tones, region, look.effect());
+    }
+
+    fn hide_by<S: Sample>(samples: &mut [S], width: u32, tones: &[Tone], region: Region, effect: &dyn Effect) {
         let height = samples.len() as u32 / width / tones.len() as u32;
         let blocks = Blocks {
             picture: Size::new(width, height),
@@ -206,7 +236,7 @@ mod tests {
         for place in blocks.places(&[Spot::from(region)], |region| blocks.around(region)) {
             canvas.measure(place.reach(blocks.count()), &mut means);
             let cells = means.cells(place, tones, &|_, _| false, &Noise::repeatable(1));
-            canvas.paint(place.area, &cells, look.effect());
+            canvas.paint(place.area, &cells, effect);
         }
     }
 

@@ -1,11 +1,11 @@
 //! The look of a large Gaussian blur that grows with the face, painted from the cells and not from the pixels.
 
 use super::{
-    Cells, Effect, Extent,
+    Cells, Effect, Extent, Shape,
     separable::{self, Kernel},
 };
 
-pub struct Gaussian;
+pub struct Gaussian(pub Shape);
 
 impl Effect for Gaussian {
     fn paint(&self, cells: &Cells, extent: Extent, patch: &mut [u8]) {
@@ -13,7 +13,7 @@ impl Effect for Gaussian {
             weight: |distance| (-distance * distance / (2.0 * SIGMA_CELLS * SIGMA_CELLS)).exp(),
             reach: 4.0 * SIGMA_CELLS,
         };
-        separable::paint(cells, extent, patch, kernel);
+        separable::paint(cells, extent, patch, kernel, self.0);
     }
 }
 

@@ -49,19 +49,46 @@ pub enum Look {
     Solid,
 }
 
+/// Where in a hidden region a soft look shows its cells; the rest of it is what stands around. The region itself stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// All over, fading towards the sides
+    #[default]
+    Box,
+    /// In a feathered ellipse that touches the sides
+    Ellipse,
+}
+
 impl Look {
     pub fn effect(self) -> &'static dyn Effect {
-        match self {
-            Self::Smooth => &smooth::Smooth,
-            Self::Mosaic => &mosaic::Mosaic,
-            Self::Gaussian => &gaussian::Gaussian,
-            Self::Solid => &solid::Solid,
+        self.shaped(Shape::default())
+    }
+
+    /// In this shape, if it is a look that has one.
+    pub fn shaped(self, shape: Shape) -> &'static dyn Effect {
+        match (self, shape) {
+            (Self::Smooth, Shape::Box) => &smooth::Smooth(Shape::Box),
+            (Self::Smooth, Shape::Ellipse) => &smooth::Smooth(Shape::Ellipse),
+            (Self::Gaussian, Shape::Box) => &gaussian::Gaussian(Shape::Box),
+            (Self::Gaussian, Shape::Ellipse) => &gaussian::Gaussian(Shape::Ellipse),
+            (Self::Mosaic, _) => &mosaic::Mosaic,
+            (Self::Solid, _) => &solid::Solid,
         }
     }
 
     /// Whether choosing `self` where `other` is set shows more of a face.
     pub fn is_weaker_than(self, other: Self) -> bool {
         other == Self::Solid && self != Self::Solid
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Box => "box",
+            Self::Ellipse => "ellipse",
+        })
     }
 }
 

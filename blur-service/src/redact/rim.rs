@@ -2,7 +2,7 @@
 //! hard rectangle is seen, and no oval of skin below hair, which people and detectors know for a face. Of what is hidden,
 //! here or beside it, nothing goes into it.
 
-use super::{Extent, place::Place};
+use super::{Extent, Shape, place::Place};
 
 /// The colours along the sides of an area: above, to the right, below, to the left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,12 +38,13 @@ impl Rim {
     }
 
     /// How to fade into it in a patch that is this large; nothing if there is no rim.
-    pub fn fade(&self, extent: Extent) -> Option<Fade> {
+    pub fn fade(&self, extent: Extent, shape: Shape) -> Option<Fade> {
         if *self == Self::default() {
             return None;
         }
         let (width, height) = (extent.size.width as usize, extent.size.height as usize);
         Some(Fade {
+            shape,
             horizontal: Along::new(self.left.is_bare(), self.right.is_bare(), width),
             vertical: Along::new(self.above.is_bare(), self.below.is_bare(), height),
             above: self.above.line(width, extent.block.0),
@@ -51,6 +52,7 @@ impl Rim {
             left: self.left.line(height, extent.block.1),
             right: self.right.line(height, extent.block.1),
             around: vec![0.0; width],
+            shown: vec![0.0; width],
         })
     }
 }
@@ -91,6 +93,7 @@ impl Side {
 
 /// The way from a patch to its rim, sample by sample.
 pub struct Fade {
+    shape: Shape,
     horizontal: Along,
     vertical: Along,
     above: Line,
@@ -99,6 +102,8 @@ pub struct Fade {
     right: Line,
     /// What the row in work would be if nothing but the rim were seen, times the weights.
     around: Vec<f32>,
+    /// How much of the look itself is seen in it.
+    shown: Vec<f32>,
 }
 
 /// A side of the rim, sample by sample.
@@ -114,6 +119,8 @@ struct Along {
     end: Way,
     /// How much of the look itself is seen.
     seen: Vec<f32>,
+    /// The square of the distance from the middle, 1 at the sides.
+    off_centre: Vec<f32>,
 }
 
 /// Weights of one side: one over the square of the distance from it.
@@ -133,6 +140,10 @@ impl Along {
         Self {
             seen: both
                 .map(|(start, end)| seen(starts_bare, *start) * seen(ends_bare, *end))
+                .collect(),
+            off_centre: from_start
+                .iter()
+                .map(|start| (2.0 * start / length as f32 - 1.0).powi(2))
                 .collect(),
             start: Way::new(starts_bare, &from_start),
             end: Way::new(ends_bare, &from_end),
@@ -159,7 +170,8 @@ impl Fade {
     /// Fades row `y` of a patch, whose levels these are.
     #[inline(always)]
     pub fn apply(&mut self, y: usize, row: &mut [f32]) {
-        let (Along { start, end, seen }, vertical) = (&self.horizontal, &self.vertical);
+        self.show(y);
+        let (Along { start, end, .. }, vertical) = (&self.horizontal, &self.vertical);
         self.around.fill(0.0);
         for (factor, line) in [
             (vertical.start.weight[y], &self.above.sharp),
@@ -176,13 +188,28 @@ impl Fade {
             }
         }
         let from_above_and_below = vertical.start.weight[y] + vertical.end.weight[y];
-        let most_seen = vertical.seen[y] * MOST_SEEN;
         let weights = start.weight.iter().zip(&end.weight);
-        for (((level, around), (from_left, from_right)), seen) in
-            row.iter_mut().zip(&self.around).zip(weights).zip(seen)
-        {
+        let row = row.iter_mut().zip(&self.around).zip(weights).zip(&self.shown);
+        for (((level, around), (from_left, from_right)), shown) in row {
             let around = around / (from_above_and_below + from_left + from_right);
-            *level = around + most_seen * seen * (*level - around);
+            *level = around + MOST_SEEN * shown * (*level - around);
+        }
+    }
+
+    #[inline(always)]
+    fn show(&mut self, y: usize) {
+        let (across, down) = (&self.horizontal, &self.vertical);
+        match self.shape {
+            Shape::Box => {
+                for (shown, seen) in self.shown.iter_mut().zip(&across.seen) {
+                    *shown = seen * down.seen[y];
+                }
+            }
+            Shape::Ellipse => {
+                for (shown, off_centre) in self.shown.iter_mut().zip(&across.off_centre) {
+                    *shown = smooth_step(1.0 - off_centre - down.off_centre[y]);
+                }
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Paints cells as a soft surface: every pixel is a weighted mean of the cells, the weights being a product of one
 //! kernel along each axis. What stands around is mixed in, all the more towards the border.
 
-use super::{Cells, Extent, rim::Fade};
+use super::{Cells, Extent, Shape, rim::Fade};
 use crate::vector::{byte, vectorized};
 
 /// How far a cell is seen.
@@ -14,7 +14,7 @@ pub(super) struct Kernel {
 }
 
 /// Fills `patch` with the cells spread by `kernel`.
-pub(super) fn paint(cells: &Cells, extent: Extent, patch: &mut [u8], kernel: Kernel) {
+pub(super) fn paint(cells: &Cells, extent: Extent, patch: &mut [u8], kernel: Kernel, shape: Shape) {
     let along = |cells: usize, length: u32, block: f32, before: u32, size: u32| {
         let cell = size as f32 * block;
         let position = move |pixel: usize| (pixel as f32 + 0.5 + before as f32 * block) / cell - 0.5;
@@ -23,7 +23,7 @@ pub(super) fn paint(cells: &Cells, extent: Extent, patch: &mut [u8], kernel: Ker
     let (size, block) = (extent.size, extent.block);
     let horizontal = along(cells.columns, size.width, block.0, cells.before.0, cells.size.0);
     let vertical = along(cells.rows, size.height, block.1, cells.before.1, cells.size.1);
-    let fade = cells.rim.fade(extent);
+    let fade = cells.rim.fade(extent, shape);
     vectorized(
         #[inline(always)]
         || paint_rows(cells, size.width as usize, patch, &horizontal, &vertical, fade),
@@ -139,7 +139,7 @@ mod tests {
             size: Size { width: 30, height: 20 },
             block: (6.0, 5.0),
         };
-        paint(&cells, extent, &mut patch, tent);
+        paint(&cells, extent, &mut patch, tent, Shape::Box);
         assert!(patch.iter().all(|sample| *sample == 90));
     }
 }

@@ -1,11 +1,11 @@
 //! The default look: a soft surface through the cells, which people see as a strong blur.
 
 use super::{
-    Cells, Effect, Extent,
+    Cells, Effect, Extent, Shape,
     separable::{self, Kernel},
 };
 
-pub struct Smooth;
+pub struct Smooth(pub Shape);
 
 impl Effect for Smooth {
     fn paint(&self, cells: &Cells, extent: Extent, patch: &mut [u8]) {
@@ -13,7 +13,7 @@ impl Effect for Smooth {
             weight: cubic_b_spline,
             reach: 2.0,
         };
-        separable::paint(cells, extent, patch, kernel);
+        separable::paint(cells, extent, patch, kernel, self.0);
     }
 }
 

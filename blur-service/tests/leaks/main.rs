@@ -71,6 +71,7 @@ leaks! {
     padding_in_partial_blocks: pixels::padding;
     headers_names_logs_files_and_core_dumps: surroundings::nothing_is_left;
     chunks_of_a_webp: webp::chunks;
+    what_lies_beside_an_ellipse: pixels::beside_an_ellipse;
 }
 
 fn manifests(server: &Server) {

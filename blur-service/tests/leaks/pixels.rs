@@ -74,12 +74,44 @@ pub fn padding(server: &Server) {
     }
 }
 
+/// An ellipse is a matter of the look: the corners of the hidden box beside it show nothing of the picture either.
+pub fn beside_an_ellipse(server: &Server) {
+    let mut picture = portrait();
+    let face = server.detect("", &jpeg(&picture))["faces"][0].clone();
+    let of = |side: &str| face[side].as_f64().unwrap();
+    let (width, height) = (of("width") / 10.0, of("height") / 10.0);
+    let rows = || (of("y") - height) as u32..of("y") as u32;
+    let columns = || (of("x") - width) as u32..of("x") as u32;
+    let corner = || rows().flat_map(|y| columns().map(move |x| (x, y)));
+    corner().for_each(|(x, y)| picture.put_pixel(x, y, Rgb([if (x + y) % 2 == 0 { 255 } else { 0 }; 3])));
+    let files = [jpeg(&picture), encoded(&picture.into(), ImageFormat::Png)];
+    for (file, effect, profile) in files.iter().flat_map(|file| {
+        let effects = ["smooth", "gaussian"].into_iter();
+        effects.flat_map(move |effect| ["lossless", "reencode"].map(|profile| (file, effect, profile)))
+    }) {
+        let answer = server.blur(&format!("?shape=ellipse&effect={effect}&profile={profile}"), file);
+        assert_eq!((answer.status, answer.headers["x-faces"].as_str()), (200, "1"));
+        let shown = decoded(&answer.body);
+        let steps = corner().map(|(x, y)| shown.get_pixel(x, y)[1].abs_diff(shown.get_pixel(x + 1, y)[1]));
+        assert!(steps.max().unwrap() < 16, "{effect}, {profile}");
+    }
+}
+
 /// All that is coded, the padding included.
 fn coded(file: &[u8]) -> RgbImage {
     let mut file = file.to_vec();
     say_size(&mut file, CODED);
-    let mut decoder = zune_jpeg::JpegDecoder::new(zune_core::bytestream::ZCursor::new(&file));
-    RgbImage::from_raw(CODED, CODED, decoder.decode().unwrap()).unwrap()
+    decoded(&file)
+}
+
+fn decoded(file: &[u8]) -> RgbImage {
+    if !file.starts_with(&[0xff, 0xd8]) {
+        return image::load_from_memory(file).unwrap().into_rgb8();
+    }
+    let mut decoder = zune_jpeg::JpegDecoder::new(zune_core::bytestream::ZCursor::new(file));
+    let pixels = decoder.decode().unwrap();
+    let (width, height) = decoder.dimensions().unwrap();
+    RgbImage::from_raw(width as u32, height as u32, pixels).unwrap()
 }
 
 fn say_size(file: &mut [u8], side: u32) {

@@ -131,6 +131,11 @@ impl Answer {
                     regions: drawn.to_vec(),
                     ..Marks::NONE
                 },
+                shape: if look == Look::Gaussian {
+                    Shape::Ellipse
+                } else {
+                    Shape::Box
+                },
                 ..options(look, profile)
             };
             let task = Task {

@@ -13,7 +13,7 @@ use crate::{
     keep::Fields,
     marks::Marks,
     options::Search,
-    redact::{Look, regions},
+    redact::{Look, Shape, regions},
 };
 
 #[test]
@@ -34,6 +34,12 @@ fn pictures_whose_faces_have_equal_cell_means_become_the_same_bytes() {
         for options in [Look::Smooth, Look::Mosaic, Look::Gaussian, Look::Solid]
             .into_iter()
             .flat_map(|effect| [Profile::Lossless, Profile::Reencode].map(|profile| options(effect, profile)))
+            .flat_map(|options| {
+                [Shape::Box, Shape::Ellipse].map(|shape| Options {
+                    shape,
+                    ..options.clone()
+                })
+            })
         {
             let [one, other] = [file_of(&picture(false)), file_of(&picture(true))];
             assert_ne!(one, other);
@@ -238,6 +244,7 @@ fn options(effect: Look, profile: Profile) -> Options {
         detail: Detail::Fast,
         sensitivity: Sensitivity::Normal,
         effect,
+        shape: Shape::Box,
         profile,
         margin: 1.0,
         verify: None,
