@@ -19,6 +19,7 @@ use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::pool::{Overrides, Pool, PoolError};
 use crate::route::{RouteError, Router, Surroundings};
+use crate::script::Store;
 use crate::upstream::poison::PoisonMemory;
 use crate::upstream::retry::Budget;
 
@@ -32,6 +33,8 @@ pub struct State {
     pub access_log: Arc<AccessLog>,
     /// Memory for all requests' bodies.
     pub body_budget: Arc<body::Budget>,
+    /// What scripts remember.
+    pub scripts: Arc<Store>,
     /// Closes when the last request that began under this state has let go of it.
     in_use: watch::Sender<()>,
 }
@@ -69,16 +72,20 @@ impl State {
             Some(previous) if previous.config.retry_budget == config.retry_budget => Arc::clone(&previous.retry_budget),
             _ => Arc::new(Budget::new(&config.retry_budget, Instant::now())),
         };
+        let scripts = previous
+            .map(|previous| Arc::clone(&previous.scripts))
+            .unwrap_or_default();
         Ok(Self {
             router: Router::new(
                 &config.routes,
-                &Surroundings::of(&pools),
+                &Surroundings::of(&pools).remembering(&scripts),
                 previous.map(|previous| &previous.router),
             )?,
             pools,
             retry_budget,
             access_log,
             body_budget,
+            scripts,
             in_use: watch::Sender::new(()),
             config,
         })

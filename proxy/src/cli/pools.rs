@@ -58,7 +58,7 @@ pub fn overview(admin: &AdminListener) -> Result<String, OperateError> {
     let last: Vec<LastChanges> = serde_json::from_value(shown.clone()).map_err(not_admin)?;
     let pools: Vec<PoolStatus> = serde_json::from_value(shown).map_err(not_admin)?;
     let last = last.first().map(changes).unwrap_or_default();
-    Ok(table(&pools) + &last)
+    Ok(format!("{}{last}", table(&pools)))
 }
 
 fn changes(last: &LastChanges) -> String {

@@ -124,7 +124,7 @@ impl Check<'_> {
         let mut of_path: HashMap<String, Vec<&RouteConfig>> = HashMap::new();
         for (index, route) in routes.iter().enumerate() {
             let earlier = of_path.entry(format!("{:?}", route.r#match.path)).or_default();
-            if let Some(earlier) = earlier.iter().find(|earlier| earlier.r#match.hides(&route.r#match)) {
+            if let Some(earlier) = earlier.iter().find(|earlier| earlier.hides(route)) {
                 let what = format!(
                     "route {:?} is never reached: route {:?} takes the same requests",
                     route.name(),

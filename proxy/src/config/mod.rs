@@ -2,7 +2,9 @@
 
 pub mod check;
 mod cross_references;
+pub mod example;
 mod load;
+pub mod rehearsal;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -11,6 +13,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use self::example::ExampleConfig;
 pub use self::load::{Source, doubts, load, load_what_can_be_read, mistake, parse};
 use crate::body::{AnswersConfig, BodyConfig};
 use crate::client::admin::AdminConfig;
@@ -47,6 +50,8 @@ pub struct Config {
     pub user: Option<String>,
     /// Threads that serve requests; as many as there are cores unless given. Nginx: `worker_processes`.
     pub threads: Option<NonZeroUsize>,
+    /// Requests, and what is to become of them: `veil check` tries each without sending it.
+    pub examples: Vec<ExampleConfig>,
 }
 
 impl Config {

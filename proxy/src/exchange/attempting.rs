@@ -232,7 +232,12 @@ impl Attempting {
 
     /// What the pool tells this request apart by.
     pub(super) fn key(&self, head: &RequestHeader) -> Key {
-        self.pool.key(head, self.routed.arrived.request.account())
+        let request = &self.routed.arrived.request;
+        let key = self.pool.key(head, request.account());
+        match &request.notes.key {
+            Some(text) => key.told_apart_by(text),
+            None => key,
+        }
     }
 
     /// Finds out whether the backend whose connection was lost has died, and what that makes of the request.

@@ -13,7 +13,9 @@ use super::{Exchange, Stage, is_final};
 use crate::observe::access_log::Line;
 use crate::observe::metrics::{Finished, NO_ROUTE};
 use crate::pool::Outcome;
+use crate::request::RequestCtx;
 use crate::request::syntax::host;
+use crate::script::Seen;
 
 impl Exchange {
     /// Ends the request: its line, its numbers, its backend's place.
@@ -22,20 +24,19 @@ impl Exchange {
             attempting.end_race(rules);
             attempting.report(Outcome::Cancelled);
         }
-        self.record(session, error);
+        let status = self.request().map_or(CLIENT_LEFT, |request| answered(session, request));
+        if let Ok(request) = self.request_mut() {
+            request.notes.status = Some(status);
+        }
+        self.record(session, status, error);
         if let Ok((_, attempting)) = self.attempting_mut() {
             attempting.trial = None;
         }
     }
 
-    fn record(&self, session: &Session, error: Option<&Error>) {
+    fn record(&self, session: &Session, status: u16, error: Option<&Error>) {
         let Some(arrived) = self.arrived() else { return };
         let request = &arrived.request;
-        let status = match session.response_written() {
-            Some(head) if is_final(head.status) => head.status.as_u16(),
-            _ if request.notes.status == Some(NO_ANSWER) => NO_ANSWER,
-            _ => CLIENT_LEFT,
-        };
         let duration = request.received.elapsed();
         let route = self.routed().map(|routed| &*routed.route.name);
         let (request_bytes, response_bytes) = (session.body_bytes_read() as u64, session.body_bytes_sent() as u64);
@@ -48,10 +49,11 @@ impl Exchange {
         });
         let log = &self.rules.state.access_log;
         let is_wanted = self.routed().is_none_or(|routed| routed.route.access_log.wants());
-        if !(log.is_on() && is_wanted) {
+        let head = session.req_header();
+        if !(is_wanted && log.wants(Seen::of(head, request))) {
             return;
         }
-        let (head, attempting) = (session.req_header(), self.attempting());
+        let attempting = self.attempting();
         let trial = attempting.and_then(|attempting| attempting.trial.as_ref());
         let trace_id = request.notes.trace.map(|trace| trace.id());
         log.write(&Line {
@@ -88,6 +90,8 @@ impl Exchange {
                 .flatten(),
             upstream_status: request.notes.upstream.map(|(status, _)| status),
             tls: request.notes.tls.as_deref(),
+            script: request.notes.failed_script.as_deref(),
+            noted: &request.notes.noted,
         });
     }
 
@@ -101,6 +105,14 @@ impl Exchange {
 
     fn logged_client(&self, client: Option<IpAddr>) -> Option<IpAddr> {
         self.rules.state.access_log.config().client_address.keep(client?)
+    }
+}
+
+fn answered(session: &Session, request: &RequestCtx) -> u16 {
+    match session.response_written() {
+        Some(head) if is_final(head.status) => head.status.as_u16(),
+        _ if request.notes.status == Some(NO_ANSWER) => NO_ANSWER,
+        _ => CLIENT_LEFT,
     }
 }
 

@@ -63,8 +63,10 @@ impl ProxyHttp for Edge {
     }
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<bool> {
+        exchange.request_mut()?.path = routed::other_path(session.req_header())?;
         let arrived = exchange.arrived().ok_or_else(|| Error::new(ErrorType::InternalError))?;
-        let way = routed::find(&exchange.rules.state.router, &arrived.connection.listener, session)?;
+        let (router, listener) = (&exchange.rules.state.router, &arrived.connection.listener);
+        let way = routed::find(router, listener, session, &arrived.request)?;
         let route = Arc::clone(&way.route);
         exchange.is_served_by(way, session.req_header())?;
         for filter in &route.filters {
@@ -79,6 +81,7 @@ impl ProxyHttp for Edge {
                 Settled::Refuse(problem, challenge) => return Err(Refusal::with_challenge(problem, challenge).into()),
             }
         }
+        exchange.goes_where_scripts_want()?;
         match exchange.comes_in(session).await {
             Ok(()) => Ok(false),
             Err(NotRead::Refused(refusal)) => Err(refusal.into()),
@@ -317,14 +320,27 @@ impl Exchange {
         let Stage::Arrived(mut arrived) = std::mem::take(&mut self.stage) else {
             return Err(problem::INTERNAL.into());
         };
-        let Way { route, path, captures } = way;
-        arrived.request.path = path;
+        let Way { route, captures } = way;
         arrived.request.notes.captures = captures;
         arrived.request.notes.route = Some(Arc::clone(&route.name));
         let pool = route.serving.pool(head, &arrived.request).map(Arc::clone);
         arrived.request.notes.pool = pool.as_ref().map(|pool| pool.name().into());
         self.rules.state.retry_budget.deposit(arrived.request.received);
         self.stage = Stage::Routed(Routed { arrived, route, pool });
+        Ok(())
+    }
+
+    /// To the pool that a script has chosen, if one has.
+    fn goes_where_scripts_want(&mut self) -> Result<(), Refusal> {
+        let Stage::Routed(routed) = &mut self.stage else {
+            return Ok(());
+        };
+        let notes = &mut routed.arrived.request.notes;
+        if let Some(wanted) = notes.wanted_pool.take() {
+            let pool = self.rules.state.pools.get(&*wanted).ok_or(problem::SCRIPT_FAILED)?;
+            notes.pool = Some(pool.name().into());
+            routed.pool = Some(Arc::clone(pool));
+        }
         Ok(())
     }
 

@@ -95,7 +95,12 @@ impl Exchange {
     /// Answers with a problem in a backend's place.
     pub(super) async fn refuse(&mut self, session: &mut Session, refusal: Refusal) -> pingora::Result<()> {
         self.refused = Some(refusal.problem);
-        let (mut head, body) = refusal.problem.response(&self.request()?.id)?;
+        let request = self.request()?;
+        let script = request.notes.failed_script.as_deref();
+        let script = script
+            .filter(|_| refusal.problem == problem::SCRIPT_FAILED)
+            .map(|script| ("script", script));
+        let (mut head, body) = refusal.problem.response_with(&request.id, script.as_slice())?;
         if let Some((name, value)) = refusal.field.map(|field| *field) {
             head.insert_header(name, value)?;
         }

@@ -16,6 +16,7 @@ use crate::body::{self, AnswerLimits, Keeping, Limits, ReadError, Taken, Whole};
 use crate::client::forwarded;
 use crate::client::listener::Listener;
 use crate::pool::Pool;
+use crate::request::RequestCtx;
 use crate::request::deadline::Patience;
 use crate::request::expression::Groups;
 use crate::request::path::{self, PathError, Paths};
@@ -63,7 +64,7 @@ impl Routed {
         self.route
             .filters
             .iter()
-            .try_for_each(|filter| filter.on_body(&beginning, head))
+            .try_for_each(|filter| filter.on_body(&beginning, head, &self.arrived.request))
     }
 
     /// Sends a copy elsewhere, where the route says so and the body can be had twice.
@@ -166,49 +167,48 @@ impl From<ReadError> for NotRead {
 /// What is known of a request once its route is found.
 pub struct Way {
     pub route: Arc<Route>,
-    /// The path that it was found by, if that is not the one that was sent.
-    pub path: Option<Box<str>>,
     pub captures: Groups,
+}
+
+/// The path that routes match, if that is not the one that was sent.
+pub fn other_path(head: &RequestHeader) -> Result<Option<Box<str>>, Refusal> {
+    let sent = head.raw_path();
+    let sent = sent.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let path = path::normal(sent).map_err(bad_path)?;
+    Ok((path.as_bytes() != sent).then(|| path.into_owned().into_boxed_str()))
 }
 
 /// The route for a request. Leaves the path in its
 /// one spelling where listener or route are strict.
-pub fn find(router: &Router, listener: &Listener, session: &mut Session) -> Result<Way, Refusal> {
+pub fn find(router: &Router, listener: &Listener, session: &mut Session, request: &RequestCtx) -> Result<Way, Refusal> {
     let head = session.req_header();
     if head.method == Method::CONNECT {
         return Err(problem::METHOD_NOT_ALLOWED.into());
     }
-    let sent = head.raw_path();
-    let sent = sent.split(|byte| *byte == b'?').next().unwrap_or_default();
     let spelling = || path::canonical(head.uri.path()).map_err(bad_path);
     let paths = listener.config.paths;
     let mut canonical = match paths {
         Paths::Strict => Some(spelling()?),
         Paths::AsSent => None,
     };
-    let path = path::normal(sent).map_err(bad_path)?;
-    let (route, captures) = match router.find(&listener.name, &path, head) {
+    let (route, captures) = match router.find(&listener.name, request.path(head), head, request) {
         Ok(found) if head.method == Method::TRACE && !found.route.names(&head.method) => {
             return Err(problem::METHOD_NOT_ALLOWED.into());
         }
         Ok(found) => (Arc::clone(found.route), found.captures),
         Err(NoRoute::NotFound) => return Err(problem::NO_ROUTE.into()),
         Err(NoRoute::MethodNotAllowed(allowed)) => return Err(Refusal::of_method(&allowed)),
+        Err(NoRoute::ConditionFailed(_)) => return Err(problem::SCRIPT_FAILED.into()),
     };
     match route.paths.unwrap_or(paths) {
         Paths::Strict if canonical.is_none() => canonical = Some(spelling()?),
         Paths::Strict => {}
         Paths::AsSent => canonical = None,
     }
-    let found_by = (path.as_bytes() != sent).then(|| path.into_owned().into_boxed_str());
     if let Some(Cow::Owned(path)) = canonical {
         path::respell(session.req_header_mut(), &path).map_err(|_| problem::BAD_PATH)?;
     }
-    Ok(Way {
-        route,
-        path: found_by,
-        captures,
-    })
+    Ok(Way { route, captures })
 }
 
 fn bad_path(error: PathError) -> Problem {

@@ -199,7 +199,7 @@ mod tests {
     async fn came_in(status: Option<u16>, more: &str) -> (Option<u16>, Option<String>) {
         let settings: ForwardAuth = filter(&format!("{{ pool: login, path: /check/$host, set: [X-User] {more} }}"));
         let authority: Arc<dyn Subrequests> = Arc::new(Authority(status));
-        let guard = settings.build(&Workshop { subrequests: Some(&authority) }).unwrap();
+        let guard = settings.build(&Workshop { subrequests: Some(&authority), ..Workshop::default() }).unwrap();
         let fields = [("host", "a.test"), ("cookie", "sid=1"), ("x-user", "forged"), ("x-secret", "1")];
         let (mut request, mut ctx) = (request("POST", "/private?a", &fields), ctx("192.0.2.1"));
         let status = match guard.on_request(&mut request, &mut ctx).settled().await {

@@ -3,12 +3,13 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::request::RequestCtx;
+use crate::request::syntax::is_framing;
 use crate::request::variables::Template;
 
 /// What is done to a head, in this order.
@@ -108,23 +109,12 @@ impl Ord for FieldName {
     }
 }
 
-/// These say where a message ends and what becomes of its connection.
-const FRAMING: [HeaderName; 7] = [
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-];
-
 impl<'de> Deserialize<'de> for FieldName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let name = HeaderName::try_from(&text)
             .map_err(|_| de::Error::custom(format!("{text:?} is not a header's name; write letters, digits and -")))?;
-        if FRAMING.contains(&name) {
+        if is_framing(&name) {
             return Err(de::Error::custom(format!(
                 "{text:?} belongs to the connection and cannot be changed"
             )));

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Filter, FilterError, Settings, Workshop};
+use crate::request::RequestCtx;
 use crate::request::problem::Problem;
 
 /// `image_guard: { formats: [jpeg, png, webp], max_pixels: 100000000 }`: for bodies that are a picture, and for the first file
@@ -59,7 +60,7 @@ impl Settings for ImageGuard {
 }
 
 impl Filter for ImageGuard {
-    fn on_body(&self, body: &[u8], request: &RequestHeader) -> Result<(), Problem> {
+    fn on_body(&self, body: &[u8], request: &RequestHeader, _: &RequestCtx) -> Result<(), Problem> {
         if body.is_empty() {
             return Ok(());
         }
@@ -136,7 +137,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::filter::testing::{filter, request};
+    use crate::filter::testing::{ctx, filter, request};
 
     /// A PNG's signature and IHDR.
     fn png(width: u32, height: u32) -> Vec<u8> {
@@ -147,7 +148,7 @@ mod tests {
     fn said(yaml: &str, media_type: &str, body: &[u8]) -> &'static str {
         let request = request("POST", "/", &[("content-type", media_type)]);
         let guard: ImageGuard = filter(yaml);
-        guard.on_body(body, &request).err().map_or("good", |problem| problem.code)
+        guard.on_body(body, &request, &ctx("192.0.2.1")).err().map_or("good", |problem| problem.code)
     }
 
     #[test]

@@ -10,45 +10,63 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use http::HeaderValue;
-use pingora::http::{RequestHeader, ResponseHeader};
+pub use pingora::http::{RequestHeader, ResponseHeader};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::MapAccess;
 
 pub use self::answer::{BodyChange, Content, Transform};
 pub use self::by::By;
+pub use self::entry::FilterConfig;
+pub use self::own::{Own, register};
 use crate::request::RequestCtx;
 use crate::request::problem::Problem;
+use crate::script::Store;
 
-/// Makes filters known: of each its variant of [`FilterConfig`], which is the name of its settings too, and its module,
-/// which is what YAML calls it.
+/// Makes filters known: of each its variant of [`Kind`], which is the name of its settings too, and its module, which is what
+/// YAML calls it.
 macro_rules! filters {
     ($($filter:ident in $module:ident,)*) => {
         $(mod $module;)*
 
-        /// One entry of a route's `filters`, a map with the filter's name as its only key.
-        #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
-        #[serde(rename_all = "snake_case")]
-        pub enum FilterConfig {
+        /// A filter's name in YAML, and its settings.
+        #[derive(Clone, Debug, JsonSchema, PartialEq)]
+        #[schemars(rename_all = "snake_case")]
+        pub enum Kind {
             $($filter($module::$filter),)*
+            #[schemars(skip)]
+            Own(Own),
         }
 
-        impl FilterConfig {
-            /// What it is called in YAML.
-            pub fn name(&self) -> &'static str {
+        impl Kind {
+            /// Those that are built in.
+            pub const NAMES: &[&str] = &[$(stringify!($module)),*];
+
+            /// Reads the settings that stand under a name.
+            fn read<'de, A: MapAccess<'de>>(name: &str, map: &mut A) -> Result<Option<Self>, A::Error> {
+                match name {
+                    $(stringify!($module) => map.next_value().map(|settings| Some(Self::$filter(settings))),)*
+                    _ => Ok(None),
+                }
+            }
+
+            fn name(&self) -> &'static str {
                 match self {
                     $(Self::$filter(_) => stringify!($module),)*
+                    Self::Own(own) => own.name(),
                 }
             }
 
             fn settings(&self) -> &dyn Settings {
                 match self {
                     $(Self::$filter(settings) => settings,)*
+                    Self::Own(own) => own.settings(),
                 }
             }
 
-            fn settings_mut(&mut self) -> &mut dyn Settings {
+            fn settings_mut(&mut self) -> Option<&mut dyn Settings> {
                 match self {
-                    $(Self::$filter(settings) => settings,)*
+                    $(Self::$filter(settings) => Some(settings),)*
+                    Self::Own(_) => None,
                 }
             }
         }
@@ -57,8 +75,11 @@ macro_rules! filters {
 
 mod answer;
 mod by;
+mod conditional;
+mod entry;
 mod headers;
 mod media_type;
+mod own;
 mod watched;
 
 filters! {
@@ -83,48 +104,12 @@ filters! {
     Respond in respond,
     ResponseHeaders in response_headers,
     Rewrite in rewrite,
+    Script in script,
     StripPrefix in strip_prefix,
 }
 
-impl FilterConfig {
-    /// Reads what it names.
-    pub fn build(&self, workshop: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
-        self.settings().build(workshop)
-    }
-
-    /// Whether no request gets past it, so that its route needs no pool.
-    pub fn always_answers(&self) -> bool {
-        self.settings().always_answers()
-    }
-
-    /// The files that it names, by their keys.
-    pub fn files(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
-        self.settings_mut().files()
-    }
-
-    /// The pools that it asks, by their keys.
-    pub fn pools(&self) -> Vec<(&'static str, &str)> {
-        self.settings().pools()
-    }
-
-    /// Whether it keeps some requests, or all, from the backends.
-    pub fn guards(&self) -> bool {
-        self.settings().guards()
-    }
-
-    /// Whether it sends clients to a host that they name themselves.
-    pub fn redirects_to_host(&self) -> bool {
-        self.settings().redirects_to_host()
-    }
-
-    /// What it would be asked for in vain on a route whose bodies pass as they come.
-    pub fn needs_whole_body(&self) -> bool {
-        self.settings().needs_whole_body()
-    }
-}
-
 /// What YAML says of one filter.
-trait Settings {
+pub trait Settings {
     fn build(&self, workshop: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError>;
 
     /// Whether no request gets past it, so that its route needs no pool.
@@ -153,6 +138,11 @@ trait Settings {
     fn redirects_to_host(&self) -> bool {
         false
     }
+
+    /// Whether a reload that changes nothing in its YAML leaves it as it is, with what it knows of clients.
+    fn may_be_kept(&self) -> bool {
+        self.pools().is_empty()
+    }
 }
 
 /// What filters are made with.
@@ -160,6 +150,8 @@ trait Settings {
 pub struct Workshop<'a> {
     /// None where no request is sent, as when one is explained.
     pub subrequests: Option<&'a Arc<dyn Subrequests>>,
+    /// What scripts remember; where there is none, each begins with nothing.
+    pub store: Option<&'a Arc<Store>>,
 }
 
 /// Sends requests of Veil's own to pools.
@@ -174,7 +166,7 @@ pub type Asked = Pin<Box<dyn Future<Output = Option<Box<ResponseHeader>>> + Send
 /// Why a filter cannot be put to work.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct FilterError(String);
+pub struct FilterError(pub String);
 
 /// What is done to the requests and responses of a route. Each step goes on unless a filter says otherwise.
 pub trait Filter: Send + Sync {
@@ -184,7 +176,7 @@ pub trait Filter: Send + Sync {
     }
 
     /// When the whole body has come, where it is kept; before a backend is chosen.
-    fn on_body(&self, _body: &[u8], _request: &RequestHeader) -> Result<(), Problem> {
+    fn on_body(&self, _body: &[u8], _request: &RequestHeader, _ctx: &RequestCtx) -> Result<(), Problem> {
         Ok(())
     }
 

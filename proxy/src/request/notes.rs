@@ -31,6 +31,16 @@ pub struct Notes {
     pub api_key: Option<Arc<str>>,
     pub claims: Option<Arc<Map<String, Value>>>,
     pub trace: Option<Trace>,
+    /// What a script has noted, by name.
+    pub noted: Vec<(Box<str>, Box<str>)>,
+    /// The pool that a script has chosen.
+    pub wanted_pool: Option<Box<str>>,
+    /// What a script tells the request apart by, in the place of what its pool says.
+    pub key: Option<Box<str>>,
+    /// Which conditions of filters hold for it, by their numbers.
+    pub conditions: Vec<(u32, bool)>,
+    /// The script that has failed, with its line.
+    pub failed_script: Option<Box<str>>,
     /// Of the answer that goes to the client.
     pub status: Option<u16>,
     /// How fast the answer may go.
@@ -79,6 +89,11 @@ impl Notes {
     /// What a group of the route's regular expression has taken.
     pub fn capture(&self, name: &str) -> Option<&str> {
         let found = self.captures.iter().find(|(known, _)| **known == *name);
+        found.map(|(_, text)| &**text)
+    }
+
+    pub fn noted(&self, name: &str) -> Option<&str> {
+        let found = self.noted.iter().find(|(known, _)| **known == *name);
         found.map(|(_, text)| &**text)
     }
 

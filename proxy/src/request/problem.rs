@@ -73,6 +73,11 @@ pub const INTERNAL: Problem = Problem::new(
     "internal",
     "something went wrong inside the proxy",
 );
+pub const SCRIPT_FAILED: Problem = Problem::new(
+    StatusCode::INTERNAL_SERVER_ERROR,
+    "script_failed",
+    "a rule of this site could not be applied to the request",
+);
 pub const UPSTREAM_FAILED: Problem = Problem::new(
     StatusCode::BAD_GATEWAY,
     "upstream_failed",
@@ -127,7 +132,12 @@ impl Problem {
 
     /// The answer's head and body.
     pub fn response(&self, id: &RequestId) -> pingora::Result<(ResponseHeader, Bytes)> {
-        let body = self.document(Some(id));
+        self.response_with(id, &[])
+    }
+
+    /// The same, whose document says more.
+    pub fn response_with(&self, id: &RequestId, more: &[(&str, &str)]) -> pingora::Result<(ResponseHeader, Bytes)> {
+        let body = self.document(Some(id), more);
         let mut head = ResponseHeader::build(self.status, Some(6))?;
         head.insert_header(header::CONTENT_TYPE, Self::MEDIA_TYPE)?;
         head.insert_header(header::CONTENT_LENGTH, body.len())?;
@@ -141,7 +151,7 @@ impl Problem {
 
     /// The answer as it goes over an HTTP/1 connection that ends with it, for requests too broken to have an id.
     pub fn last_words(&self) -> Vec<u8> {
-        let body = self.document(None);
+        let body = self.document(None, &[]);
         format!(
             "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
              Connection: close\r\n\r\n{body}",
@@ -153,7 +163,7 @@ impl Problem {
         .into_bytes()
     }
 
-    fn document(&self, id: Option<&RequestId>) -> String {
+    fn document(&self, id: Option<&RequestId>, more: &[(&str, &str)]) -> String {
         let mut document = json!({
             "type": format!("{TYPES}{}", self.code),
             "title": self.title(),
@@ -166,6 +176,9 @@ impl Problem {
         }
         if let Some(reason) = self.reason {
             document["reason"] = reason.into();
+        }
+        for (key, value) in more {
+            document[*key] = (*value).into();
         }
         if let Some(id) = id {
             document["request_id"] = id.as_str().into();
@@ -211,7 +224,7 @@ mod tests {
             limit: Some(4096),
             ..BODY_TOO_LARGE
         };
-        let document: serde_json::Value = serde_json::from_str(&problem.document(None)).unwrap();
+        let document: serde_json::Value = serde_json::from_str(&problem.document(None, &[])).unwrap();
         assert_eq!(document["limit"], 4096);
         assert_eq!(
             document["detail"],

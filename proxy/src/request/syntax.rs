@@ -1,6 +1,7 @@
 //! Small rules of HTTP's syntax, and what a head says of itself, each in one place.
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST};
+use http::HeaderName;
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use pingora::http::RequestHeader;
 
 /// `token` of RFC 9110, section 5.6.2: a method, or a field's or a cookie's name.
@@ -11,6 +12,20 @@ pub fn is_token(text: &[u8]) -> bool {
 /// `tchar` of RFC 9110, section 5.6.2.
 pub fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Whether a field says where its message ends or what becomes of its connection, which nobody may change.
+pub fn is_framing(name: &HeaderName) -> bool {
+    const FRAMING: [HeaderName; 7] = [
+        CONNECTION,
+        CONTENT_LENGTH,
+        TE,
+        TRAILER,
+        TRANSFER_ENCODING,
+        UPGRADE,
+        HeaderName::from_static("keep-alive"),
+    ];
+    FRAMING.contains(name)
 }
 
 /// Bytes of the body, where the head says so.

@@ -18,15 +18,7 @@ impl Target {
     /// What the client has sent, or what filters before have made of it.
     pub fn of(request: &RequestHeader, ctx: &RequestCtx) -> Self {
         let sent = String::from_utf8_lossy(request.raw_path());
-        let whole = ctx.notes.target.as_deref().unwrap_or(&sent);
-        let (path, query) = match whole.split_once('?') {
-            Some((path, query)) => (path, Some(query.to_owned())),
-            None => (whole, None),
-        };
-        Self {
-            path: path.to_owned(),
-            query,
-        }
+        Self::from(ctx.notes.target.as_deref().unwrap_or(&sent))
     }
 
     /// The path, unless it could be read in another way than it is written: then only its normal form says what it means.
@@ -57,6 +49,19 @@ impl Target {
     /// With another path, which is escaped already; none where it cannot be asked for.
     pub fn with_path(&self, path: &str) -> Option<Box<str>> {
         compose(path, self.query())
+    }
+}
+
+impl From<&str> for Target {
+    fn from(whole: &str) -> Self {
+        let (path, query) = match whole.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (whole, None),
+        };
+        Self {
+            path: path.to_owned(),
+            query,
+        }
     }
 }
 

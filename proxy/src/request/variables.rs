@@ -33,10 +33,14 @@ enum Variable {
     /// Of the client's certificate. Nginx: `$ssl_client_s_dn`.
     ClientSubject,
     Cookie(Box<str>),
+    /// Milliseconds since the head had been read. Nginx: `$request_time`.
+    DurationMs,
     Header(Box<str>),
     /// Without the port, in lower case.
     Host,
     Method,
+    /// What a script has noted under this name.
+    Note(Box<str>),
     /// The path that routes match. Nginx: `$uri`.
     Path,
     Pool,
@@ -64,7 +68,7 @@ enum Variable {
     User,
 }
 
-const SIMPLE: [(&str, Variable); 25] = [
+const SIMPLE: [(&str, Variable); 26] = [
     ("api_key", Variable::ApiKey),
     ("authority", Variable::Authority),
     ("backend", Variable::Backend),
@@ -72,6 +76,7 @@ const SIMPLE: [(&str, Variable); 25] = [
     ("client_fingerprint", Variable::ClientFingerprint),
     ("client_port", Variable::ClientPort),
     ("client_subject", Variable::ClientSubject),
+    ("duration_ms", Variable::DurationMs),
     ("host", Variable::Host),
     ("method", Variable::Method),
     ("path", Variable::Path),
@@ -96,15 +101,16 @@ const SIMPLE: [(&str, Variable); 25] = [
 type Make = fn(Box<str>) -> Variable;
 
 /// What comes before such a name.
-const NAMED: [(&str, Make); 5] = [
+const NAMED: [(&str, Make); 6] = [
     ("capture_", Variable::Capture),
     ("claim_", Variable::Claim),
     ("cookie_", Variable::Cookie),
     ("header_", |name| Variable::Header(name.replace('_', "-").into())),
+    ("note_", Variable::Note),
     ("query_", Variable::Argument),
 ];
 
-const KNOWN: [&str; 30] = [
+const KNOWN: [&str; 32] = [
     "api_key",
     "authority",
     "backend",
@@ -115,9 +121,11 @@ const KNOWN: [&str; 30] = [
     "client_port",
     "client_subject",
     "cookie_NAME",
+    "duration_ms",
     "header_NAME",
     "host",
     "method",
+    "note_NAME",
     "path",
     "pool",
     "query",
@@ -213,6 +221,23 @@ fn push_escaped(value: &[u8], text: &mut Vec<u8>) {
     }
 }
 
+/// A variable without a template around it.
+pub struct Known(Variable);
+
+impl Known {
+    /// Those that need no further name, by what they are called.
+    pub fn all() -> impl Iterator<Item = (&'static str, Self)> {
+        SIMPLE.into_iter().map(|(name, variable)| (name, Self(variable)))
+    }
+
+    /// Its text; nothing where it is unknown.
+    pub fn bytes(&self, request: &RequestHeader, ctx: &RequestCtx) -> Vec<u8> {
+        let mut text = Vec::new();
+        self.0.append(request, ctx, &mut text);
+        text
+    }
+}
+
 impl Variable {
     fn named(name: &str) -> Option<Self> {
         let simple = SIMPLE.iter().find(|(known, _)| *known == name);
@@ -243,6 +268,7 @@ impl Variable {
                 let host = host_name(host(request)).bytes();
                 return text.extend(host.map(|byte| byte.to_ascii_lowercase()));
             }
+            Self::DurationMs => return push_number(text, ctx.received.elapsed().as_millis() as u64),
             Self::Status => return notes.status.map_or((), |status| push_number(text, status.into())),
             Self::UpstreamStatus => {
                 return notes
@@ -272,6 +298,7 @@ impl Variable {
             Self::ClientSubject => client().map(|client| client.subject.as_bytes()),
             Self::Cookie(name) => cookie(request, name),
             Self::Header(name) => request.headers.get(&**name).map(HeaderValue::as_bytes),
+            Self::Note(name) => notes.noted(name).map(str::as_bytes),
             Self::Method => Some(request.method.as_str().as_bytes()),
             Self::Path => Some(ctx.path(request).as_bytes()),
             Self::Pool => notes.pool.as_deref().map(str::as_bytes),

@@ -14,6 +14,7 @@ use crate::filter::{Filter, FilterConfig, FilterError, Subrequests, Workshop};
 use crate::observe::access_log::Sample;
 use crate::pool::{Pool, RouteTimeouts};
 use crate::request::path::Paths;
+use crate::script::{Condition, Store};
 use crate::upstream::retry::RetryConfig;
 use crate::upstream::subrequest::PoolClient;
 
@@ -33,6 +34,7 @@ pub struct Route {
     pub timeouts: RouteTimeouts,
     pub access_log: Sample,
     pub(super) matches: MatchConfig,
+    pub(super) when: Option<Condition>,
     /// What the filters were made of.
     filter_configs: Vec<FilterConfig>,
 }
@@ -51,6 +53,8 @@ pub struct Surroundings<'a> {
     pub pools: &'a HashMap<String, Arc<Pool>>,
     /// Sends requests of Veil's own to them.
     pub client: PoolClient,
+    /// What scripts remember.
+    pub store: Arc<Store>,
 }
 
 impl Surroundings<'_> {
@@ -58,6 +62,15 @@ impl Surroundings<'_> {
         Surroundings {
             pools,
             client: PoolClient::new(pools.clone()),
+            store: Arc::default(),
+        }
+    }
+
+    /// With what scripts have remembered before.
+    pub fn remembering(self, store: &Arc<Store>) -> Self {
+        Self {
+            store: Arc::clone(store),
+            ..self
         }
     }
 
@@ -101,6 +114,7 @@ impl Route {
             timeouts: config.timeouts.clone(),
             access_log: config.access_log,
             matches: config.r#match.clone(),
+            when: config.when.clone(),
             filter_configs: config.filters.clone(),
         })
     }
@@ -121,6 +135,7 @@ fn filters(
     let subrequests: Arc<dyn Subrequests> = Arc::new(around.client.clone());
     let workshop = Workshop {
         subrequests: Some(&subrequests),
+        store: Some(&around.store),
     };
     let before = previous.map_or(&[][..], |route| &route.filter_configs);
     let kept = previous.map_or(&[][..], |route| &route.filters);
@@ -128,7 +143,7 @@ fn filters(
     let mut filter = |filter: &FilterConfig| {
         let place = kept
             .iter()
-            .position(|(before, _)| *before == filter && filter.pools().is_empty());
+            .position(|(before, _)| *before == filter && filter.may_be_kept());
         match place {
             Some(place) => Ok(Arc::clone(kept.remove(place).1)),
             None => filter.build(&workshop).map_err(|source| RouteError {

@@ -14,6 +14,7 @@ use crate::observe::access_log::Sample;
 use crate::pool::RouteTimeouts;
 use crate::request::RequestCtx;
 use crate::request::path::Paths;
+use crate::script::Condition;
 use crate::upstream::retry::RetryConfig;
 
 /// One entry of `routes`.
@@ -23,6 +24,8 @@ pub struct RouteConfig {
     /// What logs and metrics call the route; its host and path unless given.
     pub name: Option<String>,
     pub r#match: MatchConfig,
+    /// A condition that has to hold too: otherwise the next route is asked.
+    pub when: Option<Condition>,
     /// Who serves it; none where a filter always answers.
     pub pool: Option<String>,
     /// Several pools in the place of one, each with its share of the clients. Nginx: `split_clients`.
@@ -56,6 +59,11 @@ impl RouteConfig {
     /// What logs and metrics call the route.
     pub fn name(&self) -> String {
         self.name.clone().unwrap_or_else(|| self.r#match.to_string())
+    }
+
+    /// Whether every request that `other` takes is taken by this one too, at the same precedence.
+    pub fn hides(&self, other: &Self) -> bool {
+        (self.when.is_none() || self.when == other.when) && self.r#match.hides(&other.r#match)
     }
 
     /// The name of the pool that serves a request.

@@ -120,6 +120,10 @@ pub enum Fit {
     OtherQuery,
     OtherCookie,
     OtherMethod,
+    /// Its `when` does not hold.
+    OtherCondition,
+    /// Whether its `when` holds cannot be told.
+    ConditionFails,
 }
 
 impl fmt::Display for MatchConfig {

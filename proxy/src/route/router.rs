@@ -17,9 +17,11 @@ use super::built::{Route, RouteError, Surroundings};
 use super::config::RouteConfig;
 use super::index::Index;
 use super::matching::{Fit, MatchConfig};
+use crate::request::RequestCtx;
 use crate::request::expression::Groups;
 use crate::request::syntax::{host, host_name};
 use crate::request::target;
+use crate::script::Seen;
 
 /// All routes.
 pub struct Router {
@@ -67,7 +69,13 @@ impl Router {
     }
 
     /// The route for a request that came by this listener; `path` is in the form of [`crate::request::path::normal`].
-    pub fn find(&self, listener: &str, path: &str, head: &RequestHeader) -> Result<Found<'_>, NoRoute> {
+    pub fn find(
+        &self,
+        listener: &str,
+        path: &str,
+        head: &RequestHeader,
+        ctx: &RequestCtx,
+    ) -> Result<Found<'_>, NoRoute> {
         let mut allowed = Vec::new();
         let mut refused: Option<&MatchConfig> = None;
         let found = self.index.visit(host_name(host(head)), path, |place, expression| {
@@ -76,12 +84,21 @@ impl Router {
                 return ControlFlow::Continue(());
             }
             match route.matches.fit_otherwise(listener, head) {
-                Fit::Takes => ControlFlow::Break(Found {
-                    route,
-                    captures: expression
-                        .and_then(|expression| expression.groups(path, target::escaped_group))
-                        .unwrap_or_default(),
-                }),
+                Fit::Takes => match route
+                    .when
+                    .as_ref()
+                    .map(|when| when.holds(Seen::of(head, ctx), &route.name))
+                {
+                    None | Some(Ok(true)) => {
+                        let groups = expression.and_then(|expression| expression.groups(path, target::escaped_group));
+                        ControlFlow::Break(Ok(Found {
+                            route,
+                            captures: groups.unwrap_or_default(),
+                        }))
+                    }
+                    Some(Ok(false)) => ControlFlow::Continue(()),
+                    Some(Err(_)) => ControlFlow::Break(Err(NoRoute::ConditionFailed(Arc::clone(&route.name)))),
+                },
                 Fit::OtherMethod => {
                     refused = Some(&route.matches);
                     allowed.extend_from_slice(&route.matches.methods);
@@ -90,10 +107,10 @@ impl Router {
                 _ => ControlFlow::Continue(()),
             }
         });
-        found.ok_or(match allowed.as_slice() {
+        found.unwrap_or(Err(match allowed.as_slice() {
             [] => NoRoute::NotFound,
             _ => NoRoute::MethodNotAllowed(allowed),
-        })
+        }))
     }
 }
 
@@ -102,6 +119,8 @@ pub enum NoRoute {
     NotFound,
     /// The path is served, by these methods.
     MethodNotAllowed(Vec<Method>),
+    /// Whether the route of this name takes it cannot be told.
+    ConditionFailed(Arc<str>),
 }
 
 #[cfg(test)]
@@ -111,7 +130,7 @@ mod tests {
     use super::*;
     use crate::filter::Filter;
     use crate::request::path;
-    use crate::request::testing::request;
+    use crate::request::testing::{ctx, request};
 
     /// A router whose routes are called by their order: 0, 1, …
     fn router(matches: &[&str]) -> Router {
@@ -128,7 +147,7 @@ mod tests {
     }
 
     fn found(router: &Router, host: &str, path: &str) -> String {
-        name(router.find("public", path, &asked(Method::GET, host, "/")))
+        name(router.find("public", path, &asked(Method::GET, host, "/"), &ctx("192.0.2.1")))
     }
 
     fn name(found: Result<Found<'_>, NoRoute>) -> String {
@@ -210,7 +229,7 @@ mod tests {
             assert_eq!(found(&router, "any", path), route, "{path}");
         }
         let found = router
-            .find("public", "/news/12", &asked(Method::GET, "", "/"))
+            .find("public", "/news/12", &asked(Method::GET, "", "/"), &ctx("192.0.2.1"))
             .unwrap_or_else(|_| panic!("it is there"));
         let captures: HashMap<_, _> = found.captures.iter().map(|(name, text)| (&**name, &**text)).collect();
         assert_eq!(
@@ -239,7 +258,7 @@ mod tests {
             ("GET", "/", &[("cookie", "canary=1")], "4"),
         ] {
             assert_eq!(
-                name(router.find("public", "/", &request(method, target, fields))),
+                name(router.find("public", "/", &request(method, target, fields), &ctx("192.0.2.1"))),
                 route,
                 "{target} {fields:?}"
             );
@@ -301,14 +320,21 @@ mod tests {
     #[test]
     fn tells_a_wrong_method_from_a_wrong_path() {
         let router = router(&["path_exact: /x, methods: [POST]", "path_exact: /x, methods: [PUT]"]);
-        assert_eq!(name(router.find("public", "/x", &asked(Method::PUT, "", "/"))), "1");
-        let wrong_method = router.find("public", "/x", &asked(Method::GET, "", "/")).err();
+        assert_eq!(
+            name(router.find("public", "/x", &asked(Method::PUT, "", "/"), &ctx("192.0.2.1"))),
+            "1"
+        );
+        let wrong_method = router
+            .find("public", "/x", &asked(Method::GET, "", "/"), &ctx("192.0.2.1"))
+            .err();
         assert_eq!(
             wrong_method,
             Some(NoRoute::MethodNotAllowed(vec![Method::POST, Method::PUT]))
         );
         assert_eq!(
-            router.find("public", "/y", &asked(Method::POST, "", "/")).err(),
+            router
+                .find("public", "/y", &asked(Method::POST, "", "/"), &ctx("192.0.2.1"))
+                .err(),
             Some(NoRoute::NotFound)
         );
     }
@@ -322,7 +348,7 @@ mod tests {
             "host: a.test, path_prefix: /v1/, methods: [PUT]",
         ]);
         let found = |host: &str, path: &str, method: &Method| {
-            let found = router.find("public", path, &asked(method.clone(), host, "/"));
+            let found = router.find("public", path, &asked(method.clone(), host, "/"), &ctx("192.0.2.1"));
             found.map(|found| found.route.name.to_string())
         };
         assert_eq!(found("", "/v1/x", &Method::POST), Ok("2".to_owned()));
@@ -356,7 +382,11 @@ mod tests {
             "/%2fmetrics",
             "//%6Detrics",
         ] {
-            let reached = |path: &str| router.find("public", path, &asked(Method::GET, "", "/")).is_ok();
+            let reached = |path: &str| {
+                router
+                    .find("public", path, &asked(Method::GET, "", "/"), &ctx("192.0.2.1"))
+                    .is_ok()
+            };
             assert!(
                 !path::canonical(path).is_ok_and(|path| reached(&path)),
                 "{path}, strict"

@@ -31,6 +31,7 @@ mod reload;
 mod replay;
 mod routing;
 mod runbook;
+mod script;
 mod soak;
 mod spawn;
 mod sticky;

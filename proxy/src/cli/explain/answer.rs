@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 
 use crate::cli::columns::columns;
+use crate::config::rehearsal::{Considered, Filtered};
 use crate::pool::{CookieSeen, Turn};
 use crate::route::Fit;
 
@@ -25,19 +26,6 @@ pub struct Explanation {
     pub pool: Option<Asked>,
     /// What Veil answers itself, if it does.
     pub answer: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-pub struct Considered {
-    pub route: String,
-    pub fit: Fit,
-}
-
-#[derive(Debug, Serialize)]
-pub struct Filtered {
-    pub filter: &'static str,
-    /// None where the request goes on.
-    pub answers: Option<String>,
 }
 
 /// The pool that serves it.
@@ -70,10 +58,20 @@ impl fmt::Display for Explanation {
                 Fit::OtherQuery => "wants another query",
                 Fit::OtherCookie => "wants other cookies",
                 Fit::OtherMethod => "is for other methods",
+                Fit::OtherCondition => "is not for it: its when does not hold",
+                Fit::ConditionFails => "has a when that fails on it",
             };
             writeln!(f, "route {route:?} {fit}")?;
         }
-        for Filtered { filter, answers } in &self.filters {
+        for Filtered {
+            filter,
+            effects,
+            answers,
+        } in &self.filters
+        {
+            for effect in effects {
+                writeln!(f, "filter {filter} {effect}")?;
+            }
             match answers {
                 Some(answer) => writeln!(f, "filter {filter} answers {answer}")?,
                 None => writeln!(f, "filter {filter} lets it go on")?,

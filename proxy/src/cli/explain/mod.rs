@@ -9,39 +9,27 @@ use std::net::SocketAddr;
 
 use pingora::http::RequestHeader;
 
-pub use self::answer::{Asked, Considered, Explanation, Filtered};
+pub use self::answer::{Asked, Explanation};
 pub use self::question::Question;
 use crate::cli::pools::{self, AdminListener, OperateError};
 use crate::client::tls::{TrustError, check_trust};
 use crate::config::Config;
-use crate::filter::{FilterError, Settled, Workshop};
+use crate::config::rehearsal::{Ends, Rehearsal, RehearsalError, rehearse};
 use crate::pool::{Pool, PoolConfig, PoolError, PoolStatus};
 use crate::request::RequestCtx;
-use crate::request::path::{self, PathError, Paths};
-use crate::request::problem;
-use crate::request::syntax::{host_name, request_uri};
-use crate::request::target;
-use crate::route::{Fit, PathPattern, RouteConfig, Router};
+use crate::route::RouteConfig;
 use crate::upstream::retry::is_idempotent;
 use crate::yaml::diagnostic::suggest;
 
 /// Why there is nothing to explain.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
-    #[error("{path:?}: {error}")]
-    Path { path: String, error: PathError },
-    #[error("there is no listener {listener:?}{}", help.as_deref().map(|help| format!("\n  help: {help}")).unwrap_or_default())]
-    NoListener { listener: String, help: Option<String> },
-    #[error("{0:?} cannot be asked for")]
-    Target(String),
+    #[error(transparent)]
+    Rehearsal(#[from] RehearsalError),
     #[error(transparent)]
     Operate(#[from] OperateError),
     #[error("the Veil at {admin} has no pool {pool:?}; is it another configuration?")]
     OtherPools { admin: SocketAddr, pool: String },
-    #[error(transparent)]
-    Filter(#[from] FilterError),
-    #[error("{0:?} is not a URL; write https://host/path?query")]
-    Url(String),
     #[error(transparent)]
     Trust(#[from] TrustError),
     #[error(transparent)]
@@ -60,128 +48,51 @@ pub enum ExplainError {
 pub async fn explain(config: &Config, question: &Question) -> Result<Explanation, ExplainError> {
     let question = &question.taken_apart()?;
     check_trust()?;
-    let mut head = question.head()?;
+    let asked = question.asked(config)?;
+    let path = asked.ctx.path(&asked.head).to_owned();
+    let Rehearsal {
+        considered,
+        route,
+        filters,
+        ends,
+        why,
+        respelt,
+        ctx,
+        head,
+    } = rehearse(config, asked).await?;
     let mut explanation = Explanation {
         client: question.client,
         method: question.method.to_string(),
         host: question.host.clone(),
-        path: question.normal_path()?,
-        routes: Vec::new(),
-        filters: Vec::new(),
+        path,
+        routes: considered,
+        filters,
         target: None,
         pool: None,
         answer: None,
     };
-    let paths = question.paths(config)?;
-    if paths == Paths::Strict && explanation.spelling(&head).is_none() {
-        return Ok(explanation);
-    }
-    let Some(route) = explanation.route(config, question, &head) else {
-        return Ok(explanation);
-    };
-    if route.paths.unwrap_or(paths) == Paths::Strict {
-        let Some(spelling) = explanation.spelling(&head) else {
-            return Ok(explanation);
-        };
-        if spelling != head.uri.path() {
-            path::respell(&mut head, &spelling).map_err(|_| ExplainError::Target(spelling))?;
-            explanation.target = Some(String::from_utf8_lossy(request_uri(&head)).into_owned());
+    match (ends, route) {
+        (Ends::Answered(answer, code), _) => {
+            let code = code.map(|code| format!(" {code}")).unwrap_or_default();
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            explanation.answer = Some(format!("{}{code}{why}", answer.status.as_u16()));
         }
-    }
-    let mut ctx = question.ctx(&explanation.path);
-    if explanation.is_answered_by_filters(route, &mut head, &mut ctx).await? {
-        return Ok(explanation);
-    }
-    if let Some(target) = ctx.notes.target.as_deref() {
-        explanation.target = Some(target.to_owned());
-    }
-    match route
-        .pool_for(&head, &ctx)
-        .and_then(|name| config.pools.get_key_value(name))
-    {
-        Some((name, pool)) => explanation.pool = Some(ask(name, pool, route, &head, question).await?),
-        None => explanation.answer = Some("404 no_route: the route has no pool".to_owned()),
+        (Ends::Sent(Some(name), _), Some(route)) => {
+            explanation.target = ctx.notes.target.as_deref().map(str::to_owned).or(respelt);
+            if let Some(pool) = config.pools.get(&name) {
+                explanation.pool = Some(ask(&name, pool, route, (&head, &ctx), question).await?);
+            }
+        }
+        _ => {}
     }
     Ok(explanation)
-}
-
-impl Explanation {
-    /// The path in its one spelling; none where servers read it differently, which ends the request.
-    fn spelling(&mut self, head: &RequestHeader) -> Option<String> {
-        match path::canonical(head.uri.path()) {
-            Ok(spelling) => Some(spelling.into_owned()),
-            Err(error) => {
-                self.answer = Some(format!("400 {}: {error}", problem::BAD_PATH.code));
-                None
-            }
-        }
-    }
-
-    fn route<'a>(&mut self, config: &'a Config, question: &Question, head: &RequestHeader) -> Option<&'a RouteConfig> {
-        let mut refused: Option<&RouteConfig> = None;
-        let listener = question.listener_of(config).map_or("", |(name, _)| name.as_str());
-        for route in Router::in_order(&config.routes, &question.host) {
-            if refused.is_some_and(|first| !route.r#match.is_beside(&first.r#match)) {
-                continue;
-            }
-            let fit = route.r#match.fit(listener, host_name(&question.host), &self.path, head);
-            self.routes.push(Considered {
-                route: route.name(),
-                fit,
-            });
-            if fit == Fit::Takes {
-                return Some(route);
-            }
-            if fit == Fit::OtherMethod {
-                refused = Some(route);
-            }
-        }
-        let answer = match refused {
-            Some(_) => "405 method_not_allowed",
-            None => "404 no_route",
-        };
-        self.answer = Some(answer.to_owned());
-        None
-    }
-
-    async fn is_answered_by_filters(
-        &mut self,
-        route: &RouteConfig,
-        head: &mut RequestHeader,
-        ctx: &mut RequestCtx,
-    ) -> Result<bool, ExplainError> {
-        if let PathPattern::Regex(expression) = &route.r#match.path {
-            ctx.notes.captures = expression.groups(&self.path, target::escaped_group).unwrap_or_default();
-        }
-        for filter in &route.filters {
-            let built = filter.build(&Workshop::default())?;
-            let answers = match built.on_request(head, ctx).settled().await {
-                Settled::Continue => None,
-                Settled::Amend(amend) => {
-                    amend(head, ctx);
-                    None
-                }
-                Settled::Answer(answer) => Some(answer.status().as_u16().to_string()),
-                Settled::Refuse(problem, _) => Some(format!("{} {}", problem.status.as_u16(), problem.code)),
-            };
-            self.filters.push(Filtered {
-                filter: filter.name(),
-                answers: answers.clone(),
-            });
-            if answers.is_some() {
-                self.answer = answers;
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
 }
 
 async fn ask(
     name: &str,
     config: &PoolConfig,
     route: &RouteConfig,
-    head: &RequestHeader,
+    (head, ctx): (&RequestHeader, &RequestCtx),
     question: &Question,
 ) -> Result<Asked, ExplainError> {
     let status = question.admin().map(|admin| running(&admin, name)).transpose()?;
@@ -210,6 +121,10 @@ async fn ask(
         troubles.push("its own workers get their addresses when they start; give --admin".to_owned());
     }
     let key = pool.key(head, question.client);
+    let key = match &ctx.notes.key {
+        Some(text) => key.told_apart_by(text),
+        None => key,
+    };
     Ok(Asked {
         pool: name.to_owned(),
         key: key.to_string(),

@@ -1,20 +1,15 @@
 //! What is asked about: a request that is not sent.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
 
 use clap::Args;
-use http::{HeaderName, HeaderValue, Method, header};
-use pingora::http::RequestHeader;
+use http::{HeaderName, HeaderValue, Method};
 
 use super::ExplainError;
 use crate::cli::pools::AdminListener;
-use crate::client::listener::ListenerConfig;
 use crate::config::Config;
-use crate::request::notes::Notes;
-use crate::request::path::{self, Paths};
-use crate::request::{RequestCtx, RequestId, Scheme};
-use crate::yaml::diagnostic::suggest;
+use crate::config::rehearsal::{self, Asked, RehearsalError};
+use crate::request::Scheme;
 
 /// A request that is not sent.
 #[derive(Args, Clone, Debug)]
@@ -76,62 +71,25 @@ impl Question {
     /// With what its URL says.
     pub fn taken_apart(&self) -> Result<Self, ExplainError> {
         let Some(url) = &self.url else { return Ok(self.clone()) };
-        let wrong = || ExplainError::Url(url.clone());
-        let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
-        let start = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (host, target) = rest.split_at(start);
-        if !matches!(scheme, "http" | "https") || host.is_empty() {
-            return Err(wrong());
-        }
-        let slash = if target.starts_with('/') { "" } else { "/" };
+        let (scheme, host, path) = rehearsal::url(url)?;
         Ok(Self {
             host: host.to_owned(),
-            path: format!("{slash}{}", target.split('#').next().unwrap_or_default()),
-            https: scheme == "https",
+            path,
+            https: scheme == Scheme::Https,
             ..self.clone()
         })
     }
 
-    pub fn head(&self) -> Result<RequestHeader, ExplainError> {
-        let target = || ExplainError::Target(self.path.clone());
-        let mut head = RequestHeader::build(self.method.clone(), self.path.as_bytes(), None).map_err(|_| target())?;
+    /// The request itself.
+    pub fn asked(&self, config: &Config) -> Result<Asked, ExplainError> {
+        let scheme = if self.https { Scheme::Https } else { Scheme::Http };
+        let mut asked = Asked::new(&self.method, scheme, &self.host, &self.path, self.client)?;
         for (name, value) in &self.headers {
-            head.append_header(name.clone(), value.clone()).map_err(|_| target())?;
+            let target = |_| RehearsalError::Target(self.path.clone());
+            asked.head.append_header(name.clone(), value.clone()).map_err(target)?;
         }
-        head.insert_header(header::HOST, self.host.as_str())
-            .map_err(|_| target())?;
-        Ok(head)
-    }
-
-    /// The listener that it comes by, and what that is called.
-    pub fn listener_of<'a>(&self, config: &'a Config) -> Option<(&'a String, &'a ListenerConfig)> {
-        match &self.listener {
-            Some(name) => config.listeners.get_key_value(name),
-            None => config.listeners.iter().next(),
-        }
-    }
-
-    /// How that listener has paths.
-    pub fn paths(&self, config: &Config) -> Result<Paths, ExplainError> {
-        let names = config.listeners.keys().map(String::as_str);
-        match (self.listener_of(config), &self.listener) {
-            (Some((_, listener)), _) => Ok(listener.paths),
-            (None, None) => Ok(Paths::default()),
-            (None, Some(name)) => Err(ExplainError::NoListener {
-                listener: name.clone(),
-                help: suggest("the listeners", name, names),
-            }),
-        }
-    }
-
-    /// The path that routes match.
-    pub fn normal_path(&self) -> Result<String, ExplainError> {
-        let path = self.path.split('?').next().unwrap_or_default();
-        let normal = path::normal(path.as_bytes()).map_err(|error| ExplainError::Path {
-            path: self.path.clone(),
-            error,
-        })?;
-        Ok(normal.into_owned())
+        asked.comes_by(self.listener.as_ref(), config)?;
+        Ok(asked)
     }
 
     pub fn admin(&self) -> Option<AdminListener> {
@@ -139,17 +97,5 @@ impl Question {
             address: self.admin?,
             token: self.admin_token.clone(),
         })
-    }
-
-    pub fn ctx(&self, path: &str) -> RequestCtx {
-        RequestCtx {
-            id: RequestId::random(),
-            peer: (self.client, 0).into(),
-            client: Some(self.client),
-            path: Some(path.into()),
-            scheme: if self.https { Scheme::Https } else { Scheme::Http },
-            received: Instant::now(),
-            notes: Notes::default(),
-        }
     }
 }

@@ -53,6 +53,10 @@ pub fn all(source: &Source) -> Findings {
             machine::names(&config),
         ]
         .concat();
+        let unusable = match unusable.is_empty() {
+            true => examples(&config),
+            false => unusable,
+        };
         let lists = machine::lists(source, &config);
         findings
             .warnings
@@ -66,6 +70,11 @@ pub fn all(source: &Source) -> Findings {
             .sort_by(|a, b| (&a.file, a.place).cmp(&(&b.file, b.place)));
     }
     findings
+}
+
+/// Examples that do not go as expected.
+fn examples(config: &Config) -> Vec<Remark> {
+    config::example::failures(config).unwrap_or_else(|error| vec![(Path::new(), error.to_string())])
 }
 
 /// What may well be a mistake in a configuration that has none.

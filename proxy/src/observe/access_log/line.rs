@@ -50,6 +50,10 @@ pub struct Line<'a> {
     pub backend_address: Option<String>,
     pub upstream_status: Option<u16>,
     pub tls: Option<&'a TlsFacts>,
+    /// The script that has failed, with its line.
+    pub script: Option<&'a str>,
+    /// What scripts have noted.
+    pub noted: &'a [(Box<str>, Box<str>)],
 }
 
 /// What a JSON line may say of a request.
@@ -78,6 +82,10 @@ pub enum Field {
     User,
     ApiKey,
     TraceId,
+    /// The script that has failed.
+    Script,
+    /// What scripts have noted, each as `note_NAME`.
+    Notes,
     // What is said only where it is asked for.
     Query,
     UserAgent,
@@ -90,7 +98,7 @@ pub enum Field {
 }
 
 /// What is said unless something else is asked for.
-pub const USUAL: [Field; 21] = [
+pub const USUAL: [Field; 23] = [
     Field::Time,
     Field::Id,
     Field::Client,
@@ -112,6 +120,8 @@ pub const USUAL: [Field; 21] = [
     Field::User,
     Field::ApiKey,
     Field::TraceId,
+    Field::Script,
+    Field::Notes,
 ];
 
 impl Line<'_> {
@@ -133,6 +143,11 @@ impl Line<'_> {
             Field::Time => fields.time("time", self.time),
             Field::Id => fields.text("id", self.id),
             Field::Client => fields.known_address("client", self.client),
+            Field::Script => fields.known_text("script", self.script),
+            Field::Notes => self
+                .noted
+                .iter()
+                .for_each(|(name, text)| fields.text(&format!("note_{name}"), text)),
             Field::Method => fields.text("method", self.method),
             Field::Host => fields.text("host", self.host),
             Field::Path => fields.text("path", self.path),
@@ -311,6 +326,8 @@ mod tests {
             user: None,
             api_key: None,
             trace_id: None,
+            script: None,
+            noted: &[],
         }
     }
 

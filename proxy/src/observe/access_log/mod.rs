@@ -18,6 +18,7 @@ pub use self::line::{Field, Line};
 use crate::observe::outlet::{Lost, Outlet, Sink};
 use crate::observe::syslog::Server;
 use crate::request::random_bits;
+use crate::script::{Condition, Seen};
 use crate::yaml::units::Ratio;
 
 /// `access_log: { to: /var/log/veil/access.log, client_address: network }`
@@ -30,6 +31,8 @@ pub struct AccessLogConfig {
     pub fields: Vec<Field>,
     /// Lines as Nginx writes them, in place of JSON: its `log_format`, or `combined`.
     pub format: Option<Format>,
+    /// Requests that get a line; all of them unless given.
+    pub when: Option<Condition>,
 }
 
 impl Default for AccessLogConfig {
@@ -39,6 +42,7 @@ impl Default for AccessLogConfig {
             client_address: ClientAddress::default(),
             fields: USUAL.to_vec(),
             format: None,
+            when: None,
         }
     }
 }
@@ -174,8 +178,10 @@ impl AccessLog {
         &self.config
     }
 
-    pub fn is_on(&self) -> bool {
-        self.outlet.is_some()
+    /// Whether this request is to have a line. Where its condition fails, it has one.
+    pub fn wants(&self, seen: Seen<'_>) -> bool {
+        let holds = |when: &Condition| when.holds(seen, "access_log").unwrap_or(true);
+        self.outlet.is_some() && self.config.when.as_ref().is_none_or(holds)
     }
 
     /// Whether its lines may say which address a backend has.
@@ -290,6 +296,8 @@ mod tests {
             user: None,
             api_key: None,
             trace_id: None,
+            script: None,
+            noted: &[],
         }
     }
 

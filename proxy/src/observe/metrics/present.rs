@@ -12,6 +12,7 @@ use crate::observe::access_log::AccessLog;
 use crate::observe::changes::{ChangeOutcome, LastChanges};
 use crate::observe::outlet::Lost;
 use crate::pool::Pool;
+use crate::script::{CONDITIONS, tallies};
 
 impl Metrics {
     /// Everything in Prometheus' text format.
@@ -27,6 +28,7 @@ impl Metrics {
         tell_memory(&now, bodies)?;
         tell_changes(&now, &self.changes().last())?;
         tell_lost_lines(&now, access_log.lost())?;
+        tell_scripts(&now)?;
         let latencies = pools::tell(&now, pools)?;
         let mut text = Vec::new();
         let encoder = TextEncoder::new();
@@ -63,6 +65,36 @@ fn tell_connections(now: &Registry, connections: ConnectionCounts) -> prometheus
         "Requests refused for how they were framed, before a route saw them.",
         connections.refused_heads,
     )
+}
+
+fn tell_scripts(now: &Registry) -> prometheus::Result<()> {
+    let labels = &["script"];
+    let calls = counter(
+        now,
+        "veil_script_calls_total",
+        "Calls of scripts; of conditions as `when`.",
+        labels,
+    )?;
+    let errors = counter(
+        now,
+        "veil_script_errors_total",
+        "Calls that have failed or taken too much.",
+        labels,
+    )?;
+    let time = counter(
+        now,
+        "veil_script_microseconds_total",
+        "Time that calls have taken.",
+        labels,
+    )?;
+    let conditions = ("when".to_owned(), CONDITIONS.count());
+    for (name, count) in tallies().counts().into_iter().chain([conditions]) {
+        calls.with_label_values(&[name.as_str()]).inc_by(count.calls);
+        errors.with_label_values(&[name.as_str()]).inc_by(count.errors);
+        time.with_label_values(&[name.as_str()])
+            .inc_by(count.time.as_micros() as u64);
+    }
+    Ok(())
 }
 
 /// Of a change that there has not been there is nothing to tell.

@@ -51,6 +51,14 @@ impl Key {
         }
     }
 
+    /// With this text in the place of what the pool is configured for.
+    pub fn told_apart_by(self, text: &str) -> Self {
+        Self {
+            bytes: text.as_bytes().to_vec(),
+            ..self
+        }
+    }
+
     pub fn client(&self) -> IpAddr {
         self.client
     }

@@ -70,6 +70,59 @@ macro_rules! steps {
 }
 pub(crate) use steps;
 
+/// Says of a mistake where in the text of its value it is: line and column from 1.
+pub fn at_in_text(line: usize, column: usize, what: &str) -> String {
+    format!("{IN_TEXT}{line}:{column}:{what}")
+}
+
+/// What [`at_in_text`] has put together.
+fn in_text(message: &str) -> Option<((usize, usize), &str)> {
+    let (line, rest) = message.strip_prefix(IN_TEXT)?.split_once(':')?;
+    let (column, what) = rest.split_once(':')?;
+    Some(((line.parse().ok()?, column.parse().ok()?), what))
+}
+
+/// Says of a mistake that it is further down than where it comes to light.
+pub fn below(path: &[Step], message: &str) -> String {
+    let path = path.iter().map(|step| match step {
+        Step::Key(key) => format!("{key}{BELOW}"),
+        Step::Index(index) => format!("#{index}{BELOW}"),
+    });
+    format!("{BELOW}{}{BELOW}{message}", path.collect::<String>())
+}
+
+/// What [`below`] has put together.
+fn further(message: &str) -> (Path, &str) {
+    let Some((path, message)) = message
+        .strip_prefix(BELOW)
+        .and_then(|rest| rest.split_once(&format!("{BELOW}{BELOW}")))
+    else {
+        return (
+            Path::new(),
+            message.strip_prefix(&format!("{BELOW}{BELOW}")).unwrap_or(message),
+        );
+    };
+    let step = |step: &str| match step.strip_prefix('#').and_then(|index| index.parse().ok()) {
+        Some(index) => Step::Index(index),
+        None => Step::from(step),
+    };
+    (path.split(BELOW).map(step).collect(), message)
+}
+
+/// The steps of a failure's path.
+pub fn steps_of(path: &serde_path_to_error::Path) -> Path {
+    let step = |segment: &Segment| match segment {
+        Segment::Seq { index } => Some(Step::Index(*index)),
+        Segment::Map { key } | Segment::Enum { variant: key } => Some(Step::Key(key.clone())),
+        Segment::Unknown => None,
+    };
+    path.iter().map_while(step).collect()
+}
+
+/// No message of anybody else's begins so.
+const BELOW: char = '\u{2}';
+const IN_TEXT: &str = "\u{1}";
+
 /// After so many mistakes a file is not looked at any further.
 const MOST_MISTAKES: usize = 100;
 
@@ -138,10 +191,12 @@ impl Document {
                 Ok(read) => return (Some(read), mistakes),
                 Err(error) => error,
             };
-            let path = self.resolve(error.path());
+            let shown = steps_of(error.path());
             let message = error.into_inner().to_string();
-            if !self.follows_from_removal(&path, &message) {
-                mistakes.push(self.explain(&path, &message));
+            let (further, message) = further(&message);
+            let path = self.resolve(&[shown, further].concat());
+            if !self.follows_from_removal(&path, message) {
+                mistakes.push(self.explain(&path, message));
             }
             if !self.remove(&path) {
                 break;
@@ -182,14 +237,19 @@ impl Document {
     fn explain(&self, path: &[Step], message: &str) -> Diagnostic {
         let node = path.iter().try_fold(&self.value, child);
         let (file, written) = self.located(&self.as_written(path));
+        let (within, message) = in_text(message).map_or((None, message), |(place, what)| (Some(place), what));
         let Mistake { owner, at, what, help } = wording::explain(&written, node, message);
         let what = match owner {
             [] => what,
             owner => format!("{}: {what}", Shown(owner)),
         };
+        let place = file.places.find(&written, at);
+        let inner = place
+            .zip(within)
+            .map(|(start, within)| file.places.within(start, within));
         Diagnostic {
             file: file.name.clone(),
-            place: file.places.find(&written, at),
+            place: inner.or(place),
             what,
             help,
         }
@@ -202,17 +262,12 @@ impl Document {
     }
 
     /// The steps of a failure's path that exist in the document: serde also names variants, which may have no node.
-    fn resolve(&self, path: &serde_path_to_error::Path) -> Path {
+    fn resolve(&self, path: &[Step]) -> Path {
         let mut resolved = Path::new();
         let mut here = &self.value;
-        for segment in path {
-            let step = match segment {
-                Segment::Seq { index } => Step::Index(*index),
-                Segment::Map { key } | Segment::Enum { variant: key } => Step::Key(key.clone()),
-                Segment::Unknown => break,
-            };
-            let Some(next) = child(here, &step) else { continue };
-            resolved.push(step);
+        for step in path {
+            let Some(next) = child(here, step) else { continue };
+            resolved.push(step.clone());
             here = next;
         }
         resolved

@@ -21,7 +21,7 @@ pub enum At {
     Value,
 }
 
-type Place = (usize, usize);
+pub type Place = (usize, usize);
 
 impl Places {
     pub fn new(text: &str) -> Self {
@@ -58,6 +58,34 @@ impl Places {
             here = next;
         }
         place
+    }
+
+    /// The place of a line and column of the text that a scalar holds, which begins at `start`: after its quotation mark, or
+    /// in the lines below `|`, where a scalar begins with its first line.
+    pub fn within(&self, start: Place, (line, column): Place) -> Place {
+        let lines: Vec<&str> = self.text.lines().collect();
+        let above = start
+            .0
+            .checked_sub(2)
+            .and_then(|above| lines.get(above))
+            .copied()
+            .unwrap_or_default();
+        let opens_block = above
+            .rsplit_once(": ")
+            .is_some_and(|(_, value)| value.starts_with(['|', '>']));
+        if opens_block && start.1 <= lines[start.0 - 1].len() {
+            return (start.0 + line - 1, start.1 + column - 1);
+        }
+        let first = lines
+            .get(start.0 - 1)
+            .map_or("", |line| line.get(start.1 - 1..).unwrap_or(""));
+        match first.chars().next() {
+            Some(quote @ ('"' | '\'')) if line == 1 => {
+                (start.0, start.1 + 1 + written_length(&first[1..], quote, column - 1))
+            }
+            Some(_) if line == 1 => (start.0, start.1 + column - 1),
+            _ => start,
+        }
     }
 
     /// What serde_yaml says of a text that it cannot parse.
@@ -103,6 +131,22 @@ impl Places {
         });
         slips.next().map(str::to_owned)
     }
+}
+
+/// Columns that so many characters take as they are written between quotation marks.
+fn written_length(text: &str, quote: char, characters: usize) -> usize {
+    let mut written = text.chars();
+    let mut columns = 0;
+    for _ in 0..characters {
+        let first = written.next();
+        columns += 1;
+        let is_escape = first == Some('\\') && quote == '"' || first == Some('\'') && quote == '\'';
+        if is_escape {
+            written.next();
+            columns += 1;
+        }
+    }
+    columns
 }
 
 fn load(text: &str, refuse_duplicates: bool) -> Result<Node, LoadError> {

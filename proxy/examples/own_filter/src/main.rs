@@ -1,0 +1,64 @@
+//! Veil with a filter of one's own: `opening_hours: { from: 8, until: 18 }` refuses requests at other hours (UTC).
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use veil::filter::{Filter, FilterError, RequestHeader, ResponseHeader, Settings, Verdict, Workshop, register};
+use veil::request::RequestCtx;
+use veil::request::problem::Problem;
+
+/// `opening_hours: { from: 8, until: 18 }`
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OpeningHours {
+    /// The first hour, from 0 to 23.
+    from: u8,
+    /// The hour after the last one, from 1 to 24.
+    until: u8,
+}
+
+impl Settings for OpeningHours {
+    fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
+        if self.from >= self.until || self.until > 24 {
+            let what = format!("nobody is served from {} until {}", self.from, self.until);
+            return Err(FilterError(what));
+        }
+        Ok(Arc::new(self.clone()))
+    }
+}
+
+impl Filter for OpeningHours {
+    fn on_request(&self, _: &mut RequestHeader, _: &mut RequestCtx) -> Verdict {
+        match (self.from..self.until).contains(&hour()) {
+            true => Verdict::Continue,
+            false => Verdict::Refuse(CLOSED),
+        }
+    }
+
+    fn on_response(
+        &self,
+        response: &mut ResponseHeader,
+        _: &RequestHeader,
+        _: &RequestCtx,
+    ) -> Option<veil::filter::BodyChange> {
+        let hours = format!("{}-{}", self.from, self.until);
+        let _ = response.insert_header("X-Opening-Hours", hours);
+        None
+    }
+}
+
+/// Of the day, in UTC.
+fn hour() -> u8 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (since.as_secs() / 3600 % 24) as u8
+}
+
+const CLOSED: Problem = Problem::new(http::StatusCode::FORBIDDEN, "closed", "nobody is served at this hour");
+
+fn main() -> ExitCode {
+    register::<OpeningHours>("opening_hours");
+    veil::main(None)
+}

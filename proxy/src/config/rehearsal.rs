@@ -1,0 +1,412 @@
+//! A request followed as far as to its backends, without a socket: which route takes it, what each filter does to it, and what
+//! a backend would get or Veil itself would answer. It asks the routes and filters themselves.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use serde::Serialize;
+
+use super::Config;
+use crate::client::forwarded;
+use crate::filter::{Filter, FilterError, Settled, Workshop};
+use crate::request::notes::Notes;
+use crate::request::path::{self, PathError, Paths};
+use crate::request::problem::{self, Problem, X_REQUEST_ID};
+use crate::request::syntax::{host_name, request_uri};
+use crate::request::target;
+use crate::request::{RequestCtx, RequestId, Scheme};
+use crate::route::{Fit, PathPattern, RouteConfig, Router};
+use crate::script::Seen;
+use crate::yaml::diagnostic::suggest;
+
+/// A request that is not sent.
+pub struct Asked {
+    pub head: RequestHeader,
+    pub ctx: RequestCtx,
+    /// By which it came.
+    pub listener: String,
+    paths: Paths,
+}
+
+/// Why a request cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum RehearsalError {
+    #[error("{0:?} is not a URL; write https://host/path?query")]
+    Url(String),
+    #[error("{0:?} cannot be asked for")]
+    Target(String),
+    #[error("{path:?}: {error}")]
+    Path { path: String, error: PathError },
+    #[error("there is no listener {listener:?}{}", help.as_deref().map(|help| format!("\n  help: {help}")).unwrap_or_default())]
+    NoListener { listener: String, help: Option<String> },
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+}
+
+impl Asked {
+    /// `target` is path and query.
+    pub fn new(
+        method: &Method,
+        scheme: Scheme,
+        host: &str,
+        target: &str,
+        client: IpAddr,
+    ) -> Result<Self, RehearsalError> {
+        let wrong = |_| RehearsalError::Target(target.to_owned());
+        let mut head = RequestHeader::build(method.clone(), target.as_bytes(), None).map_err(wrong)?;
+        head.insert_header(header::HOST, host).map_err(wrong)?;
+        let sent = target.split('?').next().unwrap_or_default();
+        let path = path::normal(sent.as_bytes()).map_err(|error| RehearsalError::Path {
+            path: target.to_owned(),
+            error,
+        })?;
+        let ctx = RequestCtx {
+            id: RequestId::random(),
+            peer: (client, 0).into(),
+            client: Some(client),
+            path: Some(path.as_ref().into()),
+            scheme,
+            received: Instant::now(),
+            notes: Notes::default(),
+        };
+        Ok(Self {
+            head,
+            ctx,
+            listener: String::new(),
+            paths: Paths::default(),
+        })
+    }
+
+    /// By this listener, or the first.
+    pub fn comes_by(&mut self, listener: Option<&String>, config: &Config) -> Result<(), RehearsalError> {
+        let found = match listener {
+            Some(name) => config.listeners.get_key_value(name),
+            None => config.listeners.iter().next(),
+        };
+        match (found, listener) {
+            (Some((name, listener)), _) => (self.listener, self.paths) = (name.clone(), listener.paths),
+            (None, None) => {}
+            (None, Some(name)) => {
+                let names = config.listeners.keys().map(String::as_str);
+                return Err(RehearsalError::NoListener {
+                    listener: name.clone(),
+                    help: suggest("the listeners", name, names),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn host(&self) -> String {
+        let host = self.head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        host_name(host.unwrap_or_default()).to_owned()
+    }
+}
+
+/// Scheme, host, and path with query.
+pub fn url(text: &str) -> Result<(Scheme, &str, String), RehearsalError> {
+    let wrong = || RehearsalError::Url(text.to_owned());
+    let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
+    let (host, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let scheme = match scheme {
+        "http" => Scheme::Http,
+        "https" => Scheme::Https,
+        _ => return Err(wrong()),
+    };
+    if host.is_empty() {
+        return Err(wrong());
+    }
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    let target = target.split('#').next().unwrap_or_default();
+    Ok((scheme, host, format!("{slash}{target}")))
+}
+
+/// How it went.
+pub struct Rehearsal<'a> {
+    /// Routes that were asked whether they take it, until one did.
+    pub considered: Vec<Considered>,
+    pub route: Option<&'a RouteConfig>,
+    /// Those of the route, until one ended the request.
+    pub filters: Vec<Filtered>,
+    pub ends: Ends,
+    /// More on a refusal.
+    pub why: Option<String>,
+    /// Path and query in their one spelling, where that is another.
+    pub respelt: Option<String>,
+    /// What is known of the request in the end.
+    pub ctx: RequestCtx,
+    /// As the filters have left it.
+    pub head: RequestHeader,
+}
+
+/// Where it ends.
+pub enum Ends {
+    /// Veil answers this itself; a problem's code says why.
+    Answered(Box<ResponseHeader>, Option<&'static str>),
+    /// A backend of this pool gets this.
+    Sent(Option<String>, Box<RequestHeader>),
+}
+
+#[derive(Debug, Serialize)]
+pub struct Considered {
+    pub route: String,
+    pub fit: Fit,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Filtered {
+    pub filter: &'static str,
+    /// What it did to the request: `sets X-Tier: gold`.
+    pub effects: Vec<String>,
+    /// None where the request goes on.
+    pub answers: Option<String>,
+}
+
+/// Follows a request.
+///
+/// # Errors
+/// What a filter needs is not there.
+pub async fn rehearse(config: &Config, asked: Asked) -> Result<Rehearsal<'_>, RehearsalError> {
+    let strict = asked.paths;
+    let (considered, route) = match spelling(strict, &asked.head) {
+        Ok(_) => found(config, &asked),
+        Err(_) => (Vec::new(), Err(problem::BAD_PATH)),
+    };
+    let paths = route.ok().and_then(|route| route.paths).unwrap_or(strict);
+    let spelling = spelling(paths, &asked.head);
+    let Asked { head, ctx, .. } = asked;
+    let mut rehearsal = Rehearsal {
+        considered,
+        route: route.ok(),
+        filters: Vec::new(),
+        ends: Ends::Sent(None, Box::new(head.clone())),
+        why: spelling.as_ref().err().map(ToString::to_string),
+        respelt: None,
+        ctx,
+        head,
+    };
+    match (route, spelling) {
+        (Ok(route), Ok(spelling)) => {
+            rehearsal.respell(spelling)?;
+            rehearsal.pass(route).await?;
+        }
+        (Err(problem), Ok(_)) => rehearsal.refused(problem, &[]),
+        (_, Err(_)) => rehearsal.refused(problem::BAD_PATH, &[]),
+    }
+    Ok(rehearsal)
+}
+
+/// The path in its one spelling, where that is wanted.
+fn spelling(paths: Paths, head: &RequestHeader) -> Result<Option<String>, PathError> {
+    match paths {
+        Paths::Strict => path::canonical(head.uri.path()).map(|path| Some(path.into_owned())),
+        Paths::AsSent => Ok(None),
+    }
+}
+
+/// The route, or why there is none.
+fn found<'a>(config: &'a Config, asked: &Asked) -> (Vec<Considered>, Result<&'a RouteConfig, Problem>) {
+    let (mut considered, mut refused) = (Vec::new(), None::<&RouteConfig>);
+    let (host, path) = (asked.host(), asked.ctx.path(&asked.head));
+    for route in Router::in_order(&config.routes, &host) {
+        if refused.is_some_and(|first| !route.r#match.is_beside(&first.r#match)) {
+            continue;
+        }
+        let fit = match route.r#match.fit(&asked.listener, &host, path, &asked.head) {
+            Fit::Takes => held(route, asked),
+            fit => fit,
+        };
+        considered.push(Considered {
+            route: route.name(),
+            fit,
+        });
+        match fit {
+            Fit::Takes => return (considered, Ok(route)),
+            Fit::ConditionFails => return (considered, Err(problem::SCRIPT_FAILED)),
+            Fit::OtherMethod => refused = Some(route),
+            _ => {}
+        }
+    }
+    (
+        considered,
+        Err(refused.map_or(problem::NO_ROUTE, |_| problem::METHOD_NOT_ALLOWED)),
+    )
+}
+
+fn held(route: &RouteConfig, asked: &Asked) -> Fit {
+    let held = route
+        .when
+        .as_ref()
+        .map(|when| when.holds(Seen::of(&asked.head, &asked.ctx), &route.name()));
+    match held {
+        None | Some(Ok(true)) => Fit::Takes,
+        Some(Ok(false)) => Fit::OtherCondition,
+        Some(Err(_)) => Fit::ConditionFails,
+    }
+}
+
+impl Rehearsal<'_> {
+    fn respell(&mut self, spelling: Option<String>) -> Result<(), RehearsalError> {
+        let Some(spelling) = spelling.filter(|spelling| spelling != self.head.uri.path()) else {
+            return Ok(());
+        };
+        path::respell(&mut self.head, &spelling).map_err(|_| RehearsalError::Target(spelling))?;
+        self.respelt = Some(String::from_utf8_lossy(request_uri(&self.head)).into_owned());
+        Ok(())
+    }
+
+    async fn pass(&mut self, route: &RouteConfig) -> Result<(), RehearsalError> {
+        if let PathPattern::Regex(expression) = &route.r#match.path {
+            let groups = expression.groups(self.ctx.path(&self.head), target::escaped_group);
+            self.ctx.notes.captures = groups.unwrap_or_default();
+        }
+        self.ctx.notes.route = Some(route.name().into());
+        let pool = route.pool_for(&self.head, &self.ctx).cloned();
+        self.ctx.notes.pool = pool.as_deref().map(Into::into);
+        let store = Arc::default();
+        let workshop = Workshop {
+            store: Some(&store),
+            ..Workshop::default()
+        };
+        let built = route.filters.iter().map(|filter| filter.build(&workshop));
+        let built: Vec<Arc<dyn Filter>> = built.collect::<Result<_, _>>()?;
+        for (config, filter) in route.filters.iter().zip(&built) {
+            if self.ends_at(config.name(), filter, &built).await {
+                return Ok(());
+            }
+        }
+        let pool = self.ctx.notes.wanted_pool.as_deref().map(str::to_owned).or(pool);
+        match pool {
+            None => self.refused(problem::NO_ROUTE, &built),
+            pool => self.ends = Ends::Sent(pool, Box::new(self.sent(&built))),
+        }
+        Ok(())
+    }
+
+    async fn ends_at(&mut self, name: &'static str, filter: &Arc<dyn Filter>, all: &[Arc<dyn Filter>]) -> bool {
+        let before = Trace::of(&self.head, &self.ctx);
+        let settled = filter.on_request(&mut self.head, &mut self.ctx).settled().await;
+        let answered = match settled {
+            Settled::Continue => None,
+            Settled::Amend(amend) => {
+                amend(&mut self.head, &mut self.ctx);
+                None
+            }
+            Settled::Answer(answer) => Some((ResponseHeader::from(answer.into_parts().0), None)),
+            Settled::Refuse(problem, challenge) => problem.response(&self.ctx.id).ok().map(|(mut head, _)| {
+                if let Some(challenge) = challenge {
+                    let _ = head.insert_header(header::WWW_AUTHENTICATE, challenge);
+                }
+                (head, Some(problem.code))
+            }),
+        };
+        let says = |(head, code): &(ResponseHeader, Option<&str>)| match code {
+            Some(code) => format!("{} {code}", head.status.as_u16()),
+            None => head.status.as_u16().to_string(),
+        };
+        self.filters.push(Filtered {
+            filter: name,
+            effects: before.effects(&self.head, &self.ctx),
+            answers: answered.as_ref().map(says),
+        });
+        let Some((head, code)) = answered else { return false };
+        self.answered(head, code, all);
+        true
+    }
+
+    fn refused(&mut self, problem: Problem, filters: &[Arc<dyn Filter>]) {
+        if let Ok((head, _)) = problem.response(&self.ctx.id) {
+            self.answered(head, Some(problem.code), filters);
+        }
+    }
+
+    fn answered(&mut self, mut head: ResponseHeader, code: Option<&'static str>, filters: &[Arc<dyn Filter>]) {
+        self.ctx.notes.status = Some(head.status.as_u16());
+        for filter in filters.iter().rev() {
+            filter.on_response(&mut head, &self.head, &self.ctx);
+        }
+        self.ends = Ends::Answered(Box::new(head), code);
+    }
+
+    /// The head as a backend gets it.
+    fn sent(&self, filters: &[Arc<dyn Filter>]) -> RequestHeader {
+        let mut head = self.head.clone();
+        if let Some(target) = &self.ctx.notes.target {
+            let _ = head.set_raw_path(target.as_bytes());
+        }
+        let _ = forwarded::tell_backend(&mut head, &self.ctx);
+        let _ = head.insert_header(X_REQUEST_ID, self.ctx.id.as_str());
+        for filter in filters {
+            filter.on_upstream_request(&mut head, &self.ctx);
+        }
+        head
+    }
+}
+
+impl Ends {
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Answered(head, _) => Some(head.status),
+            Self::Sent(..) => None,
+        }
+    }
+}
+
+/// How a request was before a filter saw it.
+struct Trace {
+    fields: HeaderMap,
+    target: Option<Box<str>>,
+    pool: Option<Box<str>>,
+    key: Option<Box<str>>,
+    noted: Vec<(Box<str>, Box<str>)>,
+}
+
+impl Trace {
+    fn of(head: &RequestHeader, ctx: &RequestCtx) -> Self {
+        Self {
+            fields: head.headers.clone(),
+            target: ctx.notes.target.clone(),
+            pool: ctx.notes.wanted_pool.clone(),
+            key: ctx.notes.key.clone(),
+            noted: ctx.notes.noted.clone(),
+        }
+    }
+
+    /// What is otherwise now, in words.
+    fn effects(&self, head: &RequestHeader, ctx: &RequestCtx) -> Vec<String> {
+        let mut effects = Vec::new();
+        let names = || head.headers.keys().chain(self.fields.keys());
+        let mut told: Vec<&HeaderName> = Vec::new();
+        for name in names() {
+            let (was, is) = (shown(&self.fields, name), shown(&head.headers, name));
+            if was != is && !told.contains(&name) {
+                told.push(name);
+                effects.push(is.map_or_else(|| format!("removes {name}"), |is| format!("sets {name}: {is}")));
+            }
+        }
+        let notes = &ctx.notes;
+        let changed = |what: &str, was: &Option<Box<str>>, is: &Option<Box<str>>| {
+            is.as_ref().filter(|_| was != is).map(|is| format!("{what} {is}"))
+        };
+        effects.extend(changed("asks backends for", &self.target, &notes.target));
+        effects.extend(changed("chooses pool", &self.pool, &notes.wanted_pool));
+        effects.extend(changed("tells apart by", &self.key, &notes.key));
+        let noted = notes.noted.iter().filter(|note| !self.noted.contains(note));
+        effects.extend(noted.map(|(name, text)| format!("notes {name}: {text}")));
+        effects.extend(notes.failed_script.iter().map(|place| format!("fails at {place}")));
+        effects
+    }
+}
+
+/// All values of a field; nothing where there is none.
+pub fn shown(fields: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let values: Vec<_> = fields
+        .get_all(name)
+        .iter()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}

@@ -1,0 +1,274 @@
+//! `script: { file: rules.rhai, on_error: closed }`: what the other filters cannot say, in a few lines of a script.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderValue, header};
+use pingora::http::{RequestHeader, ResponseHeader};
+use rhai::Dynamic;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, de};
+
+use super::{BodyChange, Content, Filter, FilterError, Settings, Verdict, Workshop};
+use crate::request::RequestCtx;
+use crate::request::problem::{self, Problem};
+use crate::script::{self, Decision, Draft, Failure, Hook, Kept, Limits, Program, Seen, Store, Tally};
+use crate::yaml::document::at_in_text;
+
+/// A script in Rhai, whose functions `on_request(request)`, `on_response(response, request)`, `key(request)` and `pool(request)`
+/// are called; conf/programming.md says what they may do.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    /// What logs and metrics call it; its file's name unless given.
+    name: Option<String>,
+    file: Option<PathBuf>,
+    /// The script itself, in the place of a file.
+    inline: Option<Text>,
+    /// What becomes of a request on which it fails: `open` lets it go on, `closed` refuses it.
+    on_error: OnError,
+    #[serde(default)]
+    limits: Limits,
+    /// Texts that it gets by `setting("name")`: secrets, say, from the environment.
+    #[serde(default)]
+    settings: BTreeMap<String, String>,
+    /// Those that `pool(request)` may choose.
+    #[serde(default)]
+    pools: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum OnError {
+    Open,
+    Closed,
+}
+
+/// A script that is written where it is used.
+#[derive(Clone, Debug, JsonSchema, PartialEq)]
+#[schemars(with = "String", extend("examples" = ["fn on_request(request) { request.set_header(\"X-Client\", request.client) }"]))]
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match Program::hooks(&text, &Limits::default()) {
+            Ok(_) => Ok(Self(text)),
+            Err(mistake) => Err(de::Error::custom(at_in_text(mistake.line, mistake.column, &mistake.what))),
+        }
+    }
+}
+
+impl Settings for Script {
+    fn build(&self, workshop: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
+        let (text, source) = match (&self.file, &self.inline) {
+            (Some(file), None) => {
+                let source = file.display().to_string();
+                (fs::read_to_string(file).map_err(|error| FilterError(format!("{source}: {error}")))?, source)
+            }
+            (None, Some(Text(text))) => (text.clone(), "inline".to_owned()),
+            _ => return Err(FilterError("has a file and an inline script, or neither; write one of them".to_owned())),
+        };
+        let program = Program::hooks(&text, &self.limits).map_err(|mistake| {
+            FilterError(format!("{source}:{}:{}: {}", mistake.line, mistake.column, mistake.what))
+        })?;
+        if program.has(Hook::Pool) && self.pools.is_empty() {
+            return Err(FilterError("has pool(request), and nothing to choose; write them under pools".to_owned()));
+        }
+        let name = self.name.clone().unwrap_or(source);
+        Ok(Arc::new(Scripted {
+            program,
+            store: workshop.store.map(Arc::clone).unwrap_or_default(),
+            tally: script::tallies().of(&name),
+            name,
+            settings: self.clone(),
+        }))
+    }
+
+    fn files(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        self.file.iter_mut().map(|file| ("file", file)).collect()
+    }
+
+    fn pools(&self) -> Vec<(&'static str, &str)> {
+        self.pools.iter().map(|pool| ("pools", pool.as_str())).collect()
+    }
+
+    /// Its file may say something else by now; what it remembers is kept elsewhere.
+    fn may_be_kept(&self) -> bool {
+        false
+    }
+}
+
+struct Scripted {
+    program: Program,
+    store: Arc<Store>,
+    tally: Arc<Tally>,
+    name: String,
+    settings: Script,
+}
+
+impl Filter for Scripted {
+    fn on_request(&self, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
+        for hook in [Hook::OnRequest, Hook::Key, Hook::Pool].into_iter().filter(|hook| self.program.has(*hook)) {
+            let done = self.run(hook, Seen::of(request, ctx)).and_then(|(value, draft)| {
+                carry_out(draft, request, ctx);
+                self.settle(hook, value, ctx)
+            });
+            match done {
+                Ok(Verdict::Continue) => {}
+                Ok(verdict) => return verdict,
+                Err(failure) => {
+                    ctx.notes.failed_script = Some(self.place(&failure).into());
+                    if self.settings.on_error == OnError::Closed {
+                        return Verdict::Refuse(problem::SCRIPT_FAILED);
+                    }
+                }
+            }
+        }
+        Verdict::Continue
+    }
+
+    fn on_response(
+        &self,
+        response: &mut ResponseHeader,
+        request: &RequestHeader,
+        ctx: &RequestCtx,
+    ) -> Option<BodyChange> {
+        if !self.program.has(Hook::OnResponse) {
+            return None;
+        }
+        let seen = Seen {
+            answer: Some(&*response),
+            ..Seen::of(request, ctx)
+        };
+        match self.run(Hook::OnResponse, seen) {
+            Ok((_, draft)) => {
+                change_answer(draft, response);
+                None
+            }
+            Err(failure) if self.settings.on_error == OnError::Closed => self.withheld(&failure, response, ctx),
+            Err(_) => None,
+        }
+    }
+}
+
+impl Scripted {
+    fn run(&self, hook: Hook, seen: Seen<'_>) -> Result<(Dynamic, Draft), Failure> {
+        let began = Instant::now();
+        let kept = Kept {
+            store: &self.store,
+            settings: &self.settings.settings,
+        };
+        let result = self.program.run(hook, seen, kept);
+        self.tally.ran(began.elapsed(), result.is_err());
+        if let Err(failure) = &result {
+            self.tell(failure, seen.ctx);
+        }
+        result
+    }
+
+    /// What a hook's value means.
+    fn settle(&self, hook: Hook, value: Dynamic, ctx: &mut RequestCtx) -> Result<Verdict, Failure> {
+        match hook {
+            Hook::OnRequest => return Ok(script::decision(value).map_or(Verdict::Continue, |decision| verdict(decision, ctx))),
+            Hook::Key => ctx.notes.key = script::text(value).map(Into::into),
+            Hook::Pool => match script::text(value) {
+                Some(pool) if !self.settings.pools.contains(&pool) => {
+                    let what = format!("pool(request) gives {pool:?}, which is not among its pools");
+                    let failure = Failure { line: 0, column: 0, what };
+                    self.tell(&failure, ctx);
+                    return Err(failure);
+                }
+                pool => ctx.notes.wanted_pool = pool.map(Into::into),
+            },
+            Hook::OnResponse => {}
+        }
+        Ok(Verdict::Continue)
+    }
+
+    fn place(&self, failure: &Failure) -> String {
+        match failure.line {
+            0 => self.name.clone(),
+            line => format!("{}:{line}", self.name),
+        }
+    }
+
+    /// Says so, not more than once a second.
+    fn tell(&self, failure: &Failure, ctx: &RequestCtx) {
+        if let Some(silent) = self.tally.tells(script::since_start()) {
+            let (script, request) = (self.place(failure), ctx.id.as_str());
+            tracing::error!(script, request, silent, "a script has failed: {failure}");
+        }
+    }
+
+    /// An answer that could not be looked at does not go out.
+    fn withheld(&self, failure: &Failure, response: &mut ResponseHeader, ctx: &RequestCtx) -> Option<BodyChange> {
+        let place = self.place(failure);
+        let (head, body) = problem::SCRIPT_FAILED.response_with(&ctx.id, &[("script", place.as_str())]).ok()?;
+        *response = head;
+        Some(BodyChange::Replaced(body))
+    }
+}
+
+/// Does to the request what a hook wanted.
+fn carry_out(draft: Draft, request: &mut RequestHeader, ctx: &mut RequestCtx) {
+    for (name, values) in draft.request.outcome(&request.headers) {
+        request.remove_header(&name);
+        for value in values {
+            let _ = request.append_header(name.clone(), value);
+        }
+    }
+    if draft.target.is_some() {
+        ctx.notes.target = draft.target;
+    }
+    for (name, text) in draft.notes {
+        ctx.notes.noted.retain(|(known, _)| *known != name);
+        ctx.notes.noted.push((name, text));
+    }
+}
+
+fn change_answer(draft: Draft, response: &mut ResponseHeader) {
+    if let Some(status) = draft.status {
+        let _ = response.set_status(status);
+    }
+    for (name, values) in draft.answer.outcome(&response.headers) {
+        response.remove_header(&name);
+        for value in values {
+            let _ = response.append_header(name.clone(), value);
+        }
+    }
+}
+
+fn verdict(decision: Decision, ctx: &RequestCtx) -> Verdict {
+    match decision {
+        Decision::Answer { status, body, fields } => {
+            let mut answer = http::Response::new(Content::Bytes(body.into()));
+            *answer.status_mut() = status;
+            if !fields.iter().any(|(name, _)| *name == header::CONTENT_TYPE) && answer.body().length() > 0 {
+                let text = HeaderValue::from_static("text/plain; charset=utf-8");
+                answer.headers_mut().insert(header::CONTENT_TYPE, text);
+            }
+            for (name, value) in fields {
+                answer.headers_mut().append(name, value);
+            }
+            Verdict::Answer(Box::new(answer))
+        }
+        Decision::Refuse { status, detail } => {
+            let problem = Problem::new(status, "refused", "a rule of this site refuses the request");
+            let told = detail.as_deref().and_then(|detail| said(problem, detail, ctx));
+            told.unwrap_or(Verdict::Refuse(problem))
+        }
+    }
+}
+
+/// The problem's document with the script's own words.
+fn said(problem: Problem, detail: &str, ctx: &RequestCtx) -> Option<Verdict> {
+    let (head, body) = problem.response_with(&ctx.id, &[("detail", detail)]).ok()?;
+    let mut answer = http::Response::new(Content::Bytes(body));
+    *answer.status_mut() = head.status;
+    *answer.headers_mut() = head.headers.clone();
+    Some(Verdict::Answer(Box::new(answer)))
+}

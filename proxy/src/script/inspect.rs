@@ -1,0 +1,232 @@
+//! What can be said of a script before it meets a request: whether all that it names is there. The interpreter itself finds
+//! that out only when it gets to it.
+
+use std::collections::BTreeSet;
+
+use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
+
+use super::hook::{Hook, Mistake};
+use super::library;
+use crate::yaml::diagnostic::suggest;
+
+/// # Errors
+/// The first thing that is not right.
+pub fn condition(engine: &Engine, ast: &AST) -> Result<(), Mistake> {
+    let hidden = ["request", "response", "store"];
+    Inspection::of(engine, ast, &hidden).all(ast)
+}
+
+/// The hooks that are there.
+///
+/// # Errors
+/// The first thing that is not right.
+pub fn hooks(engine: &Engine, ast: &AST) -> Result<Vec<Hook>, Mistake> {
+    if let Some(statement) = ast.statements().first() {
+        let what = "stands outside of functions, where nobody runs it; write fn on_request(request) { … }";
+        return Err(mistake(what, statement.position()));
+    }
+    let mut hooks = Vec::new();
+    for function in ast.iter_functions() {
+        match Hook::ALL.into_iter().find(|hook| hook.name() == function.name) {
+            Some(hook) if function.params.len() == hook.parameters() => hooks.push(hook),
+            Some(hook) => {
+                let what = format!(
+                    "{} has {} parameters; write fn {}",
+                    function.name,
+                    function.params.len(),
+                    hook.signature()
+                );
+                return Err(mistake(&what, Position::new(1, 1)));
+            }
+            None if function.name.starts_with("on_") => {
+                let known = suggest("hooks", function.name, Hook::ALL.map(Hook::name)).unwrap_or_default();
+                return Err(mistake(
+                    &format!("there is no hook {:?}; {known}", function.name),
+                    Position::new(1, 1),
+                ));
+            }
+            None => {}
+        }
+    }
+    if hooks.is_empty() {
+        let what = "has none of the functions that are called; write fn on_request(request) { … }";
+        return Err(mistake(what, Position::new(1, 1)));
+    }
+    Inspection::of(engine, ast, &[]).all(ast)?;
+    Ok(hooks)
+}
+
+/// The names of all functions that are not the language's own.
+pub fn functions() -> Vec<String> {
+    let engine = super::engine::engine(&super::limits::Limits::default());
+    let names = engine.collect_fn_metadata(None, |info| Some(info.metadata.name.to_string()), false);
+    let names: BTreeSet<String> = names
+        .into_iter()
+        .map(|name| name.trim_start_matches("get$").trim_start_matches("set$").to_owned())
+        .collect();
+    const REFUSED: [&str; 5] = ["sort", "sort_desc", "order", "order_by", "sort_by"];
+    names
+        .into_iter()
+        .filter(|name| !REFUSED.contains(&name.as_str()))
+        .collect()
+}
+
+struct Inspection {
+    /// Names and numbers of parameters; getters are `get$NAME`.
+    functions: BTreeSet<(String, usize)>,
+    variables: BTreeSet<&'static str>,
+}
+
+impl Inspection {
+    fn of(engine: &Engine, ast: &AST, hidden: &[&str]) -> Self {
+        let known = engine.collect_fn_metadata(
+            None,
+            |info| Some((info.metadata.name.to_string(), info.metadata.num_params)),
+            true,
+        );
+        let own = ast
+            .iter_functions()
+            .map(|function| (function.name.to_owned(), function.params.len()));
+        Self {
+            functions: known.into_iter().chain(own).collect(),
+            variables: library::variables().filter(|name| !hidden.contains(name)).collect(),
+        }
+    }
+
+    fn all(&self, ast: &AST) -> Result<(), Mistake> {
+        let mut first = None;
+        ast.walk(&mut |path| {
+            let found = match path.last() {
+                Some(ASTNode::Expr(expression)) => self.expression(expression),
+                Some(ASTNode::Stmt(Stmt::FnCall(call, place))) => self.called(call, *place),
+                _ => Ok(()),
+            };
+            first = found.err();
+            first.is_none()
+        });
+        first.map_or(Ok(()), Err)
+    }
+
+    fn expression(&self, expression: &Expr) -> Result<(), Mistake> {
+        match expression {
+            Expr::Variable(variable, short, place) if short.is_none() && variable.0.is_none() => {
+                self.variable(&variable.1, *place)
+            }
+            Expr::FnCall(call, place) => self.called(call, *place),
+            Expr::MethodCall(call, place) => {
+                self.function(call, 1, *place)?;
+                self.constants(call, 0, *place)
+            }
+            Expr::Dot(both, _, _) => self.property(&both.lhs, &both.rhs),
+            _ => Ok(()),
+        }
+    }
+
+    fn called(&self, call: &FnCallExpr, place: Position) -> Result<(), Mistake> {
+        if call.op_token.is_some() {
+            return Ok(());
+        }
+        self.function(call, 0, place)?;
+        self.constants(call, 1, place)
+    }
+
+    fn variable(&self, name: &str, place: Position) -> Result<(), Mistake> {
+        if self.variables.contains(name) {
+            return Ok(());
+        }
+        let known = suggest("variables", name, self.variables.iter().copied()).unwrap_or_default();
+        Err(mistake(&format!("there is no {name:?}; {known}"), place))
+    }
+
+    /// `implied` is what stands before the dot.
+    fn function(&self, call: &FnCallExpr, implied: usize, place: Position) -> Result<(), Mistake> {
+        const OF_THE_LANGUAGE: [&str; 7] = ["type_of", "call", "curry", "Fn", "is_shared", "is_def_var", "is_def_fn"];
+        let (name, count) = (call.name.as_str(), call.args.len() + implied);
+        let is_function = |parameters: usize| self.functions.contains(&(name.to_owned(), parameters));
+        if OF_THE_LANGUAGE.contains(&name) || is_function(count) || implied > 0 && is_function(call.args.len()) {
+            return Ok(());
+        }
+        let counts: Vec<String> = self
+            .functions
+            .iter()
+            .filter(|(known, _)| known == name)
+            .map(|(_, count)| count.to_string())
+            .collect();
+        if !counts.is_empty() {
+            let what = format!("{name} takes {} values, not {count}", counts.join(" or "));
+            return Err(mistake(&what, place));
+        }
+        let names = self
+            .functions
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .filter(|name| name.starts_with(|c: char| c.is_alphabetic()) && !name.contains('$'));
+        let near: BTreeSet<&str> = names
+            .filter(|known| crate::yaml::diagnostic::is_near(name, known))
+            .collect();
+        let meant = suggest("similar ones", name, near)
+            .map(|help| format!("; {help}"))
+            .unwrap_or_default();
+        Err(mistake(&format!("there is no function {name:?}{meant}"), place))
+    }
+
+    /// What belongs to the request and the answer is known.
+    fn property(&self, of: &Expr, part: &Expr) -> Result<(), Mistake> {
+        let Expr::Variable(variable, _, _) = of else {
+            return Ok(());
+        };
+        let part = match part {
+            Expr::Dot(both, _, _) | Expr::Index(both, _, _) => &both.lhs,
+            part => part,
+        };
+        let (Expr::Property(property, place), "request" | "response") = (part, variable.1.as_str()) else {
+            return Ok(());
+        };
+        let name = property.2.as_str();
+        if self.functions.contains(&(format!("get${name}"), 1)) {
+            return Ok(());
+        }
+        let getters = self.functions.iter().filter_map(|(name, _)| name.strip_prefix("get$"));
+        let known = suggest("its parts", name, getters).unwrap_or_default();
+        Err(mistake(&format!("{} has no {name:?}; {known}", variable.1), *place))
+    }
+
+    /// What is made of a text once, when the script is read, has to be written in it.
+    fn constants(&self, call: &FnCallExpr, skip: usize, place: Position) -> Result<(), Mistake> {
+        match call.name.as_str() {
+            "cidr" => {
+                let texts = call.args.iter().filter_map(written);
+                library::networks(texts)
+                    .map_err(|what| mistake(&what, place))
+                    .map(|_| ())
+            }
+            "matches" => {
+                let Some(expression) = call.args.get(skip) else {
+                    return Ok(());
+                };
+                let what = "has an expression that is made while it runs; write it in the script, in quotes";
+                let text =
+                    written(expression).ok_or_else(|| mistake(&format!("matches {what}"), expression.position()))?;
+                library::expression_of(text)
+                    .map_err(|what| mistake(&what, expression.position()))
+                    .map(|_| ())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn written(expression: &Expr) -> Option<&str> {
+    match expression {
+        Expr::StringConstant(text, _) => Some(text),
+        _ => None,
+    }
+}
+
+fn mistake(what: &str, place: Position) -> Mistake {
+    Mistake {
+        line: place.line().unwrap_or(1),
+        column: place.position().unwrap_or(1),
+        what: what.to_owned(),
+    }
+}

@@ -1,0 +1,95 @@
+//! Answers: what a hook can decide, and the head of what a backend, or Veil itself, has answered.
+
+use http::StatusCode;
+use rhai::{Array, Dynamic, Engine, Map};
+
+use super::outcome::{Outcome, change, failure};
+use crate::script::draft::{Decision, field_name, field_value};
+use crate::script::view;
+
+/// Stands for the answer that is shown.
+#[derive(Clone, Copy)]
+pub struct Response;
+
+pub fn register(engine: &mut Engine) {
+    engine
+        .register_type_with_name::<Decision>("Decision")
+        .register_fn("answer", |code: i64, body: &str| answer(code, body, Map::new()))
+        .register_fn("answer", answer)
+        .register_fn("redirect", |to: &str| redirect(302, to))
+        .register_fn("redirect", redirect)
+        .register_fn("refuse", |code: i64| refuse(code, None))
+        .register_fn("refuse", |code: i64, detail: &str| {
+            refuse(code, Some(detail.to_owned()))
+        })
+        .register_type_with_name::<Response>("Response")
+        .register_get_set("status", present_status, set_status)
+        .register_fn("header", |_: &mut Response, name: &str| {
+            view::answer_field(name).into_iter().next().unwrap_or_default()
+        })
+        .register_fn("headers", |_: &mut Response, name: &str| -> Array {
+            view::answer_field(name).into_iter().map(Dynamic::from).collect()
+        })
+        .register_fn("set_header", |_: &mut Response, name: &str, value: &str| {
+            change(|draft| draft.answer.set(name, value))
+        })
+        .register_fn("add_header", |_: &mut Response, name: &str, value: &str| {
+            change(|draft| draft.answer.add(name, value))
+        })
+        .register_fn("remove_header", |_: &mut Response, name: &str| {
+            change(|draft| draft.answer.remove(name))
+        });
+}
+
+fn answer(code: i64, body: &str, fields: Map) -> Outcome<Decision> {
+    let fields = fields
+        .into_iter()
+        .map(|(name, value)| Ok((field_name(&name)?, field_value(&name, &value.to_string())?)));
+    Ok(Decision::Answer {
+        status: status(code, 200..=599)?,
+        body: body.to_owned(),
+        fields: fields.collect::<Result<_, String>>().map_err(failure)?,
+    })
+}
+
+fn redirect(code: i64, to: &str) -> Outcome<Decision> {
+    let mut fields = Map::new();
+    fields.insert("location".into(), to.into());
+    status(code, 300..=399)?;
+    answer(code, "", fields)
+}
+
+fn refuse(code: i64, detail: Option<String>) -> Outcome<Decision> {
+    Ok(Decision::Refuse {
+        status: status(code, 400..=599)?,
+        detail,
+    })
+}
+
+fn present_status(_: &mut Response) -> i64 {
+    let drafted = view::draft(|draft| draft.status).flatten();
+    let there = || view::answer(|head| head.status);
+    drafted.or_else(there).map_or(0, |status| status.as_u16().into())
+}
+
+fn set_status(_: &mut Response, code: i64) -> Outcome<()> {
+    let status = status(code, 200..=599)?;
+    change(|draft| {
+        draft.status = Some(status);
+        Ok(())
+    })
+}
+
+fn status(code: i64, within: std::ops::RangeInclusive<i64>) -> Outcome<StatusCode> {
+    let known = within
+        .contains(&code)
+        .then(|| StatusCode::from_u16(code as u16).ok())
+        .flatten();
+    known.ok_or_else(|| {
+        failure(format!(
+            "{code} is not a status from {} to {}",
+            within.start(),
+            within.end()
+        ))
+    })
+}

@@ -1,0 +1,26 @@
+//! The functions and variables that scripts have beside the language's own. Each file is a group of them, and conf/programming.md
+//! lists them all with an example that the tests run.
+
+mod answers;
+mod crypto;
+mod network;
+mod outcome;
+mod remembered;
+mod requests;
+mod text;
+
+use rhai::Engine;
+
+pub use self::answers::Response;
+pub use self::network::networks;
+pub use self::requests::{Request, variables};
+pub use self::text::expression_of;
+
+pub fn register(engine: &mut Engine) {
+    text::register(engine);
+    network::register(engine);
+    crypto::register(engine);
+    requests::register(engine);
+    answers::register(engine);
+    remembered::register(engine);
+}

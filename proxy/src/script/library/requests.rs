@@ -1,0 +1,216 @@
+//! The request: its head as it came, with what the script itself has changed, and what Veil knows of it.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use rhai::{Array, Dynamic, Engine, ImmutableString};
+
+use super::outcome::{Outcome, change, failure};
+use crate::request::syntax;
+use crate::request::target::Target;
+use crate::request::variables::Known;
+use crate::script::draft::field_value;
+use crate::script::library::answers::Response;
+use crate::script::library::remembered::Remembered;
+use crate::script::view;
+
+/// Stands for the request that is shown.
+#[derive(Clone, Copy)]
+pub struct Request;
+
+/// The names of all that stands for itself: `path`, `client`.
+pub fn variables() -> impl Iterator<Item = &'static str> {
+    all().keys().copied().chain(["request", "response", "store"])
+}
+
+pub fn register(engine: &mut Engine) {
+    engine.register_type_with_name::<Request>("Request");
+    for name in all().keys().copied() {
+        engine.register_get(name, move |_: &mut Request| variable(name));
+    }
+    #[allow(deprecated, reason = "it is not deprecated, but said to be volatile")]
+    engine.on_var(|name, place, _| match place {
+        0 => Ok(named(name)),
+        _ => Ok(None),
+    });
+    engine
+        .register_fn("header", |name: &str| view::first_request_field(name))
+        .register_fn("header", |_: &mut Request, name: &str| view::first_request_field(name))
+        .register_fn("headers", |name: &str| list(view::request_field(name)))
+        .register_fn("headers", |_: &mut Request, name: &str| list(view::request_field(name)))
+        .register_fn("cookie", cookie)
+        .register_fn("cookie", |_: &mut Request, name: &str| cookie(name))
+        .register_fn("query", argument)
+        .register_fn("query", |_: &mut Request, name: &str| argument(name))
+        .register_fn("claim", claim)
+        .register_fn("claim", |_: &mut Request, name: &str| claim(name))
+        .register_fn("capture", capture)
+        .register_fn("capture", |_: &mut Request, name: &str| capture(name))
+        .register_fn("noted", noted)
+        .register_fn("noted", |_: &mut Request, name: &str| noted(name));
+    register_changes(engine);
+}
+
+fn register_changes(engine: &mut Engine) {
+    engine
+        .register_fn("set_header", |_: &mut Request, name: &str, value: &str| {
+            change(|draft| draft.request.set(name, value))
+        })
+        .register_fn("add_header", |_: &mut Request, name: &str, value: &str| {
+            change(|draft| draft.request.add(name, value))
+        })
+        .register_fn("remove_header", |_: &mut Request, name: &str| {
+            change(|draft| draft.request.remove(name))
+        })
+        .register_fn("set_cookie", |_: &mut Request, name: &str, value: &str| {
+            set_cookie(name, Some(value))
+        })
+        .register_fn("remove_cookie", |_: &mut Request, name: &str| set_cookie(name, None))
+        .register_fn("set_path", |_: &mut Request, path: &str| {
+            retarget(|target| target.with_path(path))
+        })
+        .register_fn("set_query", |_: &mut Request, query: &str| {
+            retarget(|target| target.with_query(query))
+        })
+        .register_fn("note", |_: &mut Request, name: &str, text: &str| {
+            change(|draft| {
+                if draft.notes.len() >= MOST_NOTES {
+                    return Err(format!("a request has at most {MOST_NOTES} notes"));
+                }
+                draft.notes.retain(|(known, _)| **known != *name);
+                draft.notes.push((name.into(), text.into()));
+                Ok(())
+            })
+        });
+}
+
+fn all() -> &'static HashMap<&'static str, Known> {
+    static ALL: OnceLock<HashMap<&'static str, Known>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let mut all: HashMap<_, _> = Known::all().collect();
+        for (short, long) in [("client", "client_address"), ("uri", "request_uri")] {
+            all.extend(
+                Known::all()
+                    .find(|(name, _)| *name == long)
+                    .map(|(_, known)| (short, known)),
+            );
+        }
+        all
+    })
+}
+
+fn named(name: &str) -> Option<Dynamic> {
+    match name {
+        "request" => Some(Dynamic::from(Request)),
+        "response" => Some(Dynamic::from(Response)),
+        "store" => Some(Dynamic::from(Remembered)),
+        _ => all().contains_key(name).then(|| variable(name)),
+    }
+}
+
+/// A number where it is one, and 0 where that is unknown; all else is text.
+fn variable(name: &str) -> Dynamic {
+    let known = all().get(name);
+    let bytes = known
+        .and_then(|known| view::request(|head, ctx| known.bytes(head, ctx)))
+        .unwrap_or_default();
+    let text = view::text(&bytes);
+    match NUMBERS.contains(&name) {
+        true => text.parse::<i64>().unwrap_or(0).into(),
+        false => ImmutableString::from(text.as_ref()).into(),
+    }
+}
+
+fn list(values: Vec<String>) -> Array {
+    values.into_iter().map(Dynamic::from).collect()
+}
+
+fn cookie(name: &str) -> String {
+    let changed = view::draft(|draft| draft.request.over("cookie", Vec::new())).unwrap_or_default();
+    if let Some(line) = changed.first() {
+        let pairs = line.split(';').filter_map(|pair| pair.trim().split_once('='));
+        return pairs
+            .into_iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value.to_owned())
+            .unwrap_or_default();
+    }
+    let read = view::request(|head, _| syntax::cookie(head, name).map(|value| view::text(value).into_owned()));
+    read.flatten().unwrap_or_default()
+}
+
+fn set_cookie(name: &str, value: Option<&str>) -> Outcome<()> {
+    let lines = view::request_field("cookie").join("; ");
+    let others = lines.split(';').map(str::trim).filter(|pair| !pair.is_empty());
+    let mut pairs: Vec<String> = others
+        .filter(|pair| pair.split('=').next() != Some(name))
+        .map(str::to_owned)
+        .collect();
+    if !syntax::is_token(name.as_bytes()) || value.is_some_and(|value| value.contains([';', ' ', '"', ','])) {
+        return Err(failure(format!(
+            "{name:?} is no cookie's name, or its value cannot stand in one"
+        )));
+    }
+    pairs.extend(value.map(|value| format!("{name}={value}")));
+    match pairs.is_empty() {
+        true => change(|draft| draft.request.remove("cookie")),
+        false => change(|draft| draft.request.set("cookie", &pairs.join("; "))),
+    }
+}
+
+fn argument(name: &str) -> String {
+    let read =
+        view::request(|head, _| syntax::argument(head.uri.query(), name).map(|value| view::text(value).into_owned()));
+    read.flatten().unwrap_or_default()
+}
+
+fn claim(name: &str) -> String {
+    view::request(|_, ctx| ctx.notes.claim(name))
+        .flatten()
+        .unwrap_or_default()
+}
+
+fn capture(name: &str) -> String {
+    view::request(|_, ctx| ctx.notes.capture(name).map(str::to_owned))
+        .flatten()
+        .unwrap_or_default()
+}
+
+fn noted(name: &str) -> String {
+    let own = view::draft(|draft| {
+        draft
+            .notes
+            .iter()
+            .find(|(known, _)| **known == *name)
+            .map(|(_, text)| text.to_string())
+    });
+    let before = || view::request(|_, ctx| ctx.notes.noted(name).map(str::to_owned)).flatten();
+    own.flatten().or_else(before).unwrap_or_default()
+}
+
+/// Another target for backends, from what the script has made of it so far.
+fn retarget(with: impl FnOnce(&Target) -> Option<Box<str>>) -> Outcome<()> {
+    let drafted = view::draft(|draft| draft.target.clone()).flatten();
+    let target = match &drafted {
+        Some(target) => Some(Target::from(&**target)),
+        None => view::request(Target::of),
+    };
+    let made = target
+        .and_then(|target| with(&target))
+        .ok_or_else(|| failure("that cannot be asked for"))?;
+    field_value("target", &made).map_err(failure)?;
+    change(|draft| {
+        draft.target = Some(made);
+        Ok(())
+    })
+}
+
+const NUMBERS: [&str; 6] = [
+    "client_port",
+    "duration_ms",
+    "server_port",
+    "status",
+    "upstream_ms",
+    "upstream_status",
+];
+const MOST_NOTES: usize = 16;

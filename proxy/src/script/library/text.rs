@@ -1,0 +1,160 @@
+//! Texts. What makes them longer looks at how long they may be before it does.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use regex::Regex;
+use rhai::{Array, Engine, ImmutableString as Text, NativeCallContext};
+
+use super::outcome::{Outcome, failure};
+use crate::script::bounds::heavy;
+
+pub fn register(engine: &mut Engine) {
+    engine
+        .register_get("len", |text: &mut Text| text.chars().count() as i64)
+        .register_fn("len", |text: &str| text.chars().count() as i64)
+        .register_fn("is_empty", |text: &str| text.is_empty())
+        .register_fn("contains", |text: &str, part: &str| text.contains(part))
+        .register_fn("starts_with", |text: &str, part: &str| text.starts_with(part))
+        .register_fn("ends_with", |text: &str, part: &str| text.ends_with(part))
+        .register_fn("index_of", |text: &str, part: &str| {
+            text.find(part).map_or(-1, |place| text[..place].chars().count() as i64)
+        })
+        .register_fn("sub_string", |text: &str, start: i64| sub_string(text, start, i64::MAX))
+        .register_fn("sub_string", sub_string)
+        .register_fn("before", |text: &str, part: &str| {
+            text.split_once(part).map_or(text, |(before, _)| before).to_owned()
+        })
+        .register_fn("after", |text: &str, part: &str| {
+            text.split_once(part).map_or("", |(_, after)| after).to_owned()
+        })
+        .register_fn("trim", |text: &str| text.trim().to_owned())
+        .register_fn("to_lower", |text: &str| text.to_lowercase())
+        .register_fn("to_upper", |text: &str| text.to_uppercase())
+        .register_fn("split", split)
+        .register_fn("join", join)
+        .register_fn("replace", replace)
+        .register_fn("matches", matches)
+        .register_fn("decode", |text: &str| decode(text))
+        .register_fn("encode", encode);
+}
+
+fn sub_string(text: &str, start: i64, length: i64) -> String {
+    let count = |number: i64| usize::try_from(number).unwrap_or(0);
+    text.chars().skip(count(start)).take(count(length)).collect()
+}
+
+fn split(context: NativeCallContext<'_>, text: &str, part: &str) -> Outcome<Array> {
+    let most = context.engine().max_array_size();
+    match part.is_empty() || text.matches(part).take(most).count() >= most {
+        true => Err(failure(format!(
+            "split at {part:?} makes more than {most} parts, or none"
+        ))),
+        false => Ok(text.split(part).map(|part| part.to_owned().into()).collect()),
+    }
+}
+
+fn join(context: NativeCallContext<'_>, parts: Array, between: &str) -> Outcome<String> {
+    let parts: Vec<String> = parts.into_iter().map(|part| part.to_string()).collect();
+    let length = parts.iter().map(|part| part.len() + between.len()).sum();
+    fits(&context, length)?;
+    Ok(parts.join(between))
+}
+
+fn replace(context: NativeCallContext<'_>, text: &str, part: &str, by: &str) -> Outcome<String> {
+    if part.is_empty() {
+        return Err(failure("nothing cannot be replaced"));
+    }
+    heavy();
+    let count = text.matches(part).count();
+    fits(&context, text.len() + count * by.len())?;
+    Ok(text.replace(part, by))
+}
+
+fn fits(context: &NativeCallContext<'_>, length: usize) -> Outcome<()> {
+    match length > context.engine().max_string_size() {
+        true => Err(failure("the text would be longer than its limit")),
+        false => Ok(()),
+    }
+}
+
+/// Whether a regular expression is found in a text. Those that scripts hold are written in them, so that each is made once; what
+/// they take of time is in proportion to the text.
+fn matches(text: &str, expression: &str) -> Outcome<bool> {
+    heavy();
+    thread_local! {
+        static KNOWN: RefCell<Vec<(Box<str>, Arc<Regex>)>> = const { RefCell::new(Vec::new()) };
+    }
+    let known = KNOWN.with_borrow(|known| {
+        known
+            .iter()
+            .find(|(text, _)| **text == *expression)
+            .map(|(_, regex)| Arc::clone(regex))
+    });
+    if let Some(regex) = known {
+        return Ok(regex.is_match(text));
+    }
+    let regex = expression_of(expression).map_err(failure)?;
+    let found = regex.is_match(text);
+    KNOWN.with_borrow_mut(|known| {
+        if known.len() >= MOST_EXPRESSIONS {
+            known.clear();
+        }
+        known.push((expression.into(), Arc::new(regex)));
+    });
+    Ok(found)
+}
+
+/// # Errors
+/// It is none, or one that would take too much memory.
+pub fn expression_of(text: &str) -> Result<Regex, String> {
+    let built = regex::RegexBuilder::new(text)
+        .size_limit(LARGEST_EXPRESSION)
+        .dfa_size_limit(LARGEST_EXPRESSION)
+        .build();
+    built.map_err(|error| {
+        let why = error.to_string();
+        let last = why.lines().last().unwrap_or_default();
+        let last = last.strip_prefix("error: ").unwrap_or(last);
+        format!("{text:?} is not a regular expression: {last}")
+    })
+}
+
+/// `%2F` as `/`, and `+` as a space; what is no UTF-8 is replaced.
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let escaped = match (first, after) {
+            (b'%', [high, low, ..]) => hexadecimal(*high).zip(hexadecimal(*low)),
+            _ => None,
+        };
+        rest = if escaped.is_some() { &after[2..] } else { after };
+        bytes.push(match (escaped, first) {
+            (Some((high, low)), _) => high << 4 | low,
+            (None, b'+') => b' ',
+            (None, byte) => *byte,
+        });
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn hexadecimal(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|digit| digit as u8)
+}
+
+/// Fit for a part of a query.
+fn encode(context: NativeCallContext<'_>, text: &str) -> Outcome<String> {
+    fits(&context, text.len() * 3)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let encoded = text.bytes().map(|byte| match plain(byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    });
+    Ok(encoded.collect())
+}
+
+/// Bytes of what an expression is made into.
+const LARGEST_EXPRESSION: usize = 64 << 10;
+/// Kept by each thread.
+const MOST_EXPRESSIONS: usize = 256;

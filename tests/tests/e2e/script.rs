@@ -1,0 +1,268 @@
+//! Conditions and scripts at work, through a real socket.
+
+use std::fs;
+use std::process::Command;
+
+use e2e::backend::Backend;
+use e2e::client;
+use e2e::process::binary;
+use e2e::raw::{Raw, Response};
+use e2e::veil::Veil;
+
+fn configuration(routes: &str, log: &str, backends: &[(&str, &Backend)]) -> String {
+    let pools: String = backends
+        .iter()
+        .map(|(name, backend)| format!("  {name}: {{ backends: [{{ address: {} }}] }}\n", backend.address))
+        .collect();
+    format!(
+        "version: 1\nlisteners: {{ public: {{ address: 127.0.0.1:0 }} }}\nadmin: {{ address: 127.0.0.1:0 }}\n\
+         access_log: {{ to: stdout{log} }}\nroutes:\n{routes}pools:\n{pools}"
+    )
+}
+
+fn ask(veil: &Veil, head: &str) -> Response {
+    Raw::connect(veil.public)
+        .send(format!("{head}\r\nHost: a.test\r\n\r\n"))
+        .response()
+}
+
+/// The pool `app` for every path, behind this script.
+fn scripted(script: &str, more: &str, backend: &Backend) -> Veil {
+    let script: String = script.lines().map(|line| format!("            {line}\n")).collect();
+    let routes = format!(
+        "  - match: {{ path_prefix: / }}\n    pool: app\n    filters:\n      - script:\n{more}          inline: |\n{script}"
+    );
+    Veil::start(&configuration(&routes, "", &[("app", backend)]))
+}
+
+/// The first line of the access log that holds this.
+fn logged(veil: &Veil, part: &str) -> String {
+    let holds = |line: &str| line.contains(part).then(|| line.to_owned());
+    veil.process.stdout.wait_for(part, holds)
+}
+
+const CLOSED: &str = "          on_error: closed\n";
+const OPEN: &str = "          on_error: open\n";
+
+#[test]
+fn conditions_choose_routes_filters_and_log_lines() {
+    let (gold, all) = (Backend::named("gold"), Backend::named("all"));
+    let routes = r#"  - { name: gold, match: { path_prefix: / }, when: 'header("x-tier") == "gold" && client in cidr("127.0.0.0/8")', pool: gold }
+  - name: all
+    match: { path_prefix: / }
+    pool: all
+    filters:
+      - when: path.starts_with("/closed")
+        respond: { status: 410 }
+      - response_headers: { set: { X-Late: "1" } }
+        when: query("late") == "1"
+      - response_headers: { set: { X-Fails: "1" } }
+        when: path == "/fails" && parse_int(header("x")) > 5
+"#;
+    let veil = Veil::start(&configuration(
+        routes,
+        ", when: 'status >= 400'",
+        &[("gold", &gold), ("all", &all)],
+    ));
+    let text = |head: &str| String::from_utf8_lossy(&ask(&veil, head).body).into_owned();
+    assert_eq!(text("GET / HTTP/1.1\r\nX-Tier: gold"), "gold");
+    assert_eq!(text("GET / HTTP/1.1"), "all");
+    assert_eq!(ask(&veil, "GET /closed/a HTTP/1.1").status(), 410);
+    assert_eq!(ask(&veil, "GET /?late=1 HTTP/1.1").header("x-late"), Some("1"));
+    assert_eq!(ask(&veil, "GET / HTTP/1.1").header("x-late"), None);
+    let failed = ask(&veil, "GET /fails HTTP/1.1");
+    assert_eq!(failed.status(), 500);
+    assert!(String::from_utf8_lossy(&failed.body).contains("script_failed"));
+    logged(&veil, "\"code\":\"script_failed\"");
+    let first = logged(&veil, "\"status\":");
+    assert!(
+        first.contains("\"status\":410"),
+        "the first line that there is: {first}"
+    );
+}
+
+#[test]
+fn a_script_changes_decides_and_notes() {
+    let backend = Backend::named("app");
+    let script = r#"fn on_request(request) {
+  if request.path == "/no" { return refuse(403, "not you"); }
+  if request.path == "/go" { return redirect(307, "https://b.test/"); }
+  if request.path == "/say" { return answer(200, "said", #{ "x-kind": "own" }); }
+  request.set_header("X-Seen", request.client + " " + request.method);
+  request.remove_header("X-Gone");
+  request.set_path("/v2" + request.path);
+  request.note("tenant", "acme");
+}
+fn on_response(response, request) { response.set_header("X-Answer", response.status.to_string() + request.path); }
+"#;
+    let veil = scripted(script, CLOSED, &backend);
+    let answer = ask(&veil, "GET /a?b=c HTTP/1.1\r\nX-Gone: 1");
+    assert_eq!((answer.status(), answer.header("x-answer")), (200, Some("200/a")));
+    let received = backend.received();
+    let got = received.last().unwrap();
+    assert_eq!(got.path(), "/v2/a?b=c");
+    assert_eq!(
+        (got.header("x-seen"), got.header("x-gone")),
+        (Some("127.0.0.1 GET"), None)
+    );
+    logged(&veil, "\"note_tenant\":\"acme\"");
+    let refused = ask(&veil, "GET /no HTTP/1.1");
+    assert_eq!((refused.status(), refused.header("x-answer")), (403, Some("403/no")));
+    assert!(String::from_utf8_lossy(&refused.body).contains("not you"));
+    assert_eq!(
+        ask(&veil, "GET /go HTTP/1.1").header("location"),
+        Some("https://b.test/")
+    );
+    let said = ask(&veil, "GET /say HTTP/1.1");
+    assert_eq!(
+        (said.body.as_slice(), said.header("x-kind")),
+        (&b"said"[..], Some("own"))
+    );
+}
+
+#[test]
+fn a_script_chooses_pool_and_key() {
+    let (one, other) = (Backend::named("one"), Backend::named("other"));
+    let routes = r#"  - match: { path_prefix: / }
+    pool: one
+    filters:
+      - script:
+          on_error: closed
+          pools: [other]
+          inline: |
+            fn pool(request) { query("pool") }
+            fn key(request) { header("x-user") }
+"#;
+    let veil = Veil::start(&configuration(routes, "", &[("one", &one), ("other", &other)]));
+    let text = |head: &str| String::from_utf8_lossy(&ask(&veil, head).body).into_owned();
+    assert_eq!(text("GET / HTTP/1.1"), "one");
+    assert_eq!(text("GET /?pool=other HTTP/1.1\r\nX-User: ada"), "other");
+    assert_eq!(
+        ask(&veil, "GET /?pool=one HTTP/1.1").status(),
+        500,
+        "one is not among its pools"
+    );
+}
+
+#[test]
+fn what_scripts_remember_outlives_a_reload() {
+    let backend = Backend::named("app");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.rhai");
+    let script = |most: u32| {
+        format!("fn on_request(request) {{\n  if store.count(\"all\", \"1h\") > {most} {{ return refuse(429); }}\n}}\n")
+    };
+    fs::write(&file, script(2)).unwrap();
+    let routes = format!(
+        "  - match: {{ path_prefix: / }}\n    pool: app\n    filters: [{{ script: {{ file: {}, on_error: closed }} }}]\n",
+        file.display()
+    );
+    let veil = Veil::start(&configuration(&routes, "", &[("app", &backend)]));
+    let status = || ask(&veil, "GET / HTTP/1.1").status();
+    assert_eq!([status(), status(), status()], [200, 200, 429]);
+    fs::write(&file, script(4)).unwrap();
+    assert!(
+        client()
+            .post(veil.admin_url("/reload"))
+            .send()
+            .unwrap()
+            .status()
+            .is_success()
+    );
+    assert_eq!(
+        [status(), status()],
+        [200, 429],
+        "the fourth and the fifth, by the new rule"
+    );
+}
+
+#[test]
+fn a_script_that_fails_is_named_and_harms_nobody_else() {
+    let backend = Backend::named("app");
+    let script = r#"fn deep() { deep() }
+fn on_request(request) {
+  if request.path == "/loop" { loop {} }
+  if request.path == "/deep" { deep() }
+  if request.path == "/wrong" { [1][7] }
+}
+"#;
+    for (on_error, status) in [(CLOSED, 500), (OPEN, 200)] {
+        let veil = scripted(script, on_error, &backend);
+        for (path, line) in [("/loop", 2), ("/deep", 2), ("/wrong", 5)] {
+            let answer = ask(&veil, &format!("GET {path} HTTP/1.1"));
+            assert_eq!(answer.status(), status, "{path}");
+            let document = String::from_utf8_lossy(&answer.body).into_owned();
+            assert!(
+                status == 200 || document.contains(&format!("\"script\":\"inline:{line}\"")),
+                "{document}"
+            );
+            assert_eq!(ask(&veil, "GET / HTTP/1.1").status(), 200);
+        }
+        logged(&veil, "\"script\":\"inline:2\"");
+        assert_eq!(veil.metric("veil_script_errors_total{script=\"inline\"}"), 3.0);
+        assert_eq!(veil.metric("veil_script_calls_total{script=\"inline\"}"), 6.0);
+    }
+}
+
+#[test]
+fn an_answer_that_a_script_cannot_look_at_does_not_go_out() {
+    let backend = Backend::named("app");
+    let veil = scripted("fn on_response(response, request) { throw \"no\" }\n", CLOSED, &backend);
+    let answer = ask(&veil, "GET / HTTP/1.1");
+    assert_eq!(answer.status(), 500);
+    assert!(String::from_utf8_lossy(&answer.body).contains("\"script\":\"inline:1\""));
+    let veil = scripted("fn on_response(response, request) { throw \"no\" }\n", OPEN, &backend);
+    assert_eq!(ask(&veil, "GET / HTTP/1.1").status(), 200);
+}
+
+/// `proxy/examples/own_filter`, a crate of its own, with this configuration.
+fn own_filter(arguments: &[&str], yaml: &str) -> (bool, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("veil.yaml");
+    fs::write(&file, yaml).unwrap();
+    let arguments = arguments
+        .iter()
+        .map(|argument| argument.replace("FILE", file.to_str().unwrap()));
+    let output = Command::new(binary("own_filter")).args(arguments).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn a_filter_from_outside_is_known_like_one_of_veils_own() {
+    let with = |settings: &str| {
+        format!(
+            "version: 1\nlisteners: {{ public: {{ address: 127.0.0.1:0 }} }}\nroutes:\n  - match: {{ path_prefix: / }}\n    pool: app\n    \
+             filters:\n      - opening_hours: {settings}\n        when: method != \"HEAD\"\n\
+             pools: {{ app: {{ backends: [{{ address: 127.0.0.1:9 }}] }} }}\n\
+             examples: [{{ url: 'http://a.test/', expect: {{ pool: app }} }}]\n"
+        )
+    };
+    let (good, said) = own_filter(&["check", "FILE"], &with("{ from: 0, until: 24 }"));
+    assert!(good, "{said}");
+    let (good, said) = own_filter(&["check", "FILE"], &with("{ from: eight, until: 24 }"));
+    assert!(
+        !good && said.contains("veil.yaml:7:32: routes[0].filters[0].opening_hours.from: expected a whole number"),
+        "{said}"
+    );
+    let (good, said) = own_filter(&["check", "FILE"], &with("{ form: 8, until: 24 }"));
+    assert!(!good && said.contains("did you mean \"from\"?"), "{said}");
+    let (good, said) = own_filter(&["check", "FILE"], &with("{ from: 8, until: 8 }"));
+    assert!(!good && said.contains("nobody is served from 8 until 8"), "{said}");
+    let (_, said) = own_filter(
+        &["explain", "-c", "FILE", "--client", "192.0.2.1"],
+        &with("{ from: 0, until: 24 }"),
+    );
+    assert!(said.contains("filter opening_hours lets it go on"), "{said}");
+    let (_, said) = own_filter(&["schema"], "");
+    assert!(said.contains("\"opening_hours\""));
+}
+
+#[test]
+fn an_example_that_goes_another_way_is_a_mistake_with_its_place() {
+    let yaml = "version: 1\nlisteners: { public: { address: 127.0.0.1:0 } }\nroutes:\n  - match: { path_prefix: / }\n    filters:\n      \
+                - respond: { status: 404 }\nexamples:\n  - url: http://a.test/\n    expect: { status: 403 }\n";
+    let (good, said) = own_filter(&["check", "FILE"], yaml);
+    let expected = "veil.yaml:9:23: example \"GET http://a.test/\": expected status \"403\", found \"404\": route \"/\" takes it, filter respond answers 404";
+    assert!(!good && said.contains(expected), "{said}");
+}
