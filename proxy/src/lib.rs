@@ -34,13 +34,13 @@ pub mod client;
 
 pub mod filter;
 pub mod keepalived;
-pub mod nginx;
 pub mod pool;
 
 pub mod upstream;
 
 pub mod observe;
 
+pub mod nginx;
 pub mod route;
 
 pub mod config;
@@ -70,10 +70,10 @@ mod tests {
         &["request"],
         &["body", "script"],
         &["client"],
-        &["filter", "keepalived", "nginx", "pool"],
+        &["filter", "keepalived", "pool"],
         &["upstream"],
         &["observe"],
-        &["route"],
+        &["nginx", "route"],
         &["config"],
         &["state"],
         &["exchange"],
