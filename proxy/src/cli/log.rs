@@ -13,10 +13,10 @@ use crate::observe::outlet::{Outlet, Sink};
 const LOG_FILTER: &str = "info,pingora_core=off,pingora_proxy=off,pingora_pool=off,pingora_load_balancing=off";
 
 /// `VEIL_LOG` overrides what is logged, in the form of tracing's filters. For a person at a terminal it is text; anywhere
-/// else each line is a JSON object, as the access log's are, between which it may stand. Nobody waits for who reads it.
+/// else each line is a JSON object, as the access log's are, between which it may stand. Nobody waits for who reads it. Lines wait until the outlet is started.
 pub fn log_to(sink: Sink) -> io::Result<Arc<Outlet>> {
     let is_read_by_a_person = sink == Sink::Stderr && io::stderr().is_terminal();
-    let outlet = Arc::new(Outlet::open(sink, "log", Duration::ZERO)?);
+    let outlet = Arc::new(Outlet::prepare(sink, "log", Duration::ZERO)?);
     let writer = Arc::clone(&outlet);
     let filter = EnvFilter::try_from_env("VEIL_LOG").unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
     let log = tracing_subscriber::fmt()

@@ -34,7 +34,17 @@ pub struct Lost {
 }
 
 /// Lines on their way out. Dropping it writes what is left, if somebody takes it.
-pub struct Outlet(Arc<Shared>);
+pub struct Outlet {
+    shared: Arc<Shared>,
+    /// The thread that is to write, until it is started.
+    unstarted: Mutex<Option<Writer>>,
+}
+
+struct Writer {
+    name: String,
+    drain: Drain,
+    sink: Sink,
+}
 
 struct Shared {
     pending: Mutex<Pending>,
@@ -67,6 +77,16 @@ impl Outlet {
     /// # Errors
     /// The file cannot be opened.
     pub fn open(sink: Sink, thread: &str, gather: Duration) -> io::Result<Self> {
+        let outlet = Self::prepare(sink, thread, gather)?;
+        outlet.start()?;
+        Ok(outlet)
+    }
+
+    /// The same, but lines wait until it is started: a thread keeps the user that the process has when it begins.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn prepare(sink: Sink, thread: &str, gather: Duration) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             pending: Mutex::default(),
             changed: Condvar::new(),
@@ -75,49 +95,68 @@ impl Outlet {
             unread: AtomicU64::new(0),
             unwritten: AtomicU64::new(0),
         });
-        let drain = Drain::to(&sink)?;
-        let writer = Arc::clone(&shared);
-        let builder = thread::Builder::new().name(thread.to_owned());
-        builder.spawn(move || writer.write_out(drain, &sink))?;
-        Ok(Self(shared))
+        let writer = Writer {
+            name: thread.to_owned(),
+            drain: Drain::to(&sink)?,
+            sink,
+        };
+        Ok(Self {
+            shared,
+            unstarted: Mutex::new(Some(writer)),
+        })
+    }
+
+    /// Has lines written from now on.
+    ///
+    /// # Errors
+    /// There can be no further thread.
+    pub fn start(&self) -> io::Result<()> {
+        let Some(Writer { name, drain, sink }) = self.unstarted.lock().take() else {
+            return Ok(());
+        };
+        let shared = Arc::clone(&self.shared);
+        let builder = thread::Builder::new().name(name);
+        builder.spawn(move || shared.write_out(drain, &sink)).map(drop)
     }
 
     /// Appends a line, as `write` puts it.
     pub fn write(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        let mut pending = self.0.pending.lock();
+        let mut pending = self.shared.pending.lock();
         if pending.lines.len() > Self::MOST_PENDING_BYTES {
-            self.0.unread.fetch_add(1, Ordering::Relaxed);
+            self.shared.unread.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let first = pending.lines.is_empty();
         write(&mut pending.lines);
         drop(pending);
         if first {
-            self.0.changed.notify_one();
+            self.shared.changed.notify_one();
         }
     }
 
     /// Opens the file anew, after it was moved away.
     pub fn reopen(&self) {
-        self.0.pending.lock().reopen = true;
-        self.0.changed.notify_one();
+        self.shared.pending.lock().reopen = true;
+        self.shared.changed.notify_one();
     }
 
     /// Writes what is left, for as long as `patience` lasts.
     pub fn finish(&self, patience: Duration) {
-        let mut pending = self.0.pending.lock();
+        // Without a thread nothing is written, and the patience is over in vain.
+        let _ = self.start();
+        let mut pending = self.shared.pending.lock();
         pending.closed = true;
-        self.0.changed.notify_one();
+        self.shared.changed.notify_one();
         if !pending.over {
-            self.0.over.wait_for(&mut pending, patience);
+            self.shared.over.wait_for(&mut pending, patience);
             pending.over = true;
         }
     }
 
     pub fn lost(&self) -> Lost {
         Lost {
-            unread: self.0.unread.load(Ordering::Relaxed),
-            unwritten: self.0.unwritten.load(Ordering::Relaxed),
+            unread: self.shared.unread.load(Ordering::Relaxed),
+            unwritten: self.shared.unwritten.load(Ordering::Relaxed),
         }
     }
 }

@@ -100,6 +100,7 @@ pub fn run(launch: Launch, takes_over: bool) -> Result<(), ServerError> {
         let mistake = |error| mistake(&launch.source, &steps!["user"], format!("user: {error}"));
         become_user.map_err(|error| ServerError::User(mistake(error)))?;
     }
+    launch.log.start()?;
     let threads = threads(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)

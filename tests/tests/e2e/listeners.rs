@@ -188,7 +188,6 @@ fn the_client_is_named_in_the_field_that_is_said() {
 
 /// Only root can become somebody else.
 #[test]
-#[ignore = "the thread that writes the log is older than the change of user, and stays root's"]
 fn root_becomes_the_user_that_is_said_once_the_sockets_are_bound() {
     let is_root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
     let nobody = fs::read_to_string("/etc/passwd").is_ok_and(|users| users.contains("nobody:"));
