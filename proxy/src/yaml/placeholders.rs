@@ -15,11 +15,11 @@ pub enum Piece<V> {
 ///
 /// # Errors
 /// There is no such variable, and what to do.
-pub fn pieces<V, const N: usize>(
+pub fn pieces<V>(
     text: &str,
     is_in_name: impl Fn(char) -> bool,
     variable: impl Fn(&str) -> Option<V>,
-    known: [&str; N],
+    known: &[&str],
 ) -> Result<Vec<Piece<V>>, String> {
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -36,7 +36,7 @@ pub fn pieces<V, const N: usize>(
             after.split_at(end)
         });
         let Some(variable) = variable(name) else {
-            let help = suggest("variables", name, known).unwrap_or_default();
+            let help = suggest("variables", name, known.iter().copied()).unwrap_or_default();
             return Err(format!(
                 "there is no variable \"${name}\"; write $$ for a dollar sign; {help}"
             ));
@@ -47,4 +47,67 @@ pub fn pieces<V, const N: usize>(
     pieces.push(Piece::Text(rest.to_owned()));
     pieces.retain(|piece| !matches!(piece, Piece::Text(text) if text.is_empty()));
     Ok(pieces)
+}
+
+/// What texts may name: variables, and kinds of them that need a name of one's own behind a prefix, such as `cookie_NAME`.
+pub struct Vocabulary<V: 'static> {
+    pub simple: &'static [(&'static str, V)],
+    pub named: &'static [(&'static str, Make<V>)],
+}
+
+/// Makes a variable of a name of one's own.
+pub type Make<V> = fn(Box<str>) -> V;
+
+impl<V: Clone> Vocabulary<V> {
+    /// Takes a text apart, as [`pieces`].
+    ///
+    /// # Errors
+    /// It names what there is not.
+    pub fn pieces(&self, text: &str) -> Result<Vec<Piece<V>>, String> {
+        let names = self.names();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let is_in_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        pieces(text, is_in_name, |name| self.find(name), &names)
+    }
+
+    fn find(&self, name: &str) -> Option<V> {
+        let simple = self.simple.iter().find(|(known, _)| *known == name);
+        let own = || {
+            self.named.iter().find_map(|(before, make)| {
+                let own = name.strip_prefix(before).filter(|own| !own.is_empty())?;
+                Some(make(own.into()))
+            })
+        };
+        simple.map(|(_, variable)| variable.clone()).or_else(own)
+    }
+
+    /// Of all, in the order of the alphabet.
+    fn names(&self) -> Vec<String> {
+        let simple = self.simple.iter().map(|(name, _)| (*name).to_owned());
+        let named = self.named.iter().map(|(before, _)| format!("{before}NAME"));
+        let mut names: Vec<String> = simple.chain(named).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORDS: Vocabulary<String> = Vocabulary {
+        simple: &[("host", String::new())],
+        named: &[("arg_", String::from)],
+    };
+
+    #[test]
+    fn every_variable_is_listed() {
+        assert_eq!(WORDS.names(), ["arg_NAME", "host"]);
+    }
+
+    #[test]
+    fn a_prefix_alone_is_no_variable() {
+        assert_eq!(WORDS.find("arg_a"), Some("a".to_owned()));
+        assert_eq!((WORDS.find("arg_"), WORDS.find("hos")), (None, None));
+    }
 }
