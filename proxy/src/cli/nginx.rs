@@ -13,9 +13,8 @@ use rustix::process::{Pid, kill_process};
 
 use super::arguments::RunArgs;
 use super::{FAILED, say};
-use crate::config::Source;
-use crate::config::check::{self, Findings};
-use crate::nginx::{self, Fate, Origin, Process};
+use crate::config;
+use crate::nginx::{self, Fate, Imported, Origin, Process};
 use crate::program;
 use crate::server;
 
@@ -180,8 +179,8 @@ impl NginxArgs {
 
     /// What keeps the configuration from being run; what it lacks is told.
     fn mistakes(&self, origin: &Origin) -> Vec<String> {
-        let report = match nginx::import(origin) {
-            Ok(imported) => imported.report,
+        let Imported { yaml, report } = match nginx::import(origin) {
+            Ok(imported) => imported,
             Err(error) => return vec![error.to_string()],
         };
         for line in report.lines().filter(|line| line.fate == Fate::Missing && !self.quiet) {
@@ -191,7 +190,7 @@ impl NginxArgs {
                 line.directive, line.file, line.line
             );
         }
-        let Findings { mistakes, .. } = check::text(&Source::Nginx(origin.clone()));
+        let mistakes = config::parse(&origin.to_string(), &yaml).err().unwrap_or_default();
         mistakes.iter().map(ToString::to_string).collect()
     }
 
