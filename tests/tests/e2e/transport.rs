@@ -39,17 +39,6 @@ impl Folder {
             folder.openssl(&[&own[..], &["-subj", subject, "-keyout", &key(name), "-out", &crt(name)]].concat());
         }
         for (name, host) in [("app", "app.test"), ("me", "veil.test")] {
-            let request = [
-                "req",
-                "-x509",
-                "-nodes",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-days",
-                "2",
-            ];
             let signed = [
                 "-CA",
                 "ca.crt",
@@ -69,7 +58,7 @@ impl Folder {
                 "-out",
                 &crt(name),
             ];
-            folder.openssl(&[&request[..], &signed, &named].concat());
+            folder.openssl(&[&own[..], &signed, &named].concat());
         }
         folder
     }
