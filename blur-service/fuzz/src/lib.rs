@@ -12,7 +12,7 @@ pub mod error;
 pub mod geometry;
 #[path = "../../src/jpeg/mod.rs"]
 pub mod jpeg;
-#[path = "../../src/options.rs"]
+#[path = "../../src/options/mod.rs"]
 pub mod options;
 #[path = "../../src/redact/mod.rs"]
 pub mod redact;
