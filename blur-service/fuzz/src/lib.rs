@@ -12,6 +12,10 @@ pub mod error;
 pub mod geometry;
 #[path = "../../src/jpeg/mod.rs"]
 pub mod jpeg;
+#[path = "../../src/keep/mod.rs"]
+pub mod keep;
+#[path = "../../src/marks.rs"]
+pub mod marks;
 #[path = "../../src/options/mod.rs"]
 pub mod options;
 #[path = "../../src/redact/mod.rs"]
