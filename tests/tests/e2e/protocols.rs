@@ -177,6 +177,28 @@ fn every_filter_does_the_same_over_both_protocols() {
     }
 }
 
+/// HTTP/1 sees the end of its connection, HTTP/2 of its stream.
+#[test]
+fn no_answer_is_none_over_every_protocol() {
+    let backend = Backend::named("it");
+    let pool = format!("{{ backends: [{{ address: {} }}] }}", backend.address);
+    let route = "pool: blur, filters: [{ respond: { status: 444 } }] }]";
+    let veil = Veil::start(&configuration(&pool).replace("pool: blur }]", route));
+    for version in ["1.0", "1.1"] {
+        let head = format!("GET / HTTP/{version}\r\nHost: a\r\n\r\n");
+        assert_eq!(Raw::connect(veil.public).send(head).rest(), b"", "{version}");
+    }
+    let uri = "http://a/".parse().unwrap();
+    assert!(http2::send(veil.public, None, &uri, "", "").is_none());
+    for protocol in ["HTTP/1.0", "HTTP/1.1", "HTTP/2.0"] {
+        let said = format!("\"protocol\":\"{protocol}\",\"status\":444");
+        veil.process
+            .stderr
+            .wait_for(&said, |line| line.contains(&said).then_some(()));
+    }
+    assert!(backend.received().is_empty());
+}
+
 fn over_http1(veil: &Veil, fields: &str) -> (u16, BTreeMap<String, String>) {
     let fields: String = fields.lines().map(|line| format!("{line}\r\n")).collect();
     let head = format!("GET /a//%7Eb?c HTTP/1.1\r\nHost: h.test:81\r\nConnection: close\r\n{fields}\r\n");
