@@ -42,6 +42,8 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     let listener = args.listen.bind()?;
     println!("listening on http://{}", listener.local_addr()?);
     let manager = Arc::new(of_this_process());
+    // While there still are paths.
+    vitals::open();
     let folder = args.picture.model_dir.as_deref();
     let models = folder.map(|folder| Detectors::load(Some(folder)));
     shut_in(args.sandbox)?;

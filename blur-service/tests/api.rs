@@ -5,6 +5,7 @@
 mod common;
 
 use std::io::Write;
+use std::time::{Duration, UNIX_EPOCH};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use common::{Answer, Server, encoded, exif, jpeg, orientations, portrait, segment};
@@ -320,6 +321,9 @@ fn health_tells_the_state_and_metrics_count() {
         (&health["queue_depth"], &health["in_flight"], &health["processed"]),
         (&0.into(), &0.into(), &1.into())
     );
+    let moment = UNIX_EPOCH + Duration::from_secs_f64(health["unix_time"].as_f64().unwrap());
+    let timestamp = health["timestamp"].as_str().unwrap();
+    assert_eq!(timestamp[..19], quantity::moment(moment)[..19], "ISO 8601");
     let metrics = String::from_utf8(server.send("GET", "/metrics", &[], b"").body).unwrap();
     assert!(
         metrics.contains(r#"blur_requests_total{code="ok",route="/v1/blur",status="200"} 1"#),

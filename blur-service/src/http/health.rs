@@ -17,8 +17,10 @@ struct Health {
     /// `healthy`, `loading` or `draining`.
     status: &'static str,
     model_loaded: bool,
-    /// Seconds since 1970.
-    timestamp: f64,
+    /// ISO 8601, in UTC.
+    timestamp: String,
+    /// The same in seconds since 1970.
+    unix_time: f64,
     version: &'static str,
     /// Pictures that have arrived and wait for a thread.
     queue_depth: usize,
@@ -36,12 +38,12 @@ pub(super) async fn health(State(service): AppState) -> Response {
         (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "loading"),
         (false, true) => (StatusCode::OK, "healthy"),
     };
+    let now = SystemTime::now();
     let health = Health {
         status,
         model_loaded,
-        timestamp: SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0.0, |since| since.as_secs_f64()),
+        timestamp: quantity::moment(now),
+        unix_time: now.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()),
         version: env!("CARGO_PKG_VERSION"),
         queue_depth: service.workers.waiting(),
         in_flight: service.in_flight(),

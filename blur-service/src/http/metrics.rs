@@ -47,6 +47,10 @@ impl Metrics {
         };
         let gauge =
             |name: &str, help: &str| registered(&registry, IntGauge::new(name, help).expect("names are constants"));
+        let build = IntGaugeVec::new(Opts::new("blur_build_info", "What runs here; always 1."), &["version"])
+            .expect("names and labels are constants");
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registered(&registry, build);
         Self {
             requests: counters(
                 "blur_requests_total",
@@ -136,6 +140,7 @@ pub(super) async fn metrics(State(service): AppState) -> Response {
     let mut text = String::new();
     // Fails only for metrics without a name or value, which these are not.
     let _ = TextEncoder::new().encode_utf8(&metrics.registry.gather(), &mut text);
+    text += &vitals::text();
     ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response()
 }
 

@@ -49,7 +49,7 @@ pub fn push_address(text: &mut Vec<u8>, address: IpAddr) {
 pub fn push_moment(text: &mut Vec<u8>, moment: SystemTime) {
     let since_epoch = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = since_epoch.as_secs();
-    let (year, month, day) = date(seconds / 86_400);
+    let (year, month, day) = quantity::date(seconds / 86_400);
     for (number, places, after) in [
         (year, 4, b'-'),
         (month, 2, b'-'),
@@ -62,24 +62,6 @@ pub fn push_moment(text: &mut Vec<u8>, moment: SystemTime) {
         push_digits(text, number, places);
         text.push(after);
     }
-}
-
-/// Year, month and day of a day since 1970-01-01. Counts in eras of 400 years that begin in March, so that the leap day
-/// is a year's last (Hinnant, "chrono-compatible low-level date algorithms").
-fn date(days_since_epoch: u64) -> (u64, u64, u64) {
-    let days = days_since_epoch + 719_468;
-    let era = days / 146_097;
-    let day_of_era = days % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
@@ -120,9 +102,9 @@ mod tests {
 
     #[test]
     fn knows_the_calendar() {
-        assert_eq!(date(0), (1970, 1, 1));
-        assert_eq!(date(11_016), (2000, 2, 29));
-        assert_eq!(date(19_782), (2024, 2, 29));
-        assert_eq!(date(20_453), (2025, 12, 31));
+        assert_eq!(quantity::date(0), (1970, 1, 1));
+        assert_eq!(quantity::date(11_016), (2000, 2, 29));
+        assert_eq!(quantity::date(19_782), (2024, 2, 29));
+        assert_eq!(quantity::date(20_453), (2025, 12, 31));
     }
 }

@@ -149,11 +149,13 @@ async fn metrics(Extract(admin): Extract<Admin>) -> Response {
             name: certificate.facts.names.first().map_or("", String::as_str),
             until: certificate.facts.until,
         }));
-    match admin
-        .shared
-        .metrics
-        .render(counts, state.pools.values(), &state.access_log, &state.body_budget)
-    {
+    match admin.shared.metrics.render(
+        counts,
+        state.pools.values(),
+        &state.access_log,
+        &state.body_budget,
+        &state.retry_budget,
+    ) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, "metrics_failed", &error.to_string()),
     }

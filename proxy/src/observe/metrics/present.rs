@@ -13,6 +13,7 @@ use crate::observe::changes::{ChangeOutcome, LastChanges};
 use crate::observe::outlet::Lost;
 use crate::pool::Pool;
 use crate::script::{CONDITIONS, tallies};
+use crate::upstream::retry;
 
 impl Metrics {
     /// Everything in Prometheus' text format.
@@ -22,6 +23,7 @@ impl Metrics {
         pools: impl Iterator<Item = &'a Arc<Pool>>,
         access_log: &AccessLog,
         bodies: &body::Budget,
+        retries: &retry::Budget,
     ) -> prometheus::Result<String> {
         let now = Registry::new();
         tell_connections(&now, connections)?;
@@ -29,13 +31,19 @@ impl Metrics {
         tell_changes(&now, &self.changes().last())?;
         tell_lost_lines(&now, access_log.lost())?;
         tell_scripts(&now)?;
+        total(
+            &now,
+            "veil_retry_budget_refused_total",
+            "Retries that `retry_budget` had no room for.",
+            retries.refused(),
+        )?;
         let latencies = pools::tell(&now, pools)?;
         let mut text = Vec::new();
         let encoder = TextEncoder::new();
         encoder.encode(&self.registry.gather(), &mut text)?;
         encoder.encode(&now.gather(), &mut text)?;
         encoder.encode(&latencies.family(), &mut text)?;
-        Ok(String::from_utf8_lossy(&text).into_owned())
+        Ok(String::from_utf8_lossy(&text).into_owned() + &vitals::text())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The budget that keeps retries from becoming a storm.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{self, Instant};
 
 use parking_lot::Mutex;
@@ -34,6 +35,7 @@ pub struct Budget {
     started: Instant,
     /// Every request takes it once, a retry once more, for a few additions.
     window: Mutex<Window>,
+    refused: AtomicU64,
 }
 
 impl Budget {
@@ -43,7 +45,13 @@ impl Budget {
             floor: config.floor.over(time::Duration::from_secs(SLOTS as u64)),
             started: now,
             window: Mutex::default(),
+            refused: AtomicU64::default(),
         }
+    }
+
+    /// Retries that there was no room for.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Counts a request that came in.
@@ -58,6 +66,7 @@ impl Budget {
         let (requests, retries) = window.sums();
         let room = f64::from(retries) + 1.0 <= self.floor + self.share * f64::from(requests);
         window.at(self.second(now)).retries += u32::from(room);
+        self.refused.fetch_add(u64::from(!room), Ordering::Relaxed);
         room
     }
 
@@ -118,6 +127,7 @@ mod tests {
         let budget = Budget::new(&one, now);
         assert!(budget.withdraw(now));
         assert!(!budget.withdraw(now + time::Duration::from_secs(9)));
+        assert_eq!(budget.refused(), 1);
         assert!(budget.withdraw(now + time::Duration::from_secs(10)));
     }
 
