@@ -1,7 +1,8 @@
 //! The shipped Supervisor set-up under Debian's real supervisord: a killed worker comes back, and no upload is lost.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -79,6 +80,12 @@ fn supervisord_restarts_a_killed_worker_and_no_upload_is_lost() {
     assert_eq!(failed, 0);
     assert_eq!(supervisor.starts(first_port), 2, "started once more");
     assert_eq!(supervisor.starts(first_port + 1), 1, "the others were left alone");
+    if can_become_www_data() {
+        let worker = format!("/proc/{}", supervisor.worker(first_port));
+        assert_ne!(fs::metadata(worker).unwrap().uid(), 0, "a worker is not root");
+    }
+    let log = fs::read_to_string(folder.path().join(format!("blur_{first_port}.out.log"))).unwrap();
+    assert!(log.contains("listening"), "{log}");
 }
 
 struct Supervisor {
@@ -86,13 +93,19 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    /// With the shipped file, in which only places have changed.
+    /// With the shipped file, in which only places have changed, and the user where nobody can become it.
     fn start(folder: &Path, first_port: u16) -> Self {
         let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/supervisor/veil.conf");
-        let worker = binary("blur-service");
+        // Where its user can reach it.
+        let worker = folder.join("blur-service");
+        fs::copy(binary("blur-service"), &worker).unwrap();
+        fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+        let user = if can_become_www_data() { "user=www-data" } else { "" };
         let programs = fs::read_to_string(shipped)
             .unwrap()
+            .replace("user=www-data", user)
             .replace("/usr/local/bin/blur-service", worker.to_str().unwrap())
+            .replace("--listen 0.0.0.0:", "--listen 127.0.0.1:")
             .replace("/var/log/supervisor", folder.to_str().unwrap())
             .replace("numprocs_start=5000", &format!("numprocs_start={first_port}"))
             .replace(
@@ -134,6 +147,12 @@ impl Drop for Supervisor {
         self.process.signal(Signal::TERM);
         self.process.exit(SOON);
     }
+}
+
+/// Not everybody can, and not every machine has such a user.
+fn can_become_www_data() -> bool {
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    rustix::process::geteuid().is_root() && users.lines().any(|line| line.starts_with("www-data:"))
 }
 
 /// The first of three ports in a row that nobody listens on.
