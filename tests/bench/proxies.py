@@ -27,7 +27,7 @@ worker_processes %(threads)s;
 daemon off;
 pid %(home)s/pid;
 error_log %(home)s/error.log crit;
-events { worker_connections 1024; }
+events { worker_connections 16384; }
 http {
   access_log /dev/null combined;
   client_body_temp_path %(home)s/body;

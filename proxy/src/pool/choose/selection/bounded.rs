@@ -11,7 +11,7 @@ use serde::de::{self, Deserializer, Visitor};
 use serde_json::{Value, json};
 
 use super::load::Load;
-use super::select::Candidates;
+use super::select::{Candidates, SMALL_TIER};
 use crate::pool::choose::key::Key;
 use crate::pool::clock::Moment;
 use crate::pool::members::backend::Backend;
@@ -66,10 +66,9 @@ impl Bounded {
         }
     }
 
-    /// Of a large tier, what it was within this millisecond: adding up thousands of backends for every pick would cost more
-    /// than all the rest of a request.
+    /// Of a large tier, what it was within this millisecond.
     fn sums(&self, candidates: &Candidates<'_>) -> Sums {
-        if candidates.backends.len() <= SMALL {
+        if candidates.backends.len() <= SMALL_TIER {
             return Sums::of(self.load, candidates);
         }
         let mut last = self.last.lock();
@@ -83,9 +82,6 @@ impl Bounded {
         }
     }
 }
-
-/// Backends that are added up for every pick.
-const SMALL: usize = 64;
 
 impl Sums {
     fn of(load: Load, candidates: &Candidates<'_>) -> Self {

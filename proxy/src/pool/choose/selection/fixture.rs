@@ -48,6 +48,14 @@ fn bounded() -> Bounded {
 }
 
 pub fn pick(select: &dyn Select, tier: &[Arc<Backend>], key: &Key, offered: impl Fn(usize) -> bool) -> Option<usize> {
+    pick_by(tier, offered, |candidates| select.pick(key, candidates))
+}
+
+fn pick_by(
+    tier: &[Arc<Backend>],
+    offered: impl Fn(usize) -> bool,
+    pick: impl FnOnce(&Candidates<'_>) -> Option<usize>,
+) -> Option<usize> {
     let offers = |backend: &Backend| {
         backend.weight() > 0
             && tier
@@ -55,14 +63,11 @@ pub fn pick(select: &dyn Select, tier: &[Arc<Backend>], key: &Key, offered: impl
                 .position(|other| std::ptr::eq(&raw const **other, backend))
                 .is_some_and(&offered)
     };
-    select.pick(
-        key,
-        &Candidates {
-            backends: tier,
-            now: Moment::now(),
-            offers: &offers,
-        },
-    )
+    pick(&Candidates {
+        backends: tier,
+        now: Moment::now(),
+        offers: &offers,
+    })
 }
 
 /// Who gets each of many keys.
@@ -86,6 +91,19 @@ pub fn letter(place: usize) -> char {
 pub fn sequence(select: &dyn Select, tier: &[Arc<Backend>], length: u64, offered: impl Fn(usize) -> bool) -> String {
     (0..length)
         .filter_map(|number| pick(select, tier, &client(number), &offered))
+        .map(letter)
+        .collect()
+}
+
+/// The same of what is no algorithm by itself.
+pub fn sequence_of(
+    tier: &[Arc<Backend>],
+    length: u64,
+    offered: impl Fn(usize) -> bool,
+    pick: impl Fn(&Candidates<'_>) -> Option<usize>,
+) -> String {
+    (0..length)
+        .filter_map(|_| pick_by(tier, &offered, &pick))
         .map(letter)
         .collect()
 }

@@ -6,6 +6,7 @@ pub mod fixture;
 pub mod load;
 pub mod select;
 pub mod settings;
+mod turns;
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! Rendezvous hashing (Thaler and Ravishankar, 1998) with weights (Schindler's logarithm method, 2005): every backend
 //! scores every key, and the highest score wins. Backends hash by name, so a changed address moves nobody.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::bounded::Bounded;
@@ -12,23 +13,34 @@ use crate::pool::members::backend::Backend;
 use crate::pool::random::mix;
 
 pub struct Rendezvous {
-    nodes: Vec<Node>,
+    /// Those of the same weight, whose scores can be compared before the logarithm.
+    groups: Vec<Group>,
     bounded: Bounded,
+}
+
+struct Group {
+    weight: f64,
+    nodes: Vec<Node>,
 }
 
 struct Node {
     seed: u64,
-    weight: f64,
+    place: usize,
 }
 
 impl Rendezvous {
     pub fn new(bounded: Bounded, tier: &[Arc<Backend>]) -> Self {
-        let node = |backend: &Arc<Backend>| Node {
-            seed: hash64(backend.name().as_bytes(), 0),
-            weight: f64::from(backend.weight()),
+        let mut groups: BTreeMap<u32, Vec<Node>> = BTreeMap::new();
+        for (place, backend) in tier.iter().enumerate() {
+            let seed = hash64(backend.name().as_bytes(), 0);
+            groups.entry(backend.weight()).or_default().push(Node { seed, place });
+        }
+        let group = |(weight, nodes)| Group {
+            weight: f64::from(weight),
+            nodes,
         };
         Self {
-            nodes: tier.iter().map(node).collect(),
+            groups: groups.into_iter().map(group).collect(),
             bounded,
         }
     }
@@ -54,19 +66,32 @@ impl Select for Rendezvous {
     fn pick(&self, key: &Key, candidates: &Candidates<'_>) -> Option<usize> {
         let bound = self.bounded.with(key, candidates);
         let hash = hash64(key.bytes(), 0);
-        candidates
+        let takes = |place: usize| candidates.offers(place) && bound.admits(&candidates.backends[place]);
+        self.groups
             .iter()
-            .filter(|(_, backend)| bound.admits(backend))
-            .map(|(place, _)| (place, self.nodes[place].score(hash)))
+            .filter_map(|group| group.highest(hash, takes))
             .max_by(|(_, a), (_, b)| a.total_cmp(b))
             .map(|(place, _)| place)
     }
 }
 
-impl Node {
-    fn score(&self, key: u64) -> f64 {
+impl Group {
+    /// Who of those that take it scores highest for this key, and how high. Only who would be the highest so far is asked
+    /// whether it takes it, which is a handful of thousands.
+    fn highest(&self, key: u64, takes: impl Fn(usize) -> bool) -> Option<(usize, f64)> {
+        let mut highest: Option<(u64, usize)> = None;
+        for node in &self.nodes {
+            let drawn = mix(node.seed ^ key) >> 11;
+            if highest.is_none_or(|(most, _)| drawn > most) && takes(node.place) {
+                highest = Some((drawn, node.place));
+            }
+        }
+        highest.map(|(drawn, place)| (place, self.score(drawn)))
+    }
+
+    fn score(&self, drawn: u64) -> f64 {
         // 53 bits make a fraction; the half keeps it off 0 and 1, where the logarithm has no use.
-        let fraction = ((mix(self.seed ^ key) >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
+        let fraction = (drawn as f64 + 0.5) / (1_u64 << 53) as f64;
         -self.weight / fraction.ln()
     }
 }

@@ -31,6 +31,9 @@ pub trait Algorithm: Select + Sized {
     }
 }
 
+/// The most backends of which each pick sees all. Of thousands that would cost more than all the rest of a request.
+pub const SMALL_TIER: usize = 64;
+
 /// A tier's backends, and which of them a request may go to.
 pub struct Candidates<'a> {
     pub backends: &'a [Arc<Backend>],
