@@ -133,8 +133,11 @@ fn read_first(bytes: &[u8]) -> Told {
     let words: Vec<&str> = line.split(' ').collect();
     let ends = match words[..] {
         ["PROXY", "UNKNOWN", ..] => None,
-        ["PROXY", "TCP4" | "TCP6", from, to, client, server] => {
-            let address = |ip: &str, port: &str| Some(SocketAddr::new(ip.parse().ok()?, port.parse().ok()?));
+        ["PROXY", family @ ("TCP4" | "TCP6"), from, to, client, server] => {
+            let address = |ip: &str, port: &str| {
+                let address = SocketAddr::new(ip.parse().ok()?, port.parse().ok()?);
+                (address.is_ipv4() == (family == "TCP4")).then_some(address)
+            };
             match (address(from, client), address(to, server)) {
                 (Some(client), Some(server)) => Some(Ends { client, server }),
                 _ => return Told::Nothing,

@@ -120,7 +120,7 @@ impl Filter for Compression {
             return None;
         }
         vary(response);
-        if request.method == Method::HEAD || is_short(response, self.least_size) {
+        if is_short(response, self.least_size) {
             return None;
         }
         let coding = self.coding_for(request)?;
@@ -132,6 +132,11 @@ impl Filter for Compression {
             response.remove_header(&name);
         }
         weaken(response);
+        if request.method == Method::HEAD {
+            // The length of what GET would give is known to nobody.
+            response.remove_header(&header::CONTENT_LENGTH);
+            return None;
+        }
         Some(BodyChange::Through(Box::new(encoder)))
     }
 }

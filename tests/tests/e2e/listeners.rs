@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
@@ -86,6 +86,36 @@ fn a_listener_may_have_several_addresses_of_each_kind() {
 }
 
 #[test]
+fn a_unix_socket_belongs_to_whom_it_is_said_to() {
+    if !is_root() {
+        return skip("listeners: owner", "only root can give files away");
+    }
+    let backend = Backend::named("it");
+    let home = tempfile::tempdir().unwrap();
+    let socket = home.path().join("veil.sock");
+    let listener = format!(
+        "address: [127.0.0.1:0, 'unix:{}'], unix: {{ mode: 660, owner: daemon, group: mail }}",
+        socket.display()
+    );
+    let veil = Veil::start(&configuration(&listener, &backend));
+    let file = fs::metadata(&socket).unwrap();
+    let id = |of: &str, name: &str| {
+        let text = fs::read_to_string(of).unwrap();
+        let line = text.lines().find(|line| line.starts_with(&format!("{name}:"))).unwrap();
+        line.split(':').nth(2).unwrap().parse::<u32>().unwrap()
+    };
+    assert_eq!(
+        (file.uid(), file.gid(), file.permissions().mode() & 0o777),
+        (id("/etc/passwd", "daemon"), id("/etc/group", "mail"), 0o660)
+    );
+    drop(veil);
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+#[test]
 fn a_unix_socket_outlives_an_upgrade() {
     let backend = Backend::named("it");
     let home = tempfile::tempdir().unwrap();
@@ -146,8 +176,37 @@ fn the_proxy_protocol_is_believed_from_trusted_proxies_alone() {
     let mut check = Raw::connect(veil.public);
     check.send("PROXY UNKNOWN\r\n").send(request);
     assert_eq!(check.response().status(), 200);
+    // go-proxyproto#12, #60, haproxy#511: so do these, the third of them with addresses that mean nothing, the fourth with a
+    // family that is none of TCP's; the last one has extensions behind its addresses.
+    let signature = b"\r\n\r\n\0\r\nQUIT\n";
+    let mut extended = vec![0x21, 0x11, 0, 19, 203, 0, 113, 9, 10, 0, 0, 1, 0x12, 0x67, 1, 0xbb];
+    extended.extend_from_slice(&[0x04, 0, 4, 1, 2, 3, 4]);
+    for (header, client) in [
+        (b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n".to_vec(), "127.0.0.1"),
+        ([signature, [0x20, 0, 0, 0].as_slice()].concat(), "127.0.0.1"),
+        (
+            [signature, [0x20, 0x11, 0, 12].as_slice(), &[7; 12]].concat(),
+            "127.0.0.1",
+        ),
+        (
+            [signature, [0x21, 0x31, 0, 216].as_slice(), &[b'/'; 216]].concat(),
+            "127.0.0.1",
+        ),
+        ([signature, extended.as_slice()].concat(), "203.0.113.9"),
+    ] {
+        let answer = Raw::connect(veil.public).send(&header).send(request).response();
+        assert_eq!(answer.status(), 200, "{header:?}");
+        let asked = backend.received().pop().unwrap();
+        assert_eq!(asked.header("x-real-ip"), Some(client), "{header:?}");
+    }
     // What is none is not served.
-    for garbage in [request, "PROXY TCP4 a b c d\r\n", "\r\n\r\n\0\r\nQUIT\n\x31\x11\0\0"] {
+    for garbage in [
+        request,
+        "PROXY TCP4 a b c d\r\n",
+        "PROXY TCP4 ::1 ::1 1 2\r\n",
+        "PROXY TCP6 1.1.1.1 ::1 1 2\r\n",
+        "\r\n\r\n\0\r\nQUIT\n\x31\x11\0\0",
+    ] {
         let answer = Raw::connect(veil.public).send(garbage).send(request).rest();
         assert!(answer.is_empty(), "{garbage:?}: {}", String::from_utf8_lossy(&answer));
     }
@@ -189,9 +248,8 @@ fn the_client_is_named_in_the_field_that_is_said() {
 /// Only root can become somebody else.
 #[test]
 fn root_becomes_the_user_that_is_said_once_the_sockets_are_bound() {
-    let is_root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
     let nobody = fs::read_to_string("/etc/passwd").is_ok_and(|users| users.contains("nobody:"));
-    if !(is_root && nobody) {
+    if !(is_root() && nobody) {
         return skip("listeners: user", "only root can become nobody");
     }
     let backend = Backend::named("it");

@@ -3,6 +3,7 @@
 mod answers;
 mod clients;
 mod limits;
+mod reports;
 
 use std::fs;
 use std::time::Duration;
