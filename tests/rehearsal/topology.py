@@ -212,6 +212,19 @@ class Network:
     def take_all(self, host: str) -> None:
         sh(f"ip netns exec {namespace(host)} nft delete table ip large", check=False)
 
+    def forget_connections(self, host: str) -> None:
+        """Nothing of the worker's connections of this moment passes any more, without a word, as behind a firewall that has
+        forgotten them (half-open TCP); new ones do. Until `remember_connections`."""
+        inside = f"ip netns exec {namespace(host)}"
+        peers = [line.split()[3] for line in sh(f"{inside} ss -Htn state established sport = :5000").splitlines()]
+        rules = [f"ip saddr {ip} tcp sport {port} drop" for ip, port in (peer.rsplit(":", 1) for peer in peers)]
+        hook = "{ type filter hook input priority 0; }"
+        added = "".join(f"; add rule ip forgotten input {rule}" for rule in rules)
+        sh(f"{inside} nft 'add table ip forgotten; add chain ip forgotten input {hook}{added}'")
+
+    def remember_connections(self, host: str) -> None:
+        sh(f"ip netns exec {namespace(host)} nft delete table ip forgotten", check=False)
+
     def lose_adverts(self, host: str, percent: int) -> None:
         """Of VRRP's packets (IP protocol 112) that come in, until `hear_all`."""
         rule = f"ip protocol 112 numgen random mod 100 < {percent} drop"

@@ -58,6 +58,14 @@ def takes_nothing_large(network: Network) -> None:
     network.take_all(worker)
 
 
+def half_open(network: Network) -> None:
+    """The kept connections and those with an upload on them are dead without a word; checks come by new ones."""
+    worker = home(network)
+    network.forget_connections(worker)
+    time.sleep(12.0)
+    network.remember_connections(worker)
+
+
 def stops(network: Network) -> None:
     worker = home(network)
     network.kill(worker, signal.SIGTERM)
@@ -103,6 +111,7 @@ FAULTS = {
     "a worker hangs for 5 s": (hangs, 10.0),
     "a worker's host dies, back after 4 s": (host_dies, 10.0),
     "an MTU black hole on the way to a worker, for 12 s": (takes_nothing_large, 14.0),
+    "a worker's connections half open, for 12 s": (half_open, 14.0),
     "a worker stopped (TERM), back after 2 s": (stops, 6.0),
     "a worker dies six times in 4 s": (dies_again_and_again, 8.0),
     "all primaries killed, back after 2 s of backup": (all_primaries_die_and_return, 12.0),

@@ -13,6 +13,7 @@ pub mod process;
 pub mod random;
 pub mod raw;
 mod received;
+pub mod rsyslog;
 pub mod tls;
 pub mod until;
 pub mod veil;

@@ -5,9 +5,10 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 
 use e2e::backend::Backend;
-use e2e::client;
+use e2e::rsyslog::Rsyslog;
 use e2e::until::SOON;
 use e2e::veil::Veil;
+use e2e::{client, skip};
 use serde_json::Value;
 
 fn start(backend: &Backend, access_log: &str, route: &str) -> Veil {
@@ -127,6 +128,33 @@ fn lines_go_to_a_syslog_server_over_each_kind_of_way() {
     let (length, text) = received.split_once(' ').unwrap();
     assert_eq!(length.parse::<usize>().unwrap(), text.len());
     assert_eq!(message(text).1, expected(&backend));
+}
+
+#[test]
+fn rsyslog_understands_every_line() {
+    let Some(binary) = Rsyslog::binary() else {
+        return skip("logs: rsyslog", "rsyslogd is not installed");
+    };
+    let rsyslog = Rsyslog::start(binary);
+    let backend = Backend::named("it");
+    for (number, way) in [
+        format!("unix:{}", rsyslog.socket().display()),
+        format!("udp:{}", rsyslog.address),
+        format!("tcp:{}", rsyslog.address),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let format = format!(r#"{{ to: "syslog:{way}", format: '{number} "$request" é $status' }}"#);
+        let veil = start(&backend, &format, "access_log: on");
+        ask(&veil, "/a?b=c");
+        let text = format!("{number} \"GET /a?b=c HTTP/1.1\" é 200");
+        assert_eq!(
+            rsyslog.wait_for(&text),
+            format!("local7 info veil access -|{text}"),
+            "{way}"
+        );
+    }
 }
 
 #[test]
