@@ -10,6 +10,8 @@ use manual::Manual;
 use super::explain::Question;
 use super::import;
 use super::nginx::NginxArgs;
+use super::pools::admin_address;
+use crate::client::endpoint::Endpoint;
 use crate::config::Source;
 use crate::nginx::Origin;
 
@@ -173,15 +175,16 @@ pub struct DiffArgs {
 
 #[derive(Args)]
 pub struct PoolsArgs {
-    /// The admin listener of the Veil that is meant
+    /// The admin listener of the Veil that is meant; or its Unix socket, unix:/run/veil/admin.sock
     #[arg(
         long,
         value_name = "ADDRESS",
         env = "VEIL_ADMIN",
         default_value = "127.0.0.1:8081",
+        value_parser = admin_address,
         global = true
     )]
-    pub admin: SocketAddr,
+    pub admin: Endpoint,
     /// What that listener wants to hear, where its configuration has a token
     #[arg(
         long,

@@ -239,12 +239,13 @@ fn render_keepalived(args: RenderArgs) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let (Some(keepalived), Some(admin)) = (config.keepalived, config.admin) else {
+    let admin = config.admin.and_then(|admin| admin.address.inet());
+    let (Some(keepalived), Some(admin)) = (config.keepalived, admin) else {
         eprintln!("{source}: there is no keepalived section; conf/veil.yaml shows one");
         return ExitCode::from(WRONG_USAGE);
     };
     let written = keepalived
-        .files(admin.address, args.hosts.host.as_deref())
+        .files(admin, args.hosts.host.as_deref())
         .and_then(|files| match &args.output {
             Some(folder) => files.iter().try_for_each(|file| file.write_to(folder)),
             None => {

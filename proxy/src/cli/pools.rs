@@ -1,15 +1,17 @@
 //! `veil pools`: shows and commands the pools of a running Veil, by way of its admin listener.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, SystemTime};
 
 use http::Method;
 use serde::de::DeserializeOwned;
 
 use crate::cli::columns::columns;
-use crate::observe::changes::{ChangeOutcome, LastChanges};
+use crate::client::endpoint::Endpoint;
+use crate::observe::changes::{Change, ChangeOutcome, LastChanges};
 use crate::pool::{BackendStatus, PoolStatus};
 
 /// What is done to a backend.
@@ -30,19 +32,25 @@ pub struct Target {
 /// The admin listener of a running Veil, and what it wants to hear.
 #[derive(Clone, Debug)]
 pub struct AdminListener {
-    pub address: SocketAddr,
+    pub address: Endpoint,
     pub token: Option<String>,
+}
+
+/// `127.0.0.1:8081`, or as Veil prints it.
+pub fn admin_address(text: &str) -> Result<Endpoint, String> {
+    let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    Endpoint::written(address, "127.0.0.1")
 }
 
 /// Why a running Veil cannot be asked, or refuses.
 #[derive(Debug, thiserror::Error)]
 pub enum OperateError {
     #[error("no answer from the admin listener at {admin}: {source}")]
-    Unreachable { admin: SocketAddr, source: io::Error },
+    Unreachable { admin: Endpoint, source: io::Error },
     #[error("{0}")]
     Refused(String),
     #[error("{admin} does not answer as an admin listener does")]
-    NotAdmin { admin: SocketAddr },
+    NotAdmin { admin: Endpoint },
 }
 
 /// The pools of the Veil whose admin listener this is.
@@ -54,7 +62,9 @@ pub fn pools(admin: &AdminListener) -> Result<Vec<PoolStatus>, OperateError> {
 pub fn overview(admin: &AdminListener) -> Result<String, OperateError> {
     // The two are one object, which serde cannot take apart where a map in it has numbers for keys.
     let shown: serde_json::Value = ask(admin, &Method::GET, "/pools")?;
-    let not_admin = |_| OperateError::NotAdmin { admin: admin.address };
+    let not_admin = |_| OperateError::NotAdmin {
+        admin: admin.address.clone(),
+    };
     let last: Vec<LastChanges> = serde_json::from_value(shown.clone()).map_err(not_admin)?;
     let pools: Vec<PoolStatus> = serde_json::from_value(shown).map_err(not_admin)?;
     let last = last.first().map(changes).unwrap_or_default();
@@ -76,6 +86,11 @@ fn changes(last: &LastChanges) -> String {
                 writeln!(lines, "last {name}: {ago} ago, failed, all stays as it was: {error}")
             }
         };
+    }
+    let is_refused = |change: &Change| change.outcome == ChangeOutcome::Failed;
+    if last.last_reload.as_ref().is_some_and(is_refused) && last.configured_at > 0 {
+        let ago = lasting(now().as_secs().saturating_sub(last.configured_at));
+        let _ = writeln!(lines, "the configuration that is served has held for {ago}");
     }
     lines
 }
@@ -232,9 +247,10 @@ fn escaped(name: &str) -> String {
 }
 
 fn ask<T: DeserializeOwned>(listener: &AdminListener, method: &Method, path: &str) -> Result<T, OperateError> {
-    let admin = listener.address;
-    let answer = exchange(listener, method, path).map_err(|source| OperateError::Unreachable { admin, source })?;
-    let not_admin = || OperateError::NotAdmin { admin };
+    let admin = || listener.address.clone();
+    let unreachable = |source| OperateError::Unreachable { admin: admin(), source };
+    let answer = exchange(listener, method, path).map_err(unreachable)?;
+    let not_admin = || OperateError::NotAdmin { admin: admin() };
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(not_admin)?;
     if head.starts_with("HTTP/1.1 200 ") {
         return serde_json::from_str(body).map_err(|_| not_admin());
@@ -246,15 +262,27 @@ fn ask<T: DeserializeOwned>(listener: &AdminListener, method: &Method, path: &st
 
 /// The whole answer, which is short.
 fn exchange(listener: &AdminListener, method: &Method, path: &str) -> io::Result<String> {
-    let admin = listener.address;
     let token = listener.token.as_deref();
     let authorization = token.map_or_else(String::new, |token| format!("Authorization: Bearer {token}\r\n"));
-    let mut connection = TcpStream::connect_timeout(&admin, PATIENCE)?;
-    connection.set_read_timeout(Some(PATIENCE))?;
-    write!(
-        connection,
-        "{method} {path} HTTP/1.1\r\nHost: {admin}\r\n{authorization}Connection: close\r\n\r\n"
-    )?;
+    let request = |host: &dyn Display| {
+        format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{authorization}Connection: close\r\n\r\n")
+    };
+    match &listener.address {
+        Endpoint::Inet(admin) => {
+            let connection = TcpStream::connect_timeout(admin, PATIENCE)?;
+            connection.set_read_timeout(Some(PATIENCE))?;
+            answer(connection, &request(admin))
+        }
+        Endpoint::Unix(path) => {
+            let connection = UnixStream::connect(path)?;
+            connection.set_read_timeout(Some(PATIENCE))?;
+            answer(connection, &request(&"localhost"))
+        }
+    }
+}
+
+fn answer(mut connection: impl Read + Write, request: &str) -> io::Result<String> {
+    connection.write_all(request.as_bytes())?;
     let mut answer = String::new();
     connection.take(LONGEST_ANSWER_BYTES).read_to_string(&mut answer)?;
     Ok(answer)
@@ -312,11 +340,13 @@ blur: file b.yaml: its last answer stays: names nobody
         let at = now().as_secs() - 190;
         let shown = serde_json::json!({
             "last_reload": { "at": at, "outcome": "failed", "error": "veil.yaml:3:1: unknown key" },
+            "configured_at": at - 3600,
             "last_upgrade": { "at": at, "outcome": "under_way" },
         });
         assert_eq!(
             changes(&serde_json::from_value(shown).unwrap()),
-            "last reload: 3m ago, failed, all stays as it was: veil.yaml:3:1: unknown key\nupgrade: under way for 3m\n"
+            "last reload: 3m ago, failed, all stays as it was: veil.yaml:3:1: unknown key\nupgrade: under way for 3m\n\
+             the configuration that is served has held for 63m\n"
         );
         assert_eq!(changes(&LastChanges::default()), "");
     }

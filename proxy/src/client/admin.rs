@@ -7,12 +7,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 use subtle::ConstantTimeEq;
 
+use super::endpoint::{Endpoint, HOW_TO_WRITE};
+use super::listener::{Mode, UnixConfig};
+
 /// `admin: { address: 127.0.0.1:8081 }`
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct AdminConfig {
-    /// Whoever can connect here can drain and reload, unless there is a `token`: a loopback address needs none.
-    pub address: SocketAddr,
+    /// Whoever can connect here can drain and reload, unless there is a `token`: a loopback address needs none, nor does a
+    /// Unix socket, `unix:/run/veil/admin.sock`.
+    #[serde(deserialize_with = "address")]
+    #[schemars(with = "String")]
+    pub address: Endpoint,
+    /// Of a Unix socket; its mode is 600 unless given, so that only its owner can connect.
+    #[serde(default)]
+    unix: UnixConfig,
     /// Names under which it is asked, beside `localhost`, the machine's own and every address: a request for another one
     /// is refused, since a web page could have made it. `[veil-1.internal]`
     #[serde(default)]
@@ -26,7 +35,15 @@ pub struct AdminConfig {
 impl AdminConfig {
     /// Whether anybody on the network could command.
     pub fn is_open(&self) -> bool {
-        !self.address.ip().to_canonical().is_loopback() && self.token.is_none()
+        let is_near = |address: SocketAddr| address.ip().to_canonical().is_loopback();
+        !self.address.inet().is_none_or(is_near) && self.token.is_none()
+    }
+
+    pub fn unix(&self) -> UnixConfig {
+        UnixConfig {
+            mode: self.unix.mode.or(Some(Mode(0o600))),
+            ..self.unix.clone()
+        }
     }
 
     /// What whoever says this may do. Everything, where there is no token.
@@ -39,6 +56,15 @@ impl AdminConfig {
             Some(_) => Allowed::Nothing,
         }
     }
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Endpoint, D::Error> {
+    let endpoint = match serde_yaml::Value::deserialize(deserializer)? {
+        serde_yaml::Value::String(text) => Endpoint::written(&text, "127.0.0.1"),
+        serde_yaml::Value::Number(port) => Endpoint::written(&port.to_string(), "127.0.0.1"),
+        _ => Err(format!("it is no address; {HOW_TO_WRITE}")),
+    };
+    endpoint.map_err(de::Error::custom)
 }
 
 /// What somebody may do at the admin listener.
@@ -117,10 +143,23 @@ mod tests {
             ("0.0.0.0:1", true),
             ("10.0.0.1:1", true),
             ("'[::]:1'", true),
+            ("unix:/run/veil/admin.sock", false),
         ] {
             let yaml = format!("{{ address: {address} }}");
             assert_eq!(admin(&yaml).is_open(), open, "{address}");
             assert_eq!(admin(&yaml).allows(None), Allowed::Commands);
         }
+    }
+
+    #[test]
+    fn only_its_owner_connects_to_a_unix_socket_unless_said_otherwise() {
+        let mode = |unix: &str| {
+            admin(&format!("{{ address: unix:/run/admin.sock, {unix} }}"))
+                .unix()
+                .mode
+        };
+        assert_eq!(mode(""), Some(Mode(0o600)));
+        assert_eq!(mode("unix: { group: veil }"), Some(Mode(0o600)));
+        assert_eq!(mode("unix: { mode: 660 }"), Some(Mode(0o660)));
     }
 }

@@ -22,6 +22,8 @@ pub enum EndpointError {
     TooLong(String),
 }
 
+pub const HOW_TO_WRITE: &str = "write 127.0.0.1:8080, \"[::1]:8080\" or unix:/run/veil/http.sock";
+
 /// Bytes; the system has room for no more.
 const LONGEST_PATH: usize = 107;
 
@@ -38,6 +40,21 @@ impl Endpoint {
             true => Err(EndpointError::TooLong(path.to_owned())),
             false => Ok(Self::Unix(path.into())),
         }
+    }
+
+    /// As a configuration writes it, or a command line; `host` is the one that a port alone most likely lacks.
+    ///
+    /// # Errors
+    /// It is no address with its port, and no Unix socket's.
+    pub fn written(text: &str, host: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return Self::unix(path).map_err(|error| error.to_string());
+        }
+        if text.parse::<u16>().is_ok() {
+            return Err(format!("{text} is a port alone; write {host}:{text}"));
+        }
+        let address = text.parse().map(Self::Inet);
+        address.map_err(|_| format!("{text:?} is no address with its port; {HOW_TO_WRITE}"))
     }
 
     pub fn inet(&self) -> Option<SocketAddr> {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use crate::accounts;
 use crate::body::{HeadLimits, Watch};
-use crate::client::endpoint::Endpoint;
+use crate::client::endpoint::{Endpoint, HOW_TO_WRITE};
 use crate::client::places::Places;
 use crate::client::tls::{Tls, TlsConfig, TlsError};
 use crate::request::Scheme;
@@ -128,18 +128,10 @@ impl<'de> Deserialize<'de> for Addresses {
 }
 
 fn address(written: &serde_yaml::Value) -> Result<Endpoint, String> {
-    let help = "write 127.0.0.1:8080, \"[::1]:8080\" or unix:/run/veil/http.sock";
-    let text = match written {
-        serde_yaml::Value::String(text) => text,
-        serde_yaml::Value::Number(port) => return Err(format!("{port} is a port alone; write 0.0.0.0:{port}")),
-        _ => return Err(format!("it is no address; {help}")),
-    };
-    match text.strip_prefix("unix:") {
-        Some(path) => Endpoint::unix(path).map_err(|error| error.to_string()),
-        None => match text.parse() {
-            Ok(address) => Ok(Endpoint::Inet(address)),
-            Err(_) => Err(format!("{text:?} is no address with its port; {help}")),
-        },
+    match written {
+        serde_yaml::Value::String(text) => Endpoint::written(text, "0.0.0.0"),
+        serde_yaml::Value::Number(port) => Endpoint::written(&port.to_string(), "0.0.0.0"),
+        _ => Err(format!("it is no address; {HOW_TO_WRITE}")),
     }
 }
 

@@ -88,7 +88,7 @@ impl Check<'_> {
         }
         if let Some(admin) = &config.admin {
             let at = steps!["admin", "address"].to_vec();
-            sockets.push(("admin".to_owned(), admin.address.into(), at));
+            sockets.push(("admin".to_owned(), admin.address.clone(), at));
         }
         for (index, (owner, address, at)) in sockets.iter().enumerate() {
             let clash = |(other, taken, _): &&(String, Endpoint, Path)| clash(taken, address, other == owner);
@@ -267,7 +267,7 @@ impl Check<'_> {
         if self.document.lost(&steps!["keepalived"]) || self.document.lost(&steps!["admin"]) {
             return;
         }
-        let admin = config.admin.as_ref().map(|admin| admin.address);
+        let admin = config.admin.as_ref().and_then(|admin| admin.address.inet());
         for mistake in keepalived.mistakes(admin) {
             self.report(&mistake.path, &mistake.what, mistake.help);
         }

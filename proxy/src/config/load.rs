@@ -220,7 +220,8 @@ mod tests {
             let config = load(&Source::Local { listen: Some(listen) }).unwrap();
             let public: Vec<_> = config.listeners["public"].address.iter().collect();
             assert_eq!(public.iter().map(|at| at.inet()).collect::<Vec<_>>(), [Some(listen)]);
-            assert_eq!(config.admin.unwrap().address, SocketAddr::from(([127, 0, 0, 1], admin)));
+            let local = SocketAddr::from(([127, 0, 0, 1], admin));
+            assert_eq!(config.admin.unwrap().address, local.into());
         }
     }
 

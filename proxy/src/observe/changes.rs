@@ -6,14 +6,26 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 /// The last reload and the last upgrade.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Changes(Mutex<LastChanges>);
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self(Mutex::new(LastChanges {
+            configured_at: now().as_secs(),
+            ..LastChanges::default()
+        }))
+    }
+}
 
 /// Those that there have been; of an upgrade that succeeded, the successor tells.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 pub struct LastChanges {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_reload: Option<Change>,
+    /// Since when the configuration holds that is served, in seconds since 1970: the last good reload, or the start.
+    #[serde(default)]
+    pub configured_at: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_upgrade: Option<Change>,
 }
@@ -43,7 +55,12 @@ impl Changes {
     }
 
     pub fn reloaded<E: ToString>(&self, result: Result<(), &E>) {
-        self.0.lock().last_reload = Some(Change::ended(result));
+        let change = Change::ended(result);
+        let mut last = self.0.lock();
+        if change.outcome == ChangeOutcome::Succeeded {
+            last.configured_at = change.at;
+        }
+        last.last_reload = Some(change);
     }
 
     pub fn upgrades(&self) {
@@ -81,4 +98,22 @@ fn now() -> Duration {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_refused_reload_leaves_the_last_good_one() {
+        let changes = Changes::default();
+        let start = changes.last().configured_at;
+        assert!(start > 0);
+        changes.0.lock().configured_at = 7;
+        changes.reloaded(Err(&"a mistake"));
+        assert_eq!(changes.last().configured_at, 7);
+        changes.reloaded::<String>(Ok(()));
+        assert!(changes.last().configured_at >= start);
+    }
 }

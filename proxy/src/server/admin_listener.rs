@@ -11,12 +11,13 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::admin::Admin;
+use crate::client::endpoint::Endpoint;
 use crate::client::listening::Listening;
 use crate::client::stream::Stream;
 
 /// The admin listener while it takes connections. Dropping it lets it answer what it has been asked.
 pub struct AdminListener {
-    pub configured: SocketAddr,
+    pub configured: Endpoint,
     /// For a successor.
     pub socket: OwnedFd,
     /// True once no further connection is to be accepted.
@@ -31,7 +32,7 @@ impl AdminListener {
     const GRACE: Duration = Duration::from_secs(1);
 
     /// Takes connections; `socket` is the gate's, for a successor.
-    pub fn open(configured: SocketAddr, admin: Admin, mut gate: Gate, socket: OwnedFd) -> Self {
+    pub fn open(configured: Endpoint, admin: Admin, mut gate: Gate, socket: OwnedFd) -> Self {
         let (closed, is_closed) = watch::channel(false);
         gate.closed = is_closed;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -45,6 +46,14 @@ impl AdminListener {
             closed,
             stop,
             server,
+        }
+    }
+
+    /// Takes a Unix socket out of the file system, for which there is no successor.
+    pub fn remove(&self) {
+        if let Endpoint::Unix(path) = &self.configured {
+            // Somebody may have taken it away already, or it is not ours to take.
+            let _ = std::fs::remove_file(path);
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::{ServerError, say};
 use crate::client::endpoint::Endpoint;
-use crate::client::listener::{ListenError, Listener, ListenerConfig, UnixConfig};
+use crate::client::listener::{ListenError, Listener, ListenerConfig};
 use crate::client::listening::{self, Bound, Listening, Making};
 use crate::client::places::Places;
 use crate::config::{self, Config, Source};
@@ -37,6 +36,8 @@ pub struct Listeners {
     /// By the listener's name, from its first settings on.
     places: BTreeMap<String, Arc<Places>>,
     admin: Option<AdminListener>,
+    /// Unix sockets at which nobody is let in for a while.
+    quiet: Vec<Quiet>,
     /// Tells connections to end with the request at hand.
     shutdown: watch::Sender<bool>,
 }
@@ -48,6 +49,14 @@ struct OpenListener {
     socket: OwnedFd,
     stop: oneshot::Sender<Stop>,
     acceptor: JoinHandle<Entrance>,
+}
+
+/// A listener that takes no connections; who connects waits in the kernel.
+struct Quiet {
+    key: String,
+    listener: Arc<Listener>,
+    entrance: Entrance,
+    socket: OwnedFd,
 }
 
 /// A listener that is about to.
@@ -71,8 +80,8 @@ pub enum AdminChange {
     Stay,
     Close,
     Open {
-        configured: SocketAddr,
-        address: SocketAddr,
+        configured: Endpoint,
+        address: Endpoint,
         socket: Listening,
         copy: OwnedFd,
     },
@@ -96,6 +105,7 @@ impl Listeners {
             open: BTreeMap::new(),
             places: BTreeMap::new(),
             admin: None,
+            quiet: Vec::new(),
             shutdown: watch::Sender::new(false),
         }
     }
@@ -211,14 +221,50 @@ impl Listeners {
         self.shutdown.send_replace(true);
     }
 
-    /// Leaves further attempts to connect without an answer, and tells connections to end with the request at hand.
-    pub fn quiesce(&self) {
-        for listener in self.open.values() {
+    /// Leaves further attempts to connect without an answer, and tells connections to end with the request at hand. Who comes
+    /// by a Unix socket is of this host and finds no other one: he waits until [`Listeners::admit_locals`].
+    pub async fn quiesce(&mut self) {
+        for listener in self
+            .open
+            .values()
+            .filter(|listener| listener.listener.address.inet().is_some())
+        {
             if let Err(error) = quiesce::ignore_newcomers(&listener.socket) {
                 tracing::warn!(listener = listener.listener.name, %error, "clients can connect to the end");
             }
         }
+        let unix = self
+            .open
+            .iter()
+            .filter(|(_, open)| open.listener.address.inet().is_none());
+        let unix: Vec<_> = unix
+            .map(|(key, open)| (key.clone(), Arc::clone(&open.listener)))
+            .collect();
+        for (key, listener) in unix {
+            if let Some((entrance, socket)) = self.close(&key, Stop::Continued).await {
+                self.quiet.push(Quiet {
+                    key,
+                    listener,
+                    entrance,
+                    socket,
+                });
+            }
+        }
         self.shutdown.send_replace(true);
+    }
+
+    /// Lets those in who have waited at Unix sockets meanwhile.
+    pub fn admit_locals(&mut self) {
+        for Quiet {
+            key,
+            listener,
+            entrance,
+            socket,
+        } in std::mem::take(&mut self.quiet)
+        {
+            let open = self.accept(listener, entrance, socket);
+            self.open.insert(key, open);
+        }
     }
 
     /// Takes no further connections; gives the socket and its copy back. Those that are open live on.
@@ -238,25 +284,26 @@ impl Listeners {
 
     /// Binds the admin listener where it is to be another one.
     pub fn prepare_admin(&mut self, config: &Config) -> Result<AdminChange, ServerError> {
-        let configured = config.admin.as_ref().map(|admin| admin.address);
-        if configured == self.admin.as_ref().map(|admin| admin.configured) {
+        let configured = config.admin.as_ref().map(|admin| &admin.address);
+        if configured == self.admin.as_ref().map(|admin| &admin.configured) {
             return Ok(AdminChange::Stay);
         }
-        let Some(configured) = configured else {
+        let Some(admin) = &config.admin else {
             return Ok(AdminChange::Close);
         };
+        let configured = admin.address.clone();
         let at = steps!["admin"];
         let making = Making {
             v6_only: false,
-            unix: &UnixConfig::default(),
+            unix: &admin.unix(),
         };
         let (socket, address) = self
-            .socket(ADMIN, &Endpoint::Inet(configured), &making)
+            .socket(ADMIN, &configured, &making)
             .map_err(|error| self.misplaced(&at, &error))?;
         let (socket, copy) = self.listening(socket, &address, &at)?;
         Ok(AdminChange::Open {
             configured,
-            address: address.inet().unwrap_or(configured),
+            address,
             socket,
             copy,
         })
@@ -266,7 +313,7 @@ impl Listeners {
     pub fn change_admin(&mut self, change: AdminChange) {
         match change {
             AdminChange::Stay => {}
-            AdminChange::Close => self.admin = None,
+            AdminChange::Close => self.forget_admin(),
             AdminChange::Open {
                 configured,
                 address,
@@ -277,13 +324,25 @@ impl Listeners {
                     shared: Arc::clone(&self.shared),
                     reloads: self.reloads.clone(),
                 };
-                // The one before it answers what it has been asked.
-                self.admin = Some(AdminListener::open(configured, admin, Gate::new(socket, address), copy));
-                say(&format!("admin on http://{address}"));
+                self.forget_admin();
+                let gate = Gate::new(socket, address.as_inet());
+                self.admin = Some(AdminListener::open(configured, admin, gate, copy));
+                say(&match &address {
+                    Endpoint::Inet(address) => format!("admin on http://{address}"),
+                    Endpoint::Unix(_) => format!("admin on {address}"),
+                });
             }
         }
     }
 
+    /// It answers what it has been asked.
+    pub fn forget_admin(&mut self) {
+        if let Some(admin) = self.admin.take() {
+            admin.remove();
+        }
+    }
+
+    /// A successor has its socket.
     pub async fn close_admin(&mut self) {
         if let Some(admin) = self.admin.take() {
             admin.close().await;

@@ -274,12 +274,12 @@ impl Server {
 
     /// If `shutdown.quiesce` says so, lets nobody in and waits for the requests in flight, so that a virtual address can
     /// move without taking any of them along; then gives it up. No longer after another signal.
-    async fn quiesce(&self, signals: &mut Signals) {
+    async fn quiesce(&mut self, signals: &mut Signals) {
         let most = self.shared.state.load().config.shutdown.quiesce.get();
         if most.is_zero() || self.listeners.url().is_none() {
             return;
         }
-        self.listeners.quiesce();
+        self.listeners.quiesce().await;
         let drained = self.shared.connections.drain(Self::LAST_WORD.min(most));
         tokio::select! {
             drained = timeout(most, drained) => if drained.is_err() {
@@ -289,6 +289,7 @@ impl Server {
             () = signals.stop() => {}
         }
         quiesce::give_up_virtual_address();
+        self.listeners.admit_locals();
     }
 
     /// If it serves, keeps doing so for `shutdown.delay`, while `/readyz` says that it will not for long; no longer after another signal.
@@ -397,6 +398,9 @@ impl Server {
         tokio::select! {
             _ = timeout(Self::POOLS_GRACE, std::mem::take(&mut self.pools).stop()) => {}
             () = signals.stop() => {}
+        }
+        if !relieved {
+            self.listeners.forget_admin();
         }
         self.shared.state.load().access_log.finish();
     }

@@ -11,7 +11,6 @@ use super::listeners::{ADMIN, handover_name, key};
 use super::takeover::Sockets;
 use crate::accounts::{self, User};
 use crate::client::endpoint::Endpoint;
-use crate::client::listener::UnixConfig;
 use crate::client::listening::{self, Making};
 use crate::config::Config;
 
@@ -53,9 +52,9 @@ fn bind_all(config: &Config, sockets: &mut Sockets) -> io::Result<()> {
     let Some(admin) = &config.admin else { return Ok(()) };
     let making = Making {
         v6_only: false,
-        unix: &UnixConfig::default(),
+        unix: &admin.unix(),
     };
-    bind(ADMIN.to_owned(), &Endpoint::Inet(admin.address), &making, sockets)
+    bind(ADMIN.to_owned(), &admin.address, &making, sockets)
 }
 
 fn bind(name: String, address: &Endpoint, making: &Making<'_>, sockets: &mut Sockets) -> io::Result<()> {

@@ -1,12 +1,14 @@
 //! What the admin listener says, and that the public one does not say it.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 
 use e2e::backend::Backend;
-use e2e::process::Process;
+use e2e::process::{Process, Signal};
 use e2e::raw::Raw;
-use e2e::until::SOON;
-use e2e::veil::{Veil, configuration, round_robin};
+use e2e::until::{SOON, until};
+use e2e::veil::{Veil, configuration, round_robin, run};
 
 #[test]
 fn tells_operators_how_it_is() {
@@ -85,6 +87,52 @@ fn pools_can_be_seen_and_commanded_from_the_command_line() {
     wrong
         .stderr
         .wait_for("why not", |line| line.contains("no such backend").then_some(()));
+}
+
+#[test]
+fn a_unix_socket_is_for_its_owner_and_needs_no_token() {
+    let backend = Backend::named("it");
+    let home = tempfile::tempdir().unwrap();
+    let socket = home.path().join("admin.sock");
+    let admin = format!("unix:{}", socket.display());
+    let yaml = |listener: &str| {
+        let yaml = configuration(&round_robin(&[&backend]));
+        yaml.replace(
+            "admin: { address: 127.0.0.1:0 }",
+            &format!("admin: {{ address: {listener} }}"),
+        )
+    };
+    let file = home.path().join("veil.yaml");
+    fs::write(&file, yaml(&format!("'{admin}'"))).unwrap();
+    let mut veil = run(&file);
+    veil.stdout.wait_for("where it listens", |line| {
+        line.starts_with("listening on ").then_some(())
+    });
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(said(&["pools", "--admin", &admin]).contains("eligible"));
+    let name = backend.address.to_string();
+    assert!(said(&["pools", "drain", "blur", &name, "--admin", &admin]).contains("drained"));
+    let file_name = file.to_str().unwrap();
+    let question = ["explain", "-c", file_name, "--client", "192.0.2.1", "--admin", &admin];
+    let explained = said(&question);
+    assert!(explained.contains("drained"), "{explained}");
+
+    // Elsewhere after a reload; the socket goes with it.
+    let elsewhere = home.path().join("elsewhere.sock");
+    fs::write(
+        &file,
+        yaml(&format!("'unix:{}', unix: {{ mode: 660 }}", elsewhere.display())),
+    )
+    .unwrap();
+    veil.signal(Signal::HUP);
+    until("the other one is there", SOON, || {
+        (elsewhere.exists() && !socket.exists()).then_some(())
+    });
+    assert_eq!(fs::metadata(&elsewhere).unwrap().permissions().mode() & 0o777, 0o660);
+    assert!(said(&["pools", "--admin", &format!("unix:{}", elsewhere.display())]).contains("drained"));
+    veil.signal(Signal::TERM);
+    assert!(veil.exit(SOON).success());
+    assert!(!elsewhere.exists());
 }
 
 /// What `veil` prints, which has to succeed.

@@ -1,7 +1,8 @@
 //! Starting, being told wrong things, draining and ending.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 use std::{fs, thread};
 
@@ -175,6 +176,52 @@ fn a_virtual_address_may_go_once_nothing_is_in_flight() {
     });
     assert_eq!(in_flight.join().unwrap(), "last");
     assert!(veil.process.exit(SOON).success());
+}
+
+#[test]
+fn who_comes_by_a_unix_socket_waits_until_the_virtual_address_has_gone() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let backend = Backend::start(move |request| match request.path() == "/held" {
+        true => {
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast".to_vec();
+            Answer::Parts(vec![Part::Gate(held.clone()), Part::Bytes(answer), Part::Close])
+        }
+        false => Answer::ok("it"),
+    });
+    let home = tempfile::tempdir().unwrap();
+    let socket = home.path().join("veil.sock");
+    let yaml = configuration(&round_robin(&[&backend])).replacen(
+        "address: 127.0.0.1:0 }",
+        &format!("address: [127.0.0.1:0, 'unix:{}'] }}", socket.display()),
+        1,
+    );
+    let mut veil = Veil::start(&format!("{yaml}shutdown: {{ quiesce: 10s, delay: 1s }}\n"));
+    let url = veil.url("/held");
+    let in_flight = thread::spawn(move || client().get(url).send().unwrap().text().unwrap());
+    until("the request is in flight", SOON, || {
+        (!backend.received().is_empty()).then_some(())
+    });
+    veil.process.signal(Signal::TERM);
+    until("nobody is let in", SOON, || {
+        let connected = TcpStream::connect_timeout(&veil.public, Duration::from_millis(100));
+        (connected.err()?.kind() == ErrorKind::TimedOut).then_some(())
+    });
+    let mut local = UnixStream::connect(&socket).unwrap();
+    local.write_all(b"GET /local HTTP/1.1\r\nHost: it\r\n\r\n").unwrap();
+    local.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    assert!(local.read(&mut [0]).is_err(), "answered while the address was to go");
+    gate.open();
+    assert_eq!(in_flight.join().unwrap(), "last");
+    local.set_read_timeout(Some(SOON)).unwrap();
+    let mut answer = String::new();
+    local.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("it"),
+        "{answer}"
+    );
+    assert!(veil.process.exit(SOON).success());
+    assert!(!socket.exists());
 }
 
 /// `veil run` with a configuration that it may refuse.

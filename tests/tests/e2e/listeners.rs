@@ -93,22 +93,26 @@ fn a_unix_socket_belongs_to_whom_it_is_said_to() {
     let backend = Backend::named("it");
     let home = tempfile::tempdir().unwrap();
     let socket = home.path().join("veil.sock");
+    let (owner, user) = last_of("/etc/passwd");
+    let (group, number) = last_of("/etc/group");
     let listener = format!(
-        "address: [127.0.0.1:0, 'unix:{}'], unix: {{ mode: 660, owner: daemon, group: mail }}",
+        "address: [127.0.0.1:0, 'unix:{}'], unix: {{ mode: 660, owner: {owner}, group: {group} }}",
         socket.display()
     );
     let veil = Veil::start(&configuration(&listener, &backend));
     let file = fs::metadata(&socket).unwrap();
-    let id = |of: &str, name: &str| {
-        let text = fs::read_to_string(of).unwrap();
-        let line = text.lines().find(|line| line.starts_with(&format!("{name}:"))).unwrap();
-        line.split(':').nth(2).unwrap().parse::<u32>().unwrap()
-    };
     assert_eq!(
         (file.uid(), file.gid(), file.permissions().mode() & 0o777),
-        (id("/etc/passwd", "daemon"), id("/etc/group", "mail"), 0o660)
+        (user, number, 0o660)
     );
     drop(veil);
+}
+
+/// The name that a system's file has last, with its number.
+fn last_of(file: &str) -> (String, u32) {
+    let text = fs::read_to_string(file).unwrap();
+    let words: Vec<&str> = text.lines().next_back().unwrap().split(':').collect();
+    (words[0].to_owned(), words[2].parse().unwrap())
 }
 
 fn is_root() -> bool {
@@ -194,7 +198,10 @@ fn the_proxy_protocol_is_believed_from_trusted_proxies_alone() {
         ),
         ([signature, extended.as_slice()].concat(), "203.0.113.9"),
     ] {
-        let answer = Raw::connect(veil.public).send(&header).send(request).response();
+        let answer = Raw::connect(veil.public)
+            .send(&header)
+            .send("GET / HTTP/1.1\r\nHost: app\r\n\r\n")
+            .response();
         assert_eq!(answer.status(), 200, "{header:?}");
         let asked = backend.received().pop().unwrap();
         assert_eq!(asked.header("x-real-ip"), Some(client), "{header:?}");

@@ -144,6 +144,7 @@ fn a_client_is_shown_the_certificate_for_the_name_that_it_asks_for() {
     let (folder, backend) = (Folder::new(), Backend::named("app"));
     folder.make("shop", &["shop.test", "www.shop.test"], &[]);
     folder.make("api", &["api.test", "*.api.test"], &[]);
+    folder.make("mixed", &["MiXed.TEST", "*.Wild.test"], &[]);
     let pair = |name: &str| {
         format!(
             "{{ certificate: {}, key: {} }}",
@@ -154,9 +155,10 @@ fn a_client_is_shown_the_certificate_for_the_name_that_it_asks_for() {
     let live = folder.path("live");
     fs::create_dir(&live).unwrap();
     let tls = format!(
-        "{{ certificates: [{}, {}], folder: {} }}",
+        "{{ certificates: [{}, {}, {}], folder: {} }}",
         pair("shop"),
         pair("api"),
+        pair("mixed"),
         live.display()
     );
     let veil = start(&tls, &backend, "");
@@ -167,6 +169,13 @@ fn a_client_is_shown_the_certificate_for_the_name_that_it_asks_for() {
         (Some("api.test"), "api"),
         (Some("v1.api.test"), "api"),
         (Some("a.b.api.test"), "shop"),
+        // traefik#4132: names are the same in any case; tailscale#10233, ferron#146: with the root's dot, too.
+        (Some("mixed.test"), "mixed"),
+        (Some("A.WILD.TEST"), "mixed"),
+        (Some("v1.api.test."), "api"),
+        // ferron#734: who has a certificate has none for those below, nor the other way round.
+        (Some("www.mixed.test"), "shop"),
+        (Some("wild.test"), "shop"),
         (Some("other.test"), "shop"),
         (None, "shop"),
     ] {
@@ -183,7 +192,7 @@ fn a_client_is_shown_the_certificate_for_the_name_that_it_asks_for() {
     let expiry = metrics
         .lines()
         .filter(|line| line.starts_with("veil_certificate_expiry_timestamp_seconds{"));
-    assert_eq!(expiry.count(), 3, "{metrics}");
+    assert_eq!(expiry.count(), 4, "{metrics}");
 }
 
 #[test]
@@ -267,6 +276,19 @@ fn check_tells_of_certificates_that_will_not_do() {
     let (code, told) = check("old.crt", "old.key");
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("veil.yaml:2:") && told.contains("has run out"), "{told}");
+    let yaml = "version: 1\nlisteners: { public: { address: 127.0.0.1:0 } }\n\
+                routes: [{ match: { path_prefix: / }, pool: app }]\n\
+                pools: { app: { backends: [{ address: app.test:443 }], tls: { certificate: old.crt, key: old.key, ca: old.crt } } }\n"
+        .replace("app.test", "127.0.0.1");
+    let file = folder.path("towards.yaml");
+    fs::write(&file, yaml).unwrap();
+    let mut process = Process::start("veil", &["check", text(&file)]);
+    assert_eq!(process.exit(SOON).code(), Some(0));
+    let told = process.stderr.all();
+    assert!(
+        told.contains("towards.yaml:4:") && told.contains("pool \"app\": certificate") && told.contains("has run out"),
+        "{told}"
+    );
     let (code, told) = check("other.crt", "other.key");
     assert!(
         code == Some(0) && told.contains("no certificate is for \"old.test\""),

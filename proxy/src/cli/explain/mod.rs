@@ -5,13 +5,13 @@ mod answer;
 mod question;
 
 use std::io;
-use std::net::SocketAddr;
 
 use pingora::http::RequestHeader;
 
 pub use self::answer::{Asked, Explanation};
 pub use self::question::Question;
 use crate::cli::pools::{self, AdminListener, OperateError};
+use crate::client::endpoint::Endpoint;
 use crate::client::tls::{TrustError, check_trust};
 use crate::config::Config;
 use crate::config::rehearsal::{Ends, Rehearsal, RehearsalError, rehearse};
@@ -29,7 +29,7 @@ pub enum ExplainError {
     #[error(transparent)]
     Operate(#[from] OperateError),
     #[error("the Veil at {admin} has no pool {pool:?}; is it another configuration?")]
-    OtherPools { admin: SocketAddr, pool: String },
+    OtherPools { admin: Endpoint, pool: String },
     #[error(transparent)]
     Trust(#[from] TrustError),
     #[error(transparent)]
@@ -144,7 +144,7 @@ async fn ask(
 fn running(admin: &AdminListener, pool: &str) -> Result<PoolStatus, ExplainError> {
     let found = pools::pools(admin)?.into_iter().find(|status| status.name == pool);
     found.ok_or_else(|| ExplainError::OtherPools {
-        admin: admin.address,
+        admin: admin.address.clone(),
         pool: pool.to_owned(),
     })
 }

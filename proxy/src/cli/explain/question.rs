@@ -1,12 +1,13 @@
 //! What is asked about: a request that is not sent.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use clap::Args;
 use http::{HeaderName, HeaderValue, Method};
 
 use super::ExplainError;
-use crate::cli::pools::AdminListener;
+use crate::cli::pools::{AdminListener, admin_address};
+use crate::client::endpoint::Endpoint;
 use crate::config::Config;
 use crate::config::rehearsal::{self, Asked, RehearsalError};
 use crate::request::Scheme;
@@ -41,16 +42,10 @@ pub struct Question {
     pub down: Vec<String>,
     /// Ask the running Veil with this admin listener how its backends are; otherwise all are supposed to be well
     #[arg(long, value_name = "ADDRESS", value_parser = admin_address)]
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<Endpoint>,
     /// What that listener wants to hear, where its configuration has a token
     #[arg(long, value_name = "TOKEN", env = "VEIL_ADMIN_TOKEN", hide_env_values = true)]
     pub admin_token: Option<String>,
-}
-
-/// `127.0.0.1:8081`, or as the URL that Veil prints.
-fn admin_address(text: &str) -> Result<SocketAddr, String> {
-    let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
-    address.parse().map_err(|_| "write 127.0.0.1:8081".to_owned())
 }
 
 /// `Name: value`
@@ -94,7 +89,7 @@ impl Question {
 
     pub fn admin(&self) -> Option<AdminListener> {
         Some(AdminListener {
-            address: self.admin?,
+            address: self.admin.clone()?,
             token: self.admin_token.clone(),
         })
     }

@@ -1,7 +1,7 @@
 //! TLS towards clients, by rustls: versions 1.2 and 1.3, HTTP/2 and HTTP/1.1 offered, certificates by name.
 
 mod certificates;
-mod facts;
+pub mod facts;
 
 use std::env;
 use std::error::Error;

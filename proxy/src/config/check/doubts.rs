@@ -1,6 +1,7 @@
 //! What may well be a mistake in a configuration that has none.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::SystemTime;
 
 use rustix::process::{Resource, getrlimit};
@@ -8,6 +9,7 @@ use rustix::process::{Resource, getrlimit};
 use super::Remark;
 use crate::body::Buffering;
 use crate::client::tls::TlsConfig;
+use crate::client::tls::facts::Facts;
 use crate::config::Config;
 use crate::pool::choose::sticky::{SameSite, Secure};
 use crate::yaml::document::steps;
@@ -127,7 +129,6 @@ pub fn unused_pools(config: &Config) -> Vec<Remark> {
 
 /// Certificates that have run out, or are for none of the names that a listener is asked by.
 pub fn stale_certificates(config: &Config) -> Vec<Remark> {
-    let now = SystemTime::now();
     let mut doubts = Vec::new();
     for (name, listener) in &config.listeners {
         let at = steps!["listeners", name.as_str(), "tls"].to_vec();
@@ -135,22 +136,9 @@ pub fn stale_certificates(config: &Config) -> Vec<Remark> {
             continue;
         };
         for certificate in &certificates.all {
-            let file = certificate.pair.certificate.display();
-            let days =
-                |from: SystemTime, to: SystemTime| to.duration_since(from).unwrap_or_default().as_secs() / 86_400;
-            if certificate.facts.until < now {
-                let ago = days(certificate.facts.until, now);
-                doubts.push((
-                    at.clone(),
-                    format!("listener {name:?}: certificate {file} has run out {ago} days ago"),
-                ));
-            } else if certificate.facts.from > now {
-                let until = days(now, certificate.facts.from);
-                doubts.push((
-                    at.clone(),
-                    format!("listener {name:?}: certificate {file} holds in {until} days only"),
-                ));
-            }
+            let owner = format!("listener {name:?}");
+            let stale = staleness(&owner, &certificate.pair.certificate, &certificate.facts);
+            doubts.extend(stale.map(|what| (at.clone(), what)));
         }
         let hosts: BTreeSet<String> = config
             .routes
@@ -165,4 +153,29 @@ pub fn stale_certificates(config: &Config) -> Vec<Remark> {
         }
     }
     doubts
+}
+
+/// Certificates that backends are shown and that have run out.
+pub fn stale_own_certificates(config: &Config) -> Vec<Remark> {
+    let pools = config.pools.iter().filter_map(|(name, pool)| {
+        let (file, facts) = pool.tls.as_ref()?.own_facts()?;
+        let what = staleness(&format!("pool {name:?}"), file, &facts)?;
+        Some((steps!["pools", name.as_str(), "tls", "certificate"].to_vec(), what))
+    });
+    pools.collect()
+}
+
+fn staleness(owner: &str, file: &Path, facts: &Facts) -> Option<String> {
+    let now = SystemTime::now();
+    let days = |from: SystemTime, to: SystemTime| to.duration_since(from).unwrap_or_default().as_secs() / 86_400;
+    let file = file.display();
+    if facts.until < now {
+        let ago = days(facts.until, now);
+        Some(format!("{owner}: certificate {file} has run out {ago} days ago"))
+    } else if facts.from > now {
+        let until = days(now, facts.from);
+        Some(format!("{owner}: certificate {file} holds in {until} days only"))
+    } else {
+        None
+    }
 }

@@ -61,6 +61,9 @@ pub fn all(source: &Source) -> Findings {
         findings
             .warnings
             .extend(located(source, doubts::stale_certificates(&config)));
+        findings
+            .warnings
+            .extend(located(source, doubts::stale_own_certificates(&config)));
         findings.mistakes.extend(located(source, unusable));
         findings.mistakes.extend(machine::trust(source));
         findings.mistakes.extend(lists.mistakes);

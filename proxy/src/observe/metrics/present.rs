@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use prometheus::{Encoder, Registry, TextEncoder};
+use prometheus::{Encoder, IntGauge, Registry, TextEncoder};
 
 use super::pools;
-use super::{Metrics, counter, gauges, total};
+use super::{Metrics, counter, gauges, registered, total};
 use crate::body;
 use crate::client::connection::ConnectionCounts;
 use crate::observe::access_log::AccessLog;
@@ -119,6 +119,11 @@ fn tell_changes(now: &Registry, last: &LastChanges) -> prometheus::Result<()> {
         "When it began or ended.",
         &["change"],
     )?;
+    let configured = IntGauge::new(
+        "veil_configured_timestamp_seconds",
+        "Since when the configuration holds that is served: the last good reload, or the start.",
+    )?;
+    registered(now, configured)?.set(last.configured_at as i64);
     for (name, change) in [("reload", &last.last_reload), ("upgrade", &last.last_upgrade)] {
         if let Some(change) = change {
             let has_succeeded = change.outcome == ChangeOutcome::Succeeded;

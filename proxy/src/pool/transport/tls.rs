@@ -8,12 +8,14 @@ use std::sync::Arc;
 use pingora::tls::{ClientTlsStream, RootCertStore, RusTlsError, TlsConnector};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::client::stream::Stream;
+use crate::client::tls::facts::{Facts, facts};
 
 /// A pool's `tls: { ca: ca.crt, server_name: app.internal }`, or `tls: {}` for those whom the system trusts.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
@@ -49,6 +51,13 @@ impl TlsConfig {
     /// The same.
     pub fn named(&self) -> impl Iterator<Item = &PathBuf> {
         [&self.ca, &self.certificate, &self.key].into_iter().flatten()
+    }
+
+    /// What the certificate says of itself that is shown to backends; none where there is none that can be read.
+    pub fn own_facts(&self) -> Option<(&Path, Facts)> {
+        let path = self.certificate.as_deref()?;
+        let first = CertificateDer::pem_file_iter(path).ok()?.next()?.ok()?;
+        Some((path, facts(&first)?))
     }
 
     /// Whether it has a certificate without a key, or a key without a certificate.
