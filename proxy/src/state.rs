@@ -17,6 +17,7 @@ use crate::client::tls::{Certificates, Tls};
 use crate::config::Config;
 use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
+use crate::observe::traces::Traces;
 use crate::pool::{Overrides, Pool, PoolError};
 use crate::route::{RouteError, Router, Surroundings};
 use crate::script::Store;
@@ -31,6 +32,7 @@ pub struct State {
     /// Counts all requests, whichever route they take.
     pub retry_budget: Arc<Budget>,
     pub access_log: Arc<AccessLog>,
+    pub traces: Option<Arc<Traces>>,
     /// Memory for all requests' bodies.
     pub body_budget: Arc<body::Budget>,
     /// What scripts remember.
@@ -48,6 +50,8 @@ pub enum StateError {
     Route(#[from] RouteError),
     #[error("cannot open the access log: {0}")]
     AccessLog(#[source] io::Error),
+    #[error("cannot tell of traces: {0}")]
+    Traces(#[source] io::Error),
 }
 
 impl State {
@@ -67,6 +71,11 @@ impl State {
             Some(previous) if previous.config.access_log == config.access_log => Arc::clone(&previous.access_log),
             _ => Arc::new(AccessLog::open(&config.access_log).map_err(StateError::AccessLog)?),
         };
+        let traces = match (&config.traces, previous) {
+            (None, _) => None,
+            (wanted, Some(previous)) if previous.config.traces == *wanted => previous.traces.clone(),
+            (Some(wanted), _) => Some(Arc::new(Traces::open(wanted).map_err(StateError::Traces)?)),
+        };
         let body_budget = body::Budget::new(&config.body, previous.map(|previous| &previous.body_budget));
         let retry_budget = match previous {
             Some(previous) if previous.config.retry_budget == config.retry_budget => Arc::clone(&previous.retry_budget),
@@ -84,6 +93,7 @@ impl State {
             pools,
             retry_budget,
             access_log,
+            traces,
             body_budget,
             scripts,
             in_use: watch::Sender::new(()),

@@ -131,6 +131,7 @@ fn sections(old: &Config, new: &Config) -> Vec<&'static str> {
     let sections = [
         ("threads", old.threads == new.threads),
         ("admin", old.admin == new.admin),
+        ("traces", old.traces == new.traces),
         ("body", old.body == new.body),
         ("retry_budget", old.retry_budget == new.retry_budget),
         ("access_log", old.access_log == new.access_log),

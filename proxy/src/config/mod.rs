@@ -20,6 +20,7 @@ use crate::client::admin::AdminConfig;
 use crate::client::listener::ListenerConfig;
 use crate::keepalived::KeepalivedConfig;
 use crate::observe::access_log::{AccessLogConfig, Destination};
+use crate::observe::traces::TracesConfig;
 use crate::pool::PoolConfig;
 use crate::pool::members::discovery::DiscoverConfig;
 use crate::route::RouteConfig;
@@ -42,6 +43,8 @@ pub struct Config {
     pub answers: AnswersConfig,
     pub retry_budget: BudgetConfig,
     pub access_log: AccessLogConfig,
+    /// Tells an OpenTelemetry collector what became of requests, and of their backends' steps.
+    pub traces: Option<TracesConfig>,
     pub shutdown: ShutdownConfig,
     /// A virtual address that this host shares with another. Only `veil keepalived render` reads it.
     pub keepalived: Option<KeepalivedConfig>,

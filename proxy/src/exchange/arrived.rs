@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::HeaderValue;
 use pingora::http::RequestHeader;
 
 use crate::client::connection::Connection;
 use crate::client::forwarded;
+use crate::observe::traces::Traces;
 use crate::request::notes::Notes;
 use crate::request::problem::X_REQUEST_ID;
+use crate::request::trace::{TRACEPARENT, Trace};
 use crate::request::{RequestCtx, RequestId};
 
 /// Milliseconds after which nobody waits for the head of this attempt's answer any more; workers drop what is past it.
@@ -44,6 +47,15 @@ impl Arrived {
             client_deadline: client_deadline(head, received),
             connection,
         }
+    }
+}
+
+impl Arrived {
+    /// Which trace it belongs to, and whether a collector is told of it.
+    pub fn trace(&self, traces: &Traces, head: &RequestHeader) -> Trace {
+        let parent = head.headers.get(TRACEPARENT).map(HeaderValue::as_bytes);
+        let is_believed = self.connection.listener.trusts(self.connection.peer().ip());
+        traces.begin(parent, is_believed)
     }
 }
 

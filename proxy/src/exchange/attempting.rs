@@ -163,7 +163,7 @@ impl Attempting {
             client,
             idle: Idle {
                 most,
-                is_precious: !self.attempt.idempotent,
+                is_precious: !self.attempt.idempotent || self.routed.route.retry.attempts < 2,
             },
             to_head: head.method == Method::HEAD,
             progress: Arc::clone(taken.progress()),

@@ -1,7 +1,7 @@
 //! The end of a request: its line in the access log, its numbers, its backend's place.
 
 use std::net::IpAddr;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use http::Version;
 use pingora::proxy::Session;
@@ -12,9 +12,11 @@ use super::refusal::NO_ANSWER;
 use super::{Exchange, Stage, is_final};
 use crate::observe::access_log::Line;
 use crate::observe::metrics::{Finished, NO_ROUTE};
+use crate::observe::traces::{Attempt, Traced};
 use crate::pool::Outcome;
 use crate::request::RequestCtx;
 use crate::request::syntax::host;
+use crate::request::trace::Trace;
 use crate::script::Seen;
 
 impl Exchange {
@@ -47,6 +49,13 @@ impl Exchange {
             request_bytes,
             response_bytes,
         });
+        if let Some(traces) = &self.rules.state.traces
+            && let Some(trace) = request.notes.trace.filter(Trace::is_sampled)
+        {
+            self.traced(session, trace, status, error)
+                .iter()
+                .for_each(|traced| traces.tell(traced));
+        }
         let log = &self.rules.state.access_log;
         let is_wanted = self.routed().is_none_or(|routed| routed.route.access_log.wants());
         let head = session.req_header();
@@ -93,6 +102,52 @@ impl Exchange {
             script: request.notes.failed_script.as_deref(),
             noted: &request.notes.noted,
         });
+    }
+
+    fn traced<'a>(
+        &'a self,
+        session: &'a Session,
+        trace: Trace,
+        status: u16,
+        error: Option<&'a Error>,
+    ) -> Option<Traced<'a>> {
+        let request = &self.arrived()?.request;
+        let head = session.req_header();
+        let (now, at) = (Instant::now(), SystemTime::now());
+        let moment = |then: Instant| at - now.saturating_duration_since(then);
+        let attempting = self.attempting();
+        let trial = attempting.and_then(|attempting| attempting.trial.as_ref());
+        let pool = self.routed().and_then(|routed| Some(routed.pool.as_ref()?.name()));
+        let attempt = trial.zip(pool).zip(request.notes.upstream);
+        Some(Traced {
+            trace,
+            began: moment(request.received),
+            duration: now.saturating_duration_since(request.received),
+            method: head.method.as_str(),
+            scheme: request.scheme.as_str(),
+            host: host(head),
+            path: head.uri.path(),
+            protocol: protocol(head.version),
+            client: self.logged_client(request.client).map(|client| client.to_string()),
+            status,
+            route: self.routed().map(|routed| &*routed.route.name),
+            request_id: request.id.as_str(),
+            error: self.named(error),
+            attempts: attempting.map_or(0, Attempting::attempts),
+            attempt: attempt.map(|((trial, pool), (status, latency))| Attempt {
+                pool,
+                backend: trial.backend().name(),
+                address: trial.backend().address().to_string(),
+                began: moment(trial.began),
+                latency,
+                status,
+                server_timing: request
+                    .notes
+                    .server_timing
+                    .as_ref()
+                    .and_then(|timing| timing.to_str().ok()),
+            }),
+        })
     }
 
     /// What the line calls an error; where Veil has refused the request itself, the rule behind that.

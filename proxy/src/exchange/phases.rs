@@ -26,6 +26,7 @@ use crate::exchange::{Exchange, Stage, has_begun_to_answer, hop, is_final};
 use crate::filter::Settled;
 use crate::request::deadline::Expired;
 use crate::request::problem::{self, X_REQUEST_ID};
+use crate::request::trace::TRACEPARENT;
 use crate::state::Shared;
 use crate::upstream::retry::{Failure, Suspicion};
 
@@ -56,7 +57,10 @@ impl ProxyHttp for Edge {
         let connection = connection.ok_or_else(|| Error::new(ErrorType::InternalError))?;
         connection.begin_request();
         let head = session.req_header_mut();
-        let arrived = Arrived::over(connection, head);
+        let mut arrived = Arrived::over(connection, head);
+        if let Some(traces) = &exchange.rules.state.traces {
+            arrived.request.notes.trace = Some(arrived.trace(traces, head));
+        }
         forwarded::forget_lies(head, arrived.connection.peer().ip(), &arrived.connection.listener);
         exchange.stage = Stage::Arrived(arrived);
         body::settle_on_arrival(head).map_err(|_| Refusal::from(Violation::Authority.problem()).into())
@@ -137,6 +141,9 @@ impl ProxyHttp for Edge {
         }
         forwarded::tell_backend(head, request)?;
         head.insert_header(X_REQUEST_ID, request.id.as_str())?;
+        if let Some(trace) = request.notes.trace {
+            head.insert_header(TRACEPARENT, trace.to_string())?;
+        }
         let patience = attempting.patience().as_millis() as u64;
         head.insert_header(VEIL_DEADLINE_MS, HeaderValue::from(patience))?;
         if !head.headers.contains_key(header::HOST) {
@@ -175,6 +182,9 @@ impl ProxyHttp for Edge {
                 let backend = attempting.trial.as_ref().map(|trial| trial.backend().name().into());
                 let notes = &mut attempting.routed.arrived.request.notes;
                 notes.upstream = Some((head.status.as_u16(), latency));
+                if notes.trace.is_some_and(|trace| trace.is_sampled()) {
+                    notes.server_timing = head.headers.get("server-timing").cloned();
+                }
                 notes.backend = backend;
                 exchange.is_answered(latency);
                 Ok(())

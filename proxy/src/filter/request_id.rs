@@ -48,7 +48,12 @@ impl Filter for RequestId {
         }
         if self.traceparent {
             let parent = request.headers.get(TRACEPARENT).map(HeaderValue::as_bytes);
-            ctx.notes.trace = Some(Trace::under(parent.filter(|_| self.keep)));
+            let trace = Trace::under(parent.filter(|_| self.keep));
+            ctx.notes.trace = Some(match ctx.notes.trace {
+                None => trace,
+                Some(told) if self.keep => told,
+                Some(told) => trace.told(told.is_sampled()),
+            });
         }
         Verdict::Continue
     }

@@ -2,6 +2,8 @@
 
 pub mod access_log;
 pub mod changes;
+pub mod collector;
 pub mod metrics;
 pub mod outlet;
 pub mod syslog;
+pub mod traces;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::collector::Collector;
 use super::syslog::{Server, Syslog};
 
 /// Where lines go in the end.
@@ -22,6 +23,8 @@ pub enum Sink {
     Stdout,
     File(PathBuf),
     Syslog(Server),
+    /// Each line is a `ResourceSpans` of OTLP.
+    Collector(Collector),
 }
 
 /// Lines that did not get out.
@@ -220,6 +223,7 @@ impl Shared {
 enum Drain {
     File(Lines),
     Syslog(Syslog),
+    Collector(Collector),
 }
 
 impl Drain {
@@ -230,6 +234,7 @@ impl Drain {
             Sink::Stdout => Ok(Self::file(File::from(io::stdout().as_fd().try_clone_to_owned()?))),
             Sink::File(path) => append_to(path).map(Self::file),
             Sink::Syslog(server) => Ok(Self::Syslog(Syslog::to(server.clone()))),
+            Sink::Collector(collector) => Ok(Self::Collector(collector.clone())),
         }
     }
 
@@ -241,8 +246,16 @@ impl Drain {
         match self {
             Self::File(file) => file.write(lines),
             Self::Syslog(server) => each(server, lines),
+            Self::Collector(_) if lines.is_empty() => Ok(()),
+            Self::Collector(collector) => collector.send(lines).map_err(|error| lost(lines, error)),
         }
     }
+}
+
+/// None of these got out.
+fn lost(lines: &[u8], error: io::Error) -> Unwritten {
+    let count = lines.iter().filter(|byte| **byte == b'\n').count() as u64;
+    Unwritten { count, error }
 }
 
 /// One that is not taken is lost, and the rest with it: a server that is gone is not waited for with every line.
@@ -276,10 +289,6 @@ impl Lines {
     }
 
     fn write(&mut self, lines: &[u8]) -> Result<(), Unwritten> {
-        let lost = |rest: &[u8], error| Unwritten {
-            count: rest.iter().filter(|byte| **byte == b'\n').count() as u64,
-            error,
-        };
         if self.is_torn && !lines.is_empty() {
             self.file.write_all(b"\n").map_err(|error| lost(lines, error))?;
             self.is_torn = false;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use serde_json::{Map, Value};
 
 use super::trace::Trace;
@@ -31,6 +32,8 @@ pub struct Notes {
     pub api_key: Option<Arc<str>>,
     pub claims: Option<Arc<Map<String, Value>>>,
     pub trace: Option<Trace>,
+    /// What the backend says of its steps, where a collector is told of the trace.
+    pub server_timing: Option<HeaderValue>,
     /// What a script has noted, by name.
     pub noted: Vec<(Box<str>, Box<str>)>,
     /// The pool that a script has chosen.

@@ -11,8 +11,12 @@ pub const TRACEPARENT: &str = "traceparent";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trace {
     id: u128,
-    /// This request's own span.
+    /// The client's span.
+    parent: Option<u64>,
+    /// This request's own.
     span: u64,
+    /// That of its attempt at a backend: the request's, where nobody is told of attempts.
+    attempt: u64,
     flags: u8,
 }
 
@@ -21,13 +25,47 @@ impl Trace {
     pub fn under(parent: Option<&[u8]>) -> Self {
         let span = random_bits().max(1);
         match parent.and_then(Self::parse) {
-            Some(parent) => Self { span, ..parent },
+            Some(parent) => Self {
+                parent: Some(parent.span),
+                span,
+                attempt: span,
+                ..parent
+            },
             None => Self {
                 id: (u128::from(random_bits()) << 64 | u128::from(random_bits())).max(1),
+                parent: None,
                 span,
+                attempt: span,
                 flags: 0,
             },
         }
+    }
+
+    /// Of which a collector is told, its attempt included, or is not.
+    pub fn told(self, is_told: bool) -> Self {
+        Self {
+            attempt: random_bits().max(1),
+            flags: if is_told { SAMPLED } else { 0 },
+            ..self
+        }
+    }
+
+    /// Whether a collector is told of it.
+    pub fn is_sampled(&self) -> bool {
+        self.flags & SAMPLED > 0
+    }
+
+    /// The client's span.
+    pub fn parent(&self) -> Option<u64> {
+        self.parent
+    }
+
+    pub fn span(&self) -> u64 {
+        self.span
+    }
+
+    pub fn attempt(&self) -> u64 {
+        self.attempt
     }
 
     /// The trace's id, in hexadecimal digits.
@@ -51,7 +89,9 @@ impl Trace {
         }
         let trace = Self {
             id: u128::from_str_radix(id, 16).ok()?,
+            parent: None,
             span: u64::from_str_radix(span, 16).ok()?,
+            attempt: 0,
             flags: u8::from_str_radix(flags, 16).ok()? & SAMPLED,
         };
         (trace.id != 0 && trace.span != 0).then_some(trace)
@@ -63,7 +103,7 @@ const SAMPLED: u8 = 1;
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-{:02x}", self.id, self.span, self.flags)
+        write!(f, "00-{:032x}-{:016x}-{:02x}", self.id, self.attempt, self.flags)
     }
 }
 

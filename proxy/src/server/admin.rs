@@ -153,6 +153,7 @@ async fn metrics(Extract(admin): Extract<Admin>) -> Response {
         counts,
         state.pools.values(),
         &state.access_log,
+        state.traces.as_deref(),
         &state.body_budget,
         &state.retry_budget,
     ) {

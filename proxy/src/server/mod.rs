@@ -402,7 +402,9 @@ impl Server {
         if !relieved {
             self.listeners.forget_admin();
         }
-        self.shared.state.load().access_log.finish();
+        let state = self.shared.state.load();
+        state.access_log.finish();
+        state.traces.iter().for_each(|traces| traces.finish());
     }
 
     fn say_what_to_try(&self, config: &Config) {

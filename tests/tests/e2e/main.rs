@@ -39,6 +39,7 @@ mod supervisor;
 mod systemd;
 mod targets;
 mod tls;
+mod traces;
 mod transport;
 mod unusual;
 mod upgrade;

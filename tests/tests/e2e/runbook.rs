@@ -25,6 +25,7 @@ fn every_line_is_tried_here() {
         UPGRADE,
         SOURCE,
         DRAINED,
+        COLLECTOR,
         DISK,
     ];
     let written: Vec<&str> = rows().map(|cells| cells[0]).collect();
@@ -168,6 +169,18 @@ fn the_access_log_cannot_be_written() {
     assert!(log.contains("No space left on device"), "{log}");
 }
 
+#[test]
+fn the_collector_of_traces_is_not_there() {
+    let backend = Backend::named("backend");
+    let veil = Veil::start(&format!(
+        "{}traces: {{ to: 'http://{}' }}\n",
+        configuration(&round_robin(&[&backend])),
+        refusing()
+    ));
+    assert_eq!(veil.get("/").status(), 200);
+    is_told(COLLECTOR, &veil);
+}
+
 /// What the runbook's line for this fault says is what is said.
 fn is_told(fault: &str, veil: &Veil) {
     let cells = rows()
@@ -234,4 +247,5 @@ const RELOAD: &str = "reload refused";
 const UPGRADE: &str = "upgrade that does not get ready";
 const SOURCE: &str = "source of backends gone";
 const DRAINED: &str = "drained and forgotten";
+const COLLECTOR: &str = "the collector of traces does not take them";
 const DISK: &str = "access log cannot be written";

@@ -11,6 +11,7 @@ use crate::client::connection::ConnectionCounts;
 use crate::observe::access_log::AccessLog;
 use crate::observe::changes::{ChangeOutcome, LastChanges};
 use crate::observe::outlet::Lost;
+use crate::observe::traces::Traces;
 use crate::pool::Pool;
 use crate::script::{CONDITIONS, tallies};
 use crate::upstream::retry;
@@ -22,6 +23,7 @@ impl Metrics {
         connections: ConnectionCounts,
         pools: impl Iterator<Item = &'a Arc<Pool>>,
         access_log: &AccessLog,
+        traces: Option<&Traces>,
         bodies: &body::Budget,
         retries: &retry::Budget,
     ) -> prometheus::Result<String> {
@@ -30,6 +32,7 @@ impl Metrics {
         tell_memory(&now, bodies)?;
         tell_changes(&now, &self.changes().last())?;
         tell_lost_lines(&now, access_log.lost())?;
+        traces.map_or(Ok(()), |traces| tell_lost_traces(&now, traces.lost()))?;
         tell_scripts(&now)?;
         total(
             &now,
@@ -143,6 +146,19 @@ fn tell_lost_lines(now: &Registry, lost: Lost) -> prometheus::Result<()> {
     )?;
     for (reason, count) in [("unread", lost.unread), ("unwritten", lost.unwritten)] {
         lines.with_label_values(&[reason]).inc_by(count);
+    }
+    Ok(())
+}
+
+fn tell_lost_traces(now: &Registry, lost: Lost) -> prometheus::Result<()> {
+    let traces = counter(
+        now,
+        "veil_traces_dropped_total",
+        "Parts of traces that are lost: the collector was too slow, or did not take them.",
+        &["reason"],
+    )?;
+    for (reason, count) in [("unread", lost.unread), ("unwritten", lost.unwritten)] {
+        traces.with_label_values(&[reason]).inc_by(count);
     }
     Ok(())
 }

@@ -10,7 +10,8 @@ use e2e::raw::Raw;
 use super::{ask, folder, html, veil, veil_with};
 
 fn pieces(head: &str, body: &[u8]) -> Answer {
-    Answer::Pieces(vec![(Duration::ZERO, [head.as_bytes(), b"\r\n\r\n", body].concat())])
+    let head = format!("{head}\r\nConnection: close\r\n\r\n");
+    Answer::Pieces(vec![(Duration::ZERO, [head.as_bytes(), body].concat())])
 }
 
 /// traefik#2132, #4036, #12657, #12994: whom an authority asks about is not for the client to say. traefik#7923: it is told
