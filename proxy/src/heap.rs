@@ -1,9 +1,11 @@
-//! How much memory a thread has taken, so that what runs for a user can be held to a limit. It has to be unsafe, since an
-//! allocator is.
+//! The program's memory, from mimalloc; and how much of it a thread has taken, so that what runs for a user can be held to a
+//! limit. It has to be unsafe, since an allocator is.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
+
+use libmimalloc_sys as mi;
 
 /// To be the program's `#[global_allocator]`, around the one that does the work.
 pub struct Counted<A>(pub A);
@@ -64,9 +66,69 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Counted<A> {
     }
 }
 
+/// To do the work. What every second block needs, no more than a word's alignment, mimalloc has a shorter way for, which the
+/// crate of its name does not take.
+pub struct Mimalloc;
+
+// SAFETY: mimalloc gives blocks of at least that size, which begin at a multiple of `WORD` or of the alignment asked for, and
+// takes any of them back by its address alone.
+unsafe impl GlobalAlloc for Mimalloc {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        match layout.align() {
+            ..=WORD => unsafe { mi::mi_malloc(layout.size()).cast() },
+            align => unsafe { mi::mi_malloc_aligned(layout.size(), align).cast() },
+        }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        match layout.align() {
+            ..=WORD => unsafe { mi::mi_zalloc(layout.size()).cast() },
+            align => unsafe { mi::mi_zalloc_aligned(layout.size(), align).cast() },
+        }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, _: Layout) {
+        unsafe { mi::mi_free(block.cast()) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        match layout.align() {
+            ..=WORD => unsafe { mi::mi_realloc(block.cast(), size).cast() },
+            align => unsafe { mi::mi_realloc_aligned(block.cast(), size, align).cast() },
+        }
+    }
+}
+
+/// Bytes.
+const WORD: usize = align_of::<usize>();
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blocks_begin_where_they_are_asked_to_and_keep_what_they_hold() {
+        for align in [1, 8, 16, 64, 4096] {
+            for size in [1, 7, 24, 1000, 5000, 100_000] {
+                let layout = Layout::from_size_align(size, align).expect("a layout");
+                let grown = Layout::from_size_align(3 * size, align).expect("a layout");
+                unsafe {
+                    let zeroed = Mimalloc.alloc_zeroed(layout);
+                    assert!(std::slice::from_raw_parts(zeroed, size).iter().all(|byte| *byte == 0));
+                    let block = Mimalloc.alloc(layout);
+                    block.write_bytes(7, size);
+                    let moved = Mimalloc.realloc(block, layout, 3 * size);
+                    assert!(
+                        [zeroed, moved].iter().all(|block| block.align_offset(align) == 0),
+                        "{layout:?}"
+                    );
+                    assert!(std::slice::from_raw_parts(moved, size).iter().all(|byte| *byte == 7));
+                    Mimalloc.dealloc(moved, grown);
+                    Mimalloc.dealloc(zeroed, layout);
+                }
+            }
+        }
+    }
 
     #[test]
     fn what_is_taken_and_given_back_is_counted() {

@@ -2,18 +2,18 @@
 
 #[cfg(feature = "worker")]
 use blur_service::clearing::Clearing;
-use veil::heap::Counted;
+use veil::heap::{Counted, Mimalloc};
 
 /// A request costs some hundred small allocations; this allocator makes them cheaper than the C library's, and gives
 /// memory back after a burst.
 #[cfg(not(feature = "worker"))]
 #[global_allocator]
-static ALLOCATOR: Counted<mimalloc::MiMalloc> = Counted(mimalloc::MiMalloc);
+static ALLOCATOR: Counted<Mimalloc> = Counted(Mimalloc);
 
 /// The same; where the program runs as a worker, what is given back is cleared.
 #[cfg(feature = "worker")]
 #[global_allocator]
-static ALLOCATOR: Counted<Clearing<mimalloc::MiMalloc>> = Counted(Clearing(mimalloc::MiMalloc));
+static ALLOCATOR: Counted<Clearing<Mimalloc>> = Counted(Clearing(Mimalloc));
 
 fn main() -> std::process::ExitCode {
     // By whoever builds packages; `cargo` does not know.
