@@ -1,6 +1,9 @@
 //! Gives an answer to its client, at the client's pace, and not to one that has none.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -60,31 +63,15 @@ impl Outlet {
 
     /// # Errors
     /// The client left, or is too slow.
-    pub async fn write(&mut self, client: &mut ServerSession, task: HttpTask) -> Result<()> {
-        let bytes = match &task {
-            HttpTask::Body(Some(bytes), _) | HttpTask::UpgradedBody(Some(bytes), _) => bytes.len(),
-            _ => 0,
-        };
-        if let (HttpTask::Trailer(Some(trailers)), Some(wire)) = (&task, wire_of(client)) {
-            wire.end_with(trailers);
+    pub async fn write(&mut self, client: &mut ServerSession, mut tasks: Vec<HttpTask>) -> Result<()> {
+        if tasks.is_empty() {
+            return Ok(());
         }
-        let task = match (task, &self.pending) {
-            (HttpTask::Body(Some(bytes), end), Some(pending)) => {
-                let _pending = Arc::clone(pending);
-                HttpTask::Body(Some(Bytes::from_owner(Tracked { bytes, _pending })), end)
-            }
-            (task, _) => task,
-        };
+        let bytes = tasks.iter_mut().map(|task| self.prepare(client, task)).sum();
         if let (Some(pacer), true) = (&mut self.pacer, bytes > 0) {
             pacer.pass(bytes).await;
         }
-        let began = Instant::now();
-        tokio::select! {
-            biased;
-            written = client.response_duplex_vec(vec![task]) => written?,
-            () = sleep(self.taking.allowance(bytes)) => return Err(too_slow()),
-        };
-        let time = began.elapsed();
+        let time = within(self.taking.allowance(bytes), client.response_duplex_vec(tasks)).await?;
         self.taking.took(bytes, time);
         self.slice = match time.as_millis() {
             0..100 => (self.slice * 2).min(self.largest_slice),
@@ -94,16 +81,38 @@ impl Outlet {
         Ok(())
     }
 
+    /// Makes a part of an answer fit to be written. Says how many bytes of the body it has.
+    fn prepare(&self, client: &ServerSession, task: &mut HttpTask) -> usize {
+        match (task, &self.pending) {
+            (HttpTask::Body(Some(bytes), _), Some(pending)) => {
+                let _pending = Arc::clone(pending);
+                *bytes = Bytes::from_owner(Tracked {
+                    bytes: std::mem::take(bytes),
+                    _pending,
+                });
+                bytes.len()
+            }
+            (HttpTask::Body(Some(bytes), _) | HttpTask::UpgradedBody(Some(bytes), _), _) => bytes.len(),
+            (HttpTask::Trailer(Some(trailers)), _) => {
+                if let Some(wire) = wire_of(client) {
+                    wire.end_with(trailers);
+                }
+                0
+            }
+            _ => 0,
+        }
+    }
+
     /// Writes a piece that comes as it comes.
     pub async fn pass(&mut self, client: &mut ServerSession, task: HttpTask) -> Result<()> {
         let HttpTask::Body(Some(mut bytes), end) = task else {
-            return self.write(client, task).await;
+            return self.write(client, vec![task]).await;
         };
         while bytes.len() > self.slice {
             let slice = bytes.split_to(self.slice);
-            self.write(client, HttpTask::Body(Some(slice), false)).await?;
+            self.write(client, vec![HttpTask::Body(Some(slice), false)]).await?;
         }
-        self.write(client, HttpTask::Body(Some(bytes), end)).await
+        self.write(client, vec![HttpTask::Body(Some(bytes), end)]).await
     }
 
     /// Waits until all that was written has left, as far as that shows.
@@ -148,29 +157,34 @@ pub(in crate::body) async fn deliver(
     flow: &Flow,
 ) -> Result<()> {
     let mut outlet = Outlet::new(client, flow.limits());
-    outlet.write(client, HttpTask::Header(head, is_bare)).await?;
-    if is_bare {
-        return Ok(());
-    }
-    loop {
+    // What is there at once leaves at once.
+    let mut tasks = vec![HttpTask::Header(head, is_bare)];
+    while !is_bare {
         let next = flow.next(outlet.slice);
         match next.or_err(ErrorType::InternalError, "reading a kept answer")? {
             Next::Piece { bytes, last } => {
-                outlet.write(client, HttpTask::Body(Some(bytes), last)).await?;
+                tasks.push(HttpTask::Body(Some(bytes), last));
                 if last {
-                    return Ok(());
+                    break;
                 }
+                outlet.write(client, std::mem::take(&mut tasks)).await?;
             }
-            Next::End(Ending::Whole) => return outlet.write(client, HttpTask::Done).await,
+            Next::End(Ending::Whole) => {
+                tasks.push(HttpTask::Done);
+                break;
+            }
             Next::End(Ending::Trailers(trailers)) => {
-                return outlet.write(client, HttpTask::Trailer(Some(trailers))).await;
+                tasks.push(HttpTask::Trailer(Some(trailers)));
+                break;
             }
             Next::End(Ending::Broken) => {
+                outlet.write(client, tasks).await?;
                 outlet.flush(client).await?;
                 outlet.has_left().await;
                 return Err(Error::explain(ErrorType::ConnectionClosed, "the answer broke off").into_up());
             }
             Next::Nothing => {
+                outlet.write(client, std::mem::take(&mut tasks)).await?;
                 outlet.flush(client).await?;
                 tokio::select! {
                     biased;
@@ -180,6 +194,21 @@ pub(in crate::body) async fn deliver(
                 }
             }
         }
+    }
+    outlet.write(client, tasks).await
+}
+
+/// Waits for a write, no longer than that. Says how long it took; where it is done at once, no clock is looked at.
+async fn within(most: Duration, writing: impl Future<Output = Result<bool>>) -> Result<Duration> {
+    let mut writing = pin!(writing);
+    if let Poll::Ready(written) = poll_fn(|cx| Poll::Ready(writing.as_mut().poll(cx))).await {
+        return written.map(|_| Duration::ZERO);
+    }
+    let began = Instant::now();
+    tokio::select! {
+        biased;
+        written = writing => written.map(|_| began.elapsed()),
+        () = sleep(most) => Err(too_slow()),
     }
 }
 

@@ -173,7 +173,7 @@ impl State {
 }
 
 /// Bytes that are not worth counting.
-const FLOOR: u64 = 8 << 10;
+const FLOOR: u64 = 4 << 10;
 
 /// Memory is given back in such steps, in bytes.
 const GIVEN_BACK: u64 = 512 << 10;

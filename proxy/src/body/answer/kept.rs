@@ -94,7 +94,7 @@ impl Kept {
 }
 
 /// Pieces of at least this many bytes stay as they came, smaller ones are put together: each costs a write.
-const BLOCK: usize = 8 << 10;
+const BLOCK: usize = 4 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! What is known of an answer outside of the session that takes it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
@@ -13,6 +14,8 @@ pub struct Progress {
     is_open_ended: AtomicBool,
     /// Bytes to read of it at a time, if they are not too few.
     piece: AtomicUsize,
+    /// It goes over HTTP/2, where a connection has many.
+    is_one_of_many: bool,
     /// There is no room for more of it.
     is_stalled: AtomicBool,
     /// The fields after its body. Contended by nobody: they are told before they are asked for.
@@ -22,6 +25,13 @@ pub struct Progress {
 }
 
 impl Progress {
+    pub(in crate::body) fn new(is_one_of_many: bool) -> Arc<Self> {
+        Arc::new(Self {
+            is_one_of_many,
+            ..Self::default()
+        })
+    }
+
     /// Whether an answer has begun of which the client has seen nothing.
     pub fn is_held(&self) -> bool {
         self.is_held.load(Ordering::Relaxed)
@@ -60,7 +70,10 @@ impl Progress {
     pub fn piece(&self) -> usize {
         match self.is_stalled.load(Ordering::Relaxed) {
             true => STALLED_PIECE,
-            false => self.piece.load(Ordering::Relaxed).max(SMALLEST_PIECE),
+            false => self
+                .piece
+                .load(Ordering::Relaxed)
+                .max(SMALLEST_PIECE >> u32::from(self.is_one_of_many)),
         }
     }
 

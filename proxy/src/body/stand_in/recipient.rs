@@ -14,6 +14,7 @@ use tokio::time::sleep_until;
 use super::source::Source;
 use crate::body::answer::{Ending, Flow, Held, Keeping, Outlet, Progress, deliver};
 use crate::body::config::Buffering;
+use crate::body::protocol::is_http2;
 
 /// The client and what it gets.
 pub(super) struct Recipient {
@@ -90,10 +91,10 @@ impl Recipient {
 
     fn with(client: Box<ServerSession>, answer: Answer) -> Self {
         Self {
+            progress: Progress::new(is_http2(&client)),
             client: Client::Here(client),
             answer,
             is_replaced: false,
-            progress: Arc::default(),
         }
     }
 
