@@ -142,9 +142,6 @@ impl Attempting {
         let backend = self.trial.as_ref()?.backend();
         let mut peer = Box::new(HttpPeer::new(backend.address().as_inet(), false, String::new()));
         let (timeouts, left) = (self.timeouts(), self.time_left());
-        let connect = Some(left.min(timeouts.connect.get()));
-        peer.options.connection_timeout = connect;
-        peer.options.total_connection_timeout = connect;
         // While a kept body is sent, no answer has begun, and whoever waits for one is not asked in between.
         let send = timeouts.send.get();
         peer.options.write_timeout = Some(if self.has_kept_body() { left.min(send) } else { send });
@@ -155,7 +152,7 @@ impl Attempting {
     }
 
     fn dial(&mut self, head: &RequestHeader) -> Option<Arc<Dial>> {
-        let (most, client) = (self.timeouts().idle.get(), self.ends());
+        let (most, client, patience) = (self.timeouts().idle.get(), self.ends(), self.patience_to_connect());
         let (trial, taken) = (self.trial.as_mut()?, self.taken.as_ref()?);
         let dial = Arc::new(Dial {
             backend: Arc::clone(trial.backend()),
@@ -165,6 +162,7 @@ impl Attempting {
                 most,
                 is_precious: !self.attempt.idempotent || self.routed.route.retry.attempts < 2,
             },
+            patience,
             to_head: head.method == Method::HEAD,
             progress: Arc::clone(taken.progress()),
             made: OnceLock::new(),
@@ -213,6 +211,10 @@ impl Attempting {
     /// How long this attempt's answer will be waited for, as its backend is told.
     pub fn patience(&self) -> Duration {
         self.time_left().min(self.timeouts().read.get())
+    }
+
+    pub(super) fn patience_to_connect(&self) -> Duration {
+        self.time_left().min(self.timeouts().connect.get())
     }
 
     fn time_left(&self) -> Duration {

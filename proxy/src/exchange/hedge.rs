@@ -51,7 +51,7 @@ impl Attempting {
             tried: self.tried.iter().cloned().chain([incumbent]).collect(),
             budget: Arc::clone(&rules.state.retry_budget),
             after,
-            connect: self.timeouts().connect.get(),
+            connect: self.patience_to_connect(),
             body,
             to_head: session.req_header().method == Method::HEAD,
             progress: Arc::clone(self.taken.as_ref()?.progress()),

@@ -52,9 +52,10 @@ async fn share(backend: &Backend, transport: &Transport, client: Ends) -> io::Re
 
 /// What Pingora is told where there is none.
 pub fn not_reached(error: io::Error, context: &'static str) -> Box<pingora::Error> {
-    let kind = match program::lacks_means(&error) {
-        true => pingora::ErrorType::InternalError,
-        false => pingora::ErrorType::ConnectError,
+    let kind = match error.kind() {
+        io::ErrorKind::TimedOut => pingora::ErrorType::ConnectTimedout,
+        _ if program::lacks_means(&error) => pingora::ErrorType::InternalError,
+        _ => pingora::ErrorType::ConnectError,
     };
     pingora::Error::because(kind, context, error)
 }

@@ -10,6 +10,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::connectors::L4Connect;
@@ -17,6 +18,7 @@ use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::timeout;
 
 pub use self::answer::Answer;
 use crate::body::Progress;
@@ -31,6 +33,8 @@ pub struct Dial {
     /// On whose behalf.
     pub client: Ends,
     pub idle: Idle,
+    /// How long a new connection may take to come about.
+    pub patience: Duration,
     /// The request's method is HEAD.
     pub to_head: bool,
     /// Learns of what comes after the answer's body.
@@ -48,6 +52,11 @@ pub struct Made {
 }
 
 impl Dial {
+    async fn reach(&self) -> io::Result<(Channel, bool)> {
+        let reached = reach(&self.backend, &self.transport, self.client, Some(self.idle));
+        timeout(self.patience, reached).await?
+    }
+
     pub fn made(&self) -> Option<Made> {
         self.made.get().copied()
     }
@@ -56,7 +65,7 @@ impl Dial {
 #[async_trait]
 impl L4Connect for Dial {
     async fn connect(&self, _: &SocketAddr) -> pingora::Result<Stream> {
-        let reached = reach(&self.backend, &self.transport, self.client, Some(self.idle)).await;
+        let reached = self.reach().await;
         let (channel, is_kept) = reached.map_err(|error| not_reached(error, "connecting to a backend"))?;
         let made = Made {
             connection: channel.connection,
