@@ -9,8 +9,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::observe::outlet::{Outlet, Sink};
 
-/// Pingora reports what clients do wrong as errors of its own; the access line says those things once.
-const LOG_FILTER: &str = "info,pingora_core=off,pingora_proxy=off,pingora_pool=off,pingora_load_balancing=off";
+/// Libraries report what clients do wrong as their own errors, a line each; the access line says those things once, and
+/// metrics count them.
+const LOG_FILTER: &str =
+    "info,h2=off,pingora_core=off,pingora_load_balancing=off,pingora_pool=off,pingora_proxy=off,rustls=off";
 
 /// `VEIL_LOG` overrides what is logged, in the form of tracing's filters. For a person at a terminal it is text; anywhere
 /// else each line is a JSON object, as the access log's are, between which it may stand. Nobody waits for who reads it. Lines wait until the outlet is started.

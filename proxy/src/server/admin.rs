@@ -132,7 +132,7 @@ async fn nginx_status(Extract(admin): Extract<Admin>) -> String {
 
 async fn metrics(Extract(admin): Extract<Admin>) -> Response {
     let state = admin.shared.state.load_full();
-    let counts = admin.shared.connections.counts();
+    let connections = &admin.shared.connections;
     let certificates = admin.shared.certificates();
     let shown = certificates
         .iter()
@@ -150,7 +150,7 @@ async fn metrics(Extract(admin): Extract<Admin>) -> Response {
             until: certificate.facts.until,
         }));
     match admin.shared.metrics.render(
-        counts,
+        connections,
         state.pools.values(),
         &state.access_log,
         state.traces.as_deref(),

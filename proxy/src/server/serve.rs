@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use crate::body::{Next, Wire};
-use crate::client::connection::{Downstream, Entered, Socket};
+use crate::client::connection::{Cause, Downstream, Entered, Socket};
 use crate::client::stream::Stream;
 use crate::client::tls::facts_of;
 use crate::server::http2;
@@ -20,15 +20,15 @@ use crate::server::proxy::{FAREWELL, Proxy};
 pub async fn serve(stream: Stream, entered: Entered, proxy: &Arc<Proxy>, shutdown: &ShutdownWatch) {
     let (mut socket, watch) = (Socket::new(stream, Arc::clone(&entered)), &entered.listener.watch);
     if entered.begins_with_word_of_client() && socket.hear_of_client().await.is_err() {
-        return;
+        return entered.ends_because(Cause::Handshake);
     }
     let mut wire = match &entered.listener.tls {
         None => Box::new(watch.over_new(Box::new(Downstream::plain(socket)))),
         Some(tls) => {
-            // Scanners and clients that do not trust the certificate are no news. The handshake's time is watched by the
-            // sweep, as a part of the first head's.
+            // Scanners and clients that do not trust the certificate are counted, and are no news. The handshake's time is
+            // watched by the sweep, as a part of the first head's.
             let Ok(stream) = Box::pin(tls.acceptor.accept(socket)).await else {
-                return;
+                return entered.ends_because(Cause::Handshake);
             };
             entered.has_shaken_hands(facts_of(&stream));
             let downstream = Downstream::tls(stream);

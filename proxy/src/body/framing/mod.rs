@@ -10,4 +10,4 @@ mod wire;
 
 pub use chunked::Chunked;
 pub use violation::Violation;
-pub use wire::{HeadLimits, Next, Watch, Wire};
+pub use wire::{FLOOD, HeadLimits, Next, Watch, Wire};

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, timeout};
 
+use super::ended::{Cause, Ended};
 use super::phase::{Ending, Phase};
 use super::{Connection, NEVER};
 use crate::client::listener::Listener;
@@ -26,6 +27,7 @@ pub struct Connections {
     requests: AtomicU64,
     /// Counted by the listeners' watches over framing.
     pub refused_heads: Arc<AtomicU64>,
+    pub ended: Ended,
     /// One has left.
     left: Notify,
 }
@@ -51,6 +53,7 @@ impl Default for Connections {
             accepted: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             refused_heads: Arc::default(),
+            ended: Ended::default(),
             left: Notify::new(),
         }
     }
@@ -127,8 +130,8 @@ impl Connections {
         let mut streams = 0;
         for connection in live.values() {
             streams += connection.streams.load(Ordering::Relaxed) as usize;
-            if let Some(ending) = connection.overstays(now) {
-                connection.end(ending);
+            if let Some((cause, ending)) = connection.overstays(now) {
+                connection.end_because(cause, ending);
             }
         }
         live.len() + streams
@@ -160,9 +163,9 @@ impl Connections {
             let age = connection.age(now);
             let drained_for = super::since(begun, now);
             match connection.phase() {
-                Phase::Opening if age >= Self::FRESH => connection.end(Ending::Now),
+                Phase::Opening if age >= Self::FRESH => drop(connection.end(Ending::Now)),
                 Phase::Waiting if connection.is_multiplexed() && drained_for.min(age) < Self::FRESH => {}
-                Phase::Waiting if age >= patience => connection.end(Ending::IfIdle),
+                Phase::Waiting if age >= patience => drop(connection.end(Ending::IfIdle)),
                 _ => {}
             }
         }
@@ -231,7 +234,7 @@ impl Dispensable {
         let connection = &self.connection;
         match connection.makes_room(connection.all.measured()) {
             Some((since, ending)) if since == self.since => {
-                connection.end(ending);
+                connection.end_because(Cause::Room, ending);
                 true
             }
             _ => false,

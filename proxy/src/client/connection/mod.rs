@@ -5,6 +5,7 @@
 
 mod all;
 mod downstream;
+mod ended;
 mod phase;
 mod socket;
 
@@ -22,6 +23,7 @@ use pingora::proxy::Session;
 
 pub use self::all::{ConnectionCounts, Connections, Dispensable, Entered};
 pub use self::downstream::Downstream;
+pub use self::ended::Cause;
 use self::phase::{Ending, Phase};
 pub use self::socket::Socket;
 use crate::client::listener::Listener;
@@ -167,26 +169,41 @@ impl Connection {
         self.enter_phase(Phase::Working);
     }
 
-    fn end(&self, ending: Ending) {
+    /// Says whether it had not been told to end before.
+    fn end(&self, ending: Ending) -> bool {
         let flag = match ending {
             Ending::IfIdle => &self.asked,
             // Every further read and write fails.
             Ending::Now => &self.ended,
         };
-        flag.store(true, Ordering::Release);
+        let is_news = !flag.swap(true, Ordering::AcqRel);
         if let Some(waker) = self.waker.lock().take() {
             waker.wake();
         }
+        is_news
     }
 
-    fn overstays(&self, now: u64) -> Option<Ending> {
+    fn end_because(&self, cause: Cause, ending: Ending) {
+        if self.end(ending) {
+            self.all.ended.count(cause);
+        }
+    }
+
+    /// Its end has come on its own task, for a cause that it found itself.
+    pub fn ends_because(&self, cause: Cause) {
+        self.end_because(cause, Ending::Now);
+    }
+
+    fn overstays(&self, now: u64) -> Option<(Cause, Ending)> {
         let timeouts = &self.listener.config.timeouts;
         let blocked = self.blocked_since.load(Ordering::Relaxed);
         if blocked != NEVER && since(blocked, now) > timeouts.send.get() {
-            return Some(Ending::Now);
+            return Some((Cause::Slow, Ending::Now));
         }
-        let ending = self.phase().overstays(self.age(now), timeouts)?;
-        (ending == Ending::Now || self.is_idle()).then_some(ending)
+        match self.phase().overstays(self.age(now), timeouts)? {
+            Ending::Now => Some((Cause::Late, Ending::Now)),
+            Ending::IfIdle => self.is_idle().then_some((Cause::Idle, Ending::IfIdle)),
+        }
     }
 
     /// How it would end in favour of a newcomer, and since when it has not been at work.

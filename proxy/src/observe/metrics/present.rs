@@ -7,7 +7,7 @@ use prometheus::{Encoder, IntGauge, Registry, TextEncoder};
 use super::pools;
 use super::{Metrics, counter, gauges, registered, total};
 use crate::body;
-use crate::client::connection::ConnectionCounts;
+use crate::client::connection::Connections;
 use crate::observe::access_log::AccessLog;
 use crate::observe::changes::{ChangeOutcome, LastChanges};
 use crate::observe::outlet::Lost;
@@ -20,7 +20,7 @@ impl Metrics {
     /// Everything in Prometheus' text format.
     pub fn render<'a>(
         &self,
-        connections: ConnectionCounts,
+        connections: &Connections,
         pools: impl Iterator<Item = &'a Arc<Pool>>,
         access_log: &AccessLog,
         traces: Option<&Traces>,
@@ -50,7 +50,8 @@ impl Metrics {
     }
 }
 
-fn tell_connections(now: &Registry, connections: ConnectionCounts) -> prometheus::Result<()> {
+fn tell_connections(now: &Registry, connections: &Connections) -> prometheus::Result<()> {
+    let counts = connections.counts();
     let by_phase = gauges(
         now,
         "veil_connections",
@@ -58,9 +59,9 @@ fn tell_connections(now: &Registry, connections: ConnectionCounts) -> prometheus
         &["phase"],
     )?;
     for (phase, count) in [
-        ("reading", connections.reading),
-        ("writing", connections.writing),
-        ("waiting", connections.waiting),
+        ("reading", counts.reading),
+        ("writing", counts.writing),
+        ("waiting", counts.waiting),
     ] {
         by_phase.with_label_values(&[phase]).set(count as i64);
     }
@@ -68,13 +69,22 @@ fn tell_connections(now: &Registry, connections: ConnectionCounts) -> prometheus
         now,
         "veil_connections_accepted_total",
         "Connections accepted.",
-        connections.accepted,
+        counts.accepted,
     )?;
+    let ended = counter(
+        now,
+        "veil_connections_ended_total",
+        "Connections that were ended before their clients did, by why.",
+        &["cause"],
+    )?;
+    for (cause, count) in connections.ended.counts() {
+        ended.with_label_values(&[cause]).inc_by(count);
+    }
     total(
         now,
         "veil_refused_heads_total",
         "Requests refused for how they were framed, before a route saw them.",
-        connections.refused_heads,
+        counts.refused_heads,
     )
 }
 

@@ -4,6 +4,7 @@ mod stream;
 mod window;
 
 use std::future::poll_fn;
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,14 +15,15 @@ use pingora::apps::HttpServerApp;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::custom::server::Session;
-use pingora::protocols::http::v2::server::{default_h2_options, handshake};
+use pingora::protocols::http::v2::server::default_h2_options;
 use pingora::protocols::{Digest, Stream as Transport};
 use pingora::server::ShutdownWatch;
 use tokio::time::{sleep, timeout};
 
 use self::stream::Stream;
 use self::window::{LOOK_AGAIN, WIDEST, Window};
-use crate::client::connection::Entered;
+use crate::body::FLOOD;
+use crate::client::connection::{Cause, Entered};
 use crate::server::proxy::{FAREWELL, Proxy};
 
 /// Serves its requests, until the client leaves or idles for too long, or, at the end of the process, those that were
@@ -37,8 +39,9 @@ pub async fn serve(stream: Transport, entered: &Entered, proxy: &Arc<Proxy>, shu
     // A client that leaves meanwhile is no news.
     let mut options = default_h2_options();
     options.initial_window_size(WIDEST);
-    let Ok(mut connection) = handshake(stream, Some(options)).await else {
-        return;
+    let mut connection = match options.handshake(stream).await {
+        Ok(connection) => connection,
+        Err(error) => return tell_end(entered, &error),
     };
     let mut window = Window::default();
     let mut stopping = shutdown.clone();
@@ -66,7 +69,7 @@ pub async fn serve(stream: Transport, entered: &Entered, proxy: &Arc<Proxy>, shu
                 let Some(mut stream) = Stream::new(request, answer, &digest) else {
                     rejected += 1;
                     if rejected == MOST_REJECTED {
-                        return;
+                        return entered.ends_because(Cause::Http2);
                     }
                     continue;
                 };
@@ -83,9 +86,21 @@ pub async fn serve(stream: Transport, entered: &Entered, proxy: &Arc<Proxy>, shu
                     drop(guard);
                 });
             }
-            None | Some(Err(_)) => return,
+            None => return,
+            Some(Err(error)) => return tell_end(entered, &error),
         }
     }
+}
+
+/// Counts a connection that has ended because its client would not keep to the rules. One that has left is no news.
+fn tell_end(entered: &Entered, error: &h2::Error) {
+    let cause = match error.get_io().map(io::Error::kind) {
+        Some(FLOOD) => Cause::Flood,
+        Some(io::ErrorKind::TimedOut) => Cause::Late,
+        None if error.is_library() => Cause::Http2,
+        _ => return,
+    };
+    entered.ends_because(cause);
 }
 
 /// An end of the sender is such a word as well.

@@ -1,6 +1,7 @@
 //! The front door: for every wait, clients that stop there, leave there, or come when there is no room.
 
 mod descriptors;
+mod floods;
 mod heads;
 mod idle;
 

@@ -1,5 +1,9 @@
 //! Follows a client's HTTP/2 frames just far enough to know whether a request's head has begun and has not ended
-//! (RFC 9113, sections 4.1 and 6.10). What the frames say is judged by others.
+//! (RFC 9113, sections 4.1 and 6.10), and whether it sends more of those that carry nothing than anybody needs. What the
+//! frames say is judged by others.
+
+use std::io;
+use std::time::{Duration, Instant};
 
 /// What every HTTP/2 connection begins with (RFC 9113, section 3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -17,6 +21,7 @@ pub struct Frames {
     block: bool,
     /// A block of fields has come to its end.
     pub has_had_head: bool,
+    idle_talk: IdleTalk,
 }
 
 impl Frames {
@@ -28,6 +33,7 @@ impl Frames {
             left: 0,
             block: false,
             has_had_head: false,
+            idle_talk: IdleTalk::new(),
         }
     }
 
@@ -61,10 +67,25 @@ impl Frames {
         self.preface > 0 || self.block || amid_a_frame
     }
 
+    /// So many bytes went to the client.
+    pub fn sent(&mut self, bytes: usize) {
+        self.idle_talk.allow(bytes);
+    }
+
+    /// Whether too much has come within a minute that carries neither fields nor a body: acknowledged settings, answered
+    /// pings, windows opened byte by byte cost more than they cost their sender.
+    pub fn are_too_many(&mut self) -> bool {
+        self.idle_talk.is_too_much()
+    }
+
     fn begin(&mut self) {
         let [a, b, c, ..] = self.head;
         self.left = u32::from_be_bytes([0, a, b, c]) as usize;
         self.block |= self.kind() == HEADERS;
+        match self.kind() {
+            DATA | HEADERS | CONTINUATION => self.idle_talk.allow(self.left),
+            _ => self.idle_talk.hear(HEAD + self.left),
+        }
     }
 
     fn end(&mut self) -> bool {
@@ -80,6 +101,59 @@ impl Frames {
         self.head[3]
     }
 }
+
+/// What frames come to that carry nothing. Some of them go with what is carried, both ways. Nginx has a like bound, of 8 MiB.
+#[derive(Debug)]
+struct IdleTalk {
+    /// Bytes since then.
+    heard: usize,
+    since: Instant,
+    /// Bytes of fields and bodies, either way.
+    carried: usize,
+}
+
+impl IdleTalk {
+    fn new() -> Self {
+        Self {
+            heard: 0,
+            since: Instant::now(),
+            carried: 0,
+        }
+    }
+
+    fn allow(&mut self, bytes: usize) {
+        self.carried = self.carried.saturating_add(bytes);
+    }
+
+    fn hear(&mut self, bytes: usize) {
+        self.heard += bytes;
+    }
+
+    /// The clock is looked at once a megabyte.
+    fn is_too_much(&mut self) -> bool {
+        if self.heard <= MOST_IDLE_TALK {
+            return false;
+        }
+        self.heard = self
+            .heard
+            .saturating_sub(std::mem::take(&mut self.carried) / CARRIED_PER_TALK);
+        if self.heard <= MOST_IDLE_TALK {
+            return false;
+        }
+        let is_lately = self.since.elapsed() < A_WHILE;
+        (self.heard, self.since) = (0, Instant::now());
+        is_lately
+    }
+}
+
+/// What a reader gets in the place of more: of an error no more than its kind passes through HTTP/2's library.
+pub const FLOOD: io::ErrorKind = io::ErrorKind::QuotaExceeded;
+
+/// Bytes.
+const MOST_IDLE_TALK: usize = 1 << 20;
+const A_WHILE: Duration = Duration::from_secs(60);
+/// Bytes that let one more byte come.
+const CARRIED_PER_TALK: usize = 8;
 
 /// Goes on by as many bytes as are left, and are there.
 fn skip(left: &mut usize, bytes: &mut &[u8]) {
@@ -158,6 +232,36 @@ mod tests {
         assert!(frames.is_open());
         assert!(frames.pass(&frame(CONTINUATION, END_HEADERS, b"")));
         assert!(!frames.is_open());
+    }
+
+    #[test]
+    fn frames_that_carry_nothing_are_bounded_by_what_is_carried() {
+        const PING: u8 = 6;
+        let pings = frame(PING, 0, b"12345678").repeat(1000);
+        let talk = |frames: &mut Frames| {
+            let most = (0..1000).position(|_| {
+                frames.pass(&pings);
+                frames.are_too_many()
+            });
+            most.map(|count| (count + 1) * pings.len())
+        };
+        let mut frames = Frames::new();
+        frames.pass(PREFACE);
+        assert!(talk(&mut frames).is_some_and(|bytes| bytes < MOST_IDLE_TALK + 2 * pings.len()));
+
+        frames.sent(1 << 30);
+        let talked = talk(&mut frames).expect("what is carried allows so much once");
+        assert!(
+            talked > 2 * MOST_IDLE_TALK - 2 * pings.len() && talked < 3 * MOST_IDLE_TALK,
+            "{talked}"
+        );
+
+        let update = frame(8, 0, &[0, 0, 0x40, 0]);
+        for _ in 0..1_000_000 {
+            frames.pass(&update);
+            frames.sent(16 << 10);
+            assert!(!frames.are_too_many(), "a client that takes what it asked for");
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@ use pingora::protocols::Stream;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+pub use self::http2::FLOOD;
 use self::http2::{Frames, PREFACE};
 use super::Violation;
 use super::chunked::Chunked;
@@ -199,6 +200,9 @@ impl Wire {
             return polled;
         };
         let ended = frames.pass(&buf.filled()[before..]);
+        if frames.are_too_many() {
+            return Poll::Ready(Err(FLOOD.into()));
+        }
         let (open, has_had_head) = (frames.is_open(), frames.has_had_head);
         if ended && has_had_head {
             self.timer = None;

@@ -62,7 +62,8 @@ impl AsyncWrite for Wire {
         if let Some(written) = ready!(this.poll_tail(buf, cx))? {
             return Poll::Ready(Ok(written));
         }
-        Pin::new(&mut this.inner).poll_write(cx, buf)
+        let polled = Pin::new(&mut this.inner).poll_write(cx, buf);
+        this.noted(polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -91,10 +92,20 @@ impl AsyncWrite for Wire {
         if self.asks_upgrade || first == LAST_CHUNK {
             return self.poll_write(cx, first);
         }
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.noted(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.inner.is_write_vectored()
+    }
+}
+
+impl Wire {
+    fn noted(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let (State::Http2(frames), Poll::Ready(Ok(bytes))) = (&mut self.state, &written) {
+            frames.sent(*bytes);
+        }
+        written
     }
 }
