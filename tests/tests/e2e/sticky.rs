@@ -42,6 +42,34 @@ fn brings_a_client_back_until_its_backend_drains() {
 }
 
 #[test]
+fn a_cookie_does_not_hold_a_client_on_a_backup_once_a_primary_serves() {
+    let (primary, backup) = (Backend::named("primary"), Backend::named("backup"));
+    let veil = Veil::over(&format!(
+        "{{ sticky: {{}}, backends: [{{ address: {}, name: primary }}, {{ address: {}, name: backup, backup: true }}] }}",
+        primary.address, backup.address
+    ));
+    let operate = |command: &str| {
+        let asked = client().post(veil.admin_url(&format!("/pools/blur/primary/{command}")));
+        assert_eq!(asked.send().unwrap().status(), 200);
+    };
+    let with = |pair: &str| served(client().get(veil.url("/")).header("cookie", pair).send().unwrap());
+    let pair = |cookie: &str| cookie.split_once(';').unwrap().0.to_owned();
+
+    operate("drain");
+    let (name, cookie) = served(veil.get("/"));
+    let of_backup = pair(&cookie.expect("a new client gets a cookie"));
+    assert_eq!(name, "backup");
+    assert_eq!(with(&of_backup), ("backup".to_owned(), None));
+
+    operate("undrain");
+    let (name, cookie) = with(&of_backup);
+    let of_primary = pair(&cookie.expect("a backup is nobody's home"));
+    assert_eq!(name, "primary");
+    assert_ne!(of_primary, of_backup);
+    assert_eq!(with(&of_primary), ("primary".to_owned(), None));
+}
+
+#[test]
 fn a_cookie_that_names_nobody_is_renewed() {
     let backend = Backend::named("only");
     let veil = Veil::over(&format!(
