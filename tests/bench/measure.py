@@ -17,6 +17,10 @@ ROOT = BENCH.parent.parent
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "veil"
 
 
+# Those of other names than what they hold.
+PACKAGES = {"h2load": "nghttp2-client"}
+
+
 class Server:
     """A child process that serves HTTP; killed with all its children at the end of a `with` block."""
 
@@ -138,8 +142,8 @@ def table(header, rows):
 
 
 def need(*commands):
-    """Has these commands, or installs the Debian packages of those names, or says what is missing."""
-    missing = [command for command in commands if not shutil.which(command)]
+    """Has these commands, or installs their Debian packages, or says what is missing."""
+    missing = [PACKAGES.get(command, command) for command in commands if not shutil.which(command)]
     if missing and os.getuid() == 0 and shutil.which("apt-get"):
         subprocess.run(["apt-get", "update", "-qq"], check=True)
         install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]

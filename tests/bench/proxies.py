@@ -7,11 +7,19 @@ from measure import Server
 def nginx(folder, name, threads, site, **values):
     """Nginx with `site` in its http block; `values` and the port are put into its %(…)s."""
     port = measure.free_port()
-    home = folder / f"{name}-{threads}"
+    home = folder / f"{name.replace('/', '-')}-{threads}"
     home.mkdir()
     site = site % {"port": port, **values}
     (home / "nginx.conf").write_text(NGINX_CONF % {"home": home, "threads": threads, "site": site})
     return Server(name, ["nginx", "-p", home, "-c", home / "nginx.conf"], f"http://127.0.0.1:{port}")
+
+
+def haproxy(folder, name, text, **values):
+    """HAProxy with the configuration `text`; `values` and the port are put into its %(…)s."""
+    port = measure.free_port()
+    configuration = folder / f"haproxy-{port}.cfg"
+    configuration.write_text(text % {"port": port, **values})
+    return Server(name, ["haproxy", "-db", "-f", configuration], f"http://127.0.0.1:{port}")
 
 
 def veil(binary, folder, threads, text, **values):
