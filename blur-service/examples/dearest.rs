@@ -4,9 +4,10 @@
 use std::{env, error::Error, fs, io::Cursor, path::Path};
 
 use blur_service::codec::{Coded, Header};
-use image::{DynamicImage, GrayImage, ImageFormat, Luma, RgbImage};
+use image::{DynamicImage, GrayImage, ImageFormat, Luma, RgbImage, imageops};
 use jpeg_encoder::{ColorType, Encoder};
 use libjpeg_turbo_rs::{TransformOptions, transform_jpeg_with_options};
+use tiff::encoder::{Compression, DeflateLevel, TiffEncoder, colortype};
 
 type Written = Result<Vec<u8>, Box<dyn Error>>;
 /// Writes a picture.
@@ -18,13 +19,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: dearest FOLDER SIDE".into());
     };
     let side: u32 = side.parse()?;
-    let forms: [(&str, Write); 6] = [
+    let forms: [(&str, Write); 10] = [
         ("baseline.jpg", |picture| jpeg(picture, 0)),
         ("progressive.jpg", |picture| jpeg(picture, 64)),
         ("arithmetic.jpg", |picture| arithmetic(picture, false)),
         ("arithmetic-progressive.jpg", |picture| arithmetic(picture, true)),
         ("flat.png", |picture| written(&picture.clone().into(), ImageFormat::Png)),
         ("flat.webp", |picture| written(&rgb(picture).into(), ImageFormat::WebP)),
+        ("flat.tif", tiff),
+        ("flat.gif", |picture| gif(picture, 1)),
+        ("runs.bmp", |picture| Ok(bmp(picture))),
+        ("frames.gif", |picture| {
+            let frame = imageops::crop_imm(picture, 0, 0, picture.width() / 10, picture.height() / 10);
+            gif(&frame.to_image(), MOST_FRAMES * 4 / 5)
+        }),
     ];
     for (name, write) in forms {
         fs::write(Path::new(&folder).join(name), smallest(side, write)?)?;
@@ -79,6 +87,60 @@ fn arithmetic(picture: &GrayImage, progressive: bool) -> Written {
     Ok(transform_jpeg_with_options(&jpeg(picture, 0)?, &options)?)
 }
 
+fn tiff(picture: &GrayImage) -> Written {
+    let mut file = Cursor::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut file)?.with_compression(Compression::Deflate(DeflateLevel::Best));
+    encoder.write_image::<colortype::Gray8>(picture.width(), picture.height(), picture)?;
+    Ok(file.into_inner())
+}
+
+/// Every frame is the same; each is decoded, searched and written.
+fn gif(picture: &GrayImage, frames: u16) -> Written {
+    let greys: Vec<u8> = (0..=u8::MAX).flat_map(|level| [level; 3]).collect();
+    let (width, height) = (picture.width() as u16, picture.height() as u16);
+    let mut encoder = gif::Encoder::new(Vec::new(), width, height, &greys)?;
+    for _ in 0..frames {
+        let mut frame = gif::Frame::from_indexed_pixels(width, height, picture.as_raw().as_slice(), None);
+        frame.delay = 4;
+        encoder.write_frame(&frame)?;
+    }
+    Ok(encoder.into_inner()?)
+}
+
+/// Runs of at most 255 pixels of a palette of greys.
+fn bmp(picture: &GrayImage) -> Vec<u8> {
+    let mut runs = Vec::new();
+    for row in picture.as_raw().chunks_exact(picture.width() as usize).rev() {
+        for same in row.chunk_by(|one, other| one == other) {
+            same.chunks(255).for_each(|run| runs.extend([run.len() as u8, run[0]]));
+        }
+        runs.extend([0, 0]);
+    }
+    runs.extend([0, 1]);
+    let palette = (0..=u8::MAX).flat_map(|level| [level, level, level, 0]);
+    let numbers = |numbers: &[u32]| {
+        numbers
+            .iter()
+            .flat_map(|number| number.to_le_bytes())
+            .collect::<Vec<u8>>()
+    };
+    let start = 14 + 40 + 4 * 256;
+    let mut file = b"BM".to_vec();
+    file.extend(numbers(&[
+        start + runs.len() as u32,
+        0,
+        start,
+        40,
+        picture.width(),
+        picture.height(),
+    ]));
+    file.extend([1, 0, 8, 0]);
+    file.extend(numbers(&[1, runs.len() as u32, 2835, 2835, 256, 0]));
+    file.extend(palette);
+    file.extend(runs);
+    file
+}
+
 fn rgb(picture: &GrayImage) -> RgbImage {
     DynamicImage::from(picture.clone()).into_rgb8()
 }
@@ -88,3 +150,6 @@ fn written(picture: &DynamicImage, format: ImageFormat) -> Written {
     picture.write_to(&mut file, format)?;
     Ok(file.into_inner())
 }
+
+/// As many as the service lets in.
+const MOST_FRAMES: u16 = 500;

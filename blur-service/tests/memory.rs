@@ -1,4 +1,4 @@
-//! What is left of a picture in the worker's memory once it has been answered.
+//! What a picture takes of the worker's memory, and what is left of it there once it has been answered.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,8 +14,9 @@ use std::{
     os::unix::fs::FileExt,
 };
 
-use common::{Server, encoded};
-use image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
+use common::{Server, encoded, jpeg, portrait};
+use image::{DynamicImage, GrayImage, ImageFormat, RgbImage, RgbaImage, imageops};
+use jpeg_encoder::{ColorType, Encoder};
 use random::Random;
 
 #[test]
@@ -57,6 +58,49 @@ fn nothing_of_a_picture_is_left_after_its_answer() {
             });
         }
     }
+}
+
+#[test]
+fn photos_of_108_and_200_megapixels_take_few_times_their_file_at_the_usual_limits() {
+    for (width, height) in [(12_000, 9_000), (16_320, 12_240)] {
+        let server = Server::start(&["--workers", "1", "--detail", "fast"]);
+        assert_eq!(server.blur("", &jpeg(&portrait())).headers["x-faces"], "1");
+        let file = large(width, height);
+        let before = peak(server.child.id());
+        let answer = server.blur("", &file);
+        let (faces, road) = (&answer.headers["x-faces"], &answer.headers["x-veil-path"]);
+        assert_eq!(
+            (answer.status, faces.as_str(), road.as_str()),
+            (200, "1", "splice"),
+            "{width} x {height}"
+        );
+        let taken = peak(server.child.id()).saturating_sub(before);
+        // An eighth of each side is looked at.
+        let view = (width / 8 * height / 8 * 6) as u64;
+        let most = 3 * file.len() as u64 + (8 << 20) + view;
+        assert!(taken <= most, "{width} x {height}: {taken} of {most} bytes");
+    }
+}
+
+/// The portrait in the corner of a large even photo.
+fn large(width: u32, height: u32) -> Vec<u8> {
+    let side = height / 3;
+    let portrait = imageops::resize(&portrait(), side, side, imageops::FilterType::Nearest);
+    let mut photo = GrayImage::from_pixel(width, height, image::Luma([110]));
+    imageops::replace(&mut photo, &DynamicImage::from(portrait).into_luma8(), 640, 640);
+    let mut file = Vec::new();
+    let encoder = Encoder::new(&mut file, 90);
+    encoder
+        .encode(&photo, width as u16, height as u16, ColorType::Luma)
+        .unwrap();
+    file
+}
+
+/// The most memory that a process has had.
+fn peak(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
 /// Noise of 25 levels: deflate codes them, so that the file does not hold the pixels' bytes.

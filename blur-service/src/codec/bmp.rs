@@ -1,6 +1,6 @@
 //! BMP of 1 to 32 bits, run lengths and palettes, by `image`; it is never written.
 
-use std::io::Cursor;
+use std::{borrow::Cow, io::Cursor, ops::Range};
 
 use image::{DynamicImage, ImageDecoder, codecs::bmp::BmpDecoder};
 
@@ -9,7 +9,7 @@ use crate::{error::Error, geometry::Size};
 
 /// Reads the head and the palette.
 pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
-    let decoder = BmpDecoder::new(Cursor::new(file)).map_err(unreadable)?;
+    let decoder = BmpDecoder::new(Cursor::new(usual(file))).map_err(unreadable)?;
     let (width, height) = decoder.dimensions();
     let size = Size { width, height };
     // Pixels, their copy without alpha or the file that is written, three views.
@@ -21,12 +21,53 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
 }
 
 pub(super) fn decode(file: &[u8], header: &Header) -> Result<Picture, Error> {
-    let mut decoder = BmpDecoder::new(Cursor::new(file)).map_err(unreadable)?;
+    let mut decoder = BmpDecoder::new(Cursor::new(usual(file))).map_err(unreadable)?;
     decoder.set_limits(limits(header)).map_err(unreadable)?;
     let pixels = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
     Picture::new(pixels, Space::Plain)
 }
 
+/// The file as Windows would have written it: OS/2 has a longer head, whose beginning is the same, and some programs write
+/// any number of planes, which means nothing.
+fn usual(file: &[u8]) -> Cow<'_, [u8]> {
+    let head = file
+        .get(HEAD)
+        .map(|length| u32::from_le_bytes([length[0], length[1], length[2], length[3]]));
+    match (head, file.get(PLANES)) {
+        (Some(OS2_HEAD), _) => without_rest_of_head(file).map_or(Cow::Borrowed(file), Cow::Owned),
+        (Some(WINDOWS_HEAD..), Some(planes)) if planes != ONE_PLANE => {
+            let mut changed = file.to_vec();
+            changed[PLANES].copy_from_slice(ONE_PLANE);
+            Cow::Owned(changed)
+        }
+        _ => Cow::Borrowed(file),
+    }
+}
+
+fn without_rest_of_head(file: &[u8]) -> Option<Vec<u8>> {
+    let compression = file.get(COMPRESSION)?;
+    // From three on the numbers mean something else than in Windows.
+    if compression.iter().any(|byte| *byte > 2) {
+        return None;
+    }
+    let start = u32::from_le_bytes(*file.get(START)?.first_chunk()?);
+    let start = start.checked_sub(OS2_HEAD - WINDOWS_HEAD)?.to_le_bytes();
+    let behind = file.get(HEAD.start + OS2_HEAD as usize..)?;
+    let kept = file.get(HEAD.end..HEAD.start + WINDOWS_HEAD as usize)?;
+    let head = [&file[..START.start], &start, &WINDOWS_HEAD.to_le_bytes(), kept];
+    let mut file = [head.concat(), behind.to_vec()].concat();
+    file.get_mut(PLANES)?.copy_from_slice(ONE_PLANE);
+    Some(file)
+}
+
+/// Where pixels begin, how long the head is, how many planes and which compression it tells.
+const START: Range<usize> = 10..14;
+const HEAD: Range<usize> = 14..18;
+const PLANES: Range<usize> = 26..28;
+const COMPRESSION: Range<usize> = 30..34;
+const WINDOWS_HEAD: u32 = 40;
+const OS2_HEAD: u32 = 64;
+const ONE_PLANE: &[u8] = &[1, 0];
 /// Where pixels a metre are, across and down.
 const DENSITY: usize = 38;
 
@@ -47,6 +88,21 @@ mod tests {
             (pixels.get_pixel(0, 0).0, pixels.get_pixel(0, 1).0),
             ([6, 5, 4], [3, 2, 1])
         );
+    }
+
+    #[test]
+    fn the_longer_head_of_os_2_and_any_number_of_planes_are_read() {
+        let file = sample(1, &[[1, 2, 3]]);
+        let mut planes = file.clone();
+        planes[PLANES].copy_from_slice(&[187, 0]);
+        let mut longer = [&file[..54], &[0; 24], &file[54..]].concat();
+        longer[HEAD].copy_from_slice(&OS2_HEAD.to_le_bytes());
+        longer[START].copy_from_slice(&78u32.to_le_bytes());
+        for file in [planes, longer] {
+            let header = read_header(&file).unwrap();
+            let pixels = decode(&file, &header).unwrap().pixels.to_rgb8();
+            assert_eq!(pixels.get_pixel(0, 0).0, [3, 2, 1]);
+        }
     }
 
     #[test]

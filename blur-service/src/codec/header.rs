@@ -215,11 +215,12 @@ pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, Error>) -> Result<T,
 fn reason_against(file: &[u8]) -> &'static str {
     match file {
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => match brand {
-            [b'h', b'e', ..] | [b'm', b'i', b'f', b'1', ..] | [b'm', b's', b'f', b'1', ..] => HEIC,
+            [b'h', b'e', ..] | [b'm', b'i', b'f', ..] | [b'm', b's', b'f', b'1', ..] => HEIC,
+            [b'a', b'v', b'c', b'i' | b's', ..] | [b'j', b'p', b'e' | b'g', ..] => HEIC,
             [b'c', b'r', b'x', ..] => RAW,
             _ => "video is not supported: send a picture as JPEG, PNG or WebP",
         },
-        [0, 0, 1, 0, ..] => "ICO is not supported: send JPEG, PNG or WebP",
+        [0, 0, 1 | 2, 0, ..] => "ICO is not supported: send JPEG, PNG or WebP",
         [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', ..] => "JPEG XL is not supported: send JPEG, PNG or WebP",
         [0, 0, 0, 12, b'j', b'P', ..] | [0xff, 0x4f, 0xff, 0x51, ..] => {
             "JPEG 2000 is not supported: send JPEG, PNG or WebP"
@@ -229,6 +230,19 @@ fn reason_against(file: &[u8]) -> &'static str {
         [b'I', b'I', b'R', b'O' | b'S', ..]
         | [b'I', b'I', b'U', 0, ..]
         | [b'F', b'U', b'J', b'I', b'F', b'I', b'L', b'M', ..] => RAW,
+        [b'P', b'1'..=b'7' | b'F' | b'f', b' ' | b'\n' | b'\r' | b'\t', ..] => NETPBM,
+        [0x76, 0x2f, 0x31, 0x01, ..] | [b'#', b'?', b'R', b'A' | b'G', ..] => {
+            "HDR is not supported: send the picture as a screen shows it, as JPEG, PNG or TIFF"
+        }
+        [b'q', b'o', b'i', b'f', ..] => "QOI is not supported: send JPEG, PNG or WebP",
+        [b'D', b'D', b'S', b' ', ..] => "DDS is not supported: send JPEG, PNG or WebP",
+        [b'i', b'c', b'n', b's', ..] => "ICNS is not supported: send JPEG, PNG or WebP",
+        [b'g', b'i', b'm', b'p', b' ', b'x', b'c', b'f', ..] => "XCF is not supported: send JPEG, PNG or WebP",
+        [0x0a, 0..=5, 0..=1, 1 | 2 | 4 | 8, ..] => "PCX is not supported: send JPEG, PNG or WebP",
+        [0x01, 0xda, 0..=1, 1..=2, ..] => "SGI is not supported: send JPEG, PNG or WebP",
+        [b'%', b'!', b'P', b'S', ..] | [0xc5, 0xd0, 0xd3, 0xc6, ..] => {
+            "PostScript is not supported: send its pages as JPEG, PNG or TIFF"
+        }
         _ if is_drawing(file) => "SVG is not supported: it is a drawing and no picture; send it as PNG",
         _ => "the first bytes are not those of a picture of a known format",
     }
@@ -249,6 +263,7 @@ fn has_brand(file: &[u8], start: &[u8]) -> bool {
 
 pub(super) const HEIC: &str =
     "HEIC is not supported: its decoders are neither free of patents nor safe; send JPEG, PNG or WebP";
+const NETPBM: &str = "PBM, PGM and PPM are not supported: send JPEG, PNG or WebP";
 const RAW: &str = "RAW is not supported: send the developed picture as JPEG, PNG or TIFF";
 /// How far into a text its first element is looked for.
 const DRAWING_HEAD: usize = 1024;

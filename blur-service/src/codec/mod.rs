@@ -119,6 +119,13 @@ mod tests {
             (b"\xff\x0a", "JPEG XL"),
             (b"<?xml version='1.0'?>\n<svg xmlns=''/>", "SVG"),
             (b"\0\0\x01\0", "ICO"),
+            (b"\0\0\0\x1cftypmif2", "HEIC"),
+            (b"P6\n4 4\n255\n", "PPM"),
+            (b"\x76\x2f\x31\x01", "HDR"),
+            (b"#?RADIANCE\n", "HDR"),
+            (b"qoif", "QOI"),
+            (b"\x0a\x05\x01\x08", "PCX"),
+            (b"%!PS-Adobe", "PostScript"),
             (b"hello", "first bytes"),
         ] {
             match Header::read(head) {

@@ -31,7 +31,11 @@ pub(crate) mod syntax;
 mod transcode;
 
 pub use error::{JpegError, Unsupported};
-pub use scan::{Pixels, Scan, colour::Channels, preview::Scale};
+pub use scan::{
+    Pixels, Scan,
+    colour::{Channels, Transform},
+    preview::Scale,
+};
 pub use splice::plan::Plan;
 pub(crate) use syntax::exif::{density as exif_density, orientation as exif_orientation};
 pub use syntax::{

@@ -100,6 +100,29 @@ pub fn auxiliary_pictures(server: &Server) {
         assert_refused(server, &[b"\0\0\0\x18ftyp".as_slice(), brand].concat(), name);
     }
     assert_refused(server, b"\0\0\x01\0\x02\0", "ICO");
+    // The second item of the file is the alpha of the first, and would be seen in the answer: as anything else it is not.
+    let alpha = include_bytes!("../formats/files/alpha.avif");
+    for (told, instead) in [
+        (&b"auxiliary:alpha"[..], &b"auxiliary:depth"[..]),
+        (b"auxl", b"thmb"),
+        (b"auxl", b"cdsc"),
+    ] {
+        let mut file = alpha.to_vec();
+        let at = file.windows(told.len()).position(|found| found == told).unwrap();
+        file[at..at + told.len()].copy_from_slice(instead);
+        file.extend([&[0, 0, 0, 8][..], b"free", &planted()].concat());
+        let answer = server.blur("?format=png", &file);
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        assert_no_trace(&answer, "a further item of an AVIF");
+        let shown = image::load_from_memory(&answer.body).unwrap();
+        assert!(!shown.color().has_alpha(), "{}", String::from_utf8_lossy(instead));
+    }
+    assert!(
+        image::load_from_memory(&server.blur("?format=png", alpha).body)
+            .unwrap()
+            .color()
+            .has_alpha()
+    );
 }
 
 fn planted() -> Vec<u8> {

@@ -49,6 +49,7 @@ impl Numbers {
             matrix: match frame.matrix_coefficients() {
                 pixel::MatrixCoefficients::Identity => 0,
                 pixel::MatrixCoefficients::BT709 => 1,
+                pixel::MatrixCoefficients::YCgCo => 8,
                 pixel::MatrixCoefficients::BT2020NonConstantLuminance => 9,
                 pixel::MatrixCoefficients::BT470BG | pixel::MatrixCoefficients::Unspecified => 6,
                 _ => UNKNOWN_MATRIX,
@@ -58,8 +59,14 @@ impl Numbers {
     }
 
     pub fn space(self) -> Result<Space, Error> {
+        // Browsers show what was made for film cameras' curves as if it were made for screens.
+        let transfer = if CAMERAS.contains(&self.transfer) {
+            SCREENS
+        } else {
+            self.transfer
+        };
         let primaries = CicpColorPrimaries::try_from(self.primaries);
-        let transfer = TransferCharacteristics::try_from(self.transfer);
+        let transfer = TransferCharacteristics::try_from(transfer);
         let (Ok(color_primaries), Ok(transfer_characteristics)) = (primaries, transfer) else {
             return Ok(Space::Plain);
         };
@@ -77,19 +84,38 @@ impl Numbers {
         )
     }
 
-    /// How much red and blue make up of the brightness; nothing where samples are green, blue and red.
-    pub fn weights(self) -> Result<Option<(f32, f32)>, Error> {
-        Ok(Some(match self.matrix {
-            0 => return Ok(None),
-            1 => (0.2126, 0.0722),
-            4 => (0.3, 0.11),
-            2 | 5 | 6 => (0.299, 0.114),
-            7 => (0.212, 0.087),
-            9 => (0.2627, 0.0593),
+    /// What the planes are.
+    pub fn mixture(self) -> Result<Mixture, Error> {
+        let (red, blue) = match (self.matrix, self.primaries) {
+            (0, _) => return Ok(Mixture::Plain),
+            (8, _) => return Ok(Mixture::GreenAndOrange),
+            // By the primaries.
+            (1, _) | (12, 1 | UNSPECIFIED) => (0.2126, 0.0722),
+            (4, _) => (0.3, 0.11),
+            (2 | 5 | 6, _) => (0.299, 0.114),
+            (7, _) => (0.212, 0.087),
+            (9, _) | (12, 9) => (0.2627, 0.0593),
+            (12, 12) => (0.2290, 0.0793),
             _ => return Err(UNUSUAL),
-        }))
+        };
+        Ok(Mixture::Weighted { red, blue })
     }
 }
 
+/// How red, green and blue were made planes of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Mixture {
+    /// Green, blue, red.
+    Plain,
+    /// Brightness and two differences of colour; how much red and blue make up of the brightness.
+    Weighted { red: f32, blue: f32 },
+    /// YCgCo: brightness, and how green and how orange it is.
+    GreenAndOrange,
+}
+
+/// BT.709, BT.601 and BT.2020.
+const CAMERAS: [u8; 4] = [1, 6, 14, 15];
+/// sRGB.
+const SCREENS: u8 = 13;
 const UNSPECIFIED: u8 = 2;
 const UNKNOWN_MATRIX: u8 = 255;

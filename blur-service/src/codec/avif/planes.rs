@@ -3,7 +3,10 @@
 use image::RgbImage;
 use re_rav1d::dav1d::{Picture as Frame, PixelLayout, PlanarImageComponent};
 
-use super::{UNUSUAL, numbers::Numbers};
+use super::{
+    UNUSUAL,
+    numbers::{Mixture, Numbers},
+};
 use crate::{error::Error, geometry::Size};
 
 /// Brightness, and two differences of colour where there are some.
@@ -20,7 +23,7 @@ pub fn samples(frame: &Frame) -> Vec<re_rav1d::dav1d::Plane> {
 pub struct Planes<'a> {
     planes: Vec<Plane<'a>>,
     size: Size,
-    weights: Option<(f32, f32)>,
+    mixture: Mixture,
     is_full: bool,
     bits: usize,
 }
@@ -64,7 +67,7 @@ impl<'a> Planes<'a> {
         Ok(Self {
             planes,
             size,
-            weights: numbers.weights()?,
+            mixture: numbers.mixture()?,
             is_full: numbers.is_full,
             bits,
         })
@@ -72,10 +75,13 @@ impl<'a> Planes<'a> {
 
     /// From 0 to 1.
     pub fn brightness(&self, x: u32, y: u32) -> f32 {
-        let most = ((1 << self.bits) - 1) as f32;
-        let sample = self.planes[0].at(x, y);
+        self.level(0, x, y)
+    }
+
+    fn level(&self, plane: usize, x: u32, y: u32) -> f32 {
+        let sample = self.planes[plane].at(x, y);
         match self.is_full {
-            true => sample / most,
+            true => sample / ((1 << self.bits) - 1) as f32,
             false => (sample - self.step(16)) / self.step(219),
         }
     }
@@ -94,7 +100,7 @@ impl<'a> Planes<'a> {
     }
 
     pub fn paint(&self, whole: &mut RgbImage, (left, top): (u32, u32)) -> Result<(), Error> {
-        if self.weights.is_none() && self.planes.iter().any(|plane| plane.is_halved != (false, false)) {
+        if self.mixture == Mixture::Plain && self.planes.iter().any(|plane| plane.is_halved != (false, false)) {
             return Err(UNUSUAL);
         }
         let (width, height) = whole.dimensions();
@@ -115,20 +121,20 @@ impl<'a> Planes<'a> {
         if self.planes.len() == 1 {
             return [bright; 3];
         }
-        let Some((red, blue)) = self.weights else {
-            let plain = |plane: usize| {
-                let sample = self.planes[plane].at(x, y);
-                match self.is_full {
-                    true => sample / ((1 << self.bits) - 1) as f32,
-                    false => (sample - self.step(16)) / self.step(219),
-                }
-            };
-            return [plain(2), bright, plain(1)];
-        };
-        let (of_blue, of_red) = (self.difference(1, x, y), self.difference(2, x, y));
-        let r = bright + 2.0 * (1.0 - red) * of_red;
-        let b = bright + 2.0 * (1.0 - blue) * of_blue;
-        [r, (bright - red * r - blue * b) / (1.0 - red - blue), b]
+        let differences = || (self.difference(1, x, y), self.difference(2, x, y));
+        match self.mixture {
+            Mixture::Plain => [self.level(2, x, y), bright, self.level(1, x, y)],
+            Mixture::Weighted { red, blue } => {
+                let (of_blue, of_red) = differences();
+                let r = bright + 2.0 * (1.0 - red) * of_red;
+                let b = bright + 2.0 * (1.0 - blue) * of_blue;
+                [r, (bright - red * r - blue * b) / (1.0 - red - blue), b]
+            }
+            Mixture::GreenAndOrange => {
+                let (green, orange) = differences();
+                [bright - green + orange, bright + green, bright - green - orange]
+            }
+        }
     }
 }
 

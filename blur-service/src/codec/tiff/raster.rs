@@ -1,186 +1,119 @@
 //! From the samples of a page to its pixels.
 
-use image::{DynamicImage, GrayAlphaImage, GrayImage, ImageBuffer, RgbImage, RgbaImage};
-use tiff::{ColorType, tags::ExtraSamples};
+use image::{DynamicImage, ImageBuffer};
 
 use super::{
     super::{Picture, Space, colour},
-    UNUSUAL, short,
+    directory::Directory,
+    layout::{Alpha, Layout, Meaning},
+    samples::{Samples, Store},
+    unsupported,
 };
-use crate::{error::Error, geometry::Size, jpeg::Channels};
+use crate::{codec::header::broken, error::Error, geometry::Size, jpeg::Channels};
 
-/// How the samples of a page lie.
-pub struct Raster {
-    pub size: Size,
-    pub planes: usize,
-    /// What the first sample is that is no colour.
-    pub alpha: Option<ExtraSamples>,
+/// The pixels, and what their colours mean.
+pub fn picture(samples: Samples, layout: &Layout, page: &Directory) -> Result<Picture, Error> {
+    let icc = page.bytes(PROFILE).unwrap_or_default();
+    let Samples { store, count, .. } = samples;
+    let plain = |store, count| divided(store, count, layout).and_then(|store| pixels(store, count, layout.size));
+    match layout.meaning {
+        Meaning::Grey { is_white_zero } => {
+            let store = if is_white_zero {
+                upside_down(store, count)
+            } else {
+                store
+            };
+            Picture::new(plain(store, count)?, Space::of(icc, Channels::Grey)?)
+        }
+        Meaning::Palette => {
+            let store = coloured(&store, count, page)?;
+            Picture::new(plain(store, count + 2)?, Space::of(icc, Channels::Rgb)?)
+        }
+        Meaning::Inks => on_paper(store, count, layout.size, icc),
+        Meaning::Lab { is_signed } => {
+            let store = in_srgb(store, count, is_signed);
+            Picture::new(plain(store, count)?, Space::Plain)
+        }
+        Meaning::YCbCr { .. } if !layout.is_painted() => {
+            let store = mixed(store, count, page)?;
+            Picture::new(plain(store, count)?, Space::of(icc, Channels::Rgb)?)
+        }
+        Meaning::Rgb | Meaning::YCbCr { .. } => Picture::new(plain(store, count)?, Space::of(icc, Channels::Rgb)?),
+    }
 }
 
-impl Raster {
-    pub fn of_bytes(&self, samples: Vec<u8>, colour: ColorType, icc: &[u8]) -> Result<Picture, Error> {
-        let (width, height) = (self.size.width, self.size.height);
-        let channels = match colour {
-            ColorType::Gray(8) => Channels::Grey,
-            ColorType::Gray(bits @ (1 | 2 | 4)) => {
-                let most = u8::MAX >> (8 - bits);
-                let levels = self.unpacked(&samples, bits).map(|level| level * (u8::MAX / most));
-                let pixels = GrayImage::from_raw(width, height, levels.collect());
-                return Picture::new(pixels.ok_or_else(short)?.into(), Space::of(icc, Channels::Grey)?);
-            }
-            ColorType::Multiband {
-                bit_depth: 8,
-                num_samples: 2,
-            } => Channels::Grey,
-            ColorType::RGB(8) | ColorType::RGBA(8) | ColorType::YCbCr(8) => Channels::Rgb,
-            ColorType::CMYK(8) | ColorType::CMYKA(8) => Channels::Inks,
-            _ => return Err(UNUSUAL),
-        };
-        let is_bright = matches!(colour, ColorType::YCbCr(_));
-        let mut pixels = self.in_pixels(samples, channels)?;
-        if is_bright && let DynamicImage::ImageRgb8(pixels) = &mut pixels {
-            pixels.pixels_mut().for_each(|pixel| pixel.0 = red_green_blue(pixel.0));
-        }
-        self.meant(pixels, channels, icc)
-    }
+fn pixels(store: Store, count: usize, Size { width, height }: Size) -> Result<DynamicImage, Error> {
+    use DynamicImage::{
+        ImageLuma8, ImageLuma16, ImageLumaA8, ImageLumaA16, ImageRgb8, ImageRgb16, ImageRgba8, ImageRgba16,
+    };
+    let pixels = match (store, count) {
+        (Store::Bytes(samples), 1) => ImageBuffer::from_raw(width, height, samples).map(ImageLuma8),
+        (Store::Bytes(samples), 2) => ImageBuffer::from_raw(width, height, samples).map(ImageLumaA8),
+        (Store::Bytes(samples), 3) => ImageBuffer::from_raw(width, height, samples).map(ImageRgb8),
+        (Store::Bytes(samples), _) => ImageBuffer::from_raw(width, height, samples).map(ImageRgba8),
+        (Store::Words(samples), 1) => ImageBuffer::from_raw(width, height, samples).map(ImageLuma16),
+        (Store::Words(samples), 2) => ImageBuffer::from_raw(width, height, samples).map(ImageLumaA16),
+        (Store::Words(samples), 3) => ImageBuffer::from_raw(width, height, samples).map(ImageRgb16),
+        (Store::Words(samples), _) => ImageBuffer::from_raw(width, height, samples).map(ImageRgba16),
+    };
+    pixels.ok_or_else(|| broken("it has fewer samples than pixels"))
+}
 
-    pub fn of_words(&self, samples: Vec<u16>, colour: ColorType, icc: &[u8]) -> Result<Picture, Error> {
-        let channels = match colour {
-            ColorType::Gray(16)
-            | ColorType::Multiband {
-                bit_depth: 16,
-                num_samples: 2,
-            } => Channels::Grey,
-            ColorType::RGB(16) | ColorType::RGBA(16) => Channels::Rgb,
-            ColorType::CMYK(16) | ColorType::CMYKA(16) => {
-                let bytes = samples.into_iter().map(|sample| (sample >> 8) as u8).collect();
-                let pixels = self.in_pixels(bytes, Channels::Inks)?;
-                return self.meant(pixels, Channels::Inks, icc);
-            }
-            _ => return Err(UNUSUAL),
-        };
-        let (count, has_alpha, samples) = self.chunky(samples, channels)?;
-        let Size { width, height } = self.size;
-        let mut pixels = match (count, has_alpha) {
-            (1, false) => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLuma16),
-            (1, true) => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLumaA16),
-            (_, false) => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgb16),
-            (_, true) => ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgba16),
-        }
-        .ok_or_else(short)?;
-        if self.is_multiplied() {
-            match &mut pixels {
-                DynamicImage::ImageLumaA16(pixels) => divided(pixels, 2, u16::MAX.into()),
-                DynamicImage::ImageRgba16(pixels) => divided(pixels, 4, u16::MAX.into()),
-                _ => {}
-            }
-        }
-        Picture::new(pixels, Space::of(icc, channels)?)
+fn upside_down(mut store: Store, count: usize) -> Store {
+    match &mut store {
+        Store::Bytes(samples) => samples.iter_mut().step_by(count).for_each(|level| *level = !*level),
+        Store::Words(samples) => samples.iter_mut().step_by(count).for_each(|level| *level = !*level),
     }
+    store
+}
 
-    fn in_pixels(&self, samples: Vec<u8>, channels: Channels) -> Result<DynamicImage, Error> {
-        let (count, has_alpha, samples) = self.chunky(samples, channels)?;
-        let Size { width, height } = self.size;
-        let mut pixels = match (count, has_alpha) {
-            (1, false) => GrayImage::from_raw(width, height, samples).map(DynamicImage::from),
-            (1, true) => GrayAlphaImage::from_raw(width, height, samples).map(DynamicImage::from),
-            (3, false) => RgbImage::from_raw(width, height, samples).map(DynamicImage::from),
-            (3, true) => RgbaImage::from_raw(width, height, samples).map(DynamicImage::from),
-            // Their alpha, if there is one, was left out.
-            _ => RgbImage::from_raw(
-                width,
-                height,
-                samples.as_chunks::<4>().0.iter().flat_map(printed).collect(),
-            )
-            .map(DynamicImage::from),
+/// A palette has all its reds first, then its greens and blues, of 16 bits each. Some programs wrote them with 8.
+fn coloured(store: &Store, count: usize, page: &Directory) -> Result<Store, Error> {
+    let Store::Bytes(places) = store else {
+        return Err(unsupported(
+            "TIFF with a palette of more than 256 colours is not supported: send it as RGB",
+        ));
+    };
+    let palette = page.values(PALETTE).ok_or_else(|| broken("its palette is missing"))?;
+    let colours = palette.count() / 3;
+    let word = |index| palette.whole(index).unwrap_or(0);
+    let has_bytes = (0..colours * 3).all(|index| word(index) < 256);
+    let level = |index| {
+        if has_bytes {
+            word(index) as u8
+        } else {
+            (word(index) >> 8) as u8
         }
-        .ok_or_else(short)?;
-        if self.is_multiplied() {
-            match &mut pixels {
-                DynamicImage::ImageLumaA8(pixels) => divided(pixels, 2, u8::MAX.into()),
-                DynamicImage::ImageRgba8(pixels) => divided(pixels, 4, u8::MAX.into()),
-                _ => {}
-            }
-        }
-        Ok(pixels)
+    };
+    let colours: Vec<[u8; 3]> = (0..colours.min(256))
+        .map(|index| [0, 1, 2].map(|plane| level(plane * colours + index)))
+        .collect();
+    let mut samples = Vec::with_capacity(places.len() / count * (count + 2));
+    for pixel in places.chunks_exact(count) {
+        samples.extend(colours.get(usize::from(pixel[0])).unwrap_or(&[0; 3]));
+        samples.extend(&pixel[1..]);
     }
+    Ok(Store::Bytes(samples))
+}
 
-    fn meant(&self, mut pixels: DynamicImage, channels: Channels, icc: &[u8]) -> Result<Picture, Error> {
-        let space = Space::of(icc, channels)?;
-        match (&space, &mut pixels) {
-            (Space::Other(profile), DynamicImage::ImageRgb8(inks)) if channels == Channels::Inks => {
-                colour::print(inks, profile)?;
-                Picture::new(pixels, Space::Plain)
-            }
-            _ => Picture::new(pixels, space),
-        }
+/// Four inks, or what a JPEG showed of them.
+fn on_paper(store: Store, count: usize, Size { width, height }: Size, icc: &[u8]) -> Result<Picture, Error> {
+    let inks = match store {
+        Store::Bytes(samples) => samples,
+        Store::Words(samples) => samples.into_iter().map(|sample| (sample >> 8) as u8).collect(),
+    };
+    let mut shown = match count {
+        3 => inks,
+        _ => inks.as_chunks::<4>().0.iter().flat_map(printed).collect(),
+    };
+    if let Space::Other(profile) = Space::of(icc, Channels::Inks)? {
+        colour::print(&mut shown, &profile)?;
     }
-
-    /// How many colours a pixel has, whether an alpha follows them, and just those samples, pixel by pixel.
-    fn chunky<S: Copy>(&self, samples: Vec<S>, channels: Channels) -> Result<(usize, bool, Vec<S>), Error> {
-        let pixels = usize::try_from(self.size.pixels()).map_err(Error::internal)?;
-        let there = samples.len() / pixels.max(1);
-        let colours = match channels {
-            Channels::Grey => 1,
-            Channels::Rgb => 3,
-            Channels::Inks => 4,
-        };
-        let is_alpha = matches!(
-            self.alpha,
-            Some(ExtraSamples::AssociatedAlpha | ExtraSamples::UnassociatedAlpha)
-        );
-        let has_alpha = there > colours && is_alpha && channels != Channels::Inks;
-        let wanted = colours + usize::from(has_alpha);
-        if there < wanted {
-            return Err(short());
-        }
-        let samples = match self.planes {
-            1 if there == wanted => samples,
-            1 => samples
-                .chunks_exact(there)
-                .flat_map(|pixel| &pixel[..wanted])
-                .copied()
-                .collect(),
-            _ => (0..pixels * wanted)
-                .map(|index| samples[index % wanted * pixels + index / wanted])
-                .collect(),
-        };
-        Ok((colours, has_alpha, samples))
-    }
-
-    fn is_multiplied(&self) -> bool {
-        matches!(self.alpha, Some(ExtraSamples::AssociatedAlpha))
-    }
-
-    /// Levels of less than 8 bits, whose rows begin at whole bytes.
-    fn unpacked<'s>(&self, samples: &'s [u8], bits: u8) -> impl Iterator<Item = u8> + use<'s> {
-        let width = self.size.width as usize;
-        let in_a_byte = usize::from(8 / bits);
-        let mask = u8::MAX >> (8 - bits);
-        samples
-            .chunks_exact(width.div_ceil(in_a_byte).max(1))
-            .flat_map(move |row| {
-                (0..width).map(move |x| {
-                    let shift = 8 - bits * (x % in_a_byte + 1) as u8;
-                    row[x / in_a_byte] >> shift & mask
-                })
-            })
-    }
-
-    /// A palette has all its reds first, then its greens and blues, of 16 bits each.
-    pub fn in_palette(&self, samples: &[u8], colour: ColorType, palette: &[u16]) -> Result<DynamicImage, Error> {
-        let bits = match colour {
-            ColorType::Gray(bits @ (1 | 2 | 4 | 8)) => bits,
-            _ => return Err(UNUSUAL),
-        };
-        let count = palette.len() / 3;
-        let level = |index: usize| palette.get(index).map_or(0, |level| (level >> 8) as u8);
-        let colour = |place: u8| [0, 1, 2].map(|plane| level(plane * count + usize::from(place).min(count)));
-        let pixels = self.unpacked(samples, bits).flat_map(colour).collect();
-        RgbImage::from_raw(self.size.width, self.size.height, pixels)
-            .map(DynamicImage::from)
-            .ok_or_else(short)
-    }
+    let pixels = ImageBuffer::from_raw(width, height, shown).map(DynamicImage::ImageRgb8);
+    Picture::new(
+        pixels.ok_or_else(|| broken("it has fewer samples than pixels"))?,
+        Space::Plain,
+    )
 }
 
 /// What viewers show of four inks without a profile.
@@ -189,25 +122,139 @@ fn printed([cyan, magenta, yellow, black]: &[u8; 4]) -> [u8; 3] {
     [cyan, magenta, yellow].map(|ink| ((u16::from(u8::MAX - ink) * paper + 127) / 255) as u8)
 }
 
-/// Brightness and two colour differences (ITU-T T.871, 7).
-fn red_green_blue([y, blue, red]: [u8; 3]) -> [u8; 3] {
-    let (y, blue, red) = (f32::from(y), f32::from(blue) - 128.0, f32::from(red) - 128.0);
-    [
-        y + 1.402 * red,
-        y - 0.344_136 * blue - 0.714_136 * red,
-        y + 1.772 * blue,
-    ]
-    .map(|level| level.round().clamp(0.0, 255.0) as u8)
+/// Brightness and two colour differences as red, green and blue (TIFF 6.0, section 21).
+fn mixed(store: Store, count: usize, page: &Directory) -> Result<Store, Error> {
+    let Store::Bytes(mut samples) = store else {
+        return Err(unsupported(
+            "TIFF with brightness and colour differences of more than 8 bits is not supported: send it as RGB",
+        ));
+    };
+    let told = |tag, usual: &[f64]| {
+        let values = page.values(tag);
+        let value = |(index, usual): (usize, &f64)| {
+            let told = values.and_then(|values| values.fraction(index));
+            told.unwrap_or(*usual) as f32
+        };
+        usual.iter().enumerate().map(value).collect::<Vec<f32>>()
+    };
+    let weights = told(WEIGHTS, &[0.299, 0.587, 0.114]);
+    let range = told(RANGE, &[0.0, 255.0, 128.0, 255.0, 128.0, 255.0]);
+    let stretched = |level: u8, index: usize, most: f32| {
+        let (zero, full) = (range[2 * index], range[2 * index + 1]);
+        (f32::from(level) - zero) * most / (full - zero)
+    };
+    for pixel in samples.chunks_exact_mut(count) {
+        let bright = stretched(pixel[0], 0, 255.0);
+        let (blueness, redness) = (stretched(pixel[1], 1, 127.0), stretched(pixel[2], 2, 127.0));
+        let red = bright + redness * (2.0 - 2.0 * weights[0]);
+        let blue = bright + blueness * (2.0 - 2.0 * weights[2]);
+        let green = (bright - weights[0] * red - weights[2] * blue) / weights[1];
+        let colours = [red, green, blue].map(|level| level.round().clamp(0.0, 255.0) as u8);
+        pixel[..3].copy_from_slice(&colours);
+    }
+    Ok(Store::Bytes(samples))
+}
+
+/// Lightness and two axes of colour, under the light D50, as a screen shows them.
+fn in_srgb(mut store: Store, count: usize, is_signed: bool) -> Store {
+    match &mut store {
+        Store::Bytes(samples) => {
+            for pixel in samples.chunks_exact_mut(count) {
+                let axis = |level: u8| match is_signed {
+                    true => f32::from(level as i8),
+                    false => f32::from(level) - 128.0,
+                };
+                let lab = [f32::from(pixel[0]) / 2.55, axis(pixel[1]), axis(pixel[2])];
+                let levels = shown(lab).map(|level| (level * 255.0).round() as u8);
+                pixel[..3].copy_from_slice(&levels);
+            }
+        }
+        Store::Words(samples) => {
+            for pixel in samples.chunks_exact_mut(count) {
+                let axis = |level: u16| match is_signed {
+                    true => f32::from(level as i16) / 256.0,
+                    false => f32::from(level) / 256.0 - 128.0,
+                };
+                let lab = [f32::from(pixel[0]) / 655.35, axis(pixel[1]), axis(pixel[2])];
+                let levels = shown(lab).map(|level| (level * 65_535.0).round() as u16);
+                pixel[..3].copy_from_slice(&levels);
+            }
+        }
+    }
+    store
+}
+
+/// CIE L*a*b* to sRGB, 0 to 1, by Bradford's adaptation.
+fn shown([lightness, a, b]: [f32; 3]) -> [f32; 3] {
+    let y = (lightness + 16.0) / 116.0;
+    let unbent = |t: f32| {
+        if t > 6.0 / 29.0 {
+            t * t * t
+        } else {
+            (t - 4.0 / 29.0) * 3.0 * 36.0 / 841.0
+        }
+    };
+    let (x, y, z) = (
+        0.964_22 * unbent(y + a / 500.0),
+        unbent(y),
+        0.825_21 * unbent(y - b / 200.0),
+    );
+    let light = [
+        3.133_856 * x - 1.616_867 * y - 0.490_615 * z,
+        -0.978_768 * x + 1.916_142 * y + 0.033_454 * z,
+        0.071_945 * x - 0.228_991 * y + 1.405_243 * z,
+    ];
+    light.map(|level| match level.clamp(0.0, 1.0) {
+        low @ ..0.003_130_8 => low * 12.92,
+        level => 1.055 * level.powf(1.0 / 2.4) - 0.055,
+    })
 }
 
 /// Takes the alpha out of colours that were multiplied with it.
-fn divided<S: Copy + Into<u32> + TryFrom<u32>>(samples: &mut [S], channels: usize, most: u32) {
+fn divided(mut store: Store, count: usize, layout: &Layout) -> Result<Store, Error> {
+    if layout.alpha == Some(Alpha::Multiplied) {
+        match &mut store {
+            Store::Bytes(samples) => divide(samples, count, u8::MAX.into()),
+            Store::Words(samples) => divide(samples, count, u16::MAX.into()),
+        }
+    }
+    Ok(store)
+}
+
+fn divide<S: Copy + Into<u32> + TryFrom<u32>>(samples: &mut [S], channels: usize, most: u32) {
     for pixel in samples.chunks_exact_mut(channels) {
         let alpha: u32 = pixel[channels - 1].into();
         for sample in &mut pixel[..channels - 1] {
             let level: u32 = (*sample).into();
             let level = (level * most + alpha / 2).checked_div(alpha).unwrap_or(0).min(most);
             *sample = S::try_from(level).unwrap_or(*sample);
+        }
+    }
+}
+
+const PALETTE: u16 = 320;
+const WEIGHTS: u16 = 529;
+const RANGE: u16 = 532;
+const PROFILE: u16 = 34_675;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_of_lab_are_those_of_srgb() {
+        for (lab, expected) in [
+            ([100.0, 0.0, 0.0], [255, 255, 255]),
+            ([0.0, 0.0, 0.0], [0, 0, 0]),
+            ([54.29, 80.81, 69.89], [255, 0, 0]),
+            ([29.57, 68.30, -112.03], [0, 0, 255]),
+        ] {
+            let levels = shown(lab).map(|level| (level * 255.0).round() as i32);
+            let is_near = levels
+                .iter()
+                .zip(expected)
+                .all(|(level, wanted)| (level - wanted).abs() <= 1);
+            assert!(is_near, "{lab:?}: {levels:?}");
         }
     }
 }

@@ -11,6 +11,28 @@ pub enum Colour {
     Rgb,
     Cmyk,
     Ycck,
+    /// Inks of which 255 is all.
+    UprightCmyk,
+}
+
+/// What a file says of the JPEG that is in it, whose own markers and names do not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transform {
+    None,
+    YCbCr,
+    UprightInks,
+}
+
+impl Jpeg<'_> {
+    /// The picture with its components being what the file around it says.
+    pub fn meant(mut self, transform: Transform) -> Self {
+        self.colour = ColourMarkers {
+            has_jfif: false,
+            adobe: Some(u8::from(transform == Transform::YCbCr)),
+            has_upright_inks: transform == Transform::UprightInks,
+        };
+        self
+    }
 }
 
 /// What the samples of a picture are for: a profile is for one of these. Grey has one channel as pixels, all else has
@@ -35,9 +57,14 @@ impl Channels {
 impl Colour {
     pub fn of(jpeg: &Jpeg) -> Self {
         let ids: Vec<u8> = jpeg.frame.components.iter().map(|component| component.id).collect();
-        let ColourMarkers { has_jfif, adobe } = jpeg.colour;
+        let ColourMarkers {
+            has_jfif,
+            adobe,
+            has_upright_inks,
+        } = jpeg.colour;
         match (ids.len(), has_jfif, adobe) {
             (1, ..) => Self::Grey,
+            (4, ..) if has_upright_inks => Self::UprightCmyk,
             (4, _, None | Some(0)) => Self::Cmyk,
             (4, ..) => Self::Ycck,
             (_, false, Some(0)) => Self::Rgb,
@@ -47,7 +74,7 @@ impl Colour {
     }
 
     pub fn is_of_inks(self) -> bool {
-        matches!(self, Self::Cmyk | Self::Ycck)
+        matches!(self, Self::Cmyk | Self::Ycck | Self::UprightCmyk)
     }
 
     /// Fills a row of pixels from the rows of the components.
@@ -80,6 +107,12 @@ impl Colour {
                 pixels
                     .zip(values)
                     .for_each(|(pixel, (((c, m), y), k))| *pixel = printed([c, m, y], k));
+            }
+            Self::UprightCmyk => {
+                let values = row(0).zip(row(1)).zip(row(2)).zip(row(3));
+                pixels
+                    .zip(values)
+                    .for_each(|(pixel, (((c, m), y), k))| *pixel = printed(upside_down([c, m, y]), 255 - k));
             }
             Self::Ycck => {
                 let values = row(0).zip(row(1)).zip(row(2)).zip(row(3));

@@ -85,6 +85,8 @@ pub(crate) struct ColourMarkers {
     pub has_jfif: bool,
     /// Adobe's colour transform: 0 none, 1 YCbCr, 2 YCCK.
     pub adobe: Option<u8>,
+    /// Whether 255 is full ink, as the file around the picture says.
+    pub has_upright_inks: bool,
 }
 
 impl<'a> Jpeg<'a> {
