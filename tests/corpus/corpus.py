@@ -66,7 +66,7 @@ def ask_service(binary, pictures, outputs):
 
 
 def started(binary):
-    return Server("blur-service", [binary, "--listen", "127.0.0.1:0", "--detail", "fast"])
+    return Server("blur-service", [binary, "--listen", "127.0.0.1:0", "--detail", "fast", "--allow-exclude"])
 
 
 def answered(server, content, query):

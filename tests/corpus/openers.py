@@ -17,7 +17,7 @@ for (const name of names) {
   const image = new Image();
   image.src = name;
   try {
-    await image.decode();
+    await Promise.race([image.decode(), new Promise((_, fail) => setTimeout(() => fail(new Error("slow")), 30_000))]);
     if (!image.naturalWidth) complaints.push(`${name}: no width`);
   } catch (error) {
     complaints.push(`${name}: ${error.message}`);

@@ -25,6 +25,9 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
     let size = Size { width, height };
     let mut blocks = Blocks::of(file);
     let count = blocks.by_ref().filter(|block| *block == Block::Frame).count();
+    if blocks.is_cut {
+        return Err(damaged());
+    }
     let parts = match count {
         0 => return Err(broken("it has no frame")),
         1 => Parts::One,
@@ -207,6 +210,8 @@ pub enum Block<'a> {
 pub struct Blocks<'a> {
     rest: &'a [u8],
     is_ended: bool,
+    /// Whether the file ends inside a block.
+    is_cut: bool,
 }
 
 impl<'a> Blocks<'a> {
@@ -215,6 +220,7 @@ impl<'a> Blocks<'a> {
         Self {
             rest: file.get(head..).unwrap_or_default(),
             is_ended: false,
+            is_cut: false,
         }
     }
 
@@ -227,6 +233,26 @@ impl<'a> Blocks<'a> {
         let (taken, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
         Some(taken)
+    }
+
+    fn frame(&mut self) -> Option<Block<'a>> {
+        let flags = self.take(9)?[8];
+        // The table, and the length of the first code.
+        self.take(table_length(flags) + 1)?;
+        self.take_chain().map(|_| Block::Frame)
+    }
+
+    fn extension(&mut self) -> Option<Block<'a>> {
+        let label = self.take(1)?[0];
+        let first = self.take_chain()?;
+        Some(match label {
+            0xf9 => Block::Control,
+            0xfe => Block::Comment,
+            0x01 => Block::Text,
+            0xff if first == b"NETSCAPE2.0" || first == b"ANIMEXTS1.0" => Block::Loops,
+            0xff => Block::Application(first),
+            _ => Block::Other,
+        })
     }
 
     /// A chain of stretches; the first of them.
@@ -247,34 +273,20 @@ impl<'a> Iterator for Blocks<'a> {
     type Item = Block<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.is_ended {
+        if self.is_ended || self.is_cut {
             return None;
         }
-        match self.take(1)?[0] {
+        let block = match self.take(1)?[0] {
             TRAILER => {
                 self.is_ended = true;
-                None
+                return None;
             }
-            0x2c => {
-                let flags = self.take(9)?[8];
-                // The table, and the length of the first code.
-                self.take(table_length(flags) + 1)?;
-                self.take_chain().map(|_| Block::Frame)
-            }
-            0x21 => {
-                let label = self.take(1)?[0];
-                let first = self.take_chain()?;
-                Some(match label {
-                    0xf9 => Block::Control,
-                    0xfe => Block::Comment,
-                    0x01 => Block::Text,
-                    0xff if first == b"NETSCAPE2.0" || first == b"ANIMEXTS1.0" => Block::Loops,
-                    0xff => Block::Application(first),
-                    _ => Block::Other,
-                })
-            }
-            _ => None,
-        }
+            0x2c => self.frame(),
+            0x21 => self.extension(),
+            _ => return None,
+        };
+        self.is_cut = block.is_none();
+        block
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
     for (kind, data) in Chunks::of(file) {
         match &kind {
             b"IHDR" => frame = Some(Frame::read(data)?),
+            b"acTL" if breaks_off(file, data) => return Err(broken("the file ends before its animation does")),
             b"acTL" if is_of_one_frame(file) => leniencies.push(Leniency::SingleFrame),
             b"acTL" => parts = Parts::Frames(count_frames(file)),
             b"eXIf" => {
@@ -64,6 +65,12 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
 /// Whether an animation has no frame but the picture itself.
 fn is_of_one_frame(file: &[u8]) -> bool {
     !Chunks::of(file).any(|(kind, _)| kind == *b"fdAT")
+}
+
+/// Whether an animation without an end has fewer frames than it says.
+fn breaks_off(file: &[u8], control: &[u8]) -> bool {
+    let told = control.first_chunk().map_or(0, |count| u32::from_be_bytes(*count));
+    !has_end(file) && count_frames(file) < told
 }
 
 fn count_frames(file: &[u8]) -> u32 {

@@ -20,6 +20,11 @@ use crate::{
 
 /// Walks the chunks; the extended header, where there is one, comes first.
 pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
+    let told = file.get(4..8).and_then(|told| told.first_chunk());
+    let told = told.map_or(0, |told| u32::from_le_bytes(*told) as usize + 8);
+    if told > file.len() + PADDING {
+        return Err(broken("the file ends before its picture does"));
+    }
     if let Some(still) = still_of_one_frame(file) {
         let mut header = read_parts(&still)?;
         header.leniencies.push(Leniency::SingleFrame);
@@ -301,6 +306,8 @@ impl<'a> Iterator for Chunks<'a> {
 
 const RIFF_HEAD: usize = 12;
 const CHUNK_HEAD: usize = 8;
+/// Some programs leave the last byte out, which fills up to an even number.
+const PADDING: usize = 1;
 /// Place, sides, time and flags of a frame.
 pub(super) const FRAME_HEAD: usize = 16;
 pub(super) const ANIMATION: u8 = 0b10;

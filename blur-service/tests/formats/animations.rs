@@ -135,3 +135,18 @@ fn each_face_is_told_with_its_frame() {
         .collect();
     assert_eq!(parts, [1]);
 }
+
+#[test]
+fn an_animation_that_breaks_off_is_refused() {
+    let server = Server::start(&["--detail", "fast"]);
+    let turned = |index: u32| RgbaImage::from_fn(SIDE, SIDE, |x, y| image::Rgba([(x * index) as u8, y as u8, 9, 255]));
+    let shown: Vec<RgbaImage> = (1..4).map(turned).collect();
+    for (kind, name) in KINDS {
+        let file = animation(kind, &shown);
+        assert_eq!(server.blur("", &file).status, 200, "{name}");
+        for percent in [20, 40, 50, 60, 80, 95] {
+            let answer = server.blur("", &file[..file.len() * percent / 100]);
+            assert_eq!(answer.status, 422, "{name} at {percent} %");
+        }
+    }
+}

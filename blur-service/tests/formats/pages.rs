@@ -1,7 +1,7 @@
 //! TIFF of several pages.
 
 use blur_service::codec::{Header, Pages, Parts};
-use image::{DynamicImage, ImageFormat};
+use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use tiff::{
     encoder::{TiffEncoder, colortype},
     tags::Tag,
@@ -51,6 +51,38 @@ fn pages_are_bounded_by_the_operator() {
     let server = Server::start(&["--detail", "fast", "--max-pixels", "300000"]);
     let refused = server.blur("", &pages());
     assert_eq!((refused.status, refused.code().as_str()), (413, "too_many_pixels"));
+}
+
+#[test]
+fn forms_that_scanners_and_printers_write_are_read() {
+    let server = Server::start(&["--detail", "fast"]);
+    let slope = RgbImage::from_fn(48, 32, |x, y| Rgb([x * 5, y * 7, (x + y) * 3].map(|level| level as u8)));
+    let halves = RgbImage::from_fn(48, 32, |x, y| Rgb([if x * 2 / 3 > y { 255 } else { 0 }; 3]));
+    for (name, file, wanted) in [
+        ("tiles", &include_bytes!("files/planes-in-tiles.tif")[..], &slope),
+        ("BigTIFF", include_bytes!("files/big-reversed.tif"), &slope),
+        ("Lab", include_bytes!("files/lab.tif"), &slope),
+        ("inks as JPEG", include_bytes!("files/inks-jpeg.tif"), &slope),
+        ("12 bits", include_bytes!("files/twelve-bits.tif"), &slope),
+        ("4:2:0", include_bytes!("files/subsampled.tif"), &slope),
+        ("group 3", include_bytes!("files/group3.tif"), &halves),
+        ("group 4", include_bytes!("files/group4.tif"), &halves),
+    ] {
+        let answer = server.blur("?format=png", file);
+        assert_eq!(answer.status, 200, "{name}: {}", String::from_utf8_lossy(&answer.body));
+        let shown = image::load_from_memory(&answer.body).unwrap().into_rgb8();
+        assert_eq!(shown.dimensions(), wanted.dimensions(), "{name}");
+        let differences = shown
+            .iter()
+            .zip(wanted.iter())
+            .map(|(one, other)| u32::from(one.abs_diff(*other)));
+        let mean = f64::from(differences.sum::<u32>()) / (48.0 * 32.0 * 3.0);
+        assert!(mean < 3.0, "{name}: {mean}");
+        for part in [2, 4] {
+            let broken = server.blur("", &file[..file.len() / part]);
+            assert_eq!(broken.status, 422, "{name}: {}", String::from_utf8_lossy(&broken.body));
+        }
+    }
 }
 
 /// Nobody, the portrait, a reduced picture of it, and its face again.
