@@ -1,6 +1,6 @@
 //! Animated WebP: read by the `image-webp` crate; written as coded stills in the container's frames (RFC 9649, 2.7.1.1).
 
-use std::io::Cursor;
+use std::{borrow::Cow, io::Cursor};
 
 use image::{DynamicImage, RgbImage, RgbaImage};
 use image_webp::{DecodingError, LoopCount, WebPDecoder};
@@ -15,13 +15,13 @@ use crate::{error::Error, geometry::Size, jpeg::Channels};
 
 pub(super) struct Reader<'a> {
     file: &'a [u8],
-    decoder: WebPDecoder<Cursor<&'a [u8]>>,
+    decoder: WebPDecoder<Cursor<Cow<'a, [u8]>>>,
     size: Size,
 }
 
 impl<'a> Reader<'a> {
     pub fn open(file: &'a [u8], header: &Header) -> Result<Self, Error> {
-        let mut decoder = WebPDecoder::new(Cursor::new(file)).map_err(|_| damaged())?;
+        let mut decoder = WebPDecoder::new(Cursor::new(with_alpha(file))).map_err(|_| damaged())?;
         decoder.set_memory_limit(usize::try_from(header.work_bytes).unwrap_or(usize::MAX));
         // Viewers take no notice of the colour that a file wants behind its frames.
         decoder.set_background_color([0; 4]).map_err(|_| damaged())?;
@@ -66,6 +66,19 @@ impl Frames for Reader<'_> {
     fn space(&self) -> Result<Space, Error> {
         let icc = Chunks::of(self.file).find(|(kind, _)| kind == b"ICCP");
         Space::of(icc.map_or(&[], |(_, data)| data), Channels::Rgb)
+    }
+}
+
+/// The file with the mark that its pictures have an alpha: what a frame leaves clear behind it shows no black, whether the
+/// file has the mark or not.
+fn with_alpha(file: &[u8]) -> Cow<'_, [u8]> {
+    match file.get(FLAGS) {
+        Some(flags) if flags & webp::ALPHA == 0 => {
+            let mut marked = file.to_vec();
+            marked[FLAGS] |= webp::ALPHA;
+            Cow::Owned(marked)
+        }
+        _ => Cow::Borrowed(file),
     }
 }
 
@@ -161,6 +174,8 @@ fn damaged() -> Error {
     broken("its coded data is damaged, or breaks off")
 }
 
+/// Where those of the extended header are, which comes first in every animation.
+const FLAGS: usize = 20;
 const MILLISECONDS: u32 = 1000;
 /// In 24 bits.
 const LONGEST: u64 = 0xff_ffff;

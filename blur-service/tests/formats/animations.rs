@@ -150,3 +150,19 @@ fn an_animation_that_breaks_off_is_refused() {
         }
     }
 }
+
+#[test]
+fn what_a_webp_leaves_clear_stays_clear_although_its_head_has_no_alpha() {
+    let server = Server::start(&["--detail", "fast"]);
+    let small = RgbaImage::from_fn(SIDE, SIDE, |x, y| match x < 64 && y < 64 {
+        true => image::Rgba([200, 90, 30, 255]),
+        false => clear(),
+    });
+    let full = RgbaImage::from_pixel(SIDE, SIDE, image::Rgba([20, 120, 90, 255]));
+    let mut file = animation(Output::WebP { quality: None }, &[full.clone(), small, full]);
+    // The flags of the extended header.
+    file[20] &= !0b1_0000;
+    let (frames, _, _) = read(&server.blur("", &file).body);
+    assert_eq!(frames[1].get_pixel(200, 200)[3], 0);
+    assert_eq!(frames[1].get_pixel(20, 20).0, [200, 90, 30, 255]);
+}
