@@ -112,6 +112,12 @@ impl Layout {
         self.meaning.colours() + usize::from(self.alpha.is_some())
     }
 
+    /// Of a pixel in memory.
+    pub fn pixel_bytes(&self) -> u64 {
+        let colours = if self.meaning == Meaning::Palette { 2 } else { 0 };
+        (self.kept() + colours) as u64 * if self.bits > 8 { 2 } else { 1 }
+    }
+
     /// Whether colours come as red, green and blue already.
     pub fn is_painted(&self) -> bool {
         self.compression == Compression::Jpeg && !self.is_planar

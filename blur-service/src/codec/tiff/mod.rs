@@ -123,9 +123,12 @@ impl<'a> Pages<'a> {
 }
 
 fn header(page: &Directory, layout: &Layout) -> Header {
-    let bytes = layout.samples as u64 * u64::from(layout.bits.div_ceil(8));
-    // Samples as they are in the file, pixels, their turned copy or the file that is written, three views.
-    let work_bytes = layout.size.pixels().saturating_mul(bytes + 8 + 8 + 8 + 9);
+    // A strip as high as the page, pixels, their turned copy or the file that is written, three views.
+    let strip = (layout.samples as u64 * u64::from(layout.bits)).div_ceil(8);
+    let work_bytes = layout
+        .size
+        .pixels()
+        .saturating_mul(strip + 2 * layout.pixel_bytes() + 9);
     let told = page.value(ORIENTATION).and_then(|told| u8::try_from(told).ok());
     Header {
         orientation: told
