@@ -96,6 +96,38 @@ fn one_that_is_killed_leaves_whole_files_and_the_next_run_does_the_rest() {
 }
 
 #[test]
+fn parts_do_every_picture_once_though_one_is_killed() {
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("in")).unwrap();
+    let file = jpeg(&portrait());
+    for index in 0..60 {
+        fs::write(folder.path().join(format!("in/{index:02}.jpg")), &file).unwrap();
+    }
+    let parts = ["0/4", "1/4", "2/4", "3/4"];
+    let words = |part| ["in", "-r", "-o", "out", "--json", "--shard", part];
+    let mut killed = command(&folder, &words(parts[0]))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until(|| tree(&folder.path().join("out")).len() > 1);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let told: Vec<Vec<Value>> = parts.iter().map(|part| lines(&blur(&folder, &words(part)))).collect();
+    assert_eq!(tree(&folder.path().join("out")), tree(&folder.path().join("in")));
+    let mut sources: Vec<&str> = told
+        .iter()
+        .flatten()
+        .map(|line| line["path"].as_str().unwrap())
+        .collect();
+    let count = sources.len();
+    sources.sort_unstable();
+    sources.dedup();
+    assert_eq!((count, sources.len()), (60, 60), "each picture is told of by one part");
+    assert!(told.iter().all(|lines| lines.len() > 4), "the parts are alike");
+}
+
+#[test]
 fn a_pipe_takes_one_picture_and_gives_it() {
     let folder = TempDir::new().unwrap();
     let file = jpeg(&portrait());

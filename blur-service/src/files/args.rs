@@ -6,6 +6,7 @@ use std::{
     thread,
 };
 
+use super::shard::Shard;
 use crate::args::{ByteSize, PictureArgs};
 
 /// Hide every face in pictures of the file system, without a server
@@ -32,6 +33,10 @@ pub struct FilesArgs {
     /// Go through folders and all below them
     #[arg(short, long)]
     pub recursive: bool,
+
+    /// Do the I-th of N parts (from 0), which is the same pictures by their names each time: N machines share a folder
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
 
     /// Write results that exist already anew
     #[arg(long)]

@@ -28,7 +28,7 @@ pub fn jobs(args: &FilesArgs) -> anyhow::Result<Vec<Job>> {
         let kind = std::fs::metadata(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
         if !kind.is_dir() {
             let name = path.file_name().map(Path::new).unwrap_or(path);
-            jobs.push(job(path.clone(), name, args));
+            jobs.extend(job(path.clone(), name, args));
         } else if args.recursive {
             jobs.extend(below(path, args)?);
         } else {
@@ -56,19 +56,23 @@ pub fn below(folder: &Path, args: &FilesArgs) -> anyhow::Result<Vec<Job>> {
             && (args.output.is_some() || args.check || !is_named_result(path))
         {
             let name = path.strip_prefix(folder).unwrap_or(path);
-            jobs.push(job(path.to_owned(), name, args));
+            jobs.extend(job(path.to_owned(), name, args));
         }
     }
     Ok(jobs)
 }
 
-fn job(source: PathBuf, name: &Path, args: &FilesArgs) -> Job {
+/// None where it is of another part.
+fn job(source: PathBuf, name: &Path, args: &FilesArgs) -> Option<Job> {
+    if args.shard.is_some_and(|shard| !shard.holds(name)) {
+        return None;
+    }
     let target = match &args.output {
         _ if args.check || args.dry_run => None,
         Some(output) => Some(output.join(name)),
         None => Some(beside(&source)),
     };
-    Job { source, target }
+    Some(Job { source, target })
 }
 
 /// `photo.jpg` becomes `photo.blurred.jpg`.

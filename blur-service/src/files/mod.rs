@@ -7,6 +7,7 @@ mod engine;
 mod find;
 mod memory;
 mod outcome;
+mod shard;
 mod sheet;
 mod watch;
 mod write;
