@@ -12,9 +12,9 @@ pub struct Shard {
 impl Shard {
     /// Whether a picture is of this part, by its name below the folder; on every machine and in every version alike.
     pub fn holds(self, name: &Path) -> bool {
-        // A remainder of FNV's would be one of its last bits alone.
-        let high = u128::from(fnv_1a(name.as_os_str().as_encoded_bytes())) * u128::from(self.count) >> 64;
-        high == u128::from(self.index)
+        // The highest bits of the product, as Lemire's reduction takes them.
+        let product = u128::from(fnv_1a(name.as_os_str().as_encoded_bytes())) * u128::from(self.count);
+        product >> 64 == u128::from(self.index)
     }
 }
 
