@@ -159,7 +159,10 @@ pub(in crate::body) async fn deliver(
     let mut outlet = Outlet::new(client, flow.limits());
     // What is there at once leaves at once.
     let mut tasks = vec![HttpTask::Header(head, is_bare)];
-    while !is_bare {
+    if is_bare {
+        return outlet.write(client, tasks).await;
+    }
+    loop {
         let next = flow.next(outlet.slice);
         match next.or_err(ErrorType::InternalError, "reading a kept answer")? {
             Next::Piece { bytes, last } => {
