@@ -197,10 +197,10 @@ impl Connections {
             .collect();
         drop(live);
         if found.len() > Self::AT_ONCE {
-            found.select_nth_unstable_by_key(Self::AT_ONCE, |dispensable| dispensable.since);
+            found.select_nth_unstable_by_key(Self::AT_ONCE, Dispensable::order);
             found.truncate(Self::AT_ONCE);
         }
-        found.sort_unstable_by_key(|dispensable| dispensable.since);
+        found.sort_unstable_by_key(Dispensable::order);
         found.into()
     }
 
@@ -229,6 +229,11 @@ pub struct Dispensable {
 }
 
 impl Dispensable {
+    /// Of those that became idle in the same moment, who came first goes first: it has had more time to ask for something.
+    fn order(&self) -> (u64, u64) {
+        (self.since, self.connection.id)
+    }
+
     /// Ends it, unless it has worked since it was found. Says whether it was told to.
     pub fn leave(&self) -> bool {
         let connection = &self.connection;
