@@ -124,7 +124,8 @@ fn iou(a: &[f64; 4], b: &[f64; 4]) -> f64 {
 
 fn jpeg(samples: &[u8], (width, height): (u32, u32), colours: ColorType, is_progressive: bool) -> Vec<u8> {
     let mut file = Vec::new();
-    let mut encoder = Encoder::new(&mut file, 95);
+    // As good as without loss: noise would decide about what is hardly believed.
+    let mut encoder = Encoder::new(&mut file, 100);
     encoder.set_sampling_factor(SamplingFactor::F_1_1);
     encoder.set_progressive(is_progressive);
     encoder.encode(samples, width as u16, height as u16, colours).unwrap();

@@ -26,6 +26,7 @@ mod dct;
 mod entropy;
 mod error;
 mod scan;
+mod smaller;
 mod splice;
 pub(crate) mod syntax;
 mod transcode;

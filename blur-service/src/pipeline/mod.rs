@@ -25,6 +25,7 @@ use crate::{
     error::Error,
     geometry::{Rect, Size},
     inventory::Inventory,
+    jpeg::Scale,
     keep::{self, Field},
     options::{Options, Profile, Search, Verify},
     redact::{Noise, NoiseKey},
@@ -175,12 +176,19 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// The faces in a photo of the picture, in pixels of its full size.
+    /// The faces in a photo of the picture, in pixels of its full size. They are looked for in no more pixels than are
+    /// enough, which are made as those of a JPEG are.
     fn find(&self, photo: Photo) -> Result<Vec<Face>, Error> {
-        match self.options.detect {
-            Search::On => self.eyes.find(photo),
-            Search::Off => Ok(Vec::new()),
-        }
+        let Photo { size, pixels } = photo;
+        let scale = match self.options.detect {
+            Search::Off => return Ok(Vec::new()),
+            Search::On if (size.width, size.height) != pixels.dimensions() => Scale::Full,
+            Search::On => Scale::least(size.long_side(), self.eyes.enough_px(size)),
+        };
+        self.eyes.find(Photo {
+            size,
+            pixels: &scale.reduced(pixels),
+        })
     }
 
     /// Long side of a view in which all is seen that is looked for.

@@ -111,9 +111,9 @@ pub fn work_bytes(file: &[u8], header: &Header, enough: u32) -> Option<u64> {
     let jpeg = Jpeg::parse(file, &limits).ok()?;
     jpeg.supported().ok()?;
     kept_profile(&jpeg).ok()?;
-    let scale = smallest_scale(header.size.long_side(), enough);
+    let scale = Scale::least(header.size.long_side(), enough);
     let seen = u64::from(scale.of(header.size.width)) * u64::from(scale.of(header.size.height));
-    Some(seen * VIEW_BYTES + COPIES * file.len() as u64 + SMALL_CHANGE)
+    Some(seen * VIEW_BYTES + jpeg.block_count() * BLOCK_BYTES + COPIES * file.len() as u64 + SMALL_CHANGE)
 }
 
 /// The profile that is written with the same coefficients.
@@ -266,7 +266,7 @@ impl View {
     /// Reads the file through; the view has all the resolution that the detector can use.
     fn open(task: &Task, jpeg: &Jpeg, profile: Option<Profile>) -> Result<(Scan, Self), Leave> {
         let enough = task.enough_px();
-        let scale = smallest_scale(task.header.size.long_side(), enough);
+        let scale = Scale::least(task.header.size.long_side(), enough);
         let mut scan = jpeg.scan(Some(scale), task.go_on)?;
         let stored = scan.preview.take().unwrap_or_default();
         scan.check_that_nothing_is_left(jpeg)?;
@@ -298,15 +298,11 @@ impl View {
 
 /// A pixel of the view, and of it turned.
 const VIEW_BYTES: u64 = 2 * 3;
+/// What is remembered of a block, and of where it lies.
+const BLOCK_BYTES: u64 = 2 + 1;
 /// What is written, and what grows with it.
 const COPIES: u64 = 3;
 const SMALL_CHANGE: u64 = 8 << 20;
-
-/// The smallest view whose long side has `enough` pixels, or the picture itself.
-fn smallest_scale(long_side: u32, enough: u32) -> Scale {
-    let is_enough = |scale: &Scale| scale.of(long_side) >= enough;
-    Scale::ALL.into_iter().find(is_enough).unwrap_or(Scale::Full)
-}
 
 impl From<Error> for Leave {
     fn from(error: Error) -> Self {
@@ -320,21 +316,5 @@ impl From<JpegError> for Leave {
             JpegError::Unsupported(kind) => Self::ForPixels(kind.to_string()),
             other => Self::Failed(other.into()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_view_is_as_small_as_the_detector_allows() {
-        assert_eq!(smallest_scale(4000, 192), Scale::Eighth);
-        assert_eq!(smallest_scale(4000, 960), Scale::Quarter);
-        assert_eq!(smallest_scale(8160, 2327), Scale::ThreeEighths);
-        assert_eq!(smallest_scale(1920, 960), Scale::Half);
-        assert_eq!(smallest_scale(4000, 2327), Scale::FiveEighths);
-        assert_eq!(smallest_scale(640, 640), Scale::Full);
-        assert_eq!(smallest_scale(300, 640), Scale::Full);
     }
 }

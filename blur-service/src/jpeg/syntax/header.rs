@@ -205,6 +205,12 @@ impl<'a> Jpeg<'a> {
         }
     }
 
+    /// How many blocks a scan of all components has.
+    pub fn block_count(&self) -> u64 {
+        let of_a_unit = (0..self.frame.components.len()).map(|component| self.frame.factors(component));
+        self.frame.units().pixels() * of_a_unit.map(|(across, down)| u64::from(across * down)).sum::<u64>()
+    }
+
     /// Whether the splice handles this file, as far as its headers tell.
     ///
     /// # Errors
