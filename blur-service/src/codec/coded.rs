@@ -57,9 +57,12 @@ fn of_jpeg(file: &[u8]) -> Coded {
     }
 }
 
-/// Bytes that may also fill up do not count.
+/// Bytes that may also fill up do not count. As many at a time as a byte can count, so that whole vectors are counted.
 fn told_by(data: &[u8]) -> u64 {
-    data.iter().filter(|byte| !matches!(byte, 0 | 0xff)).count() as u64
+    let tells = |byte: &u8| u8::from(!matches!(byte, 0 | 0xff));
+    data.chunks(128)
+        .map(|some| u64::from(some.iter().map(tells).sum::<u8>()))
+        .sum()
 }
 
 #[cfg(test)]

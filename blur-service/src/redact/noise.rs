@@ -36,10 +36,11 @@ impl NoiseKey {
         })))
     }
 
-    /// The noise of one picture, by the bytes of its file.
+    /// The noise of one picture, by the bytes of its file, which are gone through once.
     pub fn noise(&self, file: &[u8]) -> Noise {
         let [a, b, c, d] = self.0;
-        Noise([hash([a, b], file), hash([c, d], file)])
+        let of_file = hash([a, b], file);
+        Noise([0u64, 1].map(|part| hash([c, d], [of_file, part].map(u64::to_le_bytes).as_flattened())))
     }
 }
 

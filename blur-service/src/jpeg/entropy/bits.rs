@@ -115,6 +115,19 @@ impl<'a> BitReader<'a> {
         taken
     }
 
+    /// Whether the next `bits` bits, up to 64, which are taken, are these.
+    #[inline(always)]
+    pub fn takes(&mut self, value: u64, bits: u32) -> bool {
+        let (first, second) = (bits.min(32), bits.saturating_sub(32));
+        self.refill();
+        let mut taken = u64::from(self.take(first));
+        if second > 0 {
+            self.refill();
+            taken = taken << second | u64::from(self.take(second));
+        }
+        taken == value
+    }
+
     /// Whether more bits were taken than there are.
     pub fn overrun(&self) -> bool {
         self.padding > self.count
@@ -177,10 +190,37 @@ impl BitWriter {
 
     /// Appends the bits of `data` between two places.
     pub fn copy(&mut self, data: &[u8], from: Place, to: Place) {
-        for_each_run(data, from, to, |value, bits| {
-            self.put(value, bits);
-            true
-        });
+        self.out.reserve((to.0 / 8).saturating_sub(from.0 / 8) as usize);
+        for_each_run(
+            data,
+            from,
+            to,
+            #[inline(always)]
+            |value, bits| {
+                if bits == WHOLE_RUN {
+                    self.put_run(value);
+                } else {
+                    self.put(value as u32, bits);
+                }
+                true
+            },
+        );
+    }
+
+    /// Appends a [`WHOLE_RUN`].
+    #[inline(always)]
+    fn put_run(&mut self, run: u64) {
+        let next = match self.count {
+            0 => run,
+            count => self.buffer << (64 - count) | run >> count,
+        };
+        if has_ff(next) {
+            next.to_be_bytes().into_iter().for_each(|byte| self.put_byte(byte));
+        } else {
+            self.out.extend_from_slice(&next.to_be_bytes());
+        }
+        // Its last `count` bits wait; what lies above them is of no account.
+        self.buffer = run;
     }
 
     /// Ends the interval: ones up to the next whole byte. Returns the file, to which whole bytes may be appended.
@@ -195,12 +235,12 @@ impl BitWriter {
     }
 }
 
-/// Calls `run` with the bits of `data` between two places, up to 32 at a time, until it returns false.
+/// Calls `run` with the bits of `data` between two places, a [`WHOLE_RUN`] or up to 8 at a time, until it returns false.
 /// Returns whether it never did.
 #[inline(always)]
-pub fn for_each_run(data: &[u8], from: Place, to: Place, mut run: impl FnMut(u32, u32) -> bool) -> bool {
+pub fn for_each_run(data: &[u8], from: Place, to: Place, mut run: impl FnMut(u64, u32) -> bool) -> bool {
     let ((mut at, first), (end, last)) = (from.split(), to.split());
-    let byte = |at: usize| u32::from(data.get(at).copied().unwrap_or(0));
+    let byte = |at: usize| u64::from(data.get(at).copied().unwrap_or(0));
     if at == end {
         return first >= last || run(byte(at) >> (8 - last) & ((1 << (last - first)) - 1), last - first);
     }
@@ -211,13 +251,13 @@ pub fn for_each_run(data: &[u8], from: Place, to: Place, mut run: impl FnMut(u32
         at = after(data, at);
     }
     while at < end {
-        if let Some(bytes) = data.get(at..end).and_then(|rest| rest.first_chunk::<4>()) {
-            let word = u32::from_be_bytes(*bytes);
-            if !has_ff(u64::from(word)) {
-                if !run(word, 32) {
+        if let Some(bytes) = data.get(at..end).and_then(|rest| rest.first_chunk::<8>()) {
+            let word = u64::from_be_bytes(*bytes);
+            if !has_ff(word) {
+                if !run(word, WHOLE_RUN) {
                     return false;
                 }
-                at += 4;
+                at += 8;
                 continue;
             }
         }
@@ -228,6 +268,9 @@ pub fn for_each_run(data: &[u8], from: Place, to: Place, mut run: impl FnMut(u32
     }
     last == 0 || run(byte(end) >> (8 - last), last)
 }
+
+/// Bits of eight bytes.
+pub const WHOLE_RUN: u32 = 64;
 
 /// Whether a byte of `word` is 0xff: the test for a zero byte (Mycroft 1987) upon the complement.
 #[inline(always)]

@@ -32,6 +32,8 @@ pub struct Scan {
     pub preview: Option<RgbImage>,
     pub(super) coding: Coding,
     checkpoints: Vec<Checkpoint>,
+    /// The lowest coefficient of each block, quantised, in the order of the scan.
+    lowest: Vec<i16>,
     /// Where the entropy-coded data begins, and where that of the last unit ends.
     pub(super) start: usize,
     pub(super) end: usize,
@@ -58,6 +60,7 @@ impl<'a> Jpeg<'a> {
         let mut scan = Scan {
             preview: None,
             checkpoints: Vec::with_capacity(coding.total.div_ceil(SPACING) as usize),
+            lowest: Vec::with_capacity(coding.total as usize * coding.blocks.len()),
             coding,
             start: self.scan.start,
             end: 0,
@@ -158,7 +161,10 @@ impl Scan {
                 }
                 cursor.read_unit::<LAST>(
                     #[inline(always)]
-                    |block, values| preview.put(column, block, values),
+                    |block, values| {
+                        self.lowest.push(values[0]);
+                        preview.put(column, block, values);
+                    },
                 )?;
             }
             preview.finish_row(row, image.dimensions(), &mut image);
@@ -167,6 +173,15 @@ impl Scan {
         self.is_tidy = !cursor.found_surplus;
         self.preview = (SIDE > 0).then_some(image);
         Ok(())
+    }
+
+    /// The lowest coefficients of a unit's blocks.
+    pub(super) fn lowest(&self, unit: u32) -> &[i16] {
+        let count = self.coding.blocks.len();
+        self.lowest
+            .get(unit as usize * count..)
+            .and_then(|rest| rest.get(..count))
+            .unwrap_or_default()
     }
 
     /// A cursor right behind the unit before `unit`, before any restart marker.

@@ -193,6 +193,10 @@ fn small_inverse<const SIDE: usize>(values: &Coefficients, steps: &[f32; 64]) ->
             samples[1][0] = sample(a + b - c - d);
             samples[1][1] = sample(a - b - c + d);
         }
+        // Of one colour, as every other block is.
+        3.. if values[1..].iter().fold(0, |all, value| all | value) == 0 => {
+            samples = [[sample(value(0) / SIDE as f32); SIDE]; SIDE];
+        }
         3 => transform(&mut samples, &dct::THREE, values, steps),
         4 => transform(&mut samples, &dct::FOUR, values, steps),
         5 => transform(&mut samples, &dct::FIVE, values, steps),

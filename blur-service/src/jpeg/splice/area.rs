@@ -9,7 +9,6 @@ use crate::{
         syntax::{frame::Frame, header::Jpeg},
     },
     redact::{Area, Blocks, Means, Region},
-    vector::vectorized,
 };
 
 impl Frame {
@@ -85,32 +84,18 @@ impl Scan {
             if !go_on() {
                 return Err(JpegError::Stopped);
             }
-            vectorized(
-                #[inline(always)]
-                || self.add_row(jpeg, area, row, &mut sums),
-            )?;
+            for column in area.left..area.right {
+                let lowest = self.lowest(row * self.coding.units.width + column);
+                for (block, value) in self.coding.blocks.iter().zip(lowest) {
+                    sums[block.component].add((column, row), block, *value);
+                }
+            }
         }
         Ok(Means {
             part: area,
             channels: sums.into_iter().map(Sums::means).collect(),
             blocks: jpeg.frame.blocks(),
         })
-    }
-
-    #[inline(always)]
-    fn add_row(&self, jpeg: &Jpeg, area: Area, row: u32, sums: &mut [Sums]) -> Result<(), JpegError> {
-        let mut cursor = self.cursor(jpeg, row * self.coding.units.width + area.left)?;
-        for column in area.left..area.right {
-            cursor.begin_unit()?;
-            for block in &self.coding.blocks {
-                let mut values = [0; 64];
-                values[0] = cursor.read_dc(block)?;
-                cursor.read_ac::<0>(block, &mut values)?;
-                sums[block.component].add((column, row), block, values[0]);
-            }
-            cursor.end_unit()?;
-        }
-        Ok(())
     }
 }
 

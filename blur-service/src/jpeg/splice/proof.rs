@@ -88,10 +88,13 @@ impl Task<'_> {
             compare_unit(&mut input, output)?;
         }
         let last = self.scan.cursor(self.jpeg, end)?;
-        let is_same = for_each_run(self.jpeg.data, input.place(), last.place(), |value, bits| {
-            output.reader.refill();
-            output.reader.take(bits) == value
-        });
+        let is_same = for_each_run(
+            self.jpeg.data,
+            input.place(),
+            last.place(),
+            #[inline(always)]
+            |value, bits| output.reader.takes(value, bits),
+        );
         if !is_same || output.reader.overrun() {
             return Err(unproven("a block that was not to be touched has changed"));
         }

@@ -1,5 +1,7 @@
 //! Walks over the marker segments of a file (ITU-T T.81, annex B).
 
+use memchr::memchr;
+
 use crate::jpeg::error::JpegError;
 
 pub const START_OF_IMAGE: u8 = 0xd8;
@@ -100,7 +102,7 @@ impl<'a> Segments<'a> {
 /// The next marker from `at` on and where it ends.
 pub fn next_marker(data: &[u8], mut at: usize) -> Option<(u8, usize)> {
     loop {
-        at += data.get(at..)?.iter().position(|byte| *byte == 0xff)?;
+        at += memchr(0xff, data.get(at..)?)?;
         at += data.get(at..)?.iter().position(|byte| *byte != 0xff)?;
         let marker = *data.get(at)?;
         at += 1;
