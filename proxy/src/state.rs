@@ -19,6 +19,7 @@ use crate::observe::access_log::AccessLog;
 use crate::observe::metrics::Metrics;
 use crate::observe::traces::Traces;
 use crate::pool::{Overrides, Pool, PoolError};
+use crate::request::LookUp;
 use crate::route::{RouteError, Router, Surroundings};
 use crate::script::Store;
 use crate::upstream::poison::PoisonMemory;
@@ -37,6 +38,8 @@ pub struct State {
     pub body_budget: Arc<body::Budget>,
     /// What scripts remember.
     pub scripts: Arc<Store>,
+    /// None where there are none.
+    pub tables: Option<Arc<dyn LookUp>>,
     /// Closes when the last request that began under this state has let go of it.
     in_use: watch::Sender<()>,
 }
@@ -96,6 +99,7 @@ impl State {
             traces,
             body_budget,
             scripts,
+            tables: config.tables.for_requests(),
             in_use: watch::Sender::new(()),
             config,
         })

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::{FAILED, WRONG_USAGE, say};
+use super::{FAILED, say};
 use crate::config;
 use crate::nginx::{self, Imported, Origin};
 
@@ -18,7 +18,7 @@ pub enum Import {
                       The report goes to stderr: what was carried over in another form (changed) and what was not\n\
                       (missing), each with its place. Where Nginx would have asked for leave in a way that is missing,\n\
                       Veil serves nobody.\n\n\
-                      Exit code: 0 if it was written, 1 if it cannot be read or, with --strict, if something is missing.")]
+                      Exit code: 0 if it was written, 1 if it cannot be read or written or, with --strict, if something is missing.")]
     Nginx(NginxArgs),
 }
 
@@ -62,7 +62,7 @@ pub fn import(import: Import) -> ExitCode {
         Some(path) => {
             if let Err(error) = fs::write(&path, &imported.yaml) {
                 eprintln!("veil import nginx: cannot write {}: {error}", path.display());
-                return ExitCode::from(WRONG_USAGE);
+                return ExitCode::from(FAILED);
             }
         }
     }

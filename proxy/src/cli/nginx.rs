@@ -91,10 +91,14 @@ impl Signal {
 /// Where the process's number is where the configuration does not say.
 const PID_FILE: &str = "/run/nginx.pid";
 /// The version whose behaviour imported configurations get.
-const NGINX_VERSION: &str = "1.28.0";
-/// Of Nginx's, whose directives are known.
+const NGINX_VERSION: &str = "1.30.0";
+/// Of Nginx's, whose directives are known, and those that Nginx has unless it is built without.
 const MODULES: &str = "--with-http_auth_request_module --with-http_gzip_static_module --with-http_realip_module \
-                       --with-http_ssl_module --with-http_stub_status_module --with-http_v2_module";
+                       --with-http_ssl_module --with-http_stub_status_module --with-http_v2_module \
+                       --without-http-cache --without-http_autoindex_module --without-http_browser_module \
+                       --without-http_charset_module --without-http_empty_gif_module --without-http_fastcgi_module \
+                       --without-http_memcached_module --without-http_referer_module --without-http_scgi_module \
+                       --without-http_ssi_module --without-http_userid_module --without-http_uwsgi_module";
 
 /// Whether the program was started by that name.
 pub fn is_called_so() -> bool {

@@ -336,6 +336,7 @@ mod tests {
     #[test]
     fn appends_the_peer_and_names_the_client() {
         let ctx = RequestCtx {
+            tables: None,
             id: RequestId::random(),
             peer: "10.0.0.1:4000".parse().unwrap(),
             client: Some(address("203.0.113.9")),

@@ -54,6 +54,9 @@ pub struct ListenerConfig {
     /// Nginx: `underscores_in_headers`.
     #[serde(default)]
     pub underscores_in_headers: bool,
+    /// Lets the lines of HTTP/1 heads end with LF alone, as Nginx does; backends get CRLF. Else such heads are refused.
+    #[serde(default)]
+    pub lone_line_feeds: bool,
     /// Connections at a time, those of before a reload included. Further ones wait, and idle ones make room. Nginx:
     /// `worker_connections`.
     #[serde(default = "ten_thousand")]
@@ -232,6 +235,7 @@ impl Listener {
         let limits = HeadLimits {
             max_size,
             deadline: config.timeouts.head.get(),
+            lone_line_feeds: config.lone_line_feeds,
         };
         let watch = Watch::new(limits, Arc::clone(refused_heads));
         Ok(Self {

@@ -182,6 +182,15 @@ impl Check<'_> {
                     &steps!["routes", index, "filters", number, filter.name(), key],
                 );
             }
+            for (key, name) in filter.routes() {
+                let names: Vec<String> = config.routes.iter().map(RouteConfig::name).collect();
+                if !names.iter().any(|known| known == name) {
+                    let what = format!("{owner} sends requests to route {name:?}, which is not defined");
+                    let help = suggest("defined routes", name, names.iter().map(String::as_str));
+                    let at = steps!["routes", index, "filters", number, filter.name(), key];
+                    self.report(&at, &what, help);
+                }
+            }
             if filter.needs_whole_body() && buffering == Buffering::Off {
                 let what = format!("{owner} sees no body that passes as it comes");
                 let help = "take buffering: off from the route's body, or the filter from the route";

@@ -27,6 +27,11 @@ pub enum Source {
 impl Source {
     pub const LOCAL: Self = Self::Local { listen: None };
 
+    /// Whether TERM and INT wait for no request in flight, as where Nginx's command line is obeyed.
+    pub fn ends_at_once(&self) -> bool {
+        matches!(self, Self::Nginx(origin) if origin.prefix.is_some())
+    }
+
     /// What to do where an address is taken, for whom has no file to change.
     pub fn way_out(&self, error: &io::Error) -> Option<String> {
         let is_taken = error.kind() == io::ErrorKind::AddrInUse;

@@ -23,6 +23,8 @@ use crate::observe::access_log::{AccessLogConfig, Destination};
 use crate::observe::traces::TracesConfig;
 use crate::pool::PoolConfig;
 use crate::pool::members::discovery::DiscoverConfig;
+use crate::request::pages::ProblemsConfig;
+use crate::request::tables::Tables;
 use crate::route::RouteConfig;
 use crate::upstream::retry::BudgetConfig;
 use crate::yaml::document::{Path, Step, steps};
@@ -42,6 +44,10 @@ pub struct Config {
     pub body: BodyConfig,
     pub answers: AnswersConfig,
     pub retry_budget: BudgetConfig,
+    /// What Veil's own errors look like.
+    pub problems: ProblemsConfig,
+    /// What texts and addresses stand for: `$table_NAME`. Nginx: `map`, `geo` and `split_clients`.
+    pub tables: Tables,
     pub access_log: AccessLogConfig,
     /// Tells an OpenTelemetry collector what became of requests, and of their backends' steps.
     pub traces: Option<TracesConfig>,

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::Config;
 use crate::client::forwarded;
 use crate::filter::{Filter, FilterError, Settled, Workshop};
+use crate::request::jump::jump;
 use crate::request::notes::Notes;
 use crate::request::path::{self, PathError, Paths};
 use crate::request::problem::{self, Problem, X_REQUEST_ID};
@@ -70,6 +71,7 @@ impl Asked {
             path: Some(path.as_ref().into()),
             scheme,
             received: Instant::now(),
+            tables: None,
             notes: Notes::default(),
         };
         Ok(Self {
@@ -99,11 +101,11 @@ impl Asked {
         }
         Ok(())
     }
+}
 
-    fn host(&self) -> String {
-        let host = self.head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        host_name(host.unwrap_or_default()).to_owned()
-    }
+fn host(head: &RequestHeader) -> String {
+    let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    host_name(host.unwrap_or_default()).to_owned()
 }
 
 /// Scheme, host, and path with query.
@@ -140,6 +142,7 @@ pub struct Rehearsal<'a> {
     pub ctx: RequestCtx,
     /// As the filters have left it.
     pub head: RequestHeader,
+    reroute: Option<Option<Arc<str>>>,
 }
 
 /// Where it ends.
@@ -170,14 +173,18 @@ pub struct Filtered {
 /// # Errors
 /// What a filter needs is not there.
 pub async fn rehearse(config: &Config, asked: Asked) -> Result<Rehearsal<'_>, RehearsalError> {
+    let mut asked = asked;
+    asked.ctx.tables = config.tables.for_requests();
     let strict = asked.paths;
     let (considered, route) = match spelling(strict, &asked.head) {
-        Ok(_) => found(config, &asked),
+        Ok(_) => found(config, &asked.listener, &asked.head, &asked.ctx),
         Err(_) => (Vec::new(), Err(problem::BAD_PATH)),
     };
     let paths = route.ok().and_then(|route| route.paths).unwrap_or(strict);
     let spelling = spelling(paths, &asked.head);
-    let Asked { head, ctx, .. } = asked;
+    let Asked {
+        head, ctx, listener, ..
+    } = asked;
     let mut rehearsal = Rehearsal {
         considered,
         route: route.ok(),
@@ -187,11 +194,18 @@ pub async fn rehearse(config: &Config, asked: Asked) -> Result<Rehearsal<'_>, Re
         respelt: None,
         ctx,
         head,
+        reroute: None,
     };
     match (route, spelling) {
         (Ok(route), Ok(spelling)) => {
             rehearsal.respell(spelling)?;
-            rehearsal.pass(route).await?;
+            let mut next = Some(route);
+            while let Some(route) = next {
+                next = match rehearsal.pass(route).await? {
+                    true => rehearsal.jump(config, &listener),
+                    false => None,
+                };
+            }
         }
         (Err(problem), Ok(_)) => rehearsal.refused(problem, &[]),
         (_, Err(_)) => rehearsal.refused(problem::BAD_PATH, &[]),
@@ -208,15 +222,20 @@ fn spelling(paths: Paths, head: &RequestHeader) -> Result<Option<String>, PathEr
 }
 
 /// The route, or why there is none.
-fn found<'a>(config: &'a Config, asked: &Asked) -> (Vec<Considered>, Result<&'a RouteConfig, Problem>) {
+fn found<'a>(
+    config: &'a Config,
+    listener: &str,
+    head: &RequestHeader,
+    ctx: &RequestCtx,
+) -> (Vec<Considered>, Result<&'a RouteConfig, Problem>) {
     let (mut considered, mut refused) = (Vec::new(), None::<&RouteConfig>);
-    let (host, path) = (asked.host(), asked.ctx.path(&asked.head));
+    let (host, path) = (host(head), ctx.path(head));
     for route in Router::in_order(&config.routes, &host) {
         if refused.is_some_and(|first| !route.r#match.is_beside(&first.r#match)) {
             continue;
         }
-        let fit = match route.r#match.fit(&asked.listener, &host, path, &asked.head) {
-            Fit::Takes => held(route, asked),
+        let fit = match route.r#match.fit(listener, &host, path, head, ctx.notes.jumps > 0) {
+            Fit::Takes => held(route, head, ctx),
             fit => fit,
         };
         considered.push(Considered {
@@ -236,11 +255,11 @@ fn found<'a>(config: &'a Config, asked: &Asked) -> (Vec<Considered>, Result<&'a 
     )
 }
 
-fn held(route: &RouteConfig, asked: &Asked) -> Fit {
+fn held(route: &RouteConfig, head: &RequestHeader, ctx: &RequestCtx) -> Fit {
     let held = route
         .when
         .as_ref()
-        .map(|when| when.holds(Seen::of(&asked.head, &asked.ctx), &route.name()));
+        .map(|when| when.holds(Seen::of(head, ctx), &route.name()));
     match held {
         None | Some(Ok(true)) => Fit::Takes,
         Some(Ok(false)) => Fit::OtherCondition,
@@ -258,7 +277,22 @@ impl Rehearsal<'_> {
         Ok(())
     }
 
-    async fn pass(&mut self, route: &RouteConfig) -> Result<(), RehearsalError> {
+    /// The route that the target leads to now.
+    fn jump<'c>(&mut self, config: &'c Config, listener: &str) -> Option<&'c RouteConfig> {
+        if let Err(problem) = jump(&mut self.ctx) {
+            self.refused(problem, &[]);
+            return None;
+        }
+        if let Some(name) = self.reroute.take().flatten() {
+            return config.routes.iter().find(|route| route.name() == *name);
+        }
+        let (considered, route) = found(config, listener, &self.head, &self.ctx);
+        self.considered.extend(considered);
+        route.map_err(|problem| self.refused(problem, &[])).ok()
+    }
+
+    /// Whether it goes to another route.
+    async fn pass(&mut self, route: &RouteConfig) -> Result<bool, RehearsalError> {
         if let PathPattern::Regex(expression) = &route.r#match.path {
             let groups = expression.groups(self.ctx.path(&self.head), target::escaped_group);
             self.ctx.notes.captures = groups.unwrap_or_default();
@@ -275,7 +309,7 @@ impl Rehearsal<'_> {
         let built: Vec<Arc<dyn Filter>> = built.collect::<Result<_, _>>()?;
         for (config, filter) in route.filters.iter().zip(&built) {
             if self.ends_at(config.name(), filter, &built).await {
-                return Ok(());
+                return Ok(self.reroute.is_some());
             }
         }
         let pool = self.ctx.notes.wanted_pool.as_deref().map(str::to_owned).or(pool);
@@ -283,7 +317,7 @@ impl Rehearsal<'_> {
             None => self.refused(problem::NO_ROUTE, &built),
             pool => self.ends = Ends::Sent(pool, Box::new(self.sent(&built))),
         }
-        Ok(())
+        Ok(false)
     }
 
     async fn ends_at(&mut self, name: &'static str, filter: &Arc<dyn Filter>, all: &[Arc<dyn Filter>]) -> bool {
@@ -293,6 +327,10 @@ impl Rehearsal<'_> {
             Settled::Continue => None,
             Settled::Amend(amend) => {
                 amend(&mut self.head, &mut self.ctx);
+                None
+            }
+            Settled::Reroute(to) => {
+                self.reroute = Some(to);
                 None
             }
             Settled::Answer(answer) => Some((ResponseHeader::from(answer.into_parts().0), None)),
@@ -312,7 +350,9 @@ impl Rehearsal<'_> {
             effects: before.effects(&self.head, &self.ctx),
             answers: answered.as_ref().map(says),
         });
-        let Some((head, code)) = answered else { return false };
+        let Some((head, code)) = answered else {
+            return self.reroute.is_some();
+        };
         self.answered(head, code, all);
         true
     }

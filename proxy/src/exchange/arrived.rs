@@ -12,7 +12,7 @@ use crate::observe::traces::Traces;
 use crate::request::notes::Notes;
 use crate::request::problem::X_REQUEST_ID;
 use crate::request::trace::{TRACEPARENT, Trace};
-use crate::request::{RequestCtx, RequestId};
+use crate::request::{LookUp, RequestCtx, RequestId};
 
 /// Milliseconds after which nobody waits for the head of this attempt's answer any more; workers drop what is past it.
 /// A client may send it too, and is not waited for longer than it says.
@@ -26,7 +26,7 @@ pub struct Arrived {
 }
 
 impl Arrived {
-    pub fn over(connection: Arc<Connection>, head: &RequestHeader) -> Self {
+    pub fn over(connection: Arc<Connection>, head: &RequestHeader, tables: Option<Arc<dyn LookUp>>) -> Self {
         let (peer, listener) = (connection.peer(), &connection.listener);
         let received = Instant::now();
         let request = RequestCtx {
@@ -36,6 +36,7 @@ impl Arrived {
             scheme: forwarded::scheme(peer.ip(), head, listener),
             path: None,
             received,
+            tables,
             notes: Notes {
                 server: listener.address.inet(),
                 tls: connection.tls().map(Arc::clone),

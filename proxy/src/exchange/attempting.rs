@@ -14,6 +14,7 @@ use pingora::{Error, ErrorSource};
 use tokio::time::timeout_at;
 
 use super::Rules;
+use super::arrived::Arrived;
 use super::outcome::{refusal_of, timeout_of};
 use super::refusal::Refusal;
 use super::routed::Routed;
@@ -94,6 +95,11 @@ impl Attempting {
             setback: None,
             was_stale: false,
         }
+    }
+
+    /// What was known before a route was found.
+    pub fn into_arrived(self) -> Arrived {
+        self.routed.arrived
     }
 
     /// Takes a place at a backend that has not been tried.

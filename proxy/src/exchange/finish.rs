@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::time::{Instant, SystemTime};
 
-use http::Version;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
@@ -15,7 +14,7 @@ use crate::observe::metrics::{Finished, NO_ROUTE};
 use crate::observe::traces::{Attempt, Traced};
 use crate::pool::Outcome;
 use crate::request::RequestCtx;
-use crate::request::syntax::host;
+use crate::request::syntax::{host, protocol};
 use crate::request::trace::Trace;
 use crate::script::Seen;
 
@@ -173,12 +172,3 @@ fn answered(session: &Session, request: &RequestCtx) -> u16 {
 
 /// Nginx's status for a client that left before its answer.
 const CLIENT_LEFT: u16 = 499;
-
-fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_11 => "HTTP/1.1",
-        Version::HTTP_2 => "HTTP/2.0",
-        _ => "HTTP",
-    }
-}

@@ -18,6 +18,7 @@ mod own_answer;
 pub mod phases;
 mod refusal;
 mod routed;
+mod routing;
 mod trial;
 
 use std::sync::Arc;

@@ -22,8 +22,8 @@ use crate::exchange::attempting::{Answered, Attempting};
 use crate::exchange::outcome::Verdict;
 use crate::exchange::refusal::Refusal;
 use crate::exchange::routed::{self, NotRead, Routed, Way};
+use crate::exchange::routing::Passed;
 use crate::exchange::{Exchange, Stage, has_begun_to_answer, hop, is_final};
-use crate::filter::Settled;
 use crate::request::deadline::Expired;
 use crate::request::problem::{self, X_REQUEST_ID};
 use crate::request::trace::TRACEPARENT;
@@ -57,7 +57,8 @@ impl ProxyHttp for Edge {
         let connection = connection.ok_or_else(|| Error::new(ErrorType::InternalError))?;
         connection.begin_request();
         let head = session.req_header_mut();
-        let mut arrived = Arrived::over(connection, head);
+        let tables = exchange.rules.state.tables.clone();
+        let mut arrived = Arrived::over(connection, head, tables);
         if let Some(traces) = &exchange.rules.state.traces {
             arrived.request.notes.trace = Some(arrived.trace(traces, head));
         }
@@ -68,21 +69,15 @@ impl ProxyHttp for Edge {
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<bool> {
         exchange.request_mut()?.path = routed::other_path(session.req_header())?;
-        let arrived = exchange.arrived().ok_or_else(|| Error::new(ErrorType::InternalError))?;
-        let (router, listener) = (&exchange.rules.state.router, &arrived.connection.listener);
-        let way = routed::find(router, listener, session, &arrived.request)?;
-        let route = Arc::clone(&way.route);
-        exchange.is_served_by(way, session.req_header())?;
-        for filter in &route.filters {
-            let verdict = filter.on_request(session.req_header_mut(), exchange.request_mut()?);
-            match verdict.settled().await {
-                Settled::Continue => {}
-                Settled::Amend(amend) => amend(session.req_header_mut(), exchange.request_mut()?),
-                Settled::Answer(response) => {
-                    exchange.answer(session, *response).await?;
-                    return Ok(true);
+        let mut named = None;
+        loop {
+            match exchange.passes(session, named.take()).await? {
+                Passed::On => break,
+                Passed::Elsewhere(route) => {
+                    exchange.leaves_its_route()?;
+                    named = route;
                 }
-                Settled::Refuse(problem, challenge) => return Err(Refusal::with_challenge(problem, challenge).into()),
+                Passed::Answered => return Ok(true),
             }
         }
         exchange.goes_where_scripts_want()?;
@@ -186,6 +181,9 @@ impl ProxyHttp for Edge {
                     notes.server_timing = head.headers.get("server-timing").cloned();
                 }
                 notes.backend = backend;
+                if head.status.as_u16() >= 300 && exchange.intercepts(head.status, session.req_header()) {
+                    return Err(Refusal::from(problem::intercepted(head.status)).into());
+                }
                 exchange.is_answered(latency);
                 Ok(())
             }
@@ -326,16 +324,20 @@ impl ProxyHttp for Edge {
 
 /// The way from one stage to the next.
 impl Exchange {
-    fn is_served_by(&mut self, way: Way, head: &RequestHeader) -> Result<(), Refusal> {
+    pub(super) fn is_served_by(&mut self, way: Way, head: &RequestHeader) -> Result<(), Refusal> {
         let Stage::Arrived(mut arrived) = std::mem::take(&mut self.stage) else {
             return Err(problem::INTERNAL.into());
         };
         let Way { route, captures } = way;
-        arrived.request.notes.captures = captures;
+        if !captures.is_empty() || arrived.request.notes.jumps == 0 {
+            arrived.request.notes.captures = captures;
+        }
         arrived.request.notes.route = Some(Arc::clone(&route.name));
         let pool = route.serving.pool(head, &arrived.request).map(Arc::clone);
         arrived.request.notes.pool = pool.as_ref().map(|pool| pool.name().into());
-        self.rules.state.retry_budget.deposit(arrived.request.received);
+        if arrived.request.notes.jumps == 0 {
+            self.rules.state.retry_budget.deposit(arrived.request.received);
+        }
         self.stage = Stage::Routed(Routed { arrived, route, pool });
         Ok(())
     }

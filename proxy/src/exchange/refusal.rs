@@ -4,6 +4,7 @@
 use std::error;
 use std::fmt;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -15,6 +16,7 @@ use crate::body::{ReadError, Violation};
 use crate::filter::Content;
 use crate::request::problem::Problem;
 use crate::request::problem::{self, X_REQUEST_ID};
+use crate::request::syntax::titled;
 
 /// What the client is told.
 #[derive(Clone, Debug)]
@@ -94,13 +96,19 @@ pub(super) const NO_ANSWER: u16 = 444;
 impl Exchange {
     /// Answers with a problem in a backend's place.
     pub(super) async fn refuse(&mut self, session: &mut Session, refusal: Refusal) -> pingora::Result<()> {
+        if self.is_answered_elsewhere(session, refusal.problem.status).await? {
+            return Ok(());
+        }
         self.refused = Some(refusal.problem);
         let request = self.request()?;
         let script = request.notes.failed_script.as_deref();
         let script = script
             .filter(|_| refusal.problem == problem::SCRIPT_FAILED)
             .map(|script| ("script", script));
-        let (mut head, body) = refusal.problem.response_with(&request.id, script.as_slice())?;
+        let (mut head, mut body) = refusal.problem.response_with(&request.id, script.as_slice())?;
+        if let Some(page) = self.page_of(head.status, &mut head)? {
+            body = page;
+        }
         if let Some((name, value)) = refusal.field.map(|field| *field) {
             head.insert_header(name, value)?;
         }
@@ -118,18 +126,43 @@ impl Exchange {
             self.request_mut()?.notes.status = Some(NO_ANSWER);
             return Ok(());
         }
-        let (parts, body) = response.into_parts();
-        let mut head = ResponseHeader::from(parts);
+        let (parts, mut body) = response.into_parts();
+        let mut head = ResponseHeader::build(parts.status, Some(parts.headers.len()))?;
+        for (name, value) in &parts.headers {
+            head.append_header(titled(name), value)?;
+        }
+        if body.length() == 0
+            && let Some(page) = self.page_of(head.status, &mut head)?
+        {
+            body = page.into();
+        }
         if !matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
             head.insert_header(header::CONTENT_LENGTH, body.length())?;
         }
         self.send(session, head, body).await
     }
 
+    /// The page of a status, where Veil's own answers are pages.
+    fn page_of(&self, status: StatusCode, head: &mut ResponseHeader) -> pingora::Result<Option<Bytes>> {
+        let page = self.rules.state.config.problems.page(status);
+        if let Some(page) = &page {
+            head.insert_header(header::CONTENT_TYPE, "text/html")?;
+            head.insert_header(header::CONTENT_LENGTH, page.len())?;
+        }
+        Ok(page)
+    }
+
     /// What every answer gets on its way out. What its body is to become is told, and its length fits that.
     pub(super) fn dress(&mut self, head: &mut ResponseHeader, session: &Session) -> pingora::Result<BodyChanges> {
         let mut changes = BodyChanges::default();
         let request = self.request_mut()?;
+        if let Some(status) = request.notes.answer_with.filter(|_| head.status.is_success()) {
+            let had_no_body = head.status == StatusCode::NO_CONTENT;
+            head.set_status(status)?;
+            if had_no_body {
+                head.insert_header(header::CONTENT_LENGTH, 0)?;
+            }
+        }
         request.notes.status = Some(head.status.as_u16());
         head.insert_header(X_REQUEST_ID, request.id.as_str())?;
         let request = self.request()?;

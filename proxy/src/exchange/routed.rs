@@ -178,9 +178,23 @@ pub fn other_path(head: &RequestHeader) -> Result<Option<Box<str>>, Refusal> {
     Ok((path.as_bytes() != sent).then(|| path.into_owned().into_boxed_str()))
 }
 
+/// The route of this name.
+pub fn named(router: &Router, name: &str) -> Result<Way, Refusal> {
+    let route = router.named(name).ok_or(problem::NO_ROUTE)?;
+    Ok(Way {
+        route: Arc::clone(route),
+        captures: Groups::default(),
+    })
+}
+
 /// The route for a request. Leaves the path in its
 /// one spelling where listener or route are strict.
 pub fn find(router: &Router, listener: &Listener, session: &mut Session, request: &RequestCtx) -> Result<Way, Refusal> {
+    let head = session.req_header();
+    if matches!(head.method, Method::CONNECT | Method::TRACE) {
+        // Who speaks so may take what follows for something else.
+        session.set_keepalive(None);
+    }
     let head = session.req_header();
     if head.method == Method::CONNECT {
         return Err(problem::METHOD_NOT_ALLOWED.into());

@@ -12,6 +12,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::by::{By, Who};
+use super::refusing::RefusingStatus;
+use super::zones::Zones;
 use super::{Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
 use crate::request::notes::Held;
@@ -26,17 +28,27 @@ pub struct ConcurrencyLimit {
     /// What clients are told apart by.
     #[serde(default)]
     key: By,
+    /// Of what one too many is answered with; 429 unless given. Nginx: `limit_conn_status`.
+    #[serde(default)]
+    status: RefusingStatus,
+    /// Counts together with all others of this name, of other routes too; else each counts alone. Nginx: the zone.
+    zone: Option<String>,
 }
 
 impl Settings for ConcurrencyLimit {
     fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
+        let make = || Counts {
+            hasher: RandomState::new(),
+            shards: std::array::from_fn(|_| Mutex::default()),
+        };
         Ok(Arc::new(Limiter {
             most: self.most.get(),
             key: self.key.clone(),
-            counts: Arc::new(Counts {
-                hasher: RandomState::new(),
-                shards: std::array::from_fn(|_| Mutex::default()),
-            }),
+            status: self.status,
+            counts: match &self.zone {
+                Some(zone) => ZONES.shared(zone, make),
+                None => Arc::new(make()),
+            },
         }))
     }
 }
@@ -44,6 +56,7 @@ impl Settings for ConcurrencyLimit {
 struct Limiter {
     most: u32,
     key: By,
+    status: RefusingStatus,
     counts: Arc<Counts>,
 }
 
@@ -55,6 +68,8 @@ struct Counts {
 }
 
 const SHARDS: usize = 64;
+
+static ZONES: Zones<Counts> = Zones::new();
 
 impl Counts {
     fn shard(&self, who: Who) -> &Mutex<HashMap<Who, u32>> {
@@ -102,7 +117,7 @@ impl Filter for Limiter {
                 ctx.notes.held.push(Held(Box::new(place)));
                 Verdict::Continue
             }
-            None => Verdict::Refuse(TOO_MANY),
+            None => Verdict::Refuse(self.status.of(TOO_MANY)),
         }
     }
 }
@@ -120,6 +135,17 @@ const TOO_MANY: Problem = Problem {
 mod tests {
     use super::*;
     use crate::filter::testing::{built, ctx, request};
+
+    #[test]
+    fn a_zone_counts_together() {
+        let [one, other] = ["{ most: 1, zone: both }", "{ most: 2, zone: both, status: 503 }"].map(built::<ConcurrencyLimit>);
+        let (mut first, mut second, mut third) = (ctx("192.0.2.1"), ctx("192.0.2.1"), ctx("192.0.2.1"));
+        let mut head = request("GET", "/", &[]);
+        assert!(matches!(one.on_request(&mut head, &mut first), Verdict::Continue));
+        assert!(matches!(one.on_request(&mut head, &mut second), Verdict::Refuse(problem) if problem.status == 429));
+        assert!(matches!(other.on_request(&mut head, &mut second), Verdict::Continue));
+        assert!(matches!(other.on_request(&mut head, &mut third), Verdict::Refuse(problem) if problem.status == 503));
+    }
 
     #[test]
     fn a_place_is_free_when_its_request_has_ended() {

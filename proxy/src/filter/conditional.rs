@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use super::{BodyChange, Filter, Verdict};
+use super::{BodyChange, Filter, Instead, Verdict};
 use crate::request::RequestCtx;
 use crate::request::problem::{self, Problem};
 use crate::script::{Condition, Seen};
@@ -64,6 +64,13 @@ impl Filter for Conditional {
     fn on_upstream_request(&self, request: &mut RequestHeader, ctx: &RequestCtx) {
         if self.held(request, ctx) {
             self.filter.on_upstream_request(request, ctx);
+        }
+    }
+
+    fn instead(&self, status: u16, request: &RequestHeader, ctx: &RequestCtx) -> Option<Instead> {
+        match self.held(request, ctx) {
+            true => self.filter.instead(status, request, ctx),
+            false => None,
         }
     }
 

@@ -52,6 +52,11 @@ impl FilterConfig {
         self.kind.settings().pools()
     }
 
+    /// The routes that it sends requests to, by their keys.
+    pub fn routes(&self) -> Vec<(&'static str, &str)> {
+        self.kind.settings().routes()
+    }
+
     /// Whether it keeps some requests, or all, from the backends.
     pub fn guards(&self) -> bool {
         self.kind.settings().guards()

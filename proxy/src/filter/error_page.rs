@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::media_type::{of_name, wants_page};
 use super::watched::Watched;
-use super::{BodyChange, Filter, FilterError, Settings, Workshop};
+use super::{BodyChange, Filter, FilterError, Instead, Settings, Workshop};
 use crate::request::RequestCtx;
 use crate::request::variables::Template;
 
@@ -26,11 +26,16 @@ pub struct ErrorPage {
     source: Source,
     content_type: Option<String>,
     answer_with: Option<StatusCode>,
+    own_status: bool,
+    intercept: bool,
     everybody: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum Source {
+    /// Another route of the same host, by a path.
+    To(Template),
+    Route(String),
     Body(Template),
     File(PathBuf),
     /// A file with variables in it.
@@ -47,6 +52,16 @@ struct ErrorPageFields {
     file: Option<PathBuf>,
     /// A file with variables in it, such as `$status`, `$reason` and `$request_id`; a dollar sign is `$$`.
     template: Option<PathBuf>,
+    /// A path: the route that it leads to answers in place of this one, and the client gets that with the error's status.
+    to: Option<String>,
+    /// The name of a route that answers in place of this one.
+    route: Option<String>,
+    /// With the status that the other route answers with.
+    #[serde(default)]
+    own_status: bool,
+    /// The other route answers in place of backends' answers too, not only of Veil's own. Nginx: `proxy_intercept_errors`.
+    #[serde(default)]
+    intercept: bool,
     /// What the page is; what its file's name says, or HTML, unless given.
     content_type: Option<String>,
     /// Another status for the answer.
@@ -60,11 +75,14 @@ impl TryFrom<ErrorPageFields> for ErrorPage {
     type Error = String;
 
     fn try_from(fields: ErrorPageFields) -> Result<Self, String> {
-        let source = match (fields.body, fields.file, fields.template) {
-            (Some(body), None, None) => Source::Body(Template::parse(&body)?),
-            (None, Some(file), None) => Source::File(file),
-            (None, None, Some(file)) => Source::Template(file),
-            _ => return Err("write one of body, file and template".to_owned()),
+        let source = match (fields.body, fields.file, fields.template, fields.to, fields.route) {
+            (Some(body), None, None, None, None) => Source::Body(Template::parse(&body)?),
+            (None, Some(file), None, None, None) => Source::File(file),
+            (None, None, Some(file), None, None) => Source::Template(file),
+            (None, None, None, Some(to), None) if to.starts_with('/') => Source::To(Template::parse(&to)?),
+            (None, None, None, Some(to), None) => return Err(format!("to: {to:?} is no path; write /{to}")),
+            (None, None, None, None, Some(route)) => Source::Route(route),
+            _ => return Err("write one of body, file, template, to and route".to_owned()),
         };
         if fields.status.is_empty() {
             return Err("status names none; write status: [404, 5xx]".to_owned());
@@ -82,6 +100,8 @@ impl TryFrom<ErrorPageFields> for ErrorPage {
             source,
             content_type,
             answer_with: fields.answer_with.map(status).transpose()?,
+            own_status: fields.own_status,
+            intercept: fields.intercept,
             everybody: fields.everybody,
         })
     }
@@ -133,9 +153,11 @@ impl Settings for ErrorPage {
             Source::Body(template) => Page::Here(template.clone()),
             Source::File(file) => Page::File(Watched::open(file, |text| Ok(Bytes::from(text.to_owned())))?),
             Source::Template(file) => Page::Template(Watched::open(file, Template::parse)?),
+            Source::To(template) => Page::Path(template.clone()),
+            Source::Route(name) => Page::Route(name.as_str().into()),
         };
         let own = match &self.source {
-            Source::Body(_) => "text/html; charset=utf-8",
+            Source::Body(_) | Source::To(_) | Source::Route(_) => "text/html; charset=utf-8",
             Source::File(file) | Source::Template(file) => of_name(&file.to_string_lossy()),
         };
         let content_type = self.content_type.as_deref().unwrap_or(own);
@@ -147,9 +169,16 @@ impl Settings for ErrorPage {
         }))
     }
 
+    fn routes(&self) -> Vec<(&'static str, &str)> {
+        match &self.source {
+            Source::Route(name) => vec![("route", name)],
+            _ => Vec::new(),
+        }
+    }
+
     fn files(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
         match &mut self.source {
-            Source::Body(_) => Vec::new(),
+            Source::Body(_) | Source::To(_) | Source::Route(_) => Vec::new(),
             Source::File(file) => vec![("file", file)],
             Source::Template(file) => vec![("template", file)],
         }
@@ -167,9 +196,29 @@ enum Page {
     Here(Template),
     File(Watched<Bytes>),
     Template(Watched<Template>),
+    Path(Template),
+    Route(Arc<str>),
 }
 
 impl Filter for Replacement {
+    fn instead(&self, status: u16, request: &RequestHeader, ctx: &RequestCtx) -> Option<Instead> {
+        let (target, route) = match &self.page {
+            Page::Path(template) if self.is_meant(status) => {
+                let target = String::from_utf8(template.bytes(request, ctx)).ok()?;
+                (Some(target.into()), None)
+            }
+            Page::Route(name) if self.is_meant(status) => (None, Some(Arc::clone(name))),
+            _ => return None,
+        };
+        let with = self.settings.answer_with.map_or(status, |status| status.as_u16());
+        Some(Instead {
+            target,
+            route,
+            status: (!self.settings.own_status).then_some(with),
+            intercepts: self.settings.intercept,
+        })
+    }
+
     fn on_response(
         &self,
         response: &mut ResponseHeader,
@@ -177,8 +226,7 @@ impl Filter for Replacement {
         ctx: &RequestCtx,
     ) -> Option<BodyChange> {
         let status = response.status.as_u16();
-        let is_meant = self.settings.status.iter().any(|range| (range.first..=range.last).contains(&status));
-        if !is_meant || status == 304 {
+        if !self.is_meant(status) || matches!(self.page, Page::Path(_) | Page::Route(_)) {
             return None;
         }
         if !self.settings.everybody {
@@ -199,6 +247,11 @@ impl Filter for Replacement {
 }
 
 impl Replacement {
+    fn is_meant(&self, status: u16) -> bool {
+        let mut ranges = self.settings.status.iter();
+        status != 304 && ranges.any(|range| (range.first..=range.last).contains(&status))
+    }
+
     fn page(&self, request: &RequestHeader, ctx: &RequestCtx) -> Bytes {
         let render = |template: &Template| match self.is_html {
             true => template.html(request, ctx).into(),
@@ -208,6 +261,7 @@ impl Replacement {
             Page::Here(template) => render(template),
             Page::File(file) => Bytes::clone(&file.get()),
             Page::Template(file) => render(&file.get()),
+            Page::Path(_) | Page::Route(_) => Bytes::new(),
         }
     }
 }
@@ -263,6 +317,21 @@ mod tests {
     }
 
     #[test]
+    fn another_route_may_answer() {
+        let instead = |yaml: &str, status: u16| {
+            let (head, ctx) = (request("GET", "/a", &[]), ctx("192.0.2.1"));
+            let instead = built::<ErrorPage>(yaml).instead(status, &head, &ctx)?;
+            Some((instead.target.map(String::from), instead.route, instead.status))
+        };
+        let (page, name) = (Some("/p/a".to_owned()), Some(Arc::from("other")));
+        assert_eq!(instead("{ status: [404], to: /p$path }", 404), Some((page.clone(), None, Some(404))));
+        assert_eq!(instead("{ status: [404], to: /p$path, own_status: true }", 404), Some((page, None, None)));
+        assert_eq!(instead("{ status: [404], to: /p$path }", 403), None);
+        let route = "{ status: [5xx], route: other, answer_with: 200 }";
+        assert_eq!(instead(route, 502), Some((None, name, Some(200))));
+    }
+
+    #[test]
     fn refuses_what_it_cannot_show() {
         for text in [
             "{ status: [404] }",
@@ -273,6 +342,8 @@ mod tests {
             "{ status: [404], body: a, file: b }",
             "{ status: [404], body: $nothing }",
             "{ status: [404], body: a, answer_with: 204 }",
+            "{ status: [404], to: page }",
+            "{ status: [404], to: /page, route: other }",
         ] {
             assert!(serde_yaml::from_str::<ErrorPage>(text).is_err(), "{text}");
         }

@@ -203,7 +203,7 @@ mod tests {
         let fields = [("host", "a.test"), ("cookie", "sid=1"), ("x-user", "forged"), ("x-secret", "1")];
         let (mut request, mut ctx) = (request("POST", "/private?a", &fields), ctx("192.0.2.1"));
         let status = match guard.on_request(&mut request, &mut ctx).settled().await {
-            Settled::Continue => None,
+            Settled::Continue | Settled::Reroute(_) => None,
             Settled::Amend(amend) => {
                 amend(&mut request, &mut ctx);
                 None

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
 use schemars::JsonSchema;
@@ -16,22 +17,22 @@ use crate::request::variables::Template;
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Changes {
-    remove: Vec<FieldName>,
+    pub(super) remove: Vec<FieldName>,
     /// A field is set once, whatever it was before.
-    set: BTreeMap<FieldName, Template>,
-    /// A further field of that name, beside those there are. Nginx: `add_header`.
-    add: BTreeMap<FieldName, Template>,
+    pub(super) set: BTreeMap<WrittenName, Template>,
+    /// A further field of that name, beside those there are, unless its value is empty. Nginx: `add_header`.
+    pub(super) add: BTreeMap<WrittenName, Template>,
     /// A further element of a field that is a list: `Vary: Accept, Origin`.
-    append: BTreeMap<FieldName, Template>,
+    pub(super) append: BTreeMap<WrittenName, Template>,
     /// Set where there is none yet.
-    default: BTreeMap<FieldName, Template>,
+    pub(super) default: BTreeMap<WrittenName, Template>,
 }
 
 /// What becomes of one field.
 pub enum Change {
     Remove(HeaderName),
-    Set(HeaderName, HeaderValue),
-    Add(HeaderName, HeaderValue),
+    Set(WrittenName, HeaderValue),
+    Add(WrittenName, HeaderValue),
 }
 
 impl Changes {
@@ -43,32 +44,33 @@ impl Changes {
             .iter()
             .map(|FieldName(name)| Change::Remove(name.clone()))
             .collect();
-        for (FieldName(name), value) in &self.set {
+        for (written, value) in &self.set {
             changes.push(match value.render(request, ctx) {
-                Some(value) => Change::Set(name.clone(), value),
-                None => Change::Remove(name.clone()),
+                Some(value) => Change::Set(written.clone(), value),
+                None => Change::Remove(written.name.clone()),
             });
         }
-        let added = self
-            .add
-            .iter()
-            .filter_map(|(FieldName(name), value)| Some(Change::Add(name.clone(), value.render(request, ctx)?)));
+        let added = self.add.iter().filter_map(|(written, value)| {
+            let value = value.render(request, ctx).filter(|value| !value.is_empty())?;
+            Some(Change::Add(written.clone(), value))
+        });
         changes.extend(added);
-        for (FieldName(name), value) in &self.append {
+        for (written, value) in &self.append {
             let Some(value) = value.render(request, ctx) else {
                 continue;
             };
             let list = self
-                .elements(head, name)
+                .elements(head, &written.name)
                 .chain([value.as_bytes()])
                 .collect::<Vec<_>>()
                 .join(&b", "[..]);
-            changes.extend(HeaderValue::try_from(list).map(|list| Change::Set(name.clone(), list)));
+            changes.extend(HeaderValue::try_from(list).map(|list| Change::Set(written.clone(), list)));
         }
-        for (FieldName(name), value) in &self.default {
+        for (written, value) in &self.default {
+            let name = &written.name;
             let is_there = head.contains_key(name) && !self.removes(name) || self.gives(name);
             if let (false, Some(value)) = (is_there, value.render(request, ctx)) {
-                changes.push(Change::Set(name.clone(), value));
+                changes.push(Change::Set(written.clone(), value));
             }
         }
         changes
@@ -88,7 +90,7 @@ impl Changes {
     fn gives(&self, name: &HeaderName) -> bool {
         [&self.set, &self.add, &self.append]
             .iter()
-            .any(|fields| fields.keys().any(|FieldName(given)| given == name))
+            .any(|fields| fields.keys().any(|given| given.name == *name))
     }
 }
 
@@ -96,6 +98,62 @@ impl Changes {
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(with = "String", extend("examples" = ["X-Tenant"]))]
 pub struct FieldName(pub HeaderName);
+
+/// The name of a field that is made, and how it is spelt over HTTP/1.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(with = "String", extend("examples" = ["X-Tenant"]))]
+pub struct WrittenName {
+    pub name: HeaderName,
+    spelling: Bytes,
+}
+
+impl WrittenName {
+    pub fn spelling(&self) -> Bytes {
+        self.spelling.clone()
+    }
+}
+
+impl PartialEq for WrittenName {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for WrittenName {}
+
+impl PartialOrd for WrittenName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for WrittenName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name.as_str().cmp(other.name.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for WrittenName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spelling = String::deserialize(deserializer)?;
+        let FieldName(name) = FieldName::read(&spelling).map_err(de::Error::custom)?;
+        Ok(Self {
+            name,
+            spelling: spelling.into(),
+        })
+    }
+}
+
+impl FieldName {
+    fn read(text: &str) -> Result<Self, String> {
+        let name = HeaderName::try_from(text)
+            .map_err(|_| format!("{text:?} is not a header's name; write letters, digits and -"))?;
+        match is_framing(&name) {
+            true => Err(format!("{text:?} belongs to the connection and cannot be changed")),
+            false => Ok(Self(name)),
+        }
+    }
+}
 
 impl PartialOrd for FieldName {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
@@ -112,14 +170,7 @@ impl Ord for FieldName {
 impl<'de> Deserialize<'de> for FieldName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let name = HeaderName::try_from(&text)
-            .map_err(|_| de::Error::custom(format!("{text:?} is not a header's name; write letters, digits and -")))?;
-        if is_framing(&name) {
-            return Err(de::Error::custom(format!(
-                "{text:?} belongs to the connection and cannot be changed"
-            )));
-        }
-        Ok(Self(name))
+        Self::read(&text).map_err(de::Error::custom)
     }
 }
 

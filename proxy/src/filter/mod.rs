@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::HeaderValue;
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
 pub use pingora::http::{RequestHeader, ResponseHeader};
 use schemars::JsonSchema;
 use serde::de::MapAccess;
@@ -80,7 +81,9 @@ mod entry;
 mod headers;
 mod media_type;
 mod own;
+mod refusing;
 mod watched;
+mod zones;
 
 filters! {
     Access in access,
@@ -97,10 +100,12 @@ filters! {
     HttpsOnly in https_only,
     ImageGuard in image_guard,
     Jwt in jwt,
+    Note in note,
     RateLimit in rate_limit,
     Redirect in redirect,
     RequestHeaders in request_headers,
     RequestId in request_id,
+    Reroute in reroute,
     Respond in respond,
     ResponseHeaders in response_headers,
     Rewrite in rewrite,
@@ -122,6 +127,11 @@ pub trait Settings {
     }
 
     fn pools(&self) -> Vec<(&'static str, &str)> {
+        Vec::new()
+    }
+
+    /// The routes that it sends requests to, by their keys.
+    fn routes(&self) -> Vec<(&'static str, &str)> {
         Vec::new()
     }
 
@@ -183,6 +193,11 @@ pub trait Filter: Send + Sync {
     /// Before the head goes to a backend, once for each that is tried.
     fn on_upstream_request(&self, _request: &mut RequestHeader, _ctx: &RequestCtx) {}
 
+    /// What answers in place of an answer with this status.
+    fn instead(&self, _status: u16, _request: &RequestHeader, _ctx: &RequestCtx) -> Option<Instead> {
+        None
+    }
+
     /// Before the answer's head goes to the client, in reverse order; also where Veil itself is who answers.
     fn on_response(
         &self,
@@ -194,11 +209,25 @@ pub trait Filter: Send + Sync {
     }
 }
 
+/// Another route in place of an answer.
+#[derive(Debug)]
+pub struct Instead {
+    /// What leads to it, unless it is named.
+    pub target: Option<Box<str>>,
+    pub route: Option<Arc<str>>,
+    /// What the client gets its answer with; its own unless given.
+    pub status: Option<u16>,
+    /// Also of backends' answers.
+    pub intercepts: bool,
+}
+
 /// What becomes of a request after a filter has seen it.
 pub enum Verdict {
     Continue,
     /// Goes on once this is done.
     Amend(Amendment),
+    /// Goes to the route of this name, or else to that which its target leads to now.
+    Reroute(Option<Arc<str>>),
     /// Ends here, with this answer.
     Answer(Box<http::Response<Content>>),
     /// Ends here, with a problem document.
@@ -213,6 +242,15 @@ pub enum Verdict {
 pub type Amendment = Box<dyn FnOnce(&mut RequestHeader, &mut RequestCtx) + Send>;
 
 impl Verdict {
+    /// An answer that sends the client elsewhere.
+    fn to(location: HeaderValue, status: StatusCode) -> Self {
+        let mut answer = http::Response::new(Content::from(Bytes::new()));
+        *answer.status_mut() = status;
+        answer.headers_mut().insert(header::LOCATION, location);
+        answer.headers_mut().insert(header::CONTENT_LENGTH, 0.into());
+        Self::Answer(Box::new(answer))
+    }
+
     /// What it comes to.
     pub async fn settled(self) -> Settled {
         let mut verdict = self;
@@ -220,6 +258,7 @@ impl Verdict {
             verdict = match verdict {
                 Self::Continue => return Settled::Continue,
                 Self::Amend(amendment) => return Settled::Amend(amendment),
+                Self::Reroute(to) => return Settled::Reroute(to),
                 Self::Answer(answer) => return Settled::Answer(answer),
                 Self::Refuse(problem) => return Settled::Refuse(problem, None),
                 Self::Challenge(problem, challenge) => return Settled::Refuse(problem, Some(challenge)),
@@ -233,6 +272,8 @@ impl Verdict {
 pub enum Settled {
     Continue,
     Amend(Amendment),
+    /// To the route of this name, or else to that of its target.
+    Reroute(Option<Arc<str>>),
     Answer(Box<http::Response<Content>>),
     /// With `WWW-Authenticate`, if any.
     Refuse(Problem, Option<HeaderValue>),
@@ -243,6 +284,7 @@ impl fmt::Debug for Verdict {
         match self {
             Self::Continue => f.write_str("Continue"),
             Self::Amend(_) => f.write_str("Amend"),
+            Self::Reroute(to) => f.debug_tuple("Reroute").field(to).finish(),
             Self::Answer(answer) => f.debug_tuple("Answer").field(answer).finish(),
             Self::Refuse(problem) | Self::Challenge(problem, _) => f.debug_tuple("Refuse").field(problem).finish(),
             Self::Later(_) => f.write_str("Later"),

@@ -16,6 +16,8 @@ use serde::Deserialize;
 use tokio::time::sleep;
 
 use super::by::{By, Who};
+use super::refusing::RefusingStatus;
+use super::zones::Zones;
 use super::{Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
 use crate::request::problem::Problem;
@@ -33,6 +35,8 @@ pub struct RateLimit {
     burst: NonZeroU32,
     at_once: NonZeroU32,
     clients: NonZeroU32,
+    status: RefusingStatus,
+    zone: Option<String>,
 }
 
 impl Settings for RateLimit {
@@ -48,14 +52,21 @@ impl Settings for RateLimit {
 impl RateLimit {
     fn limiter(&self) -> Limiter {
         let rows = self.clients.get().div_ceil(ROW as u32);
+        let make = || Table {
+            started: Instant::now(),
+            hasher: RandomState::new(),
+            rows: (0..rows).map(|_| Mutex::default()).collect(),
+        };
         Limiter {
             key: self.key.clone(),
             interval: self.interval,
             patience: self.interval * (self.burst.get() - 1),
             at_once: self.interval * (self.at_once.get() - 1),
-            started: Instant::now(),
-            hasher: RandomState::new(),
-            rows: (0..rows).map(|_| Mutex::default()).collect(),
+            table: match &self.zone {
+                Some(zone) => ZONES.shared(zone, make),
+                None => Arc::new(make()),
+            },
+            status: self.status,
         }
     }
 }
@@ -75,6 +86,11 @@ struct RateLimitFields {
     /// How many clients are remembered at a time, at 48 bytes each.
     #[serde(default = "many")]
     clients: NonZeroU32,
+    /// Of what one too many is answered with; 429 unless given. Nginx: `limit_req_status`.
+    #[serde(default)]
+    status: RefusingStatus,
+    /// Counts together with all others of this name, of other routes too; else each counts alone. Nginx: `zone`.
+    zone: Option<String>,
 }
 
 fn many() -> NonZeroU32 {
@@ -97,6 +113,8 @@ impl TryFrom<RateLimitFields> for RateLimit {
             burst,
             at_once,
             clients: fields.clients,
+            status: fields.status,
+            zone: fields.zone,
         })
     }
 }
@@ -108,12 +126,20 @@ struct Limiter {
     patience: Duration,
     /// How far ahead it may be without that its request waits.
     at_once: Duration,
+    table: Arc<Table>,
+    status: RefusingStatus,
+}
+
+/// What is known of clients.
+struct Table {
     started: Instant,
     /// Keyed at random, so that nobody can choose whose row to crowd.
     hasher: RandomState,
     /// A request locks one row, for a look at its few clients.
     rows: Box<[Mutex<[Client; ROW]>]>,
 }
+
+static ZONES: Zones<Table> = Zones::new();
 
 /// Clients in a row of the table.
 const ROW: usize = 8;
@@ -128,8 +154,9 @@ struct Client {
 impl Limiter {
     /// Counts a request. How long it has to wait for its turn; or, where it is one too many, until it may come again.
     fn admit(&self, who: Who, now: Duration) -> Result<Duration, Duration> {
-        let place = self.hasher.hash_one(who) % self.rows.len() as u64;
-        let mut row = self.rows[place as usize].lock();
+        let table = &self.table;
+        let place = table.hasher.hash_one(who) % table.rows.len() as u64;
+        let mut row = table.rows[place as usize].lock();
         let known = row.iter().position(|client| client.who == who);
         let slot = known
             .or_else(|| (0..ROW).min_by_key(|slot| row[*slot].paid_off))
@@ -149,14 +176,14 @@ impl Limiter {
 
 impl Filter for Limiter {
     fn on_request(&self, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
-        let who = self.key.who(&self.hasher, request, ctx);
-        match self.admit(who, ctx.received.saturating_duration_since(self.started)) {
+        let who = self.key.who(&self.table.hasher, request, ctx);
+        match self.admit(who, ctx.received.saturating_duration_since(self.table.started)) {
             Ok(Duration::ZERO) => Verdict::Continue,
             Ok(wait) => Verdict::Later(Box::pin(async move {
                 sleep(wait).await;
                 Verdict::Continue
             })),
-            Err(wait) => Verdict::Refuse(rate_limited(wait)),
+            Err(wait) => Verdict::Refuse(self.status.of(rate_limited(wait))),
         }
     }
 }
@@ -230,7 +257,7 @@ mod tests {
     #[test]
     fn a_full_table_forgets_those_who_owe_least() {
         let limit = limit("{ rate: 1/h, burst: 2, clients: 8 }");
-        assert_eq!(limit.rows.len(), 1);
+        assert_eq!(limit.table.rows.len(), 1);
         for _ in 0..2 {
             assert!(limit.admit(client(1), millis(0)).is_ok());
         }

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{StatusCode, header};
+use http::StatusCode;
 use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Content, Filter, FilterError, Settings, Verdict, Workshop};
+use super::{Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
 use crate::request::problem;
 use crate::request::variables::Template;
@@ -42,11 +41,7 @@ impl Filter for Redirect {
         let Some(location) = self.to.render(request, ctx) else {
             return Verdict::Refuse(problem::BAD_REQUEST);
         };
-        let mut answer = http::Response::new(Content::from(Bytes::new()));
-        *answer.status_mut() = self.status;
-        answer.headers_mut().insert(header::LOCATION, location);
-        answer.headers_mut().insert(header::CONTENT_LENGTH, 0.into());
-        Verdict::Answer(Box::new(answer))
+        Verdict::to(location, self.status)
     }
 }
 

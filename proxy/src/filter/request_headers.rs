@@ -27,11 +27,11 @@ impl Filter for RequestHeaders {
             match change {
                 Change::Remove(name) => drop(request.remove_header(&name)),
                 Change::Set(name, value) => {
-                    request.remove_header(&name);
-                    request.insert_header(name, value).expect("name and value are parsed already");
+                    request.remove_header(&name.name);
+                    request.insert_header(name.spelling(), value).expect("name and value are parsed already");
                 }
                 Change::Add(name, value) => {
-                    request.append_header(name, value).expect("name and value are parsed already");
+                    request.append_header(name.spelling(), value).expect("name and value are parsed already");
                 }
             }
         }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::{Content, Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
+use crate::request::variables::Template;
 
 /// `respond: { status: 404, body: "nothing here\n" }`
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
@@ -21,9 +22,23 @@ pub struct Respond {
     status: StatusCode,
     #[serde(default)]
     body: String,
+    /// In place of `body`, a text with variables.
+    template: Option<Text>,
     #[serde(default = "plain_text", deserialize_with = "header_value")]
     #[schemars(with = "String")]
     content_type: HeaderValue,
+}
+
+/// A text with variables, which may have lines.
+#[derive(Clone, Debug, PartialEq, JsonSchema)]
+#[schemars(with = "String", extend("examples" = ["$method $path\n"]))]
+struct Text(Template);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Template::parse(&text).map(Self).map_err(de::Error::custom)
+    }
 }
 
 impl Settings for Respond {
@@ -41,10 +56,15 @@ impl Settings for Respond {
 }
 
 impl Filter for Respond {
-    fn on_request(&self, _request: &mut RequestHeader, _: &mut RequestCtx) -> Verdict {
-        let mut answer = http::Response::new(Content::from(Bytes::from(self.body.clone())));
+    fn on_request(&self, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
+        let body = match &self.template {
+            Some(Text(template)) => Bytes::from(template.bytes(request, ctx)),
+            None => Bytes::from(self.body.clone()),
+        };
+        let length = body.len();
+        let mut answer = http::Response::new(Content::from(body));
         *answer.status_mut() = self.status;
-        if !self.body.is_empty() {
+        if length > 0 {
             answer
                 .headers_mut()
                 .insert(header::CONTENT_TYPE, self.content_type.clone());
@@ -52,7 +72,7 @@ impl Filter for Respond {
         if !matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
             answer
                 .headers_mut()
-                .insert(header::CONTENT_LENGTH, self.body.len().into());
+                .insert(header::CONTENT_LENGTH, length.into());
         }
         Verdict::Answer(Box::new(answer))
     }
@@ -104,6 +124,13 @@ mod tests {
         assert_eq!(answer.headers()["content-type"], "text/plain; charset=utf-8");
         assert_eq!(answer.headers()["content-length"], "12");
         assert_eq!(answer.body().length(), 12);
+    }
+
+    #[test]
+    fn a_text_may_have_variables() {
+        let answer = answer(r#"{ status: 200, template: "$method $path of $client_address\n" }"#);
+        assert_eq!(answer.headers()["content-length"], "19");
+        assert!(matches!(answer.body(), Content::Bytes(bytes) if bytes == "GET / of 192.0.2.1\n"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Sets, adds and removes header fields on the way to the client. Nginx: `add_header`, `proxy_hide_header`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -7,14 +8,69 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::answer::BodyChange;
-use super::headers::{Change, Changes};
+use super::headers::{Change, Changes, FieldName, WrittenName};
 use super::{Filter, FilterError, Settings, Workshop};
 use crate::request::RequestCtx;
+use crate::request::variables::Template;
 
 /// `response_headers: { set: { X-Content-Type-Options: nosniff }, remove: [Server] }`: what clients get.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
-#[serde(transparent)]
-pub struct ResponseHeaders(Changes);
+#[serde(from = "ResponseHeadersFields")]
+#[schemars(with = "ResponseHeadersFields")]
+pub struct ResponseHeaders {
+    changes: Changes,
+    on_errors: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct ResponseHeadersFields {
+    remove: Vec<FieldName>,
+    /// A field is set once, whatever it was before.
+    set: BTreeMap<WrittenName, Template>,
+    /// A further field of that name, beside those there are, unless its value is empty. Nginx: `add_header`.
+    add: BTreeMap<WrittenName, Template>,
+    /// A further element of a field that is a list: `Vary: Accept, Origin`.
+    append: BTreeMap<WrittenName, Template>,
+    /// Set where there is none yet.
+    default: BTreeMap<WrittenName, Template>,
+    /// Answers with a status from 400 on too. Nginx: `always`.
+    on_errors: bool,
+}
+
+impl Default for ResponseHeadersFields {
+    fn default() -> Self {
+        Self {
+            remove: Vec::new(),
+            set: BTreeMap::new(),
+            add: BTreeMap::new(),
+            append: BTreeMap::new(),
+            default: BTreeMap::new(),
+            on_errors: true,
+        }
+    }
+}
+
+impl From<ResponseHeadersFields> for ResponseHeaders {
+    fn from(fields: ResponseHeadersFields) -> Self {
+        let ResponseHeadersFields {
+            remove,
+            set,
+            add,
+            append,
+            default,
+            on_errors,
+        } = fields;
+        let changes = Changes {
+            remove,
+            set,
+            add,
+            append,
+            default,
+        };
+        Self { changes, on_errors }
+    }
+}
 
 impl Settings for ResponseHeaders {
     fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
@@ -29,15 +85,18 @@ impl Filter for ResponseHeaders {
         request: &RequestHeader,
         ctx: &RequestCtx,
     ) -> Option<BodyChange> {
-        for change in self.0.of(&response.headers, request, ctx) {
+        if !self.on_errors && response.status.as_u16() >= 400 {
+            return None;
+        }
+        for change in self.changes.of(&response.headers, request, ctx) {
             match change {
                 Change::Remove(name) => drop(response.remove_header(&name)),
                 Change::Set(name, value) => {
-                    response.remove_header(&name);
-                    response.insert_header(name, value).expect("name and value are parsed already");
+                    response.remove_header(&name.name);
+                    response.insert_header(name.spelling(), value).expect("name and value are parsed already");
                 }
                 Change::Add(name, value) => {
-                    response.append_header(name, value).expect("name and value are parsed already");
+                    response.append_header(name.spelling(), value).expect("name and value are parsed already");
                 }
             }
         }

@@ -1,7 +1,9 @@
-//! Another path and query for the backend. Nginx: `rewrite … break`.
+//! Another path and query for the backend, or for the search of another route. Nginx: `rewrite`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use http::{HeaderValue, StatusCode};
 use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
@@ -23,9 +25,43 @@ pub struct Rewrite {
     path: Option<Expression>,
     #[serde(deserialize_with = "absolute")]
     to: Template,
+    /// Whether the client's query goes behind the one that `to` has.
+    #[serde(default)]
+    keep_query: bool,
+    /// What is done with a path that was rewritten.
+    #[serde(default)]
+    then: Then,
+    /// Leaves those alone that have come here from another route.
+    #[serde(default)]
+    once: bool,
+    /// Under this name `1` is noted where it has rewritten a path, for the conditions of others: `noted("…")`.
+    note: Option<String>,
+}
+
+/// What is done with a path that was rewritten.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum Then {
+    /// It goes on on its way to the backend. Nginx: `break`.
+    #[default]
+    GoOn,
+    /// A route is looked for anew, by the new path. Nginx: `last`.
+    Search,
+    /// The client is sent there with 302, also to another host. Nginx: `redirect`.
+    Redirect,
+    /// The same with 301. Nginx: `permanent`.
+    RedirectForGood,
 }
 
 impl Settings for Rewrite {
+    fn always_answers(&self) -> bool {
+        self.path.is_none() && self.then != Then::GoOn && !self.once
+    }
+
+    fn redirects_to_host(&self) -> bool {
+        matches!(self.then, Then::Redirect | Then::RedirectForGood) && self.to.has_host_as_authority()
+    }
+
     fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
         Ok(Arc::new(self.clone()))
     }
@@ -33,6 +69,9 @@ impl Settings for Rewrite {
 
 impl Filter for Rewrite {
     fn on_request(&self, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
+        if self.once && ctx.notes.jumps > 0 {
+            return Verdict::Continue;
+        }
         let target = Target::of(request, ctx);
         let Ok(path) = target.normal_path() else {
             return Verdict::Refuse(problem::BAD_PATH);
@@ -44,29 +83,48 @@ impl Filter for Rewrite {
             },
             None => Vec::new(),
         };
-        // Its own groups go before the route's while it is rendered.
-        let own = found.len();
-        ctx.notes.captures.splice(0..0, found);
-        let rendered = self.to.bytes(request, ctx);
-        ctx.notes.captures.drain(..own);
+        if let Some(name) = &self.note {
+            ctx.notes.note(name, "1".into());
+        }
+        let rendered = self.to.bytes_with(request, ctx, &found);
         let Ok(rendered) = String::from_utf8(rendered) else {
             return Verdict::Refuse(problem::BAD_PATH);
         };
-        let (path, query) = match rendered.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (rendered.as_str(), target.query()),
+        let (path, query) = match (rendered.split_once('?'), target.query()) {
+            (Some((path, own)), Some(query)) if self.keep_query && !own.is_empty() && !query.is_empty() => {
+                (path, Some(Cow::Owned(format!("{own}&{query}"))))
+            }
+            (Some((path, own)), query) if self.keep_query && own.is_empty() => (path, query.map(Cow::Borrowed)),
+            (Some((path, own)), _) => (path, Some(Cow::Borrowed(own))),
+            (None, query) => (rendered.as_str(), query.map(Cow::Borrowed)),
         };
-        match target::compose(path, query) {
-            Some(target) => ctx.notes.target = Some(target),
-            None => return Verdict::Refuse(problem::BAD_PATH),
+        match self.then {
+            Then::GoOn | Then::Search => match target::compose(path, query.as_deref()) {
+                Some(target) => ctx.notes.target = Some(target),
+                None => return Verdict::Refuse(problem::BAD_PATH),
+            },
+            Then::Redirect => return sent_to(path, query.as_deref(), StatusCode::FOUND),
+            Then::RedirectForGood => return sent_to(path, query.as_deref(), StatusCode::MOVED_PERMANENTLY),
         }
-        Verdict::Continue
+        match self.then {
+            Then::Search => Verdict::Reroute(None),
+            _ => Verdict::Continue,
+        }
+    }
+}
+
+fn sent_to(path: &str, query: Option<&str>, status: StatusCode) -> Verdict {
+    let mark = query.filter(|query| !query.is_empty()).map_or("", |_| "?");
+    match HeaderValue::try_from(format!("{path}{mark}{}", query.unwrap_or_default())) {
+        Ok(location) => Verdict::to(location, status),
+        Err(_) => Verdict::Refuse(problem::BAD_PATH),
     }
 }
 
 fn absolute<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Template, D::Error> {
     let text = String::deserialize(deserializer)?;
-    if !text.starts_with('/') && !text.starts_with('$') {
+    let is_url = text.starts_with("http://") || text.starts_with("https://");
+    if !text.starts_with('/') && !text.starts_with('$') && !is_url {
         return Err(de::Error::custom(format!("{text:?} is not a path; write {:?}", format!("/{text}"))));
     }
     if text.chars().any(|c| c.is_control() || c == ' ' || c == '#') {
@@ -114,6 +172,40 @@ mod tests {
         ] {
             assert_eq!(rewritten(yaml, sent).as_deref(), got, "{yaml} {sent}");
         }
+    }
+
+    #[test]
+    fn the_clients_query_may_go_behind() {
+        for (yaml, sent, got) in [
+            ("{ to: '/x?a=b', keep_query: true }", "/any?q", "/x?a=b&q"),
+            ("{ to: '/x?a=b', keep_query: true }", "/any", "/x?a=b"),
+            ("{ to: '/x?', keep_query: true }", "/any?q", "/x?q"),
+            ("{ to: /x, keep_query: true }", "/any?q", "/x?q"),
+        ] {
+            assert_eq!(rewritten(yaml, sent).as_deref(), Some(got), "{yaml} {sent}");
+        }
+    }
+
+    #[test]
+    fn clients_may_be_sent_there() {
+        let rewrite: Rewrite = filter("{ path: '^/a(.*)', to: 'https://b.test$capture_1', then: redirect_for_good }");
+        let verdict = rewrite.on_request(&mut request("GET", "/a/x?y", &[]), &mut ctx("192.0.2.1"));
+        let Verdict::Answer(answer) = verdict else {
+            panic!("{verdict:?}")
+        };
+        assert_eq!(answer.status(), 301);
+        assert_eq!(answer.headers()["location"], "https://b.test/x?y");
+    }
+
+    #[test]
+    fn another_route_may_be_looked_for_but_not_twice() {
+        let rewrite: Rewrite = filter("{ to: /x, then: search, once: true }");
+        let mut ctx = ctx("192.0.2.1");
+        let mut head = request("GET", "/a", &[]);
+        assert!(matches!(rewrite.on_request(&mut head, &mut ctx), Verdict::Reroute(None)));
+        assert_eq!(ctx.notes.target.as_deref(), Some("/x"));
+        ctx.notes.jumps = 1;
+        assert!(matches!(rewrite.on_request(&mut head, &mut ctx), Verdict::Continue));
     }
 
     #[test]

@@ -34,6 +34,11 @@ impl Map {
         }
     }
 
+    /// Whether something is there under a key, whatever the case of its letters.
+    pub fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|(name, _)| name.eq_ignore_ascii_case(key))
+    }
+
     /// Puts all of another map there.
     pub fn extend(&mut self, other: Map) {
         self.0.extend(other.0);
@@ -58,6 +63,38 @@ impl Draft {
                 .any(|(name, said)| name == key && *said == Self::text(value)),
             Self::From(_, inner) => inner.says(key, value),
             Self::Scalar(_) | Self::List(_) => false,
+        }
+    }
+
+    /// Whether it is a map with this key.
+    pub fn is_of(&self, key: &str) -> bool {
+        match self {
+            Self::Map(map) => map.has(key),
+            Self::From(_, inner) => inner.is_of(key),
+            Self::Scalar(_) | Self::List(_) => false,
+        }
+    }
+
+    /// Puts a value before all others of a map.
+    pub fn put_first(&mut self, key: &str, value: Draft) {
+        match self {
+            Self::Map(Map(entries)) => entries.insert(0, (key.to_owned(), value)),
+            Self::From(_, inner) => inner.put_first(key, value),
+            Self::Scalar(_) | Self::List(_) => {}
+        }
+    }
+
+    /// Changes the map under a key of a map.
+    pub fn within(&mut self, key: &str, change: impl FnOnce(&mut Map)) {
+        match self {
+            Self::Map(Map(entries)) => {
+                let found = entries.iter_mut().find(|(name, _)| name == key);
+                if let Some((_, Self::Map(map))) = found {
+                    change(map);
+                }
+            }
+            Self::From(_, inner) => inner.within(key, change),
+            Self::Scalar(_) | Self::List(_) => {}
         }
     }
 

@@ -5,16 +5,15 @@ use super::policies::filter;
 use super::report::Report;
 use super::scope::Scope;
 use super::syntax::Directive;
-use super::texts;
 
 /// `limit_req` and `limit_conn`, by the zones of the `http` block.
 pub fn limits(scope: &Scope, http: &Scope, report: &mut Report) -> Vec<Draft> {
     let mut filters = Vec::new();
     for directive in scope.all("limit_req") {
-        filters.extend(rate_limit(directive, http, report));
+        filters.extend(rate_limit(directive, scope, http, report));
     }
     for directive in scope.all("limit_conn") {
-        filters.extend(concurrency_limit(directive, http, report));
+        filters.extend(concurrency_limit(directive, scope, http, report));
     }
     filters
 }
@@ -37,15 +36,12 @@ fn zone<'a>(
         return None;
     };
     if matches!(zone.word(0), "$binary_remote_addr" | "$remote_addr") {
-        report.changed(zone, "each route counts alone, and an IPv6 client is its /64 network");
+        report.changed(zone, "an IPv6 client is its /64 network");
         return Some((zone, None));
     }
-    match texts::template(zone.word(0)) {
+    match report.words.template(zone.word(0)) {
         Ok(key) => {
-            report.changed(
-                zone,
-                "each route counts alone; what has no such key is counted by its address",
-            );
+            report.changed(zone, "what has no such key is counted by its address");
             Some((zone, Some(key)))
         }
         Err(variable) => {
@@ -56,7 +52,7 @@ fn zone<'a>(
     }
 }
 
-fn rate_limit(directive: &Directive, http: &Scope, report: &mut Report) -> Option<Draft> {
+fn rate_limit(directive: &Directive, scope: &Scope, http: &Scope, report: &mut Report) -> Option<Draft> {
     let word = |key: &str| {
         directive
             .texts()
@@ -81,11 +77,13 @@ fn rate_limit(directive: &Directive, http: &Scope, report: &mut Report) -> Optio
         settings.put("at_once", number("delay").unwrap_or(0).saturating_add(1).min(burst));
     }
     settings.put_some("key", key);
-    report.changed(directive, "more is answered with 429 in place of 503");
+    settings.put("status", status("limit_req_status", scope, report));
+    settings.put("zone", word("zone").unwrap_or_default());
+    report.carried(directive);
     Some(filter("rate_limit", settings))
 }
 
-fn concurrency_limit(directive: &Directive, http: &Scope, report: &mut Report) -> Option<Draft> {
+fn concurrency_limit(directive: &Directive, scope: &Scope, http: &Scope, report: &mut Report) -> Option<Draft> {
     let (_, key) = zone(directive, ("limit_conn_zone", directive.word(0)), http, report)?;
     let Some(most) = directive.word(1).parse::<u32>().ok().filter(|most| *most > 0) else {
         report.missing(directive, "it says no number");
@@ -93,9 +91,18 @@ fn concurrency_limit(directive: &Directive, http: &Scope, report: &mut Report) -
     };
     let mut settings = Map::default().with("most", most);
     settings.put_some("key", key);
-    report.changed(
-        directive,
-        "requests are counted, not connections; more are answered with 429 in place of 503",
-    );
+    settings.put("status", status("limit_conn_status", scope, report));
+    settings.put("zone", directive.word(0));
+    report.carried(directive);
     Some(filter("concurrency_limit", settings))
+}
+
+/// 503 unless it is said otherwise.
+fn status(name: &str, scope: &Scope, report: &mut Report) -> u16 {
+    let said = scope.one(name);
+    if let Some(said) = said {
+        report.carried(said);
+    }
+    let status = said.and_then(|said| said.word(0).parse::<u16>().ok());
+    status.filter(|status| (400..=599).contains(status)).unwrap_or(503)
 }

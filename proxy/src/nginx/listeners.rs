@@ -81,9 +81,11 @@ impl Sharing<'_> {
         }
         listener.put_part("tls", self.tls(report));
         self.put_proxies(&mut listener, report);
-        if scope.is_on("underscores_in_headers", report) == Some(true) {
+        let all_names = scope.is_on("ignore_invalid_headers", report) == Some(false);
+        if scope.is_on("underscores_in_headers", report) == Some(true) || all_names {
             listener.put("underscores_in_headers", true);
         }
+        listener.put("lone_line_feeds", true);
         listener.put_some("max_head", greatest_head(scope, report));
         let mut timeouts = Map::default();
         for (key, name) in [("head", ONCE[0]), ("idle", ONCE[1]), ("send", ONCE[2])] {

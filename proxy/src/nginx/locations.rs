@@ -1,14 +1,17 @@
 //! `location` blocks become routes.
 
 use super::draft::{Draft, Map};
+use super::errors;
+use super::fields;
 use super::limits;
 use super::logs;
 use super::policies;
 use super::report::Report;
+use super::rules::{self, Level, Rules};
 use super::scope::Scope;
 use super::servers::Server;
 use super::syntax::Directive;
-use super::target::{self, Target};
+use super::target::Target;
 use super::upstreams::Upstreams;
 use super::values;
 use crate::yaml::units::ByteSize;
@@ -50,6 +53,7 @@ pub fn routes<'a>(
         upstreams,
         report,
         routes: Vec::new(),
+        of_server: Rules::default(),
         has_regex,
     };
     maker.server();
@@ -63,6 +67,8 @@ struct Maker<'m, 'a> {
     upstreams: &'m mut Upstreams<'a>,
     report: &'m mut Report,
     routes: Vec<Draft>,
+    /// What holds before any location is found.
+    of_server: Rules,
     /// Whether a prefix that keeps regular expressions out (`^~`) has to be one itself.
     has_regex: bool,
 }
@@ -75,8 +81,10 @@ fn everything() -> Paths {
 impl<'a> Maker<'_, 'a> {
     fn server(&mut self) {
         let server = self.server;
-        if server.scope.own_named("return").next().is_some() {
-            return self.route(server.block, &server.scope, &everything());
+        self.report.words.server_name = server.first_name();
+        self.of_server = rules::rules(&server.scope, Level::Server, self.door.port, self.report);
+        if self.of_server.answer {
+            return self.answered(server.block, &server.scope, &everything(), Rules::default());
         }
         let locations: Vec<&Directive> = server.scope.own_named("location").collect();
         // Regular expressions are asked in the order of the file, but behind every prefix that keeps them out.
@@ -88,7 +96,7 @@ impl<'a> Maker<'_, 'a> {
         if !has_rest {
             // No host's requests fall to another host: what no location takes would be a file.
             match server.scope.one("root") {
-                Some(_) => self.route(server.block, &server.scope, &everything()),
+                Some(_) => self.serve(server.block, &server.scope, &everything(), Rules::default()),
                 None => self.answer(&everything(), 404),
             }
         }
@@ -139,47 +147,86 @@ impl<'a> Maker<'_, 'a> {
     }
 
     fn route(&mut self, block: &'a Directive, scope: &Scope<'a>, paths: &Paths) {
-        if let Some(internal) = scope.own_named("internal").next() {
+        let rules = rules::rules(scope, Level::Location, self.door.port, self.report);
+        let internal = scope.own_named("internal").next();
+        if let Some(internal) = internal {
             self.report.carried(internal);
-            for directive in scope.own() {
-                self.report.harmless(directive, "only Nginx itself asks for it");
+            if asks_for_leave(self.server.block, block) {
+                for directive in scope.own() {
+                    self.report.harmless(directive, "only Nginx itself asks for it");
+                }
+                return self.answer(paths, 404);
             }
-            return self.answer(paths, 404);
         }
-        let mut route = self.matching(paths);
-        if let Some(answer) = scope.own_named("return").next() {
-            let mut filters = policies::response_headers(scope, self.report);
-            match policies::answer(answer, self.door.port, self.report) {
-                Some(answer) => filters.push(answer),
-                None => return self.answer(paths, 404),
+        let first = self.routes.len();
+        match rules.answer {
+            true => self.answered(block, scope, paths, rules),
+            false => self.serve(block, scope, paths, rules),
+        }
+        let named = block.word(0).strip_prefix('@').filter(|_| block.name == "location");
+        if internal.is_some() || named.is_some() {
+            self.routes[first..].iter_mut().for_each(|route| {
+                route.within("match", |matches| matches.put("internal", true));
+            });
+        }
+        match named {
+            Some(name) => {
+                if let Some(route) = self.routes.get_mut(first) {
+                    route.put_first("name", format!("@{name}").into());
+                }
             }
-            route.put("filters", filters);
-        } else if let Some(pass) = scope.own_named("proxy_pass").chain(scope.own_named("grpc_pass")).next() {
+            None if internal.is_some() => self.answer(paths, 404),
+            None => {}
+        }
+    }
+
+    /// A route whose rules leave nothing to be served.
+    fn answered(&mut self, block: &'a Directive, scope: &Scope<'a>, paths: &Paths, rules: Rules) {
+        let mut filters = fields::response_headers(scope, self.report);
+        filters.extend(errors::error_pages(scope, &self.server.scope, self.report));
+        filters.extend(self.of_server.filters.clone());
+        filters.extend(rules.filters);
+        let route = self.matching(paths).with("filters", filters);
+        self.finish(route, block, scope);
+    }
+
+    fn serve(&mut self, block: &'a Directive, scope: &Scope<'a>, paths: &Paths, rules: Rules) {
+        let mut route = self.matching(paths);
+        let mut filters = errors::error_pages(scope, &self.server.scope, self.report);
+        filters.extend(self.of_server.filters.clone());
+        let has_rules = !rules.filters.is_empty();
+        filters.extend(rules.filters);
+        if let Some(pass) = scope.own_named("proxy_pass").chain(scope.own_named("grpc_pass")).next() {
             let Some(target) = Target::of(pass, scope, paths, self.report) else {
                 return self.answer(paths, 404);
             };
             if !self.upstreams.has_pool_for(&target, self.report) {
                 return self.answer(paths, 502);
             }
-            self.passed(&mut route, scope, &target);
+            self.passed(&mut route, scope, &target, filters);
             self.slash(paths, scope);
         } else if scope.own_named("stub_status").next().is_some() {
             return self.status(scope);
         } else if let Some(files) = policies::files(scope, paths, self.report) {
-            let mut filters = self.before(scope);
-            filters.extend(policies::response_headers(scope, self.report));
+            filters.extend(self.before(scope));
+            filters.extend(fields::response_headers(scope, self.report));
             filters.extend(files);
             route.put("filters", filters);
         } else {
             let only_locations = block.block.iter().flatten().all(|inner| inner.name == "location");
-            if !only_locations {
+            if !only_locations && !has_rules && scope.own_named("error_page").next().is_none() {
                 self.report.missing(
                     block,
                     "it does what Veil does not know: those requests are answered with 404",
                 );
             }
-            return self.answer(paths, 404);
+            filters.push(policies::filter("respond", Map::default().with("status", 404_u16)));
+            route.put("filters", filters);
         }
+        self.finish(route, block, scope);
+    }
+
+    fn finish(&mut self, mut route: Map, block: &Directive, scope: &Scope<'a>) {
         if logs::is_off(scope, self.report) && !logs::is_off(self.http, self.report) {
             route.put("access_log", "off");
         }
@@ -208,9 +255,12 @@ impl<'a> Maker<'_, 'a> {
         {
             return;
         }
-        let to = format!("{}{path}", policies::here(self.door.port));
+        let to = format!(
+            "{}{path}$target_query_mark$target_query",
+            policies::here(scope, self.door.port, self.report)
+        );
         let redirect = Map::default().with("redirect", Map::default().with("to", to).with("status", 301_u16));
-        let mut filters = policies::response_headers(scope, self.report);
+        let mut filters = fields::response_headers(scope, self.report);
         filters.push(redirect.into());
         let route = self.matching(&Paths::Exact(bare.to_owned())).with("filters", filters);
         self.routes.push(route.into());
@@ -227,6 +277,7 @@ impl<'a> Maker<'_, 'a> {
     fn before(&mut self, scope: &Scope<'a>) -> Vec<Draft> {
         let report = &mut *self.report;
         let mut filters = limits::limits(scope, self.http, report);
+        filters.extend(errors::limit_except(scope, report));
         filters.extend(policies::access(scope, report));
         filters.extend(policies::guards(scope, self.server.are_clients_asked, report));
         filters.extend(policies::basic_auth(scope, report));
@@ -239,8 +290,10 @@ impl<'a> Maker<'_, 'a> {
         filters
     }
 
-    fn passed(&mut self, route: &mut Map, scope: &Scope<'a>, target: &Target) {
-        let mut filters = self.before(scope);
+    fn passed(&mut self, route: &mut Map, scope: &Scope<'a>, target: &Target, rules: Vec<Draft>) {
+        let is_rewritten = rules.iter().any(|rule| rule.is_of("rewrite"));
+        let mut filters = rules;
+        filters.extend(self.before(scope));
         let report = &mut *self.report;
         route.put("pool", target.pool.as_str());
         retry(route, scope, report);
@@ -254,20 +307,30 @@ impl<'a> Maker<'_, 'a> {
             route.put("answers", Map::default().with("buffering", Draft::Scalar("off".into())));
         }
         filters.extend(policies::compression(scope, report));
-        filters.extend(policies::error_pages(scope, report));
-        filters.extend(target::rewrites(scope, report));
-        filters.extend(target.rewrite.clone());
-        filters.extend(policies::request_headers(scope, &target.host, report));
+        // Nginx forgets of the path of proxy_pass where rules have made another one; here they are taken to do so always.
+        filters.extend(target.rewrite.clone().filter(|_| !is_rewritten));
+        filters.extend(fields::request_headers(scope, &target.host, report));
         filters.extend(policies::expires(scope, report));
-        filters.extend(policies::response_headers(scope, report));
+        filters.extend(fields::response_headers(scope, report));
         if !filters.is_empty() {
             route.put("filters", filters);
         }
     }
 }
 
+/// Whether a location is there for `auth_request` within this block.
+fn asks_for_leave(block: &Directive, location: &Directive) -> bool {
+    let path = location.words.last().map(|word| word.text.as_str());
+    block.block.iter().flatten().any(|directive| {
+        directive.name == "auth_request" && Some(directive.word(0)) == path || asks_for_leave(directive, location)
+    })
+}
+
 /// Which paths a location takes, or why that cannot be said.
 fn paths(location: &Directive, has_regex: bool) -> Result<Paths, &'static str> {
+    if location.texts().any(|word| word.contains(['?', '#'])) && !location.word(0).starts_with('~') {
+        return Err("a path with ? or # in it; such requests are answered as if it were not there");
+    }
     match (location.word(0), location.word(1)) {
         ("=", path) => Ok(Paths::Exact(path.to_owned())),
         ("^~", path) if has_regex => Ok(Paths::Regex(format!("^{}", super::texts::escaped(path)))),
@@ -276,7 +339,8 @@ fn paths(location: &Directive, has_regex: bool) -> Result<Paths, &'static str> {
         ("~*", expression) => Ok(Paths::Regex(format!("(?i){expression}"))),
         (path, "") if path.starts_with('=') => Ok(Paths::Exact(path[1..].to_owned())),
         (path, "") if path.starts_with('/') => Ok(Paths::Prefix(path.to_owned())),
-        (name, "") if name.starts_with('@') => Err("a named location: write what it does where it is named"),
+        // Nobody asks for such a path, and no other route sends a request there but by name.
+        (name, "") if name.starts_with('@') => Ok(Paths::Exact(format!("/{name}"))),
         _ => Err("no location that is known"),
     }
 }

@@ -4,6 +4,8 @@
 //! carried over, the report says so, and the YAML refuses rather than serves: nobody gets in where Nginx let nobody in.
 
 mod draft;
+mod errors;
+mod fields;
 mod files;
 mod limits;
 mod listeners;
@@ -13,9 +15,11 @@ mod origin;
 mod policies;
 mod process;
 mod report;
+mod rules;
 mod scope;
 mod servers;
 mod syntax;
+mod tables;
 mod target;
 mod texts;
 mod upstreams;
@@ -34,6 +38,7 @@ pub use self::report::{Fate, Line, Report};
 use self::scope::Scope;
 use self::servers::Server;
 use self::syntax::Directive;
+use self::texts::Words;
 use self::upstreams::Upstreams;
 use crate::client::endpoint::Endpoint;
 
@@ -50,6 +55,7 @@ pub struct Imported {
 pub fn import(origin: &Origin) -> Result<Imported, ReadError> {
     let mut report = Report::default();
     let directives = files::read(origin, &mut report)?.directives;
+    report.words = Words::of(&directives);
     let yaml = draft::written(&whole(&directives, origin, &mut report));
     settle(&directives, &mut report);
     Ok(Imported { yaml, report })
@@ -61,6 +67,8 @@ fn whole(directives: &[Directive], origin: &Origin, report: &mut Report) -> Map 
     if let Some(user) = main.one("user") {
         if origin.prefix.is_some() && !geteuid().is_root() {
             report.harmless(user, "only root can become another user");
+        } else if user.word(0) == "root" {
+            report.harmless(user, "root stays who it is");
         } else {
             config.put("user", user.word(0));
             report.changed(
@@ -104,8 +112,11 @@ fn served(http: &Scope, with_admin: bool, config: &mut Map, report: &mut Report)
     if with_admin {
         config.put("admin", Map::default().with("address", admin_address(&servers)));
     }
+    config.put_part("tables", tables::tables(http, report));
     config.put("routes", routes);
     config.put("pools", upstreams.into_pools(report));
+    let pages = Map::default().with("form", "pages").with("signature", "nginx");
+    config.put("problems", pages);
     config.put("body", Map::default().with("max_size", Draft::Scalar("1MiB".into())));
     if let Some(log) = logs::access_log(http, &servers, report) {
         config.put("access_log", log);
@@ -170,11 +181,18 @@ fn settle(directives: &[Directive], report: &mut Report) {
 
 fn unused(directive: &Directive, report: &mut Report) {
     match directive.name.as_str() {
+        "proxy_redirect" if directive.word(0) == "off" => report.carried(directive),
+        "proxy_cache_bypass" | "proxy_no_cache" => {
+            report.harmless(directive, "it is for a cache, of which there is none");
+        }
+        "resolver" | "resolver_timeout" => {
+            report.changed(
+                directive,
+                "names are looked up by the system, when the configuration is read",
+            );
+        }
         name if INHERITED.contains(&name) => {
             report.harmless(directive, "nothing uses it: it is replaced wherever it would hold");
-        }
-        "map" if directive.word(0) == "$http_upgrade" => {
-            report.harmless(directive, "Veil lets protocols change by itself")
         }
         "ssl_ciphers" | "ssl_prefer_server_ciphers" | "ssl_ecdh_curve" | "ssl_dhparam" | "ssl_conf_command" => {
             report.changed(
@@ -253,6 +271,9 @@ fn harmless(name: &str) -> Option<&'static str> {
         | "proxy_max_temp_file_size"
         | "proxy_temp_file_write_size"
         | "proxy_temp_path"
+        | "fastcgi_temp_path"
+        | "scgi_temp_path"
+        | "uwsgi_temp_path"
         | "client_body_buffer_size"
         | "client_body_temp_path"
         | "client_header_buffer_size"
@@ -266,6 +287,7 @@ fn harmless(name: &str) -> Option<&'static str> {
             "how Nginx runs as a process"
         }
         "types" | "default_type" | "charset" | "server_tokens" => "of files and pages of Nginx's own",
+        "limit_req_log_level" | "limit_conn_log_level" => "Veil's log tells of what is refused in its access lines",
         "log_not_found" | "log_subrequest" | "error_log" | "open_log_file_cache" => "Veil's own log goes to stderr",
         _ => return None,
     })

@@ -16,20 +16,13 @@ pub(super) fn filter(name: &str, settings: Map) -> Draft {
 }
 
 /// `return CODE [TEXT]`, `return CODE URL`, `return URL`.
-pub fn answer(directive: &Directive, port: u16, report: &mut Report) -> Option<Draft> {
+pub fn answer(directive: &Directive, here: &str, report: &mut Report) -> Option<Draft> {
     let (status, text) = match directive.word(0).parse::<u16>() {
         Ok(status) => (status, directive.word(1)),
         Err(_) => (302, directive.word(0)),
     };
     if matches!(status, 301 | 302 | 303 | 307 | 308) {
-        return redirect(directive, status, text, port, report);
-    }
-    if texts::has_variables(text) {
-        report.missing(
-            directive,
-            "an answer with variables in it; those requests are answered with 404",
-        );
-        return None;
+        return redirect(directive, status, text, here, report);
     }
     if !(200..=599).contains(&status) {
         report.missing(
@@ -38,19 +31,25 @@ pub fn answer(directive: &Directive, port: u16, report: &mut Report) -> Option<D
         );
         return None;
     }
-    match text.is_empty() && status >= 400 && status != 444 {
-        true => report.changed(directive, "the page that tells of the status is not Nginx's"),
-        false => report.carried(directive),
-    }
     let mut settings = Map::default().with("status", status);
-    if !text.is_empty() {
-        settings.put("body", text);
+    match report.words.template(text) {
+        Ok(template) if texts::has_variables(text) => settings.put("template", template),
+        Ok(_) if text.is_empty() => {}
+        Ok(_) => settings.put("body", text),
+        Err(variable) => {
+            report.missing(
+                directive,
+                format!("{variable} is not known; those requests are answered with 404"),
+            );
+            return None;
+        }
     }
+    report.carried(directive);
     Some(filter("respond", settings))
 }
 
-fn redirect(directive: &Directive, status: u16, url: &str, port: u16, report: &mut Report) -> Option<Draft> {
-    let to = match texts::template(url) {
+fn redirect(directive: &Directive, status: u16, url: &str, here: &str, report: &mut Report) -> Option<Draft> {
+    let to = match report.words.template(url) {
         Ok(to) => to,
         Err(variable) => {
             report.missing(
@@ -61,19 +60,24 @@ fn redirect(directive: &Directive, status: u16, url: &str, port: u16, report: &m
         }
     };
     report.carried(directive);
-    let to = if to.starts_with('/') {
-        format!("{}{to}", here(port))
-    } else {
-        to
-    };
+    let to = if to.starts_with('/') { format!("{here}{to}") } else { to };
     Some(filter("redirect", Map::default().with("to", to).with("status", status)))
 }
 
-/// Nginx makes a redirect absolute, by the host that was asked for and the port that was connected to.
-pub fn here(port: u16) -> String {
+/// What Nginx puts before the path of a redirect: scheme, host and the port that was connected to, as the directives say.
+pub fn here(scope: &Scope, port: u16, report: &mut Report) -> String {
+    if scope.is_on("absolute_redirect", report) == Some(false) {
+        return String::new();
+    }
+    let name = report.words.server_name.clone();
+    let host = match scope.is_on("server_name_in_redirect", report) == Some(true) && !name.is_empty() {
+        true => name,
+        false => "$host".to_owned(),
+    };
     match port {
-        80 | 443 => "$scheme://$host".to_owned(),
-        port => format!("$scheme://$host:{port}"),
+        80 | 443 => format!("$scheme://{host}"),
+        _ if scope.is_on("port_in_redirect", report) == Some(false) => format!("$scheme://{host}"),
+        port => format!("$scheme://{host}:{port}"),
     }
 }
 
@@ -118,16 +122,14 @@ pub fn access(scope: &Scope, report: &mut Report) -> Option<Draft> {
 }
 
 /// Where it cannot be said who may come in, nobody may.
-fn closed() -> Draft {
+pub fn closed() -> Draft {
     let everybody = vec![Draft::from("0.0.0.0/0"), Draft::from("::/0")];
     filter("access", Map::default().with("deny", everybody))
 }
 
 /// Directives that ask for leave in ways that are not known here.
-const GUARDS: [&str; 8] = [
+const GUARDS: [&str; 6] = [
     "auth_jwt",
-    "if",
-    "limit_except",
     "satisfy",
     "secure_link",
     "ssl_verify_client",
@@ -248,17 +250,12 @@ pub fn files(scope: &Scope, paths: &Paths, report: &mut Report) -> Option<Vec<Dr
         }
         settings.put("index", index.word(0));
     }
+    let mut behind = None;
     if let Some(try_files) = scope.own_named("try_files").next() {
-        match try_files.texts().collect::<Vec<_>>().as_slice() {
-            ["$uri", "=404"] | ["$uri", "$uri/", "=404"] => report.carried(try_files),
-            ["$uri", fallback] | ["$uri", "$uri/", fallback]
-                if fallback.starts_with('/') && !texts::has_variables(fallback) =>
-            {
-                report.carried(try_files);
-                settings.put("fallback", fallback.trim_start_matches('/'));
-            }
-            _ => report.missing(try_files, "of these files only $uri is looked for"),
-        }
+        behind = fallback(try_files, report);
+    }
+    if behind.is_some() {
+        settings.put("pass_on", true);
     }
     if let Some(directive) = scope.one("gzip_static").filter(|directive| directive.word(0) == "on") {
         report.carried(directive);
@@ -266,7 +263,37 @@ pub fn files(scope: &Scope, paths: &Paths, report: &mut Report) -> Option<Vec<Dr
     }
     filters.extend(compression(scope, report));
     filters.push(filter("files", settings));
+    filters.extend(behind);
     Some(filters)
+}
+
+/// What `try_files` does with what is not there; nothing where that is 404.
+fn fallback(try_files: &Directive, report: &mut Report) -> Option<Draft> {
+    let (last, files) = try_files.words.split_last()?;
+    if !matches!(files, [uri] if uri.text == "$uri")
+        && !matches!(files, [uri, folder] if uri.text == "$uri" && folder.text == "$uri/")
+    {
+        report.missing(try_files, "of these files only $uri is looked for");
+    } else {
+        report.carried(try_files);
+    }
+    if let Some(status) = last.text.strip_prefix('=') {
+        let status = status.parse::<u16>().ok().filter(|status| *status != 404)?;
+        return Some(filter("respond", Map::default().with("status", status)));
+    }
+    if last.text.starts_with('@') {
+        return Some(filter("reroute", Map::default().with("to", last.text.as_str())));
+    }
+    match report.words.template(&last.text) {
+        Ok(to) if to.starts_with('/') => {
+            let to = Map::default().with("to", to).with("then", "search");
+            Some(filter("rewrite", to))
+        }
+        _ => {
+            report.missing(try_files, "where it leads to at last is not known; that is 404");
+            None
+        }
+    }
 }
 
 /// `expires TIME`.
@@ -319,121 +346,4 @@ pub fn compression(scope: &Scope, report: &mut Report) -> Option<Draft> {
         }
     }
     Some(filter("compression", settings))
-}
-
-/// `error_page STATUS… [=CODE] PATH` whose page is a file.
-pub fn error_pages(scope: &Scope, report: &mut Report) -> Vec<Draft> {
-    let mut filters = Vec::new();
-    for directive in scope.all("error_page") {
-        let Some((path, words)) = directive.words.split_last() else {
-            continue;
-        };
-        let root = scope.one("root").filter(|root| !texts::has_variables(root.word(0)));
-        let Some(root) = root.filter(|_| path.text.starts_with('/') && !texts::has_variables(&path.text)) else {
-            report.missing(directive, "a page has to be a file under a root");
-            continue;
-        };
-        let mut settings = Map::default();
-        let statuses: Vec<u16> = words.iter().filter_map(|word| word.text.parse().ok()).collect();
-        let changes: Vec<&str> = words.iter().filter_map(|word| word.text.strip_prefix('=')).collect();
-        settings.put("status", statuses);
-        settings.put("file", format!("{}{}", root.word(0).trim_end_matches('/'), path.text));
-        settings.put("everybody", true);
-        settings.put_some("answer_with", changes.first().and_then(|code| code.parse::<u16>().ok()));
-        match scope.is_on("proxy_intercept_errors", report) {
-            Some(true) => report.carried(directive),
-            _ => report.changed(
-                directive,
-                "backends' own answers with such a status are replaced too, as with proxy_intercept_errors on",
-            ),
-        }
-        report.carried(root);
-        filters.push(filter("error_page", settings));
-    }
-    filters
-}
-
-/// `proxy_set_header`, with Nginx's own `Host` where nothing else is said.
-pub fn request_headers(scope: &Scope, target: &str, report: &mut Report) -> Option<Draft> {
-    let (mut set, mut remove) = (Map::default(), Vec::new());
-    let mut host = Some(target.to_owned());
-    for directive in scope.all("proxy_set_header") {
-        let (name, value) = (directive.word(0), directive.word(1));
-        match (name.to_ascii_lowercase().as_str(), value) {
-            ("host", "$http_host") => host = None,
-            ("host", "$proxy_host") => {}
-            ("x-real-ip", "$remote_addr") | ("x-forwarded-proto", "$scheme") => {}
-            ("x-forwarded-for", "$proxy_add_x_forwarded_for") => {
-                report.changed(
-                    directive,
-                    "what strangers say in this field goes to no backend: only proxies that are trusted are believed",
-                );
-                continue;
-            }
-            ("connection" | "upgrade", _) => {
-                report.harmless(
-                    directive,
-                    "Veil keeps connections, and lets protocols change, by itself",
-                );
-                continue;
-            }
-            (_, "") => remove.push(Draft::from(name)),
-            ("host", value) => match texts::template(value) {
-                Ok(value) => host = Some(value),
-                Err(variable) => {
-                    report.missing(
-                        directive,
-                        format!("{variable} is not known; Host is as the client sent it"),
-                    );
-                    host = None;
-                    continue;
-                }
-            },
-            (_, value) => match texts::template(value) {
-                Ok(value) => set.put(name, value),
-                Err(variable) => {
-                    report.missing(directive, format!("{variable} is not known; the field is left out"));
-                    continue;
-                }
-            },
-        }
-        report.carried(directive);
-    }
-    set.put_some("Host", host);
-    let mut settings = Map::default();
-    settings.put_part("set", set);
-    if !remove.is_empty() {
-        settings.put("remove", remove);
-    }
-    (!settings.is_empty()).then(|| filter("request_headers", settings))
-}
-
-/// `add_header` and `proxy_hide_header`.
-pub fn response_headers(scope: &Scope, report: &mut Report) -> Vec<Draft> {
-    let (mut set, mut remove) = (Map::default(), Vec::new());
-    for directive in scope.all("add_header") {
-        match texts::template(directive.word(1)) {
-            Ok(value) => {
-                match directive.word(2) {
-                    "always" => report.carried(directive),
-                    _ => report.changed(directive, "errors get the field too"),
-                }
-                set.put(directive.word(0), value);
-            }
-            Err(variable) => report.missing(directive, format!("{variable} is not known; the field is left out")),
-        }
-    }
-    for directive in scope.all("proxy_hide_header") {
-        report.carried(directive);
-        remove.push(Draft::from(directive.word(0)));
-    }
-    let mut settings = Map::default();
-    settings.put_part("set", set);
-    if !remove.is_empty() {
-        settings.put("remove", remove);
-    }
-    if settings.is_empty() {
-        return Vec::new();
-    }
-    vec![filter("response_headers", settings)]
 }

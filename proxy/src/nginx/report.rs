@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::syntax::{Directive, Place};
+use super::texts::Words;
 
 /// What became of a directive, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -23,7 +24,11 @@ pub enum Fate {
 
 /// All directives of a configuration, in the order of their places.
 #[derive(Debug, Default)]
-pub struct Report(BTreeMap<(Place, String), Entry>);
+pub struct Report {
+    entries: BTreeMap<(Place, String), Entry>,
+    /// The variables that the configuration makes itself.
+    pub(super) words: Words,
+}
 
 #[derive(Debug)]
 struct Entry {
@@ -60,7 +65,7 @@ impl Report {
 
     /// One that many places inherit has the worst of what became of it in each.
     fn note(&mut self, directive: &Directive, fate: Fate, note: String) {
-        let entry = self.0.entry(key(directive)).or_insert(Entry {
+        let entry = self.entries.entry(key(directive)).or_insert(Entry {
             fate,
             notes: BTreeSet::new(),
         });
@@ -75,12 +80,12 @@ impl Report {
 
     /// Whether something has been said of it.
     pub fn knows(&self, directive: &Directive) -> bool {
-        self.0.contains_key(&key(directive))
+        self.entries.contains_key(&key(directive))
     }
 
     /// Whether it is carried over at all.
     pub fn is_carried(&self, directive: &Directive) -> bool {
-        let fate = self.0.get(&key(directive)).map(|entry| entry.fate);
+        let fate = self.entries.get(&key(directive)).map(|entry| entry.fate);
         matches!(fate, Some(Fate::Carried | Fate::Changed))
     }
 
@@ -89,7 +94,7 @@ impl Report {
     }
 
     pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
-        self.0.iter().map(|((place, directive), entry)| Line {
+        self.entries.iter().map(|((place, directive), entry)| Line {
             file: &place.file,
             line: place.line,
             directive,
@@ -111,7 +116,7 @@ impl Report {
     }
 
     fn count(&self, fate: Fate) -> usize {
-        self.0.values().filter(|entry| entry.fate == fate).count()
+        self.entries.values().filter(|entry| entry.fate == fate).count()
     }
 }
 

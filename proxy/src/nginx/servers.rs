@@ -62,6 +62,12 @@ impl<'a> Server<'a> {
         }
     }
 
+    /// Nginx: `$server_name`.
+    pub fn first_name(&self) -> String {
+        let said = self.scope.own_named("server_name").next();
+        said.map_or_else(String::new, |names| names.word(0).trim_start_matches('.').to_owned())
+    }
+
     /// Whose certificates it wants from clients, and how: `ssl_client_certificate` and `ssl_verify_client`.
     pub fn wants_of_clients(&self) -> Option<[&'a Directive; 2]> {
         let verify = self.scope.one("ssl_verify_client")?;

@@ -28,7 +28,8 @@ pub struct Target {
 impl Target {
     /// `http://NAME[URI]` in a location for these paths; nothing where the report says why it cannot be carried over.
     pub fn of(pass: &Directive, scope: &Scope, paths: &Paths, report: &mut Report) -> Option<Self> {
-        let url = pass.word(0);
+        let url = report.words.with_constants(pass.word(0));
+        let url = url.as_str();
         let mut missing = |what: &str| {
             report.missing(pass, what);
             None
@@ -43,6 +44,10 @@ impl Target {
             Some(_) => socket_and_path(rest),
             None => name_and_path(rest),
         };
+        let was_variable = texts::has_variables(pass.word(0));
+        if was_variable && path.is_some() {
+            return missing("behind a variable Nginx takes a path as it is; write the address and the path themselves");
+        }
         let rewrite = match path {
             None => None,
             Some(path) => match in_place(paths, path) {
@@ -50,7 +55,13 @@ impl Target {
                 Err(what) => return missing(what),
             },
         };
-        report.carried(pass);
+        match was_variable {
+            true => report.changed(
+                pass,
+                "its name is looked up when the configuration is read, not for each request",
+            ),
+            false => report.carried(pass),
+        }
         let host = if name.starts_with("unix:") { "localhost" } else { name };
         Some(Self {
             name: name.to_owned(),
@@ -188,25 +199,4 @@ fn in_place(paths: &Paths, path: &str) -> Result<Option<Draft>, &'static str> {
         }
         Paths::Regex(_) => Err("Nginx does not take a path here"),
     }
-}
-
-/// `rewrite EXPRESSION PATH break`.
-pub fn rewrites(scope: &Scope, report: &mut Report) -> Vec<Draft> {
-    let mut filters = Vec::new();
-    for directive in scope.own_named("rewrite") {
-        let to = texts::template(directive.word(1));
-        match (directive.word(2), to) {
-            ("break", Ok(to)) if to.starts_with('/') => {
-                report.carried(directive);
-                let rewrite = Map::default().with("path", directive.word(0)).with("to", to);
-                filters.push(Map::default().with("rewrite", rewrite).into());
-            }
-            ("break", Err(variable)) => report.missing(directive, format!("{variable} is not known")),
-            _ => report.missing(
-                directive,
-                "only `break` is known, which looks for no other location; write a route for such paths",
-            ),
-        }
-    }
-    filters
 }

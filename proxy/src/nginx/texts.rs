@@ -1,13 +1,18 @@
 //! Texts with variables: Nginx's names of them in Veil's.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::syntax::Directive;
+
 /// Nginx's variables that Veil's templates have, and their names there.
-const VARIABLES: [(&str, &str); 16] = [
-    ("args", "query"),
+const VARIABLES: [(&str, &str); 22] = [
     ("binary_remote_addr", "client_address"),
-    ("document_uri", "path"),
+    ("content_length", "header_content_length"),
+    ("content_type", "header_content_type"),
     ("host", "host"),
     ("http_host", "authority"),
-    ("query_string", "query"),
+    ("is_args", "target_query_mark"),
+    ("realip_remote_addr", "peer_address"),
     ("remote_addr", "client_address"),
     ("remote_port", "client_port"),
     ("remote_user", "user"),
@@ -16,49 +21,159 @@ const VARIABLES: [(&str, &str); 16] = [
     ("request_uri", "request_uri"),
     ("scheme", "scheme"),
     ("server_port", "server_port"),
+    ("server_protocol", "protocol"),
+    ("ssl_client_s_dn", "client_subject"),
     ("ssl_protocol", "tls_version"),
-    ("uri", "path"),
+    ("ssl_server_name", "server_name"),
+    ("status", "status"),
+    ("upstream_addr", "backend"),
+    ("upstream_status", "upstream_status"),
 ];
 
 /// What comes before a name of one's own.
 const NAMED: [(&str, &str); 3] = [("arg_", "query_"), ("cookie_", "cookie_"), ("http_", "header_")];
 
-/// A text for a template of Veil's.
-///
-/// # Errors
-/// The variable that Veil does not have.
-pub fn template(text: &str) -> Result<String, String> {
-    let mut written = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('$') {
-        written.push_str(before);
-        let (name, behind) = name(after);
-        let ours = variable(name).ok_or_else(|| format!("${name}"))?;
-        // In brackets where the text goes on as a name would.
-        if behind.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
-            written.extend(["$(", &ours, ")"]);
-        } else {
-            written.extend(["$", &ours]);
-        }
-        rest = behind;
-    }
-    written.push_str(rest);
-    Ok(written)
+/// The variables that a configuration makes itself.
+#[derive(Debug, Default)]
+pub struct Words {
+    /// By `map`, `geo` and `split_clients`.
+    pub tables: BTreeSet<String>,
+    /// By `set`.
+    notes: BTreeSet<String>,
+    /// Those that are the same text everywhere.
+    constants: BTreeMap<String, Option<String>>,
+    /// By groups of regular expressions.
+    captures: BTreeSet<String>,
+    /// Whether paths are written anew.
+    has_targets: bool,
+    /// Of the server that is looked at: its first name.
+    pub server_name: String,
 }
 
-fn variable(name: &str) -> Option<String> {
-    if let Some((_, ours)) = VARIABLES.iter().find(|(known, _)| *known == name) {
-        return Some((*ours).to_owned());
+impl Words {
+    /// Those of a whole configuration.
+    pub fn of(directives: &[Directive]) -> Self {
+        let mut words = Self::default();
+        words.gather(directives, false);
+        words
     }
-    if name.len() == 1 && name.starts_with(|c: char| c.is_ascii_digit() && c != '0') {
-        return Some(format!("capture_{name}"));
+
+    fn gather(&mut self, directives: &[Directive], is_conditional: bool) {
+        for directive in directives {
+            let named = |word: &str| word.trim_start_matches('$').to_owned();
+            match (directive.name.as_str(), directive.words.len()) {
+                ("map" | "split_clients", _) | ("geo", 2) => drop(self.tables.insert(named(directive.word(1)))),
+                ("geo", _) => drop(self.tables.insert(named(directive.word(0)))),
+                ("set", _) => {
+                    let (name, value) = (named(directive.word(0)), directive.word(1));
+                    let constant = Some(value.to_owned()).filter(|value| !is_conditional && !has_variables(value));
+                    let one = self.constants.entry(name.clone()).or_insert_with(|| constant.clone());
+                    if *one != constant {
+                        *one = None;
+                    }
+                    self.notes.insert(name);
+                }
+                ("rewrite" | "try_files" | "error_page", _) => self.has_targets = true,
+                _ => {}
+            }
+            let expressions = directive.texts().chain([directive.name.as_str()]);
+            self.captures.extend(expressions.flat_map(groups));
+            let block = directive.block.as_deref().unwrap_or_default();
+            self.gather(block, is_conditional || directive.name == "if");
+        }
     }
-    let named = |(theirs, ours): &(&str, &str)| {
-        name.strip_prefix(theirs)
-            .filter(|rest| !rest.is_empty())
-            .map(|rest| format!("{ours}{rest}"))
+
+    /// A text for a template of Veil's.
+    ///
+    /// # Errors
+    /// The variable that Veil does not have.
+    pub fn template(&self, text: &str) -> Result<String, String> {
+        let mut written = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('$') {
+            written.push_str(before);
+            let (name, behind) = name(after);
+            match name {
+                "request" => written.push_str("$method $request_uri $protocol"),
+                "server_name" => written.push_str(&self.server_name),
+                _ => {
+                    let ours = self.variable(name).ok_or_else(|| format!("${name}"))?;
+                    // In brackets where the text goes on as a name would.
+                    match behind.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
+                        true => written.extend(["$(", &ours, ")"]),
+                        false => written.extend(["$", &ours]),
+                    }
+                }
+            }
+            rest = behind;
+        }
+        written.push_str(rest);
+        Ok(written)
+    }
+
+    /// A text in which variables that are `set` to one text only stand for that.
+    pub fn with_constants(&self, text: &str) -> String {
+        let mut written = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('$') {
+            written.push_str(before);
+            let (name, behind) = name(after);
+            match self.constants.get(name) {
+                Some(Some(constant)) => written.push_str(constant),
+                _ => {
+                    written.push('$');
+                    written.push_str(&after[..after.len() - behind.len()]);
+                }
+            }
+            rest = behind;
+        }
+        written.push_str(rest);
+        written
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        if self.notes.contains(name) {
+            return Some(format!("note_{name}"));
+        }
+        if self.tables.contains(name) {
+            return Some(format!("table_{name}"));
+        }
+        if self.captures.contains(name) {
+            return Some(format!("capture_{name}"));
+        }
+        match (name, self.has_targets) {
+            ("uri" | "document_uri", true) => return Some("target_path".to_owned()),
+            ("uri" | "document_uri", false) => return Some("path".to_owned()),
+            ("args" | "query_string", true) => return Some("target_query".to_owned()),
+            ("args" | "query_string", false) => return Some("query".to_owned()),
+            _ => {}
+        }
+        if let Some((_, ours)) = VARIABLES.iter().find(|(known, _)| *known == name) {
+            return Some((*ours).to_owned());
+        }
+        if name.len() == 1 && name.starts_with(|c: char| c.is_ascii_digit() && c != '0') {
+            return Some(format!("capture_{name}"));
+        }
+        let named = |(theirs, ours): &(&str, &str)| {
+            name.strip_prefix(theirs)
+                .filter(|rest| !rest.is_empty())
+                .map(|rest| format!("{ours}{rest}"))
+        };
+        NAMED.iter().find_map(named)
+    }
+}
+
+/// The names of a regular expression's groups.
+fn groups(text: &str) -> impl Iterator<Item = String> {
+    let parts = text.split("(?").skip(1);
+    let name = |part: &str| {
+        let name = part.strip_prefix("P<").or_else(|| part.strip_prefix('<'))?;
+        let (name, _) = name.split_once('>')?;
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        is_name.then(|| name.to_owned())
     };
-    NAMED.iter().find_map(named)
+    parts.filter_map(name).collect::<Vec<_>>().into_iter()
 }
 
 /// Whether a text has variables at all.
@@ -94,6 +209,9 @@ pub fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::syntax::parse;
     use super::*;
 
     #[test]
@@ -108,12 +226,30 @@ mod tests {
                 Ok("$header_x_user/$query_id/$cookie_s"),
             ),
             ("plain", Ok("plain")),
-            ("$upstream_addr", Err("$upstream_addr")),
+            ("$upstream_addr $is_args", Ok("$backend $target_query_mark")),
+            ("$connection", Err("$connection")),
+            ("$request", Ok("$method $request_uri $protocol")),
             ("$", Err("$")),
         ] {
             let ours = ours.map(str::to_owned).map_err(str::to_owned);
-            assert_eq!(template(text), ours, "{text}");
+            assert_eq!(Words::default().template(text), ours, "{text}");
         }
         assert_eq!(escaped("/a.b/(c)"), r"/a\.b/\(c\)");
+    }
+
+    #[test]
+    fn what_a_configuration_makes_goes_before() {
+        let text =
+            "map $host $kind { a b; } geo $net { default x; } server { set $who me; rewrite ^/(?<part>.*) /$part; }";
+        let words = Words::of(&parse("x", text).unwrap());
+        let template = words.template("$kind$net/$who/$part/$uri?$args");
+        let ours = "$table_kind$table_net/$note_who/$capture_part/$target_path?$target_query";
+        assert_eq!(template.as_deref(), Ok(ours));
+    }
+
+    #[test]
+    fn what_is_set_once_is_a_constant() {
+        let words = Words::of(&parse("x", "set $a b; set $c d; set $c e; set $f $a; if ($a) { set $g h; }").unwrap());
+        assert_eq!(words.with_constants("http://$a:80/${c}$f$g"), "http://b:80/${c}$f$g");
     }
 }

@@ -34,6 +34,11 @@ impl Expression {
     }
 }
 
+/// For what goes nowhere where anything has to be escaped.
+pub fn as_it_is(text: &str) -> Cow<'_, str> {
+    Cow::Borrowed(text)
+}
+
 /// Names and texts.
 pub type Groups = Vec<(Box<str>, Box<str>)>;
 

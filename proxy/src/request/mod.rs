@@ -2,10 +2,13 @@
 
 pub mod deadline;
 pub mod expression;
+pub mod jump;
 pub mod notes;
+pub mod pages;
 pub mod path;
 pub mod problem;
 pub mod syntax;
+pub mod tables;
 pub mod target;
 #[cfg(test)]
 pub mod testing;
@@ -17,6 +20,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use pingora::http::RequestHeader;
@@ -36,7 +40,15 @@ pub struct RequestCtx {
     pub path: Option<Box<str>>,
     /// When the head had been read.
     pub received: Instant,
+    /// What texts may look up by `$table_NAME`; none where there is nothing.
+    pub tables: Option<Arc<dyn LookUp>>,
     pub notes: Notes,
+}
+
+/// Finds what a table says of a request.
+pub trait LookUp: fmt::Debug + Send + Sync {
+    /// Appends it; nothing where there is no such table.
+    fn append(&self, table: &str, head: &RequestHeader, ctx: &RequestCtx, text: &mut Vec<u8>);
 }
 
 impl RequestCtx {

@@ -34,12 +34,18 @@ pub struct Notes {
     pub trace: Option<Trace>,
     /// What the backend says of its steps, where a collector is told of the trace.
     pub server_timing: Option<HeaderValue>,
-    /// What a script has noted, by name.
+    /// What filters and scripts have noted, by name.
     pub noted: Vec<(Box<str>, Box<str>)>,
     /// The pool that a script has chosen.
     pub wanted_pool: Option<Box<str>>,
     /// What a script tells the request apart by, in the place of what its pool says.
     pub key: Option<Box<str>>,
+    /// How often it was sent from one route to another.
+    pub jumps: u8,
+    /// Another route answers in place of the one that would have given an error; it is not asked twice.
+    pub is_handed_over: bool,
+    /// The status of that error, for an answer that is none.
+    pub answer_with: Option<u16>,
     /// Which conditions of filters hold for it, by their numbers.
     pub conditions: Vec<(u32, bool)>,
     /// The script that has failed, with its line.
@@ -98,6 +104,14 @@ impl Notes {
     pub fn noted(&self, name: &str) -> Option<&str> {
         let found = self.noted.iter().find(|(known, _)| **known == *name);
         found.map(|(_, text)| &**text)
+    }
+
+    /// Notes a text under a name, in the place of what was noted under it before.
+    pub fn note(&mut self, name: &str, text: Box<str>) {
+        match self.noted.iter_mut().find(|(known, _)| **known == *name) {
+            Some((_, noted)) => *noted = text,
+            None => self.noted.push((name.into(), text)),
+        }
     }
 
     /// A claim as text; one that is not text is written as JSON.

@@ -73,6 +73,10 @@ pub const INTERNAL: Problem = Problem::new(
     "internal",
     "something went wrong inside the proxy",
 );
+pub const CIRCLE: Problem = Problem {
+    reason: Some("circle"),
+    ..INTERNAL
+};
 pub const SCRIPT_FAILED: Problem = Problem::new(
     StatusCode::INTERNAL_SERVER_ERROR,
     "script_failed",
@@ -114,6 +118,14 @@ pub const UPSTREAM_TIMEOUT: Problem = Problem::new(
     "upstream_timeout",
     "the backend did not answer in time",
 );
+
+/// A backend's answer that goes to no client; another route answers in its place.
+pub const fn intercepted(status: StatusCode) -> Problem {
+    Problem {
+        status,
+        ..UPSTREAM_FAILED
+    }
+}
 
 impl Problem {
     pub const fn new(status: StatusCode, code: &'static str, detail: &'static str) -> Self {

@@ -1,7 +1,7 @@
 //! Small rules of HTTP's syntax, and what a head says of itself, each in one place.
 
-use http::HeaderName;
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderName, Version};
 use pingora::http::RequestHeader;
 
 /// `token` of RFC 9110, section 5.6.2: a method, or a field's or a cookie's name.
@@ -61,6 +61,32 @@ pub fn host(head: &RequestHeader) -> &str {
 /// `$request_uri`.
 pub fn request_uri(head: &RequestHeader) -> &[u8] {
     head.raw_path()
+}
+
+/// As a request line says it.
+pub fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        Version::HTTP_3 => "HTTP/3.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+/// A field's name as people write it: `Location`, `ETag`.
+pub fn titled(name: &HeaderName) -> String {
+    match name.as_str() {
+        "etag" => return "ETag".to_owned(),
+        "www-authenticate" => return "WWW-Authenticate".to_owned(),
+        _ => {}
+    }
+    let mut titled = String::with_capacity(name.as_str().len());
+    for c in name.as_str().chars() {
+        let is_first = titled.is_empty() || titled.ends_with('-');
+        titled.push(if is_first { c.to_ascii_uppercase() } else { c });
+    }
+    titled
 }
 
 /// The name in a `Host`: without its port and the root's dot.

@@ -19,6 +19,7 @@ pub fn ctx(client: &str) -> RequestCtx {
         scheme: Scheme::Http,
         path: None,
         received: Instant::now(),
+        tables: None,
         notes: Notes::default(),
     }
 }

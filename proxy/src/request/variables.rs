@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::RequestCtx;
-use super::syntax::{argument, cookie, host, host_name, request_uri};
+use super::syntax::{argument, cookie, host, host_name, protocol, request_uri};
+use super::target::Target;
 use super::text::{push_address, push_number};
 use crate::yaml::placeholders::{Piece, Vocabulary};
 
@@ -39,11 +40,15 @@ enum Variable {
     /// Without the port, in lower case.
     Host,
     Method,
-    /// What a script has noted under this name.
+    /// What a filter or a script has noted under this name.
     Note(Box<str>),
     /// The path that routes match. Nginx: `$uri`.
     Path,
+    /// Who is at the other end of the connection. Nginx: `$realip_remote_addr`.
+    PeerAddress,
     Pool,
+    /// `HTTP/1.1`. Nginx: `$server_protocol`.
+    Protocol,
     /// The whole query. Nginx: `$args`.
     Query,
     /// One of its arguments, as written. Nginx: `$arg_name`.
@@ -60,6 +65,14 @@ enum Variable {
     ServerPort,
     /// Of the answer; in what is made of it alone.
     Status,
+    /// What a table of that name says.
+    Table(Box<str>),
+    /// The path as filters have left it so far, in its normal form.
+    TargetPath,
+    /// The query likewise.
+    TargetQuery,
+    /// `?` where that is something. Nginx: `$is_args`.
+    TargetQueryMark,
     TlsVersion,
     TraceId,
     /// Milliseconds from the attempt's start to the head of its answer.
@@ -81,7 +94,9 @@ static VARIABLES: Vocabulary<Variable> = Vocabulary {
         ("host", Variable::Host),
         ("method", Variable::Method),
         ("path", Variable::Path),
+        ("peer_address", Variable::PeerAddress),
         ("pool", Variable::Pool),
+        ("protocol", Variable::Protocol),
         ("query", Variable::Query),
         ("reason", Variable::Reason),
         ("request_id", Variable::RequestId),
@@ -91,6 +106,9 @@ static VARIABLES: Vocabulary<Variable> = Vocabulary {
         ("server_name", Variable::ServerName),
         ("server_port", Variable::ServerPort),
         ("status", Variable::Status),
+        ("target_path", Variable::TargetPath),
+        ("target_query", Variable::TargetQuery),
+        ("target_query_mark", Variable::TargetQueryMark),
         ("tls_version", Variable::TlsVersion),
         ("trace_id", Variable::TraceId),
         ("upstream_ms", Variable::UpstreamMs),
@@ -104,6 +122,7 @@ static VARIABLES: Vocabulary<Variable> = Vocabulary {
         ("header_", |name| Variable::Header(name.replace('_', "-").into())),
         ("note_", Variable::Note),
         ("query_", Variable::Argument),
+        ("table_", Variable::Table),
     ],
 };
 
@@ -115,11 +134,19 @@ impl Template {
 
     /// The text as it is.
     pub fn bytes(&self, request: &RequestHeader, ctx: &RequestCtx) -> Vec<u8> {
+        self.bytes_with(request, ctx, &[])
+    }
+
+    /// The text as it is, in which these groups go before the route's.
+    pub fn bytes_with(&self, request: &RequestHeader, ctx: &RequestCtx, groups: &[(Box<str>, Box<str>)]) -> Vec<u8> {
         let mut text = Vec::new();
         for piece in &self.0 {
             match piece {
                 Piece::Text(piece) => text.extend_from_slice(piece.as_bytes()),
-                Piece::Variable(variable) => variable.append(request, ctx, &mut text),
+                Piece::Variable(variable) => match variable.in_groups(groups) {
+                    Some(group) => text.extend_from_slice(group.as_bytes()),
+                    None => variable.append(request, ctx, &mut text),
+                },
             }
         }
         text
@@ -203,6 +230,12 @@ impl Known {
 }
 
 impl Variable {
+    fn in_groups<'a>(&self, groups: &'a [(Box<str>, Box<str>)]) -> Option<&'a str> {
+        let Self::Capture(name) = self else { return None };
+        let found = groups.iter().find(|(known, _)| known == name);
+        found.map(|(_, text)| &**text)
+    }
+
     fn append(&self, request: &RequestHeader, ctx: &RequestCtx, text: &mut Vec<u8>) {
         let notes = &ctx.notes;
         let client = || notes.tls.as_ref()?.client.as_ref();
@@ -254,6 +287,27 @@ impl Variable {
             Self::Note(name) => notes.noted(name).map(str::as_bytes),
             Self::Method => Some(request.method.as_str().as_bytes()),
             Self::Path => Some(ctx.path(request).as_bytes()),
+            Self::PeerAddress => return push_address(text, ctx.peer.ip()),
+            Self::Protocol => Some(protocol(request.version).as_bytes()),
+            Self::Table(name) => {
+                return ctx
+                    .tables
+                    .as_ref()
+                    .map_or((), |tables| tables.append(name, request, ctx, text));
+            }
+            Self::TargetPath => {
+                let target = Target::of(request, ctx);
+                let path = target.normal_path();
+                return path.map_or((), |path| text.extend_from_slice(path.as_bytes()));
+            }
+            Self::TargetQuery => {
+                let target = Target::of(request, ctx);
+                return text.extend_from_slice(target.query().unwrap_or_default().as_bytes());
+            }
+            Self::TargetQueryMark => {
+                let has_query = Target::of(request, ctx).query().is_some_and(|query| !query.is_empty());
+                return text.extend(has_query.then_some(b'?'));
+            }
             Self::Pool => notes.pool.as_deref().map(str::as_bytes),
             Self::Query => request.uri.query().map(str::as_bytes),
             Self::Argument(name) => argument(request.uri.query(), name),

@@ -29,6 +29,8 @@ pub struct MatchConfig {
     pub headers: BTreeMap<FieldName, Values>,
     pub query: BTreeMap<String, Values>,
     pub cookies: BTreeMap<String, Values>,
+    /// Only those that another route sends here.
+    pub internal: bool,
 }
 
 impl MatchConfig {
@@ -43,23 +45,24 @@ impl MatchConfig {
             && is_within(&self.cookies, &other.cookies);
         let listeners = self.listeners.is_empty()
             || !other.listeners.is_empty() && other.listeners.iter().all(|name| self.listeners.contains(name));
-        hosts && self.path == other.path && methods && listeners && conditions
+        let origins = !self.internal || other.internal;
+        hosts && self.path == other.path && methods && listeners && conditions && origins
     }
 
     /// Whether it takes such a request, or the first reason why not. `host` is without a port, `path` in the form of
     /// [`path::normal`].
-    pub fn fit(&self, listener: &str, host: &str, path: &str, head: &RequestHeader) -> Fit {
+    pub fn fit(&self, listener: &str, host: &str, path: &str, head: &RequestHeader, is_sent_here: bool) -> Fit {
         if !self.hosts.is_empty() && !self.hosts.iter().any(|pattern| pattern.takes(host)) {
             Fit::OtherHost
         } else if !self.path.takes(path) {
             Fit::OtherPath
         } else {
-            self.fit_otherwise(listener, head)
+            self.fit_otherwise(listener, head, is_sent_here)
         }
     }
 
-    /// What [`MatchConfig::fit`] says of a request whose host and path fit.
-    pub fn fit_otherwise(&self, listener: &str, head: &RequestHeader) -> Fit {
+    /// What [`MatchConfig::fit`] says of a request whose host and path fit; another route may have sent it here.
+    pub fn fit_otherwise(&self, listener: &str, head: &RequestHeader, is_sent_here: bool) -> Fit {
         let header = |(name, values): (&FieldName, &Values)| {
             let lines = head.headers.get_all(&name.0).iter().map(|value| value.as_bytes());
             values.take(lines)
@@ -68,6 +71,8 @@ impl MatchConfig {
         let cookie = |(name, values): (&String, &Values)| values.take(cookie(head, name));
         if !self.listeners.is_empty() && !self.listeners.iter().any(|name| name == listener) {
             Fit::OtherListener
+        } else if self.internal && !is_sent_here {
+            Fit::OtherOrigin
         } else if !self.headers.iter().all(header) {
             Fit::OtherHeader
         } else if !self.query.iter().all(query) {
@@ -116,6 +121,8 @@ pub enum Fit {
     OtherHost,
     OtherPath,
     OtherListener,
+    /// It is for those alone that another route sends.
+    OtherOrigin,
     OtherHeader,
     OtherQuery,
     OtherCookie,
@@ -168,6 +175,9 @@ struct MatchFields {
     query: BTreeMap<String, Values>,
     #[serde(default)]
     cookies: BTreeMap<String, Values>,
+    /// Takes no client's request itself, only those that `rewrite` or `reroute` of another route send here.
+    #[serde(default)]
+    internal: bool,
 }
 
 impl TryFrom<MatchFields> for MatchConfig {
@@ -198,6 +208,7 @@ impl TryFrom<MatchFields> for MatchConfig {
             headers: fields.headers,
             query: fields.query,
             cookies: fields.cookies,
+            internal: fields.internal,
         })
     }
 }

@@ -68,6 +68,11 @@ impl Router {
         routes
     }
 
+    /// The first of this name.
+    pub fn named(&self, name: &str) -> Option<&Arc<Route>> {
+        self.routes.iter().find(|route| *route.name == *name)
+    }
+
     /// The route for a request that came by this listener; `path` is in the form of [`crate::request::path::normal`].
     pub fn find(
         &self,
@@ -83,7 +88,7 @@ impl Router {
             if refused.is_some_and(|first| !route.matches.is_beside(first)) {
                 return ControlFlow::Continue(());
             }
-            match route.matches.fit_otherwise(listener, head) {
+            match route.matches.fit_otherwise(listener, head, ctx.notes.jumps > 0) {
                 Fit::Takes => match route
                     .when
                     .as_ref()
@@ -310,7 +315,7 @@ mod tests {
                 let in_order = Router::in_order(&configs, host);
                 let first = in_order
                     .iter()
-                    .find(|route| route.r#match.fit("public", host, path, &head) == Fit::Takes);
+                    .find(|route| route.r#match.fit("public", host, path, &head, false) == Fit::Takes);
                 let expected = first.map_or("none".to_owned(), |route| route.name());
                 assert_eq!(found(&router, host, path), expected, "{host}{path}");
             }

@@ -108,7 +108,7 @@ pub fn run(launch: Launch, takes_over: bool) -> Result<(), ServerError> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let mut signals = Signals::listen()?;
+        let mut signals = Signals::listen(launch.source.ends_at_once())?;
         let mut server = Server::new(launch, config, threads, sockets)?;
         server.pid_file = pid_file;
         let served = tokio::select! {

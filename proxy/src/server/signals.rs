@@ -24,10 +24,15 @@ pub struct Signals {
     user2: Signal,
     /// Came while only [`Signals::stop`] was waited for.
     missed: VecDeque<Event>,
+    /// TERM and INT end at once, without a drain.
+    is_hasty: bool,
+    /// One of those has come.
+    is_over: bool,
 }
 
 impl Signals {
-    pub fn listen() -> io::Result<Self> {
+    /// `is_hasty`: TERM and INT wait for no request in flight, as with Nginx.
+    pub fn listen(is_hasty: bool) -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -36,6 +41,8 @@ impl Signals {
             user1: signal(SignalKind::user_defined1())?,
             user2: signal(SignalKind::user_defined2())?,
             missed: VecDeque::new(),
+            is_hasty,
+            is_over: false,
         })
     }
 
@@ -48,6 +55,9 @@ impl Signals {
 
     /// Returns when Veil is told to stop, and keeps all else for later.
     pub async fn stop(&mut self) {
+        if self.is_over {
+            return;
+        }
         loop {
             match self.received().await {
                 Event::Stop => return,
@@ -59,8 +69,14 @@ impl Signals {
 
     async fn received(&mut self) -> Event {
         tokio::select! {
-            _ = self.terminate.recv() => Event::Stop,
-            _ = self.interrupt.recv() => Event::Stop,
+            _ = self.terminate.recv() => {
+                self.is_over = self.is_hasty;
+                Event::Stop
+            }
+            _ = self.interrupt.recv() => {
+                self.is_over = self.is_hasty;
+                Event::Stop
+            }
             _ = self.quit.recv() => Event::Stop,
             _ = self.hangup.recv() => Event::Reload,
             _ = self.user1.recv() => Event::ReopenLogs,

@@ -262,6 +262,82 @@ const CASES: &[(&str, &[&str])] = &[
         &["GET / X-Forwarded-Proto: https"],
     ),
     (
+        "set $a b; return 200 \"$a $uri $args$is_args\";",
+        &["GET /x?y", "GET /%41"],
+    ),
+    (
+        "return 200 \"$mapped $geo $split\";",
+        &["GET /?m=a", "GET /?m=B", "GET /?m=x7&s=1", "GET /?s=2", "GET /?s=3"],
+    ),
+    (
+        "add_header X-Mapped $mapped; EVERY",
+        &["GET /?m=a", "GET /", "GET /status/404"],
+    ),
+    (
+        "if ($request_method = POST) { return 405; } EVERY",
+        &["GET /", "POST /5"],
+    ),
+    (
+        "if ($http_x_a ~* \"^(ye)s\") { return 200 \"got $1\"; } EVERY",
+        &["GET / X-A: YES", "GET / X-A: no", "GET /"],
+    ),
+    (
+        "location / { if ($arg_a) { set $b yes; } if ($arg_a = 1) { rewrite ^ /one break; } proxy_pass http://echo; proxy_set_header X-B $b; }",
+        &["GET /", "GET /?a=1", "GET /?a=0", "GET /?a=2"],
+    ),
+    (
+        "rewrite ^/old/(.*)$ /new/$1 last; EVERY",
+        &["GET /old/x?a=b", "GET /new", "GET /old/old/x"],
+    ),
+    (
+        "rewrite ^/old/(.*)$ /new/$1?c=d last; location /new { return 200 \"$uri $args\"; } EVERY",
+        &["GET /old/x?a=b", "GET /old/x", "GET /new"],
+    ),
+    (
+        "location /a { rewrite ^/a/(.*)$ /b/$1 last; return 403; } location /b { return 200 \"$uri?$args\"; }",
+        &["GET /a/x?q", "GET /a"],
+    ),
+    (
+        "location /a { rewrite ^/a/(.*)$ /b/$1 break; proxy_pass http://echo; }",
+        &["GET /a/x?q", "GET /a"],
+    ),
+    (
+        "rewrite ^/p(.*)$ http://other.test$1 permanent; rewrite ^/q(.*)$ /r$1? redirect; EVERY",
+        &["GET /p/x?y", "GET /q/x?y", "GET /r"],
+    ),
+    (
+        "error_page 404 /e; location /e { return 200 page; } location / { return 404; }",
+        &["GET /", "GET /e"],
+    ),
+    (
+        "error_page 404 =200 /e; location /e { return 200 page; } location / { return 404; }",
+        &["GET /"],
+    ),
+    (
+        "error_page 404 = /e; location /e { return 201 page; } location / { return 404; }",
+        &["GET /"],
+    ),
+    (
+        "error_page 418 = @named; location /n { return 418; } location @named { return 200 \"named $uri\"; } EVERY",
+        &["GET /n/x", "GET /@named", "GET /"],
+    ),
+    (
+        "location /l { limit_except GET { deny all; } proxy_pass http://echo; }",
+        &["GET /l", "HEAD /l", "POST /l/5", "PUT /l"],
+    ),
+    (
+        "location / { error_page 502 /down; proxy_pass http://dead; } location /down { return 200 down; }",
+        &["GET /"],
+    ),
+    (
+        "location / { proxy_intercept_errors on; error_page 404 /e; proxy_pass http://echo; } location = /e { internal; return 200 page; }",
+        &["GET /status/404", "GET /status/500", "GET /e", "GET /x"],
+    ),
+    ("location /c/ { set $up echo; proxy_pass http://$up; }", &["GET /c/x"]),
+    ("absolute_redirect off; return 301 /new;", &["GET /old"]),
+    ("port_in_redirect off; return 301 /new;", &["GET /old"]),
+    ("location /s/ { proxy_pass http://echo; }", &["GET /s?a=b", "GET /s"]),
+    (
         "proxy_set_header X-Request-Start $request_id; proxy_set_header X-Request-Start \"\"; EVERY",
         &[],
     ),
@@ -280,6 +356,9 @@ const UPSTREAMS: &str = "
   upstream by_address { ip_hash; server ECHO weight=2 max_fails=3 fail_timeout=5s; zone z 64k; }
   upstream least { least_conn; server ECHO; }
   upstream random { random two least_conn; server ECHO; server DEAD down; }
+  map $arg_m $mapped { default none; a first; ~^x(?<number>[0-9])$ number$number; }
+  geo $geo { default far; 127.0.0.0/8 near; }
+  split_clients $arg_s $split { 40% one; 30% two; * rest; }
   upstream hashed { hash $arg_id consistent; server ECHO; }
 ";
 

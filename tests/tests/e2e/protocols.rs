@@ -85,6 +85,9 @@ const FILTERS: &[(&str, &[(&str, u16)])] = &[
     ),
     ("request_id: { traceparent: true }", &[("", 200)]),
     ("rewrite: { to: '/there?$path&$query' }", &[("", 200)]),
+    ("rewrite: { to: '$request_uri/', then: redirect }", &[("", 302)]),
+    ("reroute: {}", &[("", 200)]),
+    ("note: { set: { a: $host } }", &[("", 200)]),
     (
         "script: { on_error: closed, inline: 'fn on_request(request) { if header(\"x-no\") == \"1\" { return refuse(403); } }' }",
         &[("", 200), ("X-No: 1", 403)],

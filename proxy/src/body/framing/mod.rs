@@ -3,6 +3,7 @@
 
 mod chunked;
 mod head;
+mod lines;
 mod respelling;
 mod syntax;
 mod violation;

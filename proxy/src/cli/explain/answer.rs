@@ -53,6 +53,7 @@ impl fmt::Display for Explanation {
                 Fit::Takes => "takes it",
                 Fit::OtherHost => "is for another host",
                 Fit::OtherListener => "is for another listener",
+                Fit::OtherOrigin => "takes only what other routes send it",
                 Fit::OtherPath => "is for another path",
                 Fit::OtherHeader => "wants other header fields",
                 Fit::OtherQuery => "wants another query",

@@ -59,6 +59,7 @@ pub async fn explain(config: &Config, question: &Question) -> Result<Explanation
         respelt,
         ctx,
         head,
+        ..
     } = rehearse(config, asked).await?;
     let mut explanation = Explanation {
         client: question.client,

@@ -74,7 +74,7 @@ fn taker<'a>(config: &'a Config, route: &RouteConfig, path: &str) -> Option<&'a 
     let method = matches.methods.first().cloned().unwrap_or_default();
     let head = RequestHeader::build(method, b"/", None).ok()?;
     let mut routes = Router::in_order(&config.routes, &host).into_iter();
-    routes.find(|other| other.r#match.fit(listener, &host, path, &head) == Fit::Takes)
+    routes.find(|other| other.r#match.fit(listener, &host, path, &head, false) == Fit::Takes)
 }
 
 const PARAMETER: &str = ";x";

@@ -79,7 +79,7 @@ struct Served {
 impl Filter for Folder {
     fn on_request(&self, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
         let settings = &self.0.settings;
-        if !matches!(request.method, Method::GET | Method::HEAD) {
+        if !matches!(request.method, Method::GET | Method::HEAD) && !ctx.notes.is_handed_over {
             return match settings.pass_on {
                 true => Verdict::Continue,
                 false => Verdict::Refuse(problem::METHOD_NOT_ALLOWED),
@@ -116,7 +116,7 @@ impl Asked {
         Self {
             codings: codings.into_iter().map(|(_, coding, suffix)| (coding, suffix)).collect(),
             query: query.map(str::to_owned),
-            is_plain: request.method == Method::GET,
+            is_plain: request.method != Method::HEAD,
             conditions: Conditions::of(request),
         }
     }

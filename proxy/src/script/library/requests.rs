@@ -1,14 +1,15 @@
 //! The request: its head as it came, with what the script itself has changed, and what Veil knows of it.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use rhai::{Array, Dynamic, Engine, ImmutableString};
 
 use super::outcome::{Outcome, change, failure};
 use crate::request::syntax;
 use crate::request::target::Target;
-use crate::request::variables::Known;
+use crate::request::variables::{Known, Template};
 use crate::script::draft::field_value;
 use crate::script::library::answers::Response;
 use crate::script::library::remembered::Remembered;
@@ -42,6 +43,7 @@ pub fn register(engine: &mut Engine) {
         .register_fn("cookie", |_: &mut Request, name: &str| cookie(name))
         .register_fn("query", argument)
         .register_fn("query", |_: &mut Request, name: &str| argument(name))
+        .register_fn("filled", filled)
         .register_fn("claim", claim)
         .register_fn("claim", |_: &mut Request, name: &str| claim(name))
         .register_fn("capture", capture)
@@ -164,6 +166,29 @@ fn argument(name: &str) -> String {
     read.flatten().unwrap_or_default()
 }
 
+/// A text with variables, as templates have them. Those that scripts hold are written in them, so that each is taken apart once.
+fn filled(text: &str) -> Outcome<String> {
+    thread_local! {
+        static KNOWN: RefCell<HashMap<Box<str>, Arc<Template>>> = RefCell::default();
+    }
+    let known = KNOWN.with_borrow(|known| known.get(text).map(Arc::clone));
+    let template = match known {
+        Some(template) => template,
+        None => {
+            let template = Arc::new(Template::parse(text).map_err(failure)?);
+            KNOWN.with_borrow_mut(|known| {
+                if known.len() >= MOST_TEMPLATES {
+                    known.clear();
+                }
+                known.insert(text.into(), Arc::clone(&template));
+            });
+            template
+        }
+    };
+    let filled = view::request(|head, ctx| view::text(&template.bytes(head, ctx)).into_owned());
+    Ok(filled.unwrap_or_default())
+}
+
 fn claim(name: &str) -> String {
     view::request(|_, ctx| ctx.notes.claim(name))
         .flatten()
@@ -214,3 +239,5 @@ const NUMBERS: [&str; 6] = [
     "upstream_status",
 ];
 const MOST_NOTES: usize = 16;
+/// That a thread remembers.
+const MOST_TEMPLATES: usize = 1000;

@@ -29,6 +29,7 @@ use self::http2::{Frames, PREFACE};
 use super::Violation;
 use super::chunked::Chunked;
 use super::head::{self, BodyEnd, Head};
+use super::lines::mend_lines;
 use super::respelling::respelt;
 use crate::request::problem;
 use crate::request::syntax::is_token_byte;
@@ -40,6 +41,8 @@ pub struct HeadLimits {
     pub max_size: usize,
     /// From a head's first byte to its last: 408. Nginx: `client_header_timeout`.
     pub deadline: Duration,
+    /// Lines may end with LF alone; they are given their CR before anything else is made of them.
+    pub lone_line_feeds: bool,
 }
 
 /// The watch over all HTTP/1 streams of a listener.
@@ -273,6 +276,9 @@ impl Wire {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Gathered>> {
         loop {
+            if self.watch.limits.lone_line_feeds {
+                mend_lines(&mut self.pending, seen);
+            }
             if !skipped_line && self.pending.starts_with(b"\r\n") {
                 self.pending.advance(2);
                 (seen, skipped_line) = (0, true);

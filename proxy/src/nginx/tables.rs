@@ -1,0 +1,120 @@
+//! `map`, `geo` and `split_clients` become tables.
+
+use super::draft::{Draft, Map};
+use super::report::Report;
+use super::rules;
+use super::scope::Scope;
+use super::syntax::Directive;
+use crate::yaml::units::Cidr;
+
+/// The tables of the `http` block.
+pub fn tables(http: &Scope, report: &mut Report) -> Map {
+    let mut tables = Map::default();
+    for directive in http.own() {
+        let (of, name) = match (directive.name.as_str(), directive.words.len()) {
+            ("map" | "split_clients", _) | ("geo", 2) => (directive.word(0), directive.word(1)),
+            ("geo", _) => ("$remote_addr", directive.word(0)),
+            _ => continue,
+        };
+        let of = match report.words.template(of) {
+            Ok(of) => of,
+            Err(variable) => {
+                report.missing(directive, format!("{variable} is not known; it is nothing everywhere"));
+                String::new()
+            }
+        };
+        report.carried(directive);
+        let mut table = Table {
+            report,
+            is_of_hosts: directive.block.iter().flatten().any(|row| row.name == "hostnames"),
+            default: None,
+            rows: Vec::new(),
+        };
+        for row in directive.block.iter().flatten() {
+            match directive.name.as_str() {
+                "map" => table.of_map(row),
+                "geo" => table.of_geo(row),
+                _ => table.of_split(row),
+            }
+        }
+        let mut settings = Map::default().with("of", of);
+        settings.put_some("default", table.default);
+        settings.put("rows", table.rows);
+        tables.put(
+            name.trim_start_matches('$'),
+            Draft::from(settings).placed_at(&directive.place),
+        );
+    }
+    tables
+}
+
+struct Table<'r> {
+    report: &'r mut Report,
+    is_of_hosts: bool,
+    default: Option<String>,
+    rows: Vec<Draft>,
+}
+
+impl Table<'_> {
+    fn value(&mut self, row: &Directive) -> Option<String> {
+        match self.report.words.template(row.word(0)) {
+            Ok(value) => {
+                self.report.carried(row);
+                Some(value)
+            }
+            Err(variable) => {
+                self.report
+                    .missing(row, format!("{variable} is not known; the row is left out"));
+                None
+            }
+        }
+    }
+
+    fn row(&mut self, row: &Directive, kind: &str, key: &str) {
+        if let Some(value) = self.value(row) {
+            self.rows.push(Map::default().with(kind, key).with("is", value).into());
+        }
+    }
+
+    fn of_map(&mut self, row: &Directive) {
+        match row.name.as_str() {
+            "hostnames" | "volatile" => self.report.carried(row),
+            "default" => self.default = self.value(row),
+            name => match (name.strip_prefix('~'), name.strip_prefix('\\')) {
+                (Some(expression), _) => {
+                    let expression = match expression.strip_prefix('*') {
+                        Some(rest) => format!("(?i){rest}"),
+                        None => expression.to_owned(),
+                    };
+                    match rules::known(&expression) {
+                        Ok(()) => self.row(row, "regex", &expression),
+                        Err(why) => self.report.missing(row, format!("{why}; the row is left out")),
+                    }
+                }
+                (_, Some(name)) => self.row(row, "text", name),
+                _ if self.is_of_hosts => self.row(row, "host", name),
+                _ => self.row(row, "text", name),
+            },
+        }
+    }
+
+    fn of_geo(&mut self, row: &Directive) {
+        match row.name.as_str() {
+            "default" => self.default = self.value(row),
+            network => match network.parse::<Cidr>() {
+                Ok(_) if network.ends_with("/0") && network != "::/0" => self.default = self.value(row),
+                Ok(_) => self.row(row, "network", network),
+                Err(_) => self
+                    .report
+                    .missing(row, "only networks are known here, such as 10.0.0.0/8"),
+            },
+        }
+    }
+
+    fn of_split(&mut self, row: &Directive) {
+        match row.name.as_str() {
+            "*" => self.default = self.value(row),
+            share => self.row(row, "share", share),
+        }
+    }
+}

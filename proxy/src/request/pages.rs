@@ -1,0 +1,100 @@
+//! What Veil's own errors look like: problem documents, or short pages of HTML as Nginx's.
+
+use bytes::Bytes;
+use http::StatusCode;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// `problems: { form: pages, signature: nginx }`
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProblemsConfig {
+    pub form: Form,
+    /// What pages end with.
+    pub signature: String,
+}
+
+/// What is sent in place of an answer.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// RFC 9457, for programs.
+    #[default]
+    Documents,
+    /// Short ones of HTML, which answers of `respond` and `redirect` without a body have too.
+    Pages,
+}
+
+impl Default for ProblemsConfig {
+    fn default() -> Self {
+        Self {
+            form: Form::default(),
+            signature: "veil".to_owned(),
+        }
+    }
+}
+
+impl ProblemsConfig {
+    /// The page of a status, where there are pages and one for it.
+    pub fn page(&self, status: StatusCode) -> Option<Bytes> {
+        if self.form == Form::Documents || status.as_u16() < 301 || status == StatusCode::NOT_MODIFIED {
+            return None;
+        }
+        let title = format!("{} {}", status.as_u16(), title(status));
+        let mut signature = String::new();
+        for c in self.signature.chars() {
+            match c {
+                '<' => signature.push_str("&lt;"),
+                '&' => signature.push_str("&amp;"),
+                c => signature.push(c),
+            }
+        }
+        let page = format!(
+            "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n\
+             <hr><center>{signature}</center>\r\n</body>\r\n</html>\r\n"
+        );
+        Some(Bytes::from(page))
+    }
+}
+
+/// As Nginx has them.
+fn title(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "Authorization Required",
+        405 => "Not Allowed",
+        408 => "Request Time-out",
+        413 => "Request Entity Too Large",
+        414 => "Request-URI Too Large",
+        416 => "Requested Range Not Satisfiable",
+        503 => "Service Temporarily Unavailable",
+        504 => "Gateway Time-out",
+        _ => status.canonical_reason().unwrap_or("Error"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_page_is_nginxs() {
+        let pages: ProblemsConfig = serde_yaml::from_str("{ form: pages, signature: nginx }").unwrap();
+        let expected = "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n\
+                        <center><h1>404 Not Found</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";
+        assert_eq!(pages.page(StatusCode::NOT_FOUND).unwrap(), expected);
+        for (status, has_page) in [
+            (200, false),
+            (204, false),
+            (301, true),
+            (304, false),
+            (405, true),
+            (599, true),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(pages.page(status).is_some(), has_page, "{status}");
+            assert!(ProblemsConfig::default().page(status).is_none());
+        }
+    }
+}
