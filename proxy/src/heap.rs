@@ -19,6 +19,15 @@ pub fn taken() -> i64 {
     TAKEN.get()
 }
 
+/// Whether this program counts at all: whether [`Counted`] is its allocator.
+pub fn is_counted() -> bool {
+    let before = taken();
+    let block = std::hint::black_box(Box::new([0_u8; 64]));
+    let counts = taken() != before;
+    drop(block);
+    counts
+}
+
 fn count(bytes: i64) {
     let taken = TAKEN.get().wrapping_add(bytes);
     TAKEN.set(taken);
@@ -138,5 +147,6 @@ mod tests {
         assert!((100_000..101_000).contains(&(taken() - before)), "{}", taken() - before);
         drop(block);
         assert_eq!(taken(), before);
+        assert!(is_counted());
     }
 }

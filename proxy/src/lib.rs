@@ -53,6 +53,8 @@ pub mod server;
 
 pub mod cli;
 
+pub mod extension;
+
 pub use cli::main;
 
 /// As the program's, so that limits on memory hold in tests too.
@@ -78,7 +80,7 @@ mod tests {
         &["state"],
         &["exchange"],
         &["server"],
-        &["cli"],
+        &["cli", "extension"],
     ];
 
     #[test]

@@ -105,14 +105,14 @@ class Server:
         sys.exit(f"{self.name} ended before it printed where it listens")
 
 
-def load(server, connections, seconds, body=None, threads=1):
+def load(server, connections, seconds, body=None, threads=1, headers=()):
     """One run of wrk against a server: rate, latencies, CPU and memory."""
     server.wait_until_idle()
     server.forget_peak_memory()
     cpu = server.cpu_seconds()
     env = {**os.environ, **({"BODY": str(body)} if body else {})}
     command = ["wrk", f"-t{min(threads, connections)}", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s",
-               "-s", str(BENCH / "post.lua"), server.url]
+               "-s", str(BENCH / "post.lua"), *(part for header in headers for part in ("-H", header)), server.url]
     output = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
     run = json.loads(output.strip().splitlines()[-1])
     server.wait_until_idle()

@@ -8,7 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
 use super::conditional::Conditional;
-use super::{Filter, FilterError, Kind, Own, Workshop};
+use super::own::OWN;
+use super::{Filter, FilterError, Kind, Workshop};
 use crate::script::Condition;
 
 /// `{ rate_limit: { rate: 5/s }, when: 'header("x-tier") != "gold"' }`
@@ -118,21 +119,10 @@ impl<'de> Visitor<'de> for Entry {
 }
 
 fn read<'de, A: MapAccess<'de>>(name: &str, map: &mut A) -> Result<Kind, A::Error> {
-    match (Kind::read(name, map)?, Own::names().contains(&name)) {
+    match (Kind::read(name, map)?, OWN.named(name)) {
         (Some(kind), _) => Ok(kind),
-        (None, true) => map.next_value_seed(Unread(name)).map(Kind::Own),
-        (None, false) => map.next_value_seed(Unknown(name)),
-    }
-}
-
-/// The settings of a filter from outside.
-struct Unread<'a>(&'a str);
-
-impl<'de> DeserializeSeed<'de> for Unread<'_> {
-    type Value = Own;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Own, D::Error> {
-        Own::read(self.0, deserializer)
+        (None, Some(own)) => map.next_value_seed(own).map(Kind::Own),
+        (None, None) => map.next_value_seed(Unknown(name)),
     }
 }
 
@@ -151,7 +141,7 @@ impl<'de> DeserializeSeed<'de> for Unknown<'_> {
 fn names() -> &'static [&'static str] {
     use std::sync::OnceLock;
     static NAMES: OnceLock<Vec<&'static str>> = OnceLock::new();
-    NAMES.get_or_init(|| [Kind::NAMES, Own::names().as_slice()].concat())
+    NAMES.get_or_init(|| [Kind::NAMES, OWN.names().as_slice()].concat())
 }
 
 impl JsonSchema for FilterConfig {
@@ -167,7 +157,7 @@ impl JsonSchema for FilterConfig {
             .and_then(|object| object.get_mut("oneOf"))
             .and_then(|all| all.as_array_mut());
         if let Some(alternatives) = alternatives {
-            for (name, settings) in Own::schemas(generator) {
+            for (name, settings) in OWN.schemas(generator) {
                 let alone = json_schema!({
                     "type": "object", "properties": { name: settings }, "required": [name], "additionalProperties": false
                 });

@@ -46,7 +46,7 @@ impl Filter for Note {
         }
         for (name, template) in &self.set {
             let text = template.bytes(request, ctx);
-            ctx.notes.note(name, String::from_utf8_lossy(&text).into());
+            ctx.notes.note(name, String::from_utf8_lossy(&text));
         }
         Verdict::Continue
     }

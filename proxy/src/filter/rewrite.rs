@@ -84,7 +84,7 @@ impl Filter for Rewrite {
             None => Vec::new(),
         };
         if let Some(name) = &self.note {
-            ctx.notes.note(name, "1".into());
+            ctx.notes.note(name, "1");
         }
         let rendered = self.to.bytes_with(request, ctx, &found);
         let Ok(rendered) = String::from_utf8(rendered) else {

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{BodyChange, Content, Filter, FilterError, Settings, Verdict, Workshop};
+use crate::heap;
 use crate::request::RequestCtx;
 use crate::request::problem::{self, Problem};
 use crate::script::{self, Decision, Draft, Failure, Hook, Kept, Limits, Program, Seen, Store, Tally};
@@ -79,6 +80,10 @@ impl Settings for Script {
             return Err(FilterError("has pool(request), and nothing to choose; write them under pools".to_owned()));
         }
         let name = self.name.clone().unwrap_or(source);
+        if !heap::is_counted() {
+            let what = "the limit on its memory does not hold: this program's allocator is not veil::extension::Counted";
+            tracing::warn!(script = name, "{what}");
+        }
         Ok(Arc::new(Scripted {
             program,
             store: workshop.store.map(Arc::clone).unwrap_or_default(),
@@ -225,8 +230,7 @@ fn carry_out(draft: Draft, request: &mut RequestHeader, ctx: &mut RequestCtx) {
         ctx.notes.target = draft.target;
     }
     for (name, text) in draft.notes {
-        ctx.notes.noted.retain(|(known, _)| *known != name);
-        ctx.notes.noted.push((name, text));
+        ctx.notes.note(&name, text);
     }
 }
 

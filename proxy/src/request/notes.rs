@@ -101,13 +101,15 @@ impl Notes {
         found.map(|(_, text)| &**text)
     }
 
+    /// What was noted so; none where nothing was.
     pub fn noted(&self, name: &str) -> Option<&str> {
         let found = self.noted.iter().find(|(known, _)| **known == *name);
         found.map(|(_, text)| &**text)
     }
 
     /// Notes a text under a name, in the place of what was noted under it before.
-    pub fn note(&mut self, name: &str, text: Box<str>) {
+    pub fn note(&mut self, name: &str, text: impl Into<Box<str>>) {
+        let text = text.into();
         match self.noted.iter_mut().find(|(known, _)| **known == *name) {
             Some((_, noted)) => *noted = text,
             None => self.noted.push((name.into(), text)),

@@ -42,17 +42,22 @@ enum Change {
 
 impl Fields {
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        self.0.push((field_name(name)?, Change::Set(field_value(name, value)?)));
-        Ok(())
+        self.push(name, Change::Set(field_value(name, value)?))
     }
 
     pub fn add(&mut self, name: &str, value: &str) -> Result<(), String> {
-        self.0.push((field_name(name)?, Change::Add(field_value(name, value)?)));
-        Ok(())
+        self.push(name, Change::Add(field_value(name, value)?))
     }
 
     pub fn remove(&mut self, name: &str) -> Result<(), String> {
-        self.0.push((field_name(name)?, Change::Remove));
+        self.push(name, Change::Remove)
+    }
+
+    fn push(&mut self, name: &str, change: Change) -> Result<(), String> {
+        if self.0.len() >= MOST_CHANGES {
+            return Err(format!("a call makes at most {MOST_CHANGES} changes of a head"));
+        }
+        self.0.push((field_name(name)?, change));
         Ok(())
     }
 
@@ -109,3 +114,6 @@ pub fn field_name(name: &str) -> Result<HeaderName, String> {
 pub fn field_value(name: &str, value: &str) -> Result<HeaderValue, String> {
     HeaderValue::try_from(value).map_err(|_| format!("{name}: {value:?} cannot stand in a header"))
 }
+
+/// Of one head, by one call.
+const MOST_CHANGES: usize = 100;

@@ -40,7 +40,8 @@ fn made(limits: &Limits) -> Engine {
         .set_max_variables(MOST_VARIABLES)
         .set_max_functions(MOST_FUNCTIONS)
         .set_max_expr_depths(DEEPEST_EXPRESSION, DEEPEST_EXPRESSION);
-    for symbol in ["eval", "print", "debug"] {
+    // Functions with values of their own hold one another without end, and no limit counts them.
+    for symbol in ["eval", "print", "debug", "curry"] {
         engine.disable_symbol(symbol);
     }
     for package in [
@@ -76,3 +77,14 @@ const MOST_VARIABLES: usize = 64;
 const MOST_FUNCTIONS: usize = 100;
 /// Expressions within one another.
 const DEEPEST_EXPRESSION: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The interpreter would keep them behind a lock that all threads share, and sleep for 10 ms where it is held.
+    #[test]
+    fn no_texts_are_kept() {
+        assert_eq!(engine(&Limits::default()).max_strings_interned(), 0);
+    }
+}

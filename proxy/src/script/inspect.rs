@@ -140,7 +140,7 @@ impl Inspection {
 
     /// `implied` is what stands before the dot.
     fn function(&self, call: &FnCallExpr, implied: usize, place: Position) -> Result<(), Mistake> {
-        const OF_THE_LANGUAGE: [&str; 7] = ["type_of", "call", "curry", "Fn", "is_shared", "is_def_var", "is_def_fn"];
+        const OF_THE_LANGUAGE: [&str; 6] = ["type_of", "call", "Fn", "is_shared", "is_def_var", "is_def_fn"];
         let (name, count) = (call.name.as_str(), call.args.len() + implied);
         let is_function = |parameters: usize| self.functions.contains(&(name.to_owned(), parameters));
         if OF_THE_LANGUAGE.contains(&name) || is_function(count) || implied > 0 && is_function(call.args.len()) {
@@ -207,9 +207,7 @@ impl Inspection {
                 let what = "has an expression that is made while it runs; write it in the script, in quotes";
                 let text =
                     written(expression).ok_or_else(|| mistake(&format!("matches {what}"), expression.position()))?;
-                library::expression_of(text)
-                    .map_err(|what| mistake(&what, expression.position()))
-                    .map(|_| ())
+                library::prepare(text).map_err(|what| mistake(&what, expression.position()))
             }
             _ => Ok(()),
         }

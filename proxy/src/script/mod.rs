@@ -14,6 +14,7 @@ mod hostile;
 mod inspect;
 mod library;
 mod limits;
+mod plain;
 mod program;
 mod store;
 mod tally;

@@ -15,12 +15,15 @@ use super::hook::{Failure, Hook, Mistake};
 use super::inspect;
 use super::library::{Request, Response};
 use super::limits::Limits;
+use super::plain::Plain;
 use super::view::{Kept, Seen};
 
 /// A condition or the hooks of one script, ready to run on any thread.
 pub struct Program {
     engine: Arc<Engine>,
     ast: AST,
+    /// The same, where it takes no interpreter.
+    plain: Option<Plain>,
     limits: Limits,
     /// Each with the line that it begins in.
     hooks: Vec<(Hook, usize)>,
@@ -40,6 +43,7 @@ impl Program {
         inspect::condition(&engine, &ast)?;
         Ok(Self {
             engine,
+            plain: Plain::of(&ast),
             ast,
             limits,
             hooks: Vec::new(),
@@ -51,6 +55,14 @@ impl Program {
     /// # Errors
     /// They are none, or name what there is not.
     pub fn hooks(text: &str, limits: &Limits) -> Result<Self, Mistake> {
+        if text.len() > LONGEST {
+            let what = "is longer than 256 KiB; split it into several filters".to_owned();
+            return Err(Mistake {
+                line: 1,
+                column: 1,
+                what,
+            });
+        }
         let engine = engine(limits);
         let ast = engine
             .compile(text)
@@ -66,6 +78,7 @@ impl Program {
         Ok(Self {
             engine,
             ast,
+            plain: None,
             limits: limits.clone(),
             hooks,
         })
@@ -80,6 +93,14 @@ impl Program {
     /// # Errors
     /// It goes wrong on this request, or takes too much.
     pub fn holds(&self, seen: Seen<'_>) -> Result<bool, Failure> {
+        self.plain(seen).map_or_else(|| self.interpreted(seen), Ok)
+    }
+
+    pub(super) fn plain(&self, seen: Seen<'_>) -> Option<bool> {
+        self.plain.as_ref().and_then(|plain| plain.holds(seen))
+    }
+
+    pub(super) fn interpreted(&self, seen: Seen<'_>) -> Result<bool, Failure> {
         let run = || self.engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), &self.ast);
         let value = bounded(&self.limits, Instant::now(), || seen.shown(|| caught(run)))?;
         value.as_bool().map_err(|kind| Failure {
@@ -204,3 +225,6 @@ fn uncapitalised(text: &str) -> String {
         .next()
         .map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
+
+/// Bytes of a script: reading takes time in proportion.
+const LONGEST: usize = 256 << 10;

@@ -4,4 +4,5 @@
 pub mod diagnostic;
 pub mod document;
 pub mod placeholders;
+pub mod registry;
 pub mod units;

@@ -259,6 +259,39 @@ fn a_filter_from_outside_is_known_like_one_of_veils_own() {
 }
 
 #[test]
+fn a_selection_from_outside_is_known_like_one_of_veils_own() {
+    let with = |select: &str| {
+        format!(
+            "version: 1\nlisteners: {{ public: {{ address: 127.0.0.1:0 }} }}\nroutes:\n  - match: {{ path_prefix: / }}\n    pool: app\n\
+             pools:\n  app:\n    select: {select}\n    backends: [{{ address: 127.0.0.1:9 }}, {{ address: 127.0.0.1:10 }}]\n"
+        )
+    };
+    for select in ["first_fit", "{ first_fit: {} }", "{ first_fit: { up_to: 3 } }"] {
+        let (good, said) = own_filter(&["check", "FILE"], &with(select));
+        assert!(good, "{select}: {said}");
+    }
+    for (select, mistake) in [
+        (
+            "{ first_fit: { up_to: few } }",
+            "veil.yaml:8:34: pools.app.select.first_fit.up_to: expected a whole number",
+        ),
+        ("{ first_fit: { upto: 3 } }", "did you mean \"up_to\"?"),
+        ("frist_fit", "did you mean \"first_fit\"?"),
+        ("{ first_fit: {}, ketama: {} }", "single key"),
+    ] {
+        let (good, said) = own_filter(&["check", "FILE"], &with(select));
+        assert!(!good && said.contains(mistake), "{select}: {said}");
+    }
+    let (good, said) = own_filter(&["explain", "-c", "FILE", "--client", "192.0.2.1"], &with("first_fit"));
+    assert!(
+        good && said.contains("first_fit") && said.contains("127.0.0.1:9"),
+        "{said}"
+    );
+    let (_, said) = own_filter(&["schema"], "");
+    assert!(said.contains("\"first_fit\"") && said.contains("\"up_to\""));
+}
+
+#[test]
 fn an_example_that_goes_another_way_is_a_mistake_with_its_place() {
     let yaml = "version: 1\nlisteners: { public: { address: 127.0.0.1:0 } }\nroutes:\n  - match: { path_prefix: / }\n    filters:\n      \
                 - respond: { status: 404 }\nexamples:\n  - url: http://a.test/\n    expect: { status: 403 }\n";

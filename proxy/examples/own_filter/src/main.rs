@@ -1,14 +1,19 @@
-//! Veil with a filter of one's own: `opening_hours: { from: 8, until: 18 }` refuses requests at other hours (UTC).
+//! Veil with a filter of one's own, `opening_hours: { from: 8, until: 18 }`, which refuses requests at other hours (UTC), and with a
+//! selection of one's own, `first_fit`.
 
+mod first_fit;
+
+use std::alloc::System;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use veil::filter::{Filter, FilterError, RequestHeader, ResponseHeader, Settings, Verdict, Workshop, register};
-use veil::request::RequestCtx;
-use veil::request::problem::Problem;
+use veil::extension::{
+    BodyChange, Counted, Filter, FilterError, Problem, RequestCtx, RequestHeader, ResponseHeader, Settings, Verdict,
+    Workshop, register_filter, register_selection,
+};
 
 /// `opening_hours: { from: 8, until: 18 }`
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -38,12 +43,7 @@ impl Filter for OpeningHours {
         }
     }
 
-    fn on_response(
-        &self,
-        response: &mut ResponseHeader,
-        _: &RequestHeader,
-        _: &RequestCtx,
-    ) -> Option<veil::filter::BodyChange> {
+    fn on_response(&self, response: &mut ResponseHeader, _: &RequestHeader, _: &RequestCtx) -> Option<BodyChange> {
         let hours = format!("{}-{}", self.from, self.until);
         let _ = response.insert_header("X-Opening-Hours", hours);
         None
@@ -58,7 +58,12 @@ fn hour() -> u8 {
 
 const CLOSED: Problem = Problem::new(http::StatusCode::FORBIDDEN, "closed", "nobody is served at this hour");
 
+/// Counts, so that the limit on a script's memory holds.
+#[global_allocator]
+static ALLOCATOR: Counted<System> = Counted(System);
+
 fn main() -> ExitCode {
-    register::<OpeningHours>("opening_hours");
+    register_filter::<OpeningHours>("opening_hours");
+    register_selection::<first_fit::FirstFit>("first_fit");
     veil::main(None)
 }

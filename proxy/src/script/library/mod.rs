@@ -3,6 +3,7 @@
 
 mod answers;
 mod crypto;
+mod expression;
 mod network;
 mod outcome;
 mod remembered;
@@ -12,9 +13,9 @@ mod text;
 use rhai::Engine;
 
 pub use self::answers::Response;
+pub use self::expression::{is_found, prepare};
 pub use self::network::networks;
-pub use self::requests::{Request, variables};
-pub use self::text::expression_of;
+pub use self::requests::{Request, Variable, variables};
 
 pub fn register(engine: &mut Engine) {
     text::register(engine);

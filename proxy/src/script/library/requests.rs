@@ -4,9 +4,11 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use rhai::{Array, Dynamic, Engine, ImmutableString};
+use pingora::http::RequestHeader;
+use rhai::{Array, Dynamic, Engine};
 
 use super::outcome::{Outcome, change, failure};
+use crate::request::RequestCtx;
 use crate::request::syntax;
 use crate::request::target::Target;
 use crate::request::variables::{Known, Template};
@@ -26,8 +28,8 @@ pub fn variables() -> impl Iterator<Item = &'static str> {
 
 pub fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Request>("Request");
-    for name in all().keys().copied() {
-        engine.register_get(name, move |_: &mut Request| variable(name));
+    for (name, variable) in all().keys().filter_map(|name| Some((*name, Variable::named(name)?))) {
+        engine.register_get(name, move |_: &mut Request| variable.shown());
     }
     #[allow(deprecated, reason = "it is not deprecated, but said to be volatile")]
     engine.on_var(|name, place, _| match place {
@@ -86,18 +88,53 @@ fn register_changes(engine: &mut Engine) {
         });
 }
 
-fn all() -> &'static HashMap<&'static str, Known> {
-    static ALL: OnceLock<HashMap<&'static str, Known>> = OnceLock::new();
-    ALL.get_or_init(|| {
-        let mut all: HashMap<_, _> = Known::all().collect();
-        for (short, long) in [("client", "client_address"), ("uri", "request_uri")] {
-            all.extend(
-                Known::all()
-                    .find(|(name, _)| *name == long)
-                    .map(|(_, known)| (short, known)),
-            );
+/// What a request has, under a name that stands for itself.
+#[derive(Clone, Copy)]
+pub struct Variable {
+    known: &'static Known,
+    /// 0 where that is unknown; all else is text.
+    pub is_number: bool,
+}
+
+impl Variable {
+    pub fn named(name: &str) -> Option<Self> {
+        all().get(name).map(|(known, is_number)| Self {
+            known,
+            is_number: *is_number,
+        })
+    }
+
+    pub fn text(self, head: &RequestHeader, ctx: &RequestCtx) -> String {
+        let bytes = self.known.bytes(head, ctx);
+        String::from_utf8(bytes).unwrap_or_else(|error| view::text(error.as_bytes()).into_owned())
+    }
+
+    pub fn number(self, head: &RequestHeader, ctx: &RequestCtx) -> i64 {
+        self.text(head, ctx).parse().unwrap_or(0)
+    }
+
+    fn shown(self) -> Dynamic {
+        match self.is_number {
+            true => view::request(|head, ctx| self.number(head, ctx)).unwrap_or(0).into(),
+            false => view::request(|head, ctx| self.text(head, ctx))
+                .unwrap_or_default()
+                .into(),
         }
-        all
+    }
+}
+
+/// Each with whether it is a number.
+fn all() -> &'static HashMap<&'static str, (Known, bool)> {
+    static ALL: OnceLock<HashMap<&'static str, (Known, bool)>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let short = [("client", "client_address"), ("uri", "request_uri")];
+        let short = short.into_iter().flat_map(|(short, long)| {
+            let found = Known::all().find(|(name, _)| *name == long);
+            found.map(|(_, known)| (short, known))
+        });
+        let all = Known::all().chain(short);
+        all.map(|(name, known)| (name, (known, NUMBERS.contains(&name))))
+            .collect()
     })
 }
 
@@ -106,20 +143,7 @@ fn named(name: &str) -> Option<Dynamic> {
         "request" => Some(Dynamic::from(Request)),
         "response" => Some(Dynamic::from(Response)),
         "store" => Some(Dynamic::from(Remembered)),
-        _ => all().contains_key(name).then(|| variable(name)),
-    }
-}
-
-/// A number where it is one, and 0 where that is unknown; all else is text.
-fn variable(name: &str) -> Dynamic {
-    let known = all().get(name);
-    let bytes = known
-        .and_then(|known| view::request(|head, ctx| known.bytes(head, ctx)))
-        .unwrap_or_default();
-    let text = view::text(&bytes);
-    match NUMBERS.contains(&name) {
-        true => text.parse::<i64>().unwrap_or(0).into(),
-        false => ImmutableString::from(text.as_ref()).into(),
+        _ => Variable::named(name).map(Variable::shown),
     }
 }
 

@@ -1,11 +1,8 @@
 //! Texts. What makes them longer looks at how long they may be before it does.
 
-use std::cell::RefCell;
-use std::sync::Arc;
-
-use regex::Regex;
 use rhai::{Array, Engine, ImmutableString as Text, NativeCallContext};
 
+use super::expression;
 use super::outcome::{Outcome, failure};
 use crate::script::bounds::heavy;
 
@@ -78,46 +75,10 @@ fn fits(context: &NativeCallContext<'_>, length: usize) -> Outcome<()> {
     }
 }
 
-/// Whether a regular expression is found in a text. Those that scripts hold are written in them, so that each is made once; what
-/// they take of time is in proportion to the text.
+/// Whether a regular expression is found in a text. Those that scripts hold are written in them, so that each is made once.
 fn matches(text: &str, expression: &str) -> Outcome<bool> {
     heavy();
-    thread_local! {
-        static KNOWN: RefCell<Vec<(Box<str>, Arc<Regex>)>> = const { RefCell::new(Vec::new()) };
-    }
-    let known = KNOWN.with_borrow(|known| {
-        known
-            .iter()
-            .find(|(text, _)| **text == *expression)
-            .map(|(_, regex)| Arc::clone(regex))
-    });
-    if let Some(regex) = known {
-        return Ok(regex.is_match(text));
-    }
-    let regex = expression_of(expression).map_err(failure)?;
-    let found = regex.is_match(text);
-    KNOWN.with_borrow_mut(|known| {
-        if known.len() >= MOST_EXPRESSIONS {
-            known.clear();
-        }
-        known.push((expression.into(), Arc::new(regex)));
-    });
-    Ok(found)
-}
-
-/// # Errors
-/// It is none, or one that would take too much memory.
-pub fn expression_of(text: &str) -> Result<Regex, String> {
-    let built = regex::RegexBuilder::new(text)
-        .size_limit(LARGEST_EXPRESSION)
-        .dfa_size_limit(LARGEST_EXPRESSION)
-        .build();
-    built.map_err(|error| {
-        let why = error.to_string();
-        let last = why.lines().last().unwrap_or_default();
-        let last = last.strip_prefix("error: ").unwrap_or(last);
-        format!("{text:?} is not a regular expression: {last}")
-    })
+    expression::is_found(expression, text).map_err(failure)
 }
 
 /// `%2F` as `/`, and `+` as a space; what is no UTF-8 is replaced.
@@ -153,8 +114,3 @@ fn encode(context: NativeCallContext<'_>, text: &str) -> Outcome<String> {
     });
     Ok(encoded.collect())
 }
-
-/// Bytes of what an expression is made into.
-const LARGEST_EXPRESSION: usize = 64 << 10;
-/// Kept by each thread.
-const MOST_EXPRESSIONS: usize = 256;

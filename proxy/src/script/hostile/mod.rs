@@ -3,33 +3,48 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::{Failure, Hook, Kept, Limits, Program, Seen, Store};
+use pingora::http::RequestHeader;
+
+use super::{Failure, Hook, Kept, Limits, Mistake, Program, Seen, Store};
 use crate::heap;
 use crate::request::testing::{ctx, request};
+
+mod every_function;
+mod reading;
 
 struct Cost {
     time: Duration,
     memory: i64,
 }
 
-fn run(body: &str) -> (Result<String, Failure>, Cost) {
-    let program = Program::hooks(&format!("{body}\nfn key(request) {{ attack() }}"), &Limits::default());
-    let program = program.unwrap_or_else(|mistake| panic!("{body}: {mistake:?}"));
-    let (head, ctx, store, settings) = (
-        request("GET", "/", &[]),
-        ctx("192.0.2.1"),
-        Store::default(),
-        BTreeMap::new(),
-    );
+fn run(body: &str, limits: &Limits) -> (Result<String, Failure>, Cost) {
+    let program = read(body, limits).unwrap_or_else(|mistake| panic!("{body}: {mistake:?}"));
+    run_read(&program)
+}
+
+/// Functions, of which `attack()` is to be called.
+fn read(body: &str, limits: &Limits) -> Result<Program, Mistake> {
+    Program::hooks(&format!("{body}\nfn key(request) {{ attack() }}"), limits)
+}
+
+fn run_read(program: &Program) -> (Result<String, Failure>, Cost) {
+    static HEAD: OnceLock<RequestHeader> = OnceLock::new();
+    let head = HEAD.get_or_init(|| {
+        let (long, list) = ("a".repeat(16_000), ["0123456789abcde"; 900].join(","));
+        let fields = [("x-long", &*long), ("x-list", &list), ("x-mixed", &mixed(16_000))];
+        request("GET", "/", &fields)
+    });
+    let (ctx, store, settings) = (ctx("192.0.2.1"), Store::default(), BTreeMap::new());
     let kept = Kept {
         store: &store,
         settings: &settings,
     };
     heap::forget_peak();
     let (before, began) = (heap::taken(), Instant::now());
-    let result = program.run(Hook::Key, Seen::of(&head, &ctx), kept);
+    let result = program.run(Hook::Key, Seen::of(head, &ctx), kept);
     let cost = Cost {
         time: began.elapsed(),
         memory: heap::peak() - before,
@@ -37,123 +52,56 @@ fn run(body: &str) -> (Result<String, Failure>, Cost) {
     (result.map(|(value, _)| value.to_string()), cost)
 }
 
-/// Each with a word on why it is stopped; without one, it may end well too.
-const ATTACKS: &[(&str, &str)] = &[
-    ("fn attack() { loop {} }", "limit"),
-    ("fn attack() { let x = 0; while true { x += 1; } }", "limit"),
-    ("fn attack() { for i in 0..9000000000 { let y = i * i; } }", "limit"),
-    ("fn attack() { attack() }", "deeper"),
-    (
-        "fn a(n) { b(n) + b(n) } fn b(n) { if n == 0 { 1 } else { a(n - 1) } } fn attack() { a(7) + a(7) * a(7) + attack() }",
-        "limit",
-    ),
-    (
-        "fn attack() { let s = \"xxxxxxxxxxxxxxxx\"; loop { s += s; } }",
-        "too large",
-    ),
-    ("fn attack() { let s = \"x\"; loop { s = s + s + s; } }", "too large"),
-    ("fn attack() { let a = [1]; loop { a += a; } }", "too large"),
-    (
-        "fn attack() { let a = []; loop { a.push(\"0123456789abcdef0123456789abcdef\"); } }",
-        "large",
-    ),
-    ("fn attack() { let a = []; loop { a = [a, a]; } }", "too large"),
-    ("fn attack() { let a = [1]; a.pad(1000000, 7); a.len }", "large"),
-    (
-        "fn attack() { let m = #{}; let n = 0; loop { n += 1; m[n.to_string()] = n; } }",
-        "limit",
-    ),
-    (
-        "fn attack() { let m = #{}; let k = \"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk\"; k += k; k += k; k += k; k += k; k += k; k += k; k += k; let n = 0; loop { n += 1; m[k + n] = n; } }",
-        "",
-    ),
-    (
-        "fn attack() { let k = \"kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk\"; k += k; k += k; k += k; k += k; k += k; k += k; k += k; let a = []; loop { let m = #{}; m[k + a.len.to_string()] = 1; a.push(m); } }",
-        "",
-    ),
-    (
-        "fn attack() { let s = \"aaaaaaaaaaaaaaaa\"; s += s; s += s; s += s; s += s; s += s; s += s; s.replace(\"a\", s).len }",
-        "longer",
-    ),
-    (
-        "fn attack() { let s = \",,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\"; s += s; s += s; s += s; s += s; s += s; s.split(\",\").len }",
-        "parts",
-    ),
-    (
-        "fn attack() { let a = [\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"]; let s = a[0]; s += s; s += s; s += s; s += s; s += s; s += s; s += s; [s, s, s, s].join(s).len }",
-        "l",
-    ),
-    (
-        "fn attack() { let a = []; for i in 0..1000000 { a.push(i); } a.sort(); a.len }",
-        "too large",
-    ),
-    (
-        "fn attack() { let a = []; for i in 0..900 { a.push((i * 7919) % 900); } a.sort(|x, y| if x % 2 == 0 { -1 } else { 1 }); a.len }",
-        "without a function",
-    ),
-    (
-        "fn attack() { let s = \"a\"; for i in 0..13 { s += s; } let n = 0; for i in 0..1000000 { if s.matches(\"(a+)+b|(a*)*c|[01]*1[01]{20}$\") { n += 1; } } n }",
-        "limit",
-    ),
-    ("fn attack() { let n = 9223372036854775807; n + 1 }", "overflow"),
-    ("fn attack() { let n = -9223372036854775807 - 1; n / -1 }", "overflow"),
-    ("fn attack() { 1 / 0 }", "zero"),
-    ("fn attack() { 1 % 0 }", "zero"),
-    ("fn attack() { 2 ** 9000 }", "overflow"),
-    ("fn attack() { let a = [1]; a[9000] }", "bounds"),
-    ("fn attack() { let a = [1]; a[-9223372036854775807] }", "bounds"),
-    ("fn attack() { parse_int(\"99999999999999999999999\") }", "error"),
-    ("fn attack() { parse_int(\"1\", 99) }", "radix"),
-    ("fn attack() { throw \"me\" }", "me"),
-    (
-        "fn attack() { let s = `${[[[[1]]]]}`; loop { s = `${s}${s}`; } }",
-        "large",
-    ),
-    ("fn attack() { let f = Fn(\"attack\"); f.call() }", "deeper"),
-    ("fn attack() { let a = [1, 2, 3]; a.map(|x| attack()) }", "deeper"),
-    (
-        "fn attack() { let n = 0; loop { store.set(n.to_string(), \"x\", \"1m\"); n += 1; } }",
-        "limit",
-    ),
-    ("fn attack() { store.set(\"k\", \"v\", \"99999d\") }", "time from"),
-    (
-        "fn attack() { let s = \"😀\"; s += s; s.sub_string(-5, 9223372036854775807) }",
-        "",
-    ),
-    ("fn attack() { \"é\".index_of(\"\\u0301\") }", ""),
-];
+/// Letters a and b in no order.
+pub fn mixed(length: usize) -> String {
+    let mut state = 1_u64;
+    let letters = (0..length).map(|_| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        if state >> 60 & 1 == 0 { 'a' } else { 'b' }
+    });
+    letters.collect()
+}
+
+/// Each with a word on why it is stopped; without one, it may end well too. `tests/bench/hostile` sends them to Veil itself.
+fn attacks() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let lines = include_str!("attacks.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.split_once(" | ").unwrap())
+}
 
 #[test]
 fn each_is_stopped_within_its_limits() {
-    for (script, why) in ATTACKS {
-        // The system may let the thread wait meanwhile, which is no time of the script's.
-        let tries = (0..5).map(|_| run(script));
-        let (result, cost) = tries.min_by_key(|(_, cost)| cost.time).unwrap();
+    each_is_stopped(&Limits::default());
+}
+
+#[test]
+fn each_is_stopped_within_the_highest_limits() {
+    let highest =
+        "{ operations: 1000000, call_depth: 24, string: 1MiB, array: 10000, map: 10000, memory: 16MiB, time: 10ms }";
+    each_is_stopped(&serde_yaml::from_str(highest).unwrap());
+}
+
+fn each_is_stopped(limits: &Limits) {
+    for (why, script) in attacks() {
+        let (result, cost) = run(script, limits);
         match &result {
             Err(failure) => {
                 let what = failure.what.to_lowercase();
                 assert!(!what.contains("panics"), "{script}: {what}");
             }
-            Ok(value) => assert!(why.is_empty(), "{script} gives {value}"),
+            Ok(value) => assert!(why == "-" || *limits != Limits::default(), "{script} gives {value}"),
         }
-        assert!(cost.time < Duration::from_millis(10), "{script}: {:?}", cost.time);
-        assert!(cost.memory < 16 << 20, "{script}: {} bytes", cost.memory);
-        assert_eq!(run("fn attack() { 40 + 2 }").0, Ok("42".to_owned()), "after {script}");
-    }
-}
-
-#[test]
-fn one_that_is_too_deep_to_read_is_a_mistake() {
-    for text in [
-        format!("fn key(request) {{ {}1{} }}", "(".repeat(5_000), ")".repeat(5_000)),
-        format!("fn key(request) {{ {}1{} }}", "[".repeat(5_000), "]".repeat(5_000)),
-        format!("fn key(request) {{ {} }}", "if true { ".repeat(5_000)),
-        format!("fn key(request) {{ 1{} }}", " + 1".repeat(50_000)),
-        format!("fn key(request) {{ {}true }}", "!".repeat(50_000)),
-    ] {
-        let began = Instant::now();
-        let _ = Program::hooks(&text, &Limits::default());
-        assert!(began.elapsed() < Duration::from_secs(5), "{}", &text[..60]);
+        // How long it really takes shows the benchmark; this is for what is not stopped at all.
+        assert!(cost.time < Duration::from_secs(5), "{script}: {:?}", cost.time);
+        assert!(cost.memory < 17 << 20, "{script}: {} bytes", cost.memory);
+        assert_eq!(
+            run("fn attack() { 40 + 2 }", limits).0,
+            Ok("42".to_owned()),
+            "after {script}"
+        );
     }
 }
 
