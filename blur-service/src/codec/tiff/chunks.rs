@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn both_kinds_of_lzw_are_unpacked() {
         for (order, is_new) in [(BitOrder::Msb, true), (BitOrder::Lsb, false)] {
-            let content: Vec<u8> = (0..4000u32).map(|index| (index * index >> 3) as u8).collect();
+            let content: Vec<u8> = (0..4000u32).map(|index| ((index * index) >> 3) as u8).collect();
             let mut encoder = match is_new {
                 true => weezl::encode::Encoder::with_tiff_size_switch(order, 8),
                 false => weezl::encode::Encoder::new(order, 8),
