@@ -326,7 +326,7 @@ const CASES: &[(&str, &[&str])] = &[
         &["GET /l", "HEAD /l", "POST /l/5", "PUT /l"],
     ),
     (
-        "location / { error_page 502 /down; proxy_pass http://dead; } location /down { return 200 down; }",
+        "location / { error_page 502 /down; proxy_pass http://dead_too; } location /down { return 200 down; }",
         &["GET /"],
     ),
     (
@@ -347,6 +347,7 @@ const CASES: &[(&str, &[&str])] = &[
 const UPSTREAMS: &str = "
   upstream echo { server ECHO; }
   upstream dead { server DEAD; }
+  upstream dead_too { server DEAD; }
   upstream dead_then_echo { server DEAD max_fails=0; server ECHO; }
   upstream echo_then_backup { server ECHO; server DEAD backup; }
   upstream dead_then_backup { server DEAD max_fails=0; server ECHO backup; }

@@ -273,11 +273,11 @@ fn a_selection_from_outside_is_known_like_one_of_veils_own() {
     for (select, mistake) in [
         (
             "{ first_fit: { up_to: few } }",
-            "veil.yaml:8:34: pools.app.select.first_fit.up_to: expected a whole number",
+            "veil.yaml:8:35: pools.app.select.first_fit.up_to: expected a whole number",
         ),
         ("{ first_fit: { upto: 3 } }", "did you mean \"up_to\"?"),
         ("frist_fit", "did you mean \"first_fit\"?"),
-        ("{ first_fit: {}, ketama: {} }", "single key"),
+        ("{ first_fit: {}, ketama: {} }", "names more than one thing"),
     ] {
         let (good, said) = own_filter(&["check", "FILE"], &with(select));
         assert!(!good && said.contains(mistake), "{select}: {said}");
