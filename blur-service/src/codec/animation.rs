@@ -18,7 +18,7 @@ pub fn frames<'a>(file: &'a [u8], header: &Header) -> Result<Box<dyn Frames + 'a
     let frames: Box<dyn Frames + 'a> = match header.format {
         Format::Gif => Box::new(gif::Reader::open(file, header)?),
         Format::Png => Box::new(apng::Reader::open(file, header)?),
-        Format::WebP => Box::new(webp_frames::Reader::open(file, header)?),
+        Format::WebP => Box::new(webp_frames::Reader::open(file, header)),
         other => return Err(Error::internal(format!("{} has no frames", other.media_type()))),
     };
     Ok(Box::new(Guarded(frames)))

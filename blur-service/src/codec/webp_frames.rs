@@ -1,13 +1,15 @@
-//! Animated WebP: read by the `image-webp` crate; written as coded stills in the container's frames (RFC 9649, 2.7.1.1).
+//! Animated WebP: its frames, which the `image-webp` crate reads as stills of their own, drawn one upon another here, since
+//! that crate leaves a part of a frame without alpha behind where it is to be cleared; written as coded stills in the
+//! container's frames (RFC 9649, 2.7.1.1).
 
-use std::{borrow::Cow, io::Cursor};
+use std::io::Cursor;
 
 use image::{DynamicImage, RgbImage, RgbaImage};
-use image_webp::{DecodingError, LoopCount, WebPDecoder};
+use image_webp::WebPDecoder;
 
 use super::{
     Header, Picture, Profile, Space, broken,
-    frames::{Change, Delay, Frame, Frames, Plan, WriteFrames},
+    frames::{After, Blend, Change, Delay, Frame, Frames, Plan, Screen, WriteFrames},
     vp8,
     webp::{self, Chunks, FRAME_HEAD, put_chunk},
 };
@@ -15,52 +17,70 @@ use crate::{error::Error, geometry::Size, jpeg::Channels};
 
 pub(super) struct Reader<'a> {
     file: &'a [u8],
-    decoder: WebPDecoder<Cursor<Cow<'a, [u8]>>>,
+    chunks: Chunks<'a>,
+    screen: Screen,
     size: Size,
+    most_bytes: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub fn open(file: &'a [u8], header: &Header) -> Result<Self, Error> {
-        let mut decoder = WebPDecoder::new(Cursor::new(with_alpha(file))).map_err(|_| damaged())?;
-        decoder.set_memory_limit(usize::try_from(header.work_bytes).unwrap_or(usize::MAX));
-        // Viewers take no notice of the colour that a file wants behind its frames.
-        decoder.set_background_color([0; 4]).map_err(|_| damaged())?;
-        let (width, height) = decoder.dimensions();
-        Ok(Self {
+    pub fn open(file: &'a [u8], header: &Header) -> Self {
+        Self {
             file,
-            decoder,
-            size: Size { width, height },
+            chunks: Chunks::of(file),
+            screen: Screen::new(header.size),
+            size: header.size,
+            most_bytes: usize::try_from(header.work_bytes).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Draws it on the screen. Viewers take no notice of the colour that a file wants behind its frames.
+    fn draw(&mut self, frame: &[u8]) -> Option<Frame> {
+        let (head, coded) = frame.split_first_chunk::<FRAME_HEAD>()?;
+        let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], 0]);
+        let (x, y) = (2 * number(0), 2 * number(3));
+        let size = Size {
+            width: number(6) + 1,
+            height: number(9) + 1,
+        };
+        if x + size.width > self.size.width || y + size.height > self.size.height {
+            return None;
+        }
+        let blend = if head[FLAGS] & REPLACE == 0 {
+            Blend::Over
+        } else {
+            Blend::Replace
+        };
+        let after = if head[FLAGS] & CLEAR == 0 {
+            After::Keep
+        } else {
+            After::Clear
+        };
+        let pixels = decode(&still(coded, size)?, size, self.most_bytes)?;
+        Some(Frame {
+            pixels: self.screen.draw(&pixels, (x, y), blend, after),
+            delay: Delay {
+                ticks: number(12),
+                per_second: MILLISECONDS,
+            },
         })
     }
 }
 
 impl Frames for Reader<'_> {
     fn next(&mut self) -> Result<Option<Frame>, Error> {
-        let Size { width, height } = self.size;
-        let mut samples = vec![0; self.decoder.output_buffer_size().ok_or_else(damaged)?];
-        let milliseconds = match self.decoder.read_frame(&mut samples) {
-            Ok(milliseconds) => milliseconds,
-            Err(DecodingError::NoMoreFrames) => return Ok(None),
-            Err(_) => return Err(damaged()),
-        };
-        let pixels = match self.decoder.has_alpha() {
-            true => RgbaImage::from_raw(width, height, samples),
-            false => RgbImage::from_raw(width, height, samples).map(|pixels| DynamicImage::from(pixels).into_rgba8()),
-        };
-        Ok(Some(Frame {
-            pixels: pixels.ok_or_else(damaged)?,
-            delay: Delay {
-                ticks: milliseconds,
-                per_second: MILLISECONDS,
-            },
-        }))
+        match self.chunks.find(|(kind, _)| kind == b"ANMF") {
+            Some((_, frame)) => self.draw(frame).map(Some).ok_or_else(damaged),
+            // A chunk that the file ends in is none of those.
+            None if self.chunks.rest().starts_with(b"ANMF") => Err(damaged()),
+            None => Ok(None),
+        }
     }
 
     fn plays(&self) -> u32 {
-        match self.decoder.loop_count() {
-            LoopCount::Forever => 0,
-            LoopCount::Times(times) => u32::from(times.get()),
-        }
+        let animation = Chunks::of(self.file).find(|(kind, _)| kind == b"ANIM");
+        let plays = animation.and_then(|(_, data)| data.get(4..6)?.first_chunk().copied());
+        plays.map_or(0, u16::from_le_bytes).into()
     }
 
     fn space(&self) -> Result<Space, Error> {
@@ -69,16 +89,33 @@ impl Frames for Reader<'_> {
     }
 }
 
-/// The file with the mark that its pictures have an alpha: what a frame leaves clear behind it shows no black, whether the
-/// file has the mark or not.
-fn with_alpha(file: &[u8]) -> Cow<'_, [u8]> {
-    match file.get(FLAGS) {
-        Some(flags) if flags & webp::ALPHA == 0 => {
-            let mut marked = file.to_vec();
-            marked[FLAGS] |= webp::ALPHA;
-            Cow::Owned(marked)
+/// A frame's coded picture as a file of its own.
+fn still(coded: &[u8], size: Size) -> Option<Vec<u8>> {
+    let parts = || Chunks::within(coded).filter(|(kind, _)| matches!(kind, b"ALPH" | b"VP8 " | b"VP8L"));
+    let mut file = b"RIFF\0\0\0\0WEBP".to_vec();
+    if parts().any(|(kind, _)| kind == *b"ALPH") {
+        let head = [&[webp::ALPHA, 0, 0, 0], &webp::sides(size)[..]].concat();
+        put_chunk(&mut file, *b"VP8X", &head);
+    }
+    for (kind, data) in parts() {
+        put_chunk(&mut file, kind, data);
+    }
+    webp::finish(file).ok()
+}
+
+fn decode(still: &[u8], size: Size, most_bytes: usize) -> Option<RgbaImage> {
+    let mut decoder = WebPDecoder::new(Cursor::new(still)).ok()?;
+    decoder.set_memory_limit(most_bytes);
+    if decoder.dimensions() != (size.width, size.height) {
+        return None;
+    }
+    let mut samples = vec![0; decoder.output_buffer_size()?];
+    decoder.read_image(&mut samples).ok()?;
+    match decoder.has_alpha() {
+        true => RgbaImage::from_raw(size.width, size.height, samples),
+        false => {
+            RgbImage::from_raw(size.width, size.height, samples).map(|pixels| DynamicImage::from(pixels).into_rgba8())
         }
-        _ => Cow::Borrowed(file),
     }
 }
 
@@ -174,8 +211,8 @@ fn damaged() -> Error {
     broken("its coded data is damaged, or breaks off")
 }
 
-/// Where those of the extended header are, which comes first in every animation.
-const FLAGS: usize = 20;
+/// Where they are in the head of a frame.
+const FLAGS: usize = 15;
 const MILLISECONDS: u32 = 1000;
 /// In 24 bits.
 const LONGEST: u64 = 0xff_ffff;

@@ -152,6 +152,24 @@ fn an_animation_that_breaks_off_is_refused() {
 }
 
 #[test]
+fn what_a_webp_clears_behind_a_frame_without_alpha_is_cleared_to_its_end() {
+    let server = Server::start(&["--detail", "fast"]);
+    let full = RgbaImage::from_pixel(SIDE, SIDE, image::Rgba([20, 120, 90, 255]));
+    let changed = RgbaImage::from_fn(SIDE, SIDE, |x, y| match x < 64 && y < 64 {
+        true => image::Rgba([200, 90, 30, 255]),
+        false => *full.get_pixel(x, y),
+    });
+    let mut file = animation(Output::WebP { quality: Some(90) }, &[full, changed.clone(), changed]);
+    let first = file.windows(4).position(|kind| kind == b"ANMF").unwrap();
+    // Its flags, behind the chunk's head, place, sides and time: it is cleared.
+    file[first + 8 + 15] |= 0b1;
+    let (frames, _, _) = read(&server.blur("", &file).body);
+    let clear = frames[1].pixels().filter(|pixel| pixel[3] == 0).count();
+    assert_eq!(clear as u32, SIDE * SIDE - 64 * 64);
+    assert_eq!(frames[1].get_pixel(20, 20)[3], 255);
+}
+
+#[test]
 fn what_a_webp_leaves_clear_stays_clear_although_its_head_has_no_alpha() {
     let server = Server::start(&["--detail", "fast"]);
     let small = RgbaImage::from_fn(SIDE, SIDE, |x, y| match x < 64 && y < 64 {
