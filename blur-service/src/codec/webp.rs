@@ -171,6 +171,14 @@ pub(super) fn sides(size: Size) -> [u8; 6] {
     [w0, w1, w2, h0, h1, h2]
 }
 
+/// What is written so.
+pub(super) fn size_of([w0, w1, w2, h0, h1, h2]: &[u8; 6]) -> Size {
+    Size {
+        width: u32::from_le_bytes([*w0, *w1, *w2, 0]) + 1,
+        height: u32::from_le_bytes([*h0, *h1, *h2, 0]) + 1,
+    }
+}
+
 /// Nothing but picture data, our own profile and the header that announces it, and no byte behind them.
 pub(super) fn prove(written: &[u8]) -> Option<()> {
     let mut length = RIFF_HEAD;
@@ -198,14 +206,7 @@ pub(super) fn limits(header: &Header) -> Limits {
 }
 
 fn extended_size(data: &[u8]) -> Option<Size> {
-    let [_, _, _, _, w0, w1, w2, h0, h1, h2, ..] = data else {
-        return None;
-    };
-    let side = |bytes: [&u8; 3]| u32::from_le_bytes([*bytes[0], *bytes[1], *bytes[2], 0]) + 1;
-    Some(Size {
-        width: side([w0, w1, w2]),
-        height: side([h0, h1, h2]),
-    })
+    Some(size_of(data.get(4..)?.first_chunk()?))
 }
 
 fn lossless_size(data: &[u8]) -> Option<Size> {

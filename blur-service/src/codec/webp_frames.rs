@@ -39,10 +39,7 @@ impl<'a> Reader<'a> {
         let (head, coded) = frame.split_first_chunk::<FRAME_HEAD>()?;
         let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], 0]);
         let (x, y) = (2 * number(0), 2 * number(3));
-        let size = Size {
-            width: number(6) + 1,
-            height: number(9) + 1,
-        };
+        let size = webp::size_of(head[6..].first_chunk()?);
         if x + size.width > self.size.width || y + size.height > self.size.height {
             return None;
         }
