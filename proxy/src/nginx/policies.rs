@@ -32,36 +32,33 @@ pub fn answer(directive: &Directive, here: &str, report: &mut Report) -> Option<
         return None;
     }
     let mut settings = Map::default().with("status", status);
-    match report.words.template(text) {
-        Ok(template) if texts::has_variables(text) => settings.put("template", template),
-        Ok(_) if text.is_empty() => {}
-        Ok(_) => settings.put("body", text),
-        Err(variable) => {
-            report.missing(
-                directive,
-                format!("{variable} is not known; those requests are answered with 404"),
-            );
-            return None;
-        }
+    let template = template(directive, text, report)?;
+    if texts::has_variables(text) {
+        settings.put("template", template);
+    } else if !text.is_empty() {
+        settings.put("body", text);
     }
     report.carried(directive);
     Some(filter("respond", settings))
 }
 
 fn redirect(directive: &Directive, status: u16, url: &str, here: &str, report: &mut Report) -> Option<Draft> {
-    let to = match report.words.template(url) {
-        Ok(to) => to,
-        Err(variable) => {
-            report.missing(
-                directive,
-                format!("{variable} is not known; those requests are answered with 404"),
-            );
-            return None;
-        }
-    };
+    let to = template(directive, url, report)?;
     report.carried(directive);
     let to = if to.starts_with('/') { format!("{here}{to}") } else { to };
     Some(filter("redirect", Map::default().with("to", to).with("status", status)))
+}
+
+/// What it says in Veil's words; none where a variable is not known, which is reported.
+fn template(directive: &Directive, text: &str, report: &mut Report) -> Option<String> {
+    let template = report.words.template(text);
+    let told = template.map_err(|variable| {
+        report.missing(
+            directive,
+            format!("{variable} is not known; those requests are answered with 404"),
+        );
+    });
+    told.ok()
 }
 
 /// What Nginx puts before the path of a redirect: scheme, host and the port that was connected to, as the directives say.

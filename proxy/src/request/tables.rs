@@ -229,6 +229,7 @@ impl LookUp for Tables {
 /// MurmurHash2 with the seed 0, by which Nginx shares out clients.
 fn murmur2(key: &[u8]) -> u32 {
     const M: u32 = 0x5bd1_e995;
+    let little_endian = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, byte| (word << 8) | u32::from(*byte));
     let mix = |k: u32| {
         let k = k.wrapping_mul(M);
         (k ^ (k >> 24)).wrapping_mul(M)
@@ -236,13 +237,11 @@ fn murmur2(key: &[u8]) -> u32 {
     let mut hash = key.len() as u32;
     let mut words = key.chunks_exact(4);
     for word in &mut words {
-        let word = word.iter().rev().fold(0, |word, byte| (word << 8) | u32::from(*byte));
-        hash = hash.wrapping_mul(M) ^ mix(word);
+        hash = hash.wrapping_mul(M) ^ mix(little_endian(word));
     }
     let rest = words.remainder();
     if !rest.is_empty() {
-        let word = rest.iter().rev().fold(0, |word, byte| (word << 8) | u32::from(*byte));
-        hash = (hash ^ word).wrapping_mul(M);
+        hash = (hash ^ little_endian(rest)).wrapping_mul(M);
     }
     hash = (hash ^ (hash >> 13)).wrapping_mul(M);
     hash ^ (hash >> 15)
