@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::dispatcher::{Dispatcher, Lease};
 use crate::pool::choose::chooser::Chooser;
@@ -59,10 +59,11 @@ impl Drop for Quarantine<'_> {
 }
 
 /// A lease at a backend that serves nothing else while the request has it: one not yet tried, or one that has come back
-/// from its death. Waits until it has become fit and idle.
+/// from its death. Waits until its other deaths are [settled](SETTLE), and it has become fit and idle.
 pub async fn acquire(dispatcher: &Arc<Dispatcher>, suspect: &Suspect<'_>, patience: Duration) -> Option<Lease> {
     let watcher = dispatcher.watch_vacancies();
     let lease = async {
+        sleep(suspect.unsettled()).await;
         let mut quarantine: Option<Quarantine<'_>> = None;
         loop {
             let (vacancy, passed) = (watcher.next_vacancy(), suspect.roster.passed());
@@ -106,6 +107,12 @@ impl Quarantine<'_> {
 }
 
 impl Suspect<'_> {
+    /// How long the last death is still too near for another one to tell anything of the request.
+    fn unsettled(&self) -> Duration {
+        let last = self.deaths.iter().map(|death| death.noticed).max();
+        last.map_or(Duration::ZERO, |last| SETTLE.saturating_sub(Moment::now().since(last)))
+    }
+
     /// Whether a backend not yet tried serves, or one may come back in time.
     fn has_hope(&self, chooser: &Chooser) -> bool {
         let now = Moment::now();
@@ -137,3 +144,7 @@ impl Suspect<'_> {
         })
     }
 }
+
+/// Whatever ends several workers at one moment (a host, an operator, the kernel for want of memory) has ended all of them
+/// by then: a death after it is the request's own.
+const SETTLE: Duration = Duration::from_millis(500);

@@ -1,8 +1,9 @@
 //! Passive health: failed requests take a backend out for a while, as Nginx's `max_fails` and `fail_timeout` do.
 //! After `fail_timeout` one request is let through as a trial; its success wipes the slate, its failure ejects again.
-//! Source of the rules: `ngx_http_upstream_round_robin.c`, `get_peer` and `free_round_robin_peer`.
+//! Source of the rules: `ngx_http_upstream_round_robin.c`, `get_peer` and `free_round_robin_peer`. Beyond Nginx, which has no
+//! active checks: failures to connect alone are forgotten as soon as a check has got through.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -47,6 +48,8 @@ pub struct Ejection {
     checked_at: AtomicU64,
     ejections: AtomicU64,
     server_errors_in_a_row: AtomicU32,
+    /// Some of the failures came from a backend that was reached.
+    was_reached: AtomicBool,
 }
 
 impl Ejection {
@@ -121,13 +124,31 @@ impl Ejection {
             return;
         }
         if self.failed_at.load(Ordering::Acquire) < self.checked_at.load(Ordering::Acquire) {
-            self.failures.store(0, Ordering::Release);
+            self.forgive();
         }
+    }
+
+    /// What is counted next comes from a backend that was reached.
+    pub fn reached(&self) {
+        self.was_reached.store(true, Ordering::Release);
     }
 
     /// Forgets all failures: an active check found the backend well again.
     pub fn forgive(&self) {
         self.failures.store(0, Ordering::Release);
+        self.was_reached.store(false, Ordering::Release);
+    }
+
+    /// Forgets failures to connect, and those alone: a check that began at this moment has got through. Says whether there
+    /// were any.
+    pub fn refute(&self, began: Moment) -> bool {
+        let refuted = self.failures.load(Ordering::Acquire) > 0
+            && !self.was_reached.load(Ordering::Acquire)
+            && Moment::from_raw(self.failed_at.load(Ordering::Acquire)) < began;
+        if refuted {
+            self.forgive();
+        }
+        refuted
     }
 
     pub fn failures(&self) -> u32 {
@@ -211,6 +232,28 @@ mod tests {
         fail(&ejection);
         ejection.succeeded();
         assert!(fail(&ejection), "two failures within fail_timeout");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_refutes_failures_to_connect_and_no_others() {
+        let second = Duration::from_secs(1);
+        let ejection = Ejection::default();
+        let before = Moment::now();
+        tokio::time::advance(second).await;
+        fail(&ejection);
+        fail(&ejection);
+        assert!(!ejection.refute(before) && out(&ejection), "the check began before");
+        tokio::time::advance(second).await;
+        assert!(ejection.refute(Moment::now()) && !out(&ejection));
+
+        fail(&ejection);
+        ejection.reached();
+        fail(&ejection);
+        tokio::time::advance(second).await;
+        assert!(
+            !ejection.refute(Moment::now()) && out(&ejection),
+            "it connects, and serves nothing"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -33,7 +33,11 @@ impl PassiveHealth {
         backend.count(outcome);
         match outcome {
             Outcome::Answered { status, latency } => self.answered(backend, status, latency),
-            Outcome::ConnectFailed | Outcome::Reset | Outcome::TimedOut => self.failed(backend, &outcome),
+            Outcome::ConnectFailed => self.failed(backend, &outcome),
+            Outcome::Reset | Outcome::TimedOut => {
+                backend.reached();
+                self.failed(backend, &outcome)
+            }
             Outcome::Busy | Outcome::Cancelled => false,
         }
     }
@@ -42,10 +46,12 @@ impl PassiveHealth {
     fn answered(&self, backend: &Backend, status: u16, latency: Duration) -> bool {
         let server_errors = backend.answered(status);
         if self.rules.slower_than.is_some_and(|limit| latency > limit.get()) {
+            backend.reached();
             return self.failed(backend, &format_args!("answered after {latency:?}"));
         }
         if (1..=server_errors).contains(&self.rules.consecutive_5xx) {
             let _one_at_a_time = self.ejecting.lock();
+            backend.reached();
             let ejected = backend.eject(|| self.roster.serves_without(backend));
             return self.tell(
                 backend,

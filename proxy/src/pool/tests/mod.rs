@@ -271,6 +271,24 @@ async fn a_suspect_gets_a_backend_that_serves_nothing_else() {
     assert!(pick(&pool, &[]).is_some());
 }
 
+#[tokio::test(start_paused = true)]
+async fn workers_that_are_ended_at_one_moment_tell_nothing_of_a_request() {
+    let pool = pool(
+        "backends: [{ address: 10.0.0.1:80 }, { address: 10.0.0.2:80, name: b }, { address: 10.0.0.3:80, name: c }]",
+    );
+    let b = pool.backend("b").unwrap();
+    let (key, tried) = (client(), [Arc::clone(&b)]);
+    let deaths = [Death::now(b)];
+    let ended_too = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(pool.eligible(), 3, "nobody is kept from others before it is time");
+        pool.backend("c").unwrap().set_health(Health::Down);
+    };
+    let alone = pool.acquire_quarantined(&key, &tried, &deaths, Duration::from_secs(10));
+    let (alone, ()) = tokio::join!(alone, ended_too);
+    assert_eq!(alone.unwrap().backend().name(), "10.0.0.1:80");
+}
+
 fn found(yaml: &str) -> Vec<Found> {
     let written: Vec<BackendConfig> = serde_yaml::from_str(yaml).unwrap();
     written.iter().flat_map(|written| resolved(written).unwrap()).collect()

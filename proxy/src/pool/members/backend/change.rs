@@ -60,6 +60,11 @@ impl Backend {
         self.live.ejection.failed(self.tolerance, Moment::now(), may_eject)
     }
 
+    /// What fails next came from a backend that was reached.
+    pub(in crate::pool) fn reached(&self) {
+        self.live.ejection.reached();
+    }
+
     /// Counts an answer; returns how many of 500 and above there were in a row.
     pub(in crate::pool) fn answered(&self, status: u16) -> u32 {
         self.live.ejection.answered(status)
@@ -93,9 +98,11 @@ impl Backend {
         before
     }
 
-    /// It has passed a check that began at this moment.
-    pub(in crate::pool) fn set_well(&self, began: Moment) {
+    /// It has passed a check that began at this moment; says whether this ends an ejection.
+    pub(in crate::pool) fn set_well(&self, began: Moment) -> bool {
         self.live.well_at.store(began.raw(), Ordering::Relaxed);
+        let was_out = self.live.ejection.excludes(self.tolerance, Moment::now());
+        self.live.ejection.refute(began) && was_out
     }
 
     /// Whether it has passed a check that began after this moment.

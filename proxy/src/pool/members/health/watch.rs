@@ -74,7 +74,10 @@ async fn watch_over(roster: Arc<Roster>, check: Arc<Check>, backend: Arc<Backend
             // What a process said that has died since is no news of its successor.
             if backend.is_running() && backend.deaths() == deaths {
                 if let CheckResult::Well = result {
-                    backend.set_well(asked);
+                    if backend.set_well(asked) {
+                        tracing::info!(pool = roster.pool(), backend = backend.name(), "reached again");
+                        roster.tell_change();
+                    }
                     roster.tell_passed();
                 }
                 streak.count(&result);
