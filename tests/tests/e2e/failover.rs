@@ -53,6 +53,26 @@ fn tries_another_backend_when_one_refuses_the_connection() {
 }
 
 #[test]
+fn takes_back_one_that_restarted_sooner_than_the_checks_noticed() {
+    let restarted = Backend::named("restarted");
+    let other = Backend::named("other");
+    let address = restarted.address;
+    let veil = Veil::over(&format!(
+        "{{ select: {{ round_robin: {{}} }}, health: {{ path: /health, interval: 200ms, fall: 1000 }}, \
+         backends: [{{ address: {address}, fail_timeout: 1h }}, {{ address: {} }}] }}",
+        other.address
+    ));
+    until("both serve", SOON, || (veil.eligible() == 2).then_some(()));
+    drop(restarted);
+    until("nobody connects to it", SOON, || {
+        (answer(&veil) == "other" && veil.backend(address)["standing"] == "ejected").then_some(())
+    });
+    assert_eq!(veil.backend(address)["health"], "up");
+    let _restarted = Backend::at(address, |_| Answer::ok("restarted"));
+    until("it serves", SOON, || (answer(&veil) == "restarted").then_some(()));
+}
+
+#[test]
 fn takes_out_a_backend_whose_health_says_no_in_json() {
     let sick = Backend::named("sick");
     let well = Backend::named("well");
