@@ -1,7 +1,7 @@
 //! Animated PNG, by the `png` crate: frames of 8 bits with an alpha channel. The picture that viewers without animations
 //! would show, where it is no frame, is left behind.
 
-use std::io::Cursor;
+use std::{borrow::Cow, io::Cursor};
 
 use image::{DynamicImage, RgbaImage};
 use png::{BitDepth, BlendOp, ColorType, Decoder, DisposeOp, Info, Limits, Transformations};
@@ -9,14 +9,17 @@ use png::{BitDepth, BlendOp, ColorType, Decoder, DisposeOp, Info, Limits, Transf
 use super::{
     Header, Profile, Space, broken,
     frames::{After, Blend, Change, Delay, Frame, Frames, Plan, Screen, WriteFrames},
-    png::{Chunks, space},
+    png::{Chunks, space, with_frames},
     shared::Shared,
 };
-use crate::{error::Error, jpeg::Channels};
+use crate::{
+    error::Error,
+    jpeg::{Channels, Leniency},
+};
 
 pub(super) struct Reader<'a> {
     file: &'a [u8],
-    reader: png::Reader<Cursor<&'a [u8]>>,
+    reader: png::Reader<Cursor<Cow<'a, [u8]>>>,
     screen: Screen,
     left: u32,
     is_first: bool,
@@ -27,11 +30,15 @@ impl<'a> Reader<'a> {
         let limits = Limits {
             bytes: usize::try_from(header.work_bytes).unwrap_or(usize::MAX),
         };
-        let mut decoder = Decoder::new_with_limits(Cursor::new(file), limits);
+        let left = header.parts.count();
+        let whole = match header.leniencies.contains(&Leniency::WrongFrameCount) {
+            true => Cow::Owned(with_frames(file, left).ok_or_else(damaged)?),
+            false => Cow::Borrowed(file),
+        };
+        let mut decoder = Decoder::new_with_limits(Cursor::new(whole), limits);
         decoder.set_transformations(Transformations::normalize_to_color8());
         decoder.set_ignore_text_chunk(true);
         let reader = decoder.read_info().map_err(|_| damaged())?;
-        let left = reader.info().animation_control().ok_or_else(damaged)?.num_frames;
         Ok(Self {
             file,
             reader,

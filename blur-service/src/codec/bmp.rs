@@ -1,75 +1,57 @@
-//! BMP of 1 to 32 bits, run lengths and palettes, by `image`; it is never written.
+//! BMP of 1 to 32 bits and palettes, by `image`, which does not see run lengths; it is never written.
 
-use std::{borrow::Cow, io::Cursor, ops::Range};
+use std::{borrow::Cow, io::Cursor};
 
 use image::{DynamicImage, ImageDecoder, codecs::bmp::BmpDecoder};
 
-use super::{Density, Format, Header, Picture, Space, unreadable, webp::limits};
-use crate::{error::Error, geometry::Size};
+use super::{
+    Density, Format, Header, Picture, Space,
+    bmp_head::{self, density, runs, usual, without_runs},
+    bmp_runs::End,
+    broken, unreadable,
+    webp::limits,
+};
+use crate::{error::Error, geometry::Size, jpeg::Leniency};
 
 /// Reads the head and the palette.
 pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
-    let decoder = BmpDecoder::new(Cursor::new(usual(file))).map_err(unreadable)?;
-    let (width, height) = decoder.dimensions();
+    let usual = usual(file);
+    let (width, height) = decoder(&usual)?.dimensions();
     let size = Size { width, height };
+    let runs = match runs(&usual, size).map(|runs| (runs.check(), runs.is_upside_down)) {
+        Some((End::Cut, _)) => return Err(broken("the file ends before its picture does")),
+        Some((End::Broken, _) | (_, true)) => Some(Leniency::BrokenRuns),
+        Some((End::Unmarked, _)) => Some(Leniency::NoEnd),
+        Some((End::Marked, _)) | None => None,
+    };
+    let head = (!bmp_head::is_whole(file)).then_some(Leniency::NoFileHead);
     // Pixels, their copy without alpha or the file that is written, three views.
     let work_bytes = size.pixels() * (4 + 4 + 9);
     Ok(Header {
-        density: file.get(DENSITY..DENSITY + 8).and_then(Density::of_bmp),
+        density: density(&usual).and_then(Density::of_bmp),
+        leniencies: head.into_iter().chain(runs).collect(),
         ..Header::new(Format::Bmp, size, work_bytes)
     })
 }
 
 pub(super) fn decode(file: &[u8], header: &Header) -> Result<Picture, Error> {
-    let mut decoder = BmpDecoder::new(Cursor::new(usual(file))).map_err(unreadable)?;
-    decoder.set_limits(limits(header)).map_err(unreadable)?;
-    let pixels = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+    let file = usual(file);
+    let mut decoder = decoder(&file)?;
+    let pixels = match (runs(&file, header.size), decoder.get_palette()) {
+        (Some(runs), Some(palette)) => runs.draw(palette).into(),
+        _ => {
+            decoder.set_limits(limits(header)).map_err(unreadable)?;
+            DynamicImage::from_decoder(decoder).map_err(unreadable)?
+        }
+    };
     Picture::new(pixels, Space::Plain)
 }
 
-/// The file as Windows would have written it: OS/2 has a longer head, whose beginning is the same, and some programs write
-/// any number of planes, which means nothing.
-fn usual(file: &[u8]) -> Cow<'_, [u8]> {
-    let head = file
-        .get(HEAD)
-        .map(|length| u32::from_le_bytes([length[0], length[1], length[2], length[3]]));
-    match (head, file.get(PLANES)) {
-        (Some(OS2_HEAD), _) => without_rest_of_head(file).map_or(Cow::Borrowed(file), Cow::Owned),
-        (Some(WINDOWS_HEAD..), Some(planes)) if planes != ONE_PLANE => {
-            let mut changed = file.to_vec();
-            changed[PLANES].copy_from_slice(ONE_PLANE);
-            Cow::Owned(changed)
-        }
-        _ => Cow::Borrowed(file),
-    }
+/// Of the head, and of pixels that are not in runs: of those it is told that they are none, since it refuses some.
+fn decoder(usual: &[u8]) -> Result<BmpDecoder<Cursor<Cow<'_, [u8]>>>, Error> {
+    let file = without_runs(usual).map_or(Cow::Borrowed(usual), Cow::Owned);
+    BmpDecoder::new(Cursor::new(file)).map_err(unreadable)
 }
-
-fn without_rest_of_head(file: &[u8]) -> Option<Vec<u8>> {
-    let compression = file.get(COMPRESSION)?;
-    // From three on the numbers mean something else than in Windows.
-    if compression.iter().any(|byte| *byte > 2) {
-        return None;
-    }
-    let start = u32::from_le_bytes(*file.get(START)?.first_chunk()?);
-    let start = start.checked_sub(OS2_HEAD - WINDOWS_HEAD)?.to_le_bytes();
-    let behind = file.get(HEAD.start + OS2_HEAD as usize..)?;
-    let kept = file.get(HEAD.end..HEAD.start + WINDOWS_HEAD as usize)?;
-    let head = [&file[..START.start], &start, &WINDOWS_HEAD.to_le_bytes(), kept];
-    let mut file = [head.concat(), behind.to_vec()].concat();
-    file.get_mut(PLANES)?.copy_from_slice(ONE_PLANE);
-    Some(file)
-}
-
-/// Where pixels begin, how long the head is, how many planes and which compression it tells.
-const START: Range<usize> = 10..14;
-const HEAD: Range<usize> = 14..18;
-const PLANES: Range<usize> = 26..28;
-const COMPRESSION: Range<usize> = 30..34;
-const WINDOWS_HEAD: u32 = 40;
-const OS2_HEAD: u32 = 64;
-const ONE_PLANE: &[u8] = &[1, 0];
-/// Where pixels a metre are, across and down.
-const DENSITY: usize = 38;
 
 #[cfg(test)]
 mod tests {
@@ -94,15 +76,50 @@ mod tests {
     fn the_longer_head_of_os_2_and_any_number_of_planes_are_read() {
         let file = sample(1, &[[1, 2, 3]]);
         let mut planes = file.clone();
-        planes[PLANES].copy_from_slice(&[187, 0]);
+        planes[26] = 187;
         let mut longer = [&file[..54], &[0; 24], &file[54..]].concat();
-        longer[HEAD].copy_from_slice(&OS2_HEAD.to_le_bytes());
-        longer[START].copy_from_slice(&78u32.to_le_bytes());
+        (longer[14], longer[10]) = (64, 78);
         for file in [planes, longer] {
             let header = read_header(&file).unwrap();
             let pixels = decode(&file, &header).unwrap().pixels.to_rgb8();
             assert_eq!(pixels.get_pixel(0, 0).0, [3, 2, 1]);
         }
+    }
+
+    #[test]
+    fn the_head_of_the_picture_is_enough() {
+        let file = sample(1, &[[1, 2, 3]]);
+        let header = Header::read(&file[14..]).unwrap();
+        assert_eq!(
+            (header.format, header.leniencies.as_slice()),
+            (Format::Bmp, &[Leniency::NoFileHead][..])
+        );
+        let pixels = [decode(&file, &header), decode(&file[14..], &header)].map(|picture| picture.unwrap().pixels);
+        assert_eq!(pixels[0], pixels[1]);
+        assert!(Header::read(&[&[40, 0, 0, 0][..], &[7; 60]].concat()).is_err());
+    }
+
+    #[test]
+    fn runs_are_read_from_above_too_and_their_faults_named() {
+        let mut file = sample(2, &[]);
+        (file[18], file[28], file[30], file[46], file[10]) = (2, 8, 1, 2, 62);
+        file.extend([0, 0, 0, 0, 7, 8, 9, 0]);
+        let read = |file: &[u8], runs: &[u8]| {
+            let file = [file, runs].concat();
+            let header = Header::read(&file)?;
+            let pixels = decode(&file, &header)?.pixels.to_rgb8();
+            Ok::<_, Error>((header.leniencies, pixels.get_pixel(0, 0).0))
+        };
+        let runs = [2, 0, 0, 0, 2, 1, 0, 1];
+        assert_eq!(read(&file, &runs).unwrap(), (Vec::new(), [9, 8, 7]));
+        assert_eq!(read(&file, &runs[..6]).unwrap(), (vec![Leniency::NoEnd], [9, 8, 7]));
+        assert_eq!(
+            read(&file, &[2, 0, 0, 0, 5, 1, 0, 1]).unwrap().0,
+            [Leniency::BrokenRuns]
+        );
+        assert!(read(&file, &runs[..4]).is_err());
+        file[22..26].copy_from_slice(&(-2i32).to_le_bytes());
+        assert_eq!(read(&file, &runs).unwrap(), (vec![Leniency::BrokenRuns], [0; 3]));
     }
 
     #[test]

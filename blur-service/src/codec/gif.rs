@@ -24,22 +24,29 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
     };
     let size = Size { width, height };
     let mut blocks = Blocks::of(file);
-    let count = blocks.by_ref().filter(|block| *block == Block::Frame).count();
+    let (mut count, mut has_colours) = (0u32, true);
+    for block in blocks.by_ref() {
+        if let Block::Frame { has_palette } = block {
+            count += 1;
+            has_colours &= has_palette || has_shared_palette(file);
+        }
+    }
     if blocks.is_cut {
         return Err(damaged());
     }
     let parts = match count {
         0 => return Err(broken("it has no frame")),
         1 => Parts::One,
-        more => Parts::Frames(u32::try_from(more).unwrap_or(u32::MAX)),
+        more => Parts::Frames(more),
     };
+    let faults = [(!blocks.is_ended, Leniency::NoEnd), (!has_colours, Leniency::NoPalette)];
     Ok(Header {
         parts,
-        leniencies: if blocks.is_ended {
-            Vec::new()
-        } else {
-            vec![Leniency::NoEnd]
-        },
+        leniencies: faults
+            .iter()
+            .filter(|(is_so, _)| *is_so)
+            .map(|(_, fault)| *fault)
+            .collect(),
         ..Header::new(Format::Gif, size, work_bytes(size, file))
     })
 }
@@ -57,7 +64,7 @@ pub(super) fn prove(written: &[u8]) -> Option<()> {
     let mut blocks = Blocks::of(written);
     for block in blocks.by_ref() {
         match block {
-            Block::Frame | Block::Control | Block::Loops => {}
+            Block::Frame { .. } | Block::Control | Block::Loops => {}
             Block::Comment | Block::Text | Block::Application(_) | Block::Other => return None,
         }
     }
@@ -79,11 +86,9 @@ impl<'a> Reader<'a> {
         options.set_memory_limit(MemoryLimit::Bytes(
             NonZeroU64::new(header.work_bytes).unwrap_or(NonZeroU64::MIN),
         ));
-        let file = match header.leniencies.contains(&Leniency::NoEnd) {
-            true => Cow::Owned([file, &[TRAILER]].concat()),
-            false => Cow::Borrowed(file),
-        };
-        let decoder = options.read_info(Cursor::new(file)).map_err(|_| damaged())?;
+        let decoder = options
+            .read_info(Cursor::new(whole(file, header)))
+            .map_err(|_| damaged())?;
         Ok(Self {
             decoder,
             screen: Screen::new(header.size),
@@ -93,6 +98,27 @@ impl<'a> Reader<'a> {
             },
         })
     }
+}
+
+/// The file with what it lacks: its end, and colours, which are levels of grey then, as most viewers have it.
+fn whole<'a>(file: &'a [u8], header: &Header) -> Cow<'a, [u8]> {
+    let lacks = |fault| header.leniencies.contains(&fault);
+    let end: &[u8] = if lacks(Leniency::NoEnd) { &[TRAILER] } else { &[] };
+    match file.split_at_checked(HEAD) {
+        Some((head, rest)) if lacks(Leniency::NoPalette) => {
+            let mut head = head.to_vec();
+            head[FLAGS] |= HAS_TABLE | 7;
+            let palette = (0..=u8::MAX).flat_map(|level| [level; 3]).collect::<Vec<u8>>();
+            Cow::Owned([&head, &palette, rest, end].concat())
+        }
+        _ if lacks(Leniency::NoEnd) => Cow::Owned([file, end].concat()),
+        _ => Cow::Borrowed(file),
+    }
+}
+
+/// Whether there are colours for frames that have none of their own.
+fn has_shared_palette(file: &[u8]) -> bool {
+    file.get(FLAGS).is_some_and(|flags| flags & HAS_TABLE != 0)
 }
 
 impl Frames for Reader<'_> {
@@ -193,7 +219,10 @@ fn damaged() -> Error {
 /// What stands in a GIF behind its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Block<'a> {
-    Frame,
+    Frame {
+        /// Whether it has colours of its own.
+        has_palette: bool,
+    },
     /// The time and disposal of a frame.
     Control,
     /// How often an animation is shown.
@@ -216,7 +245,7 @@ pub struct Blocks<'a> {
 
 impl<'a> Blocks<'a> {
     pub fn of(file: &'a [u8]) -> Self {
-        let head = file.get(10).map_or(0, |flags| HEAD + table_length(*flags));
+        let head = file.get(FLAGS).map_or(0, |flags| HEAD + table_length(*flags));
         Self {
             rest: file.get(head..).unwrap_or_default(),
             is_ended: false,
@@ -239,7 +268,8 @@ impl<'a> Blocks<'a> {
         let flags = self.take(9)?[8];
         // The table, and the length of the first code.
         self.take(table_length(flags) + 1)?;
-        self.take_chain().map(|_| Block::Frame)
+        let has_palette = flags & HAS_TABLE != 0;
+        self.take_chain().map(|_| Block::Frame { has_palette })
     }
 
     fn extension(&mut self) -> Option<Block<'a>> {
@@ -292,10 +322,13 @@ impl<'a> Iterator for Blocks<'a> {
 
 /// Of colours, in bytes, from the flags before it.
 fn table_length(flags: u8) -> usize {
-    if flags & 0x80 == 0 { 0 } else { 6 << (flags & 7) }
+    if flags & HAS_TABLE == 0 { 0 } else { 6 << (flags & 7) }
 }
 
 const HEAD: usize = 13;
+/// Where the head tells of its colours, and the bit that says that there are any.
+const FLAGS: usize = 10;
+const HAS_TABLE: u8 = 0x80;
 const TRAILER: u8 = 0x3b;
 /// Of a second.
 const TICKS: u32 = 100;

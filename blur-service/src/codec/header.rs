@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::{ImageError, metadata::Orientation};
 
-use super::{Boxes, Density, JpegFacts, turns_sides};
+use super::{Boxes, Density, JpegFacts, bmp_head, turns_sides};
 use crate::{error::Error, geometry::Size, jpeg::Leniency, redact::Blocks};
 
 /// The formats that can be read.
@@ -47,6 +47,8 @@ pub struct Header {
     pub format: Format,
     /// As stored, before the orientation is applied.
     pub size: Size,
+    /// What a pixel takes in the file where it is not compressed.
+    pub pixel_bits: u32,
     /// How to turn the stored picture upright.
     pub orientation: Orientation,
     /// The most memory that decoding, redacting and encoding hold at a time, in bytes, without the file itself.
@@ -70,6 +72,7 @@ impl Header {
         Self {
             format,
             size,
+            pixel_bits: MOST_PIXEL_BITS,
             orientation: Orientation::NoTransforms,
             work_bytes,
             density: None,
@@ -164,7 +167,7 @@ impl Header {
     /// # Errors
     /// [`Error::TooCompressed`].
     pub fn check_ratio(&self, coded: u64) -> Result<(), Error> {
-        let unfolded = self.pixels() * 3;
+        let unfolded = self.pixels() * u64::from(self.pixel_bits.min(MOST_PIXEL_BITS)) / 8;
         let ratio = unfolded / coded.max(1);
         if unfolded > ALWAYS_ALLOWED && ratio > MOST_RATIO {
             return Err(Error::TooCompressed {
@@ -189,6 +192,7 @@ impl Format {
             [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Ok(Self::Gif),
             [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Ok(Self::Tiff),
             [b'B', b'M', ..] => Ok(Self::Bmp),
+            _ if bmp_head::is_without_file_head(file) => Ok(Self::Bmp),
             [_, _, _, _, b'f', b't', b'y', b'p', ..] if has_brand(file, b"avi") => Ok(Self::Avif),
             _ => Err(Error::UnsupportedFormat(reason_against(file))),
         }
@@ -271,7 +275,9 @@ const DRAWING_HEAD: usize = 1024;
 /// Of the formats that have none: no cell is smaller.
 const SMALLEST_BLOCK: Size = Size { width: 8, height: 8 };
 
-/// A blank page of a one-bit scan has some thousand pixels a byte.
+/// Of those that are counted.
+const MOST_PIXEL_BITS: u32 = 24;
+/// A blank page of a one-bit scan has a row a bit in the best of the fax codes.
 const MOST_RATIO: u64 = 10_000;
 /// So many bytes of pixels are no danger, however small their file is.
 const ALWAYS_ALLOWED: u64 = 64 << 20;

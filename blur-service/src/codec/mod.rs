@@ -6,6 +6,8 @@ mod apng;
 #[cfg(feature = "avif")]
 mod avif;
 mod bmp;
+mod bmp_head;
+mod bmp_runs;
 mod boxes;
 mod coded;
 mod colour;
@@ -106,6 +108,7 @@ impl Format {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::Size;
 
     #[test]
     fn formats_that_are_known_but_not_read_are_named() {
@@ -157,6 +160,20 @@ mod tests {
             header(0x02).map(|header| header.check_ratio(1000)),
             Ok(Ok(()))
         ));
+    }
+
+    #[test]
+    fn a_blank_page_of_one_bit_is_no_danger() {
+        let header = |pixel_bits: u32| {
+            let size = Size {
+                width: 9921,
+                height: 14_032,
+            };
+            let header = header::Header::new(Format::Tiff, size, 0);
+            Header { pixel_bits, ..header }.check_ratio(14_032 / 8)
+        };
+        assert!(header(1).is_ok());
+        assert!(matches!(header(8), Err(Error::TooCompressed { .. })));
     }
 
     #[test]

@@ -33,7 +33,12 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
             b"IHDR" => frame = Some(Frame::read(data)?),
             b"acTL" if breaks_off(file, data) => return Err(broken("the file ends before its animation does")),
             b"acTL" if is_of_one_frame(file) => leniencies.push(Leniency::SingleFrame),
-            b"acTL" => parts = Parts::Frames(count_frames(file)),
+            b"acTL" => {
+                parts = Parts::Frames(count_frames(file));
+                if told_frames(data) != parts.count() {
+                    leniencies.push(Leniency::WrongFrameCount);
+                }
+            }
             b"eXIf" => {
                 orientation = exif_orientation(data)
                     .and_then(Orientation::from_exif)
@@ -58,23 +63,49 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
         density: density.or(exif),
         leniencies,
         parts,
+        pixel_bits: frame.pixel_bits,
         ..Header::new(Format::Png, frame.size, work_bytes)
     })
 }
 
-/// Whether an animation has no frame but the picture itself.
+/// Whether viewers find no frame but the picture itself.
 fn is_of_one_frame(file: &[u8]) -> bool {
-    !Chunks::of(file).any(|(kind, _)| kind == *b"fdAT")
+    count_frames(file) == 0 || !Chunks::of(file).any(|(kind, _)| kind == *b"fdAT")
 }
 
 /// Whether an animation without an end has fewer frames than it says.
 fn breaks_off(file: &[u8], control: &[u8]) -> bool {
-    let told = control.first_chunk().map_or(0, |count| u32::from_be_bytes(*count));
-    !has_end(file) && count_frames(file) < told
+    !has_end(file) && count_frames(file) < told_frames(control)
 }
 
+fn told_frames(control: &[u8]) -> u32 {
+    control.first_chunk().map_or(0, |count| u32::from_be_bytes(*count))
+}
+
+/// Heads of frames that data follow.
 fn count_frames(file: &[u8]) -> u32 {
-    Chunks::of(file).filter(|(kind, _)| kind == b"fcTL").count() as u32
+    let (mut count, mut is_begun) = (0, false);
+    for (kind, _) in Chunks::of(file) {
+        match &kind {
+            b"fcTL" => is_begun = true,
+            b"IDAT" | b"fdAT" => count += u32::from(std::mem::take(&mut is_begun)),
+            _ => {}
+        }
+    }
+    count
+}
+
+/// The file, whose animation says how many frames it has.
+pub(super) fn with_frames(file: &[u8], count: u32) -> Option<Vec<u8>> {
+    let mut chunks = Chunks::of(file);
+    let (_, control) = chunks.by_ref().find(|(kind, _)| kind == b"acTL")?;
+    let end = file.len() - chunks.rest().len();
+    let body = end - CHECKSUM - control.len();
+    let mut file = file.to_vec();
+    file.get_mut(body..body + 4)?.copy_from_slice(&count.to_be_bytes());
+    let sum = crc32fast::hash(&file[body - 4..end - CHECKSUM]);
+    file[end - CHECKSUM..end].copy_from_slice(&sum.to_be_bytes());
+    Some(file)
 }
 
 pub(super) fn decode(file: &[u8], header: &Header) -> Result<Picture, Error> {
@@ -219,6 +250,8 @@ pub(super) fn prove(written: &[u8]) -> Option<()> {
 
 struct Frame {
     size: Size,
+    /// In the file.
+    pixel_bits: u32,
     bytes_per_pixel: u64,
 }
 
@@ -227,12 +260,13 @@ impl Frame {
         let [w3, w2, w1, w0, h3, h2, h1, h0, depth, colour, ..] = data else {
             return Err(broken("its header chunk is too short"));
         };
-        let channels = match colour {
-            0 => 1,
-            2 => 3,
+        let (stored, channels) = match colour {
+            0 => (1, 1),
+            2 => (3, 3),
             // A palette may come with alpha.
-            3 | 6 => 4,
-            4 => 2,
+            3 => (1, 4),
+            4 => (2, 2),
+            6 => (4, 4),
             _ => return Err(broken(format!("there is no colour type {colour}"))),
         };
         Ok(Self {
@@ -240,6 +274,7 @@ impl Frame {
                 width: u32::from_be_bytes([*w3, *w2, *w1, *w0]),
                 height: u32::from_be_bytes([*h3, *h2, *h1, *h0]),
             },
+            pixel_bits: stored * u32::from(*depth),
             bytes_per_pixel: channels * if *depth == 16 { 2 } else { 1 },
         })
     }
@@ -289,6 +324,8 @@ const SIGNATURE: usize = 8;
 const BEHIND_HEADER: usize = SIGNATURE + 25;
 /// Of the sum of a chunk.
 const POLYNOMIAL: u32 = 0xedb8_8320;
+/// Bytes behind the data of a chunk.
+const CHECKSUM: usize = 4;
 /// Length, kind and checksum.
 const CHUNK_OVERHEAD: usize = 12;
 

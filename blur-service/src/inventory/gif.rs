@@ -7,7 +7,7 @@ pub fn read(file: &[u8], inventory: &mut Inventory) {
     let mut blocks = GifBlocks::of(file);
     for block in blocks.by_ref() {
         match block {
-            GifBlock::Frame | GifBlock::Control | GifBlock::Loops => {}
+            GifBlock::Frame { .. } | GifBlock::Control | GifBlock::Loops => {}
             GifBlock::Comment => inventory.add(Kind::Comment),
             GifBlock::Text => inventory.add(Kind::Text),
             GifBlock::Application(name) if holds(name, b"XMP DataXMP") => inventory.add(Kind::Xmp),

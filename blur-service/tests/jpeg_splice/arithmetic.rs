@@ -81,6 +81,48 @@ fn a_file_that_breaks_off_is_an_error_wherever_it_does() {
 }
 
 #[test]
+fn one_that_breaks_off_before_its_end_mark_is_an_error_too() {
+    let huffman = encoded(PLAIN, 320, 192);
+    let file = arithmetic(&huffman, false, 0);
+    let scan = position_of(&file, 0xda) + 14;
+    let (mut noticed, mut all) = (0, 0);
+    for end in (scan + 100..file.len() - 200).step_by(37) {
+        // A stuffed zero is not parted from its byte.
+        let end = if file[end - 1] == 0xff { end - 1 } else { end };
+        let cut = [&file[..end], &[0xff, 0xd9]].concat();
+        noticed += u32::from(in_one_scan(&cut).is_err());
+        all += 1;
+    }
+    assert!(noticed * 10 >= all * 9, "{noticed} of {all}");
+}
+
+#[test]
+fn a_ground_whose_bits_are_left_out_is_no_break() {
+    let ink = |x: usize, y: usize| (x * 7 + y * 13) * (x ^ y) % 256;
+    let page = |x: usize, y: usize| if y < 100 && x < 100 + y { ink(x, y) } else { 230 };
+    let bars = |x: usize, y: usize| if (40..150).contains(&y) { ink(x, y) } else { 90 };
+    for (what, level) in [
+        ("page", &page as &dyn Fn(usize, usize) -> usize),
+        ("bars", &bars),
+        ("plain", &|_, _| 7),
+    ] {
+        for restarts in [0, 5] {
+            let recipe = Recipe {
+                colour: Colour::Grey,
+                sampling: &[(1, 1)],
+                ..PLAIN
+            };
+            let samples: Vec<u8> = (0..320 * 200).map(|at| level(at % 320, at / 320) as u8).collect();
+            let huffman = encode(recipe, &samples, 320, 200);
+            for is_progressive in [false, true] {
+                let file = arithmetic(&huffman, is_progressive, restarts);
+                assert!(in_one_scan(&file).is_ok(), "{what}, {restarts}, {is_progressive}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_work_can_be_stopped() {
     let file = arithmetic(&encoded(PLAIN, 160, 96), false, 0);
     let jpeg = Jpeg::parse(&file, &Limits::default()).unwrap();

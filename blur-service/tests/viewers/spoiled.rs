@@ -2,12 +2,13 @@
 //! verdict on every road.
 
 use blur_service::{
-    codec::{Header, Parts},
+    codec::{Delay, Frame, FramesPlan, FramesWriter, Header, Output, Parts, frames},
     error::Error,
+    geometry::Size,
     jpeg::Leniency,
     options::Profile,
 };
-use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage, codecs::png::PngEncoder};
+use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage, Rgba, RgbaImage, codecs::png::PngEncoder};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::views;
@@ -100,6 +101,49 @@ fn a_png_may_lack_its_end_and_be_an_animation_of_one_frame() {
             (Parts::One, vec![Leniency::SingleFrame])
         );
     }
+}
+
+#[test]
+fn an_animation_has_as_many_frames_as_there_are() {
+    let frame = |level: u8| RgbaImage::from_pixel(6, 4, Rgba([level, 9, 200, 255]));
+    let shown = [frame(10), frame(90), frame(250)];
+    let sound = animation(&shown);
+    let control = sound.windows(4).position(|kind| kind == b"acTL").unwrap();
+    for told in [0u32, 1, 2, 4, 1 << 31] {
+        let mut file = sound.clone();
+        file[control + 4..control + 8].copy_from_slice(&told.to_be_bytes());
+        let sum = checksum(&file[control..control + 12]);
+        file[control + 12..control + 16].copy_from_slice(&sum.to_be_bytes());
+        let header = Header::read(&file).unwrap();
+        assert_eq!(
+            (header.parts, &header.leniencies[..]),
+            (Parts::Frames(3), &[Leniency::WrongFrameCount][..])
+        );
+        let mut reader = frames(&file, &header).unwrap();
+        let read = std::iter::from_fn(|| reader.next().unwrap()).map(|frame| frame.pixels);
+        assert_eq!(read.collect::<Vec<_>>(), shown, "{told}");
+    }
+}
+
+#[test]
+fn a_gif_without_colours_is_shown_in_levels_of_grey() {
+    let mut file = Vec::new();
+    let levels: Vec<u8> = (0..=255).collect();
+    let palette: Vec<u8> = levels.iter().flat_map(|level| [*level; 3]).collect();
+    let mut encoder = gif::Encoder::new(&mut file, 16, 16, &palette).unwrap();
+    encoder
+        .write_frame(&gif::Frame::from_indexed_pixels(16, 16, levels, None))
+        .unwrap();
+    drop(encoder);
+    let mut without = file.clone();
+    without.drain(13..13 + palette.len());
+    without[10] &= 0x7f;
+    assert_eq!(
+        views(&without, Profile::Lossless).unwrap(),
+        views(&file, Profile::Lossless).unwrap()
+    );
+    assert_eq!(Header::read(&without).unwrap().leniencies, [Leniency::NoPalette]);
+    assert!(Header::read(&file).unwrap().leniencies.is_empty());
 }
 
 #[test]
@@ -214,6 +258,25 @@ fn without(file: &[u8], marker: u8) -> Vec<u8> {
         }
     }
     file
+}
+
+fn animation(shown: &[RgbaImage]) -> Vec<u8> {
+    let (width, height) = shown[0].dimensions();
+    let plan = FramesPlan {
+        size: Size { width, height },
+        frames: shown.len() as u32,
+        plays: 1,
+        profile: None,
+    };
+    let mut writer = FramesWriter::start(Output::Png, &plan).unwrap();
+    for pixels in shown.iter().cloned() {
+        let delay = Delay {
+            ticks: 1,
+            per_second: 10,
+        };
+        writer.add(Frame { pixels, delay }).unwrap();
+    }
+    writer.finish().unwrap()
 }
 
 fn baseline() -> Vec<u8> {

@@ -33,12 +33,13 @@ use crate::error::Error;
 /// Walks all pages.
 pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
     let mut pages = Pages::open(file)?;
-    let (mut count, mut pixels, mut work_bytes) = (0, 0u64, 0);
+    let (mut count, mut pixels, mut work_bytes, mut pixel_bits) = (0, 0u64, 0, 0);
     let mut first = None;
     while let Some(header) = pages.next_header()? {
         count += 1;
         pixels = pixels.saturating_add(header.size.pixels());
         work_bytes = header.work_bytes.max(work_bytes);
+        pixel_bits = header.pixel_bits.max(pixel_bits);
         first.get_or_insert(header);
     }
     let first = first.ok_or_else(|| broken("it has no page"))?;
@@ -47,6 +48,7 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
     }
     Ok(Header {
         parts: Parts::Pages { count, pixels },
+        pixel_bits,
         // The page that is worked on, and all that is written.
         work_bytes: work_bytes.saturating_add(pixels.saturating_mul(WRITTEN_BYTES)),
         ..first
@@ -124,7 +126,8 @@ impl<'a> Pages<'a> {
 
 fn header(page: &Directory, layout: &Layout) -> Header {
     // A strip as high as the page, pixels, their turned copy or the file that is written, three views.
-    let strip = (layout.samples as u64 * u64::from(layout.bits)).div_ceil(8);
+    let pixel_bits = layout.samples as u32 * u32::from(layout.bits);
+    let strip = u64::from(pixel_bits.div_ceil(8));
     let work_bytes = layout
         .size
         .pixels()
@@ -135,6 +138,7 @@ fn header(page: &Directory, layout: &Layout) -> Header {
             .and_then(Orientation::from_exif)
             .unwrap_or(Orientation::NoTransforms),
         density: density(page),
+        pixel_bits,
         ..Header::new(Format::Tiff, layout.size, work_bytes)
     }
 }

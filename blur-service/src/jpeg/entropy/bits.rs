@@ -130,7 +130,12 @@ impl<'a> BitReader<'a> {
 
     /// Whether more bits were taken than there are.
     pub fn overrun(&self) -> bool {
-        self.padding > self.count
+        self.missing() > 0
+    }
+
+    /// How many bits were taken that are not there.
+    pub fn missing(&self) -> u32 {
+        self.padding.saturating_sub(self.count)
     }
 
     /// Where the next bit lies.

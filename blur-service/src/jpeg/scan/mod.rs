@@ -145,6 +145,10 @@ impl Scan {
         go_on: &dyn Fn() -> bool,
     ) -> Result<(), JpegError> {
         let mut preview = Preview::<SIDE>::new(jpeg, 0, self.coding.units.width, Channels::Rgb);
+        // As all pixels are made; and of inks small differences are large ones of colour.
+        if SIDE == 8 || jpeg.channels() == Channels::Inks {
+            preview = preview.smooth();
+        }
         let mut image = Preview::<SIDE>::blank(jpeg);
         let mut cursor = Cursor::new(&self.coding, jpeg.data, self.start);
         for row in 0..self.coding.units.height {

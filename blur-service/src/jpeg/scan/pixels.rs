@@ -58,7 +58,7 @@ impl Pixels {
     #[inline(always)]
     fn read(&mut self, jpeg: &Jpeg, coding: &Coding, go_on: &dyn Fn() -> bool) -> Result<usize, JpegError> {
         let size = (self.size.width, self.size.height);
-        let mut rows = Preview::<8>::new(jpeg, 0, coding.units.width, self.channels);
+        let mut rows = Preview::<8>::new(jpeg, 0, coding.units.width, self.channels).smooth();
         let mut cursor = Cursor::new(coding, jpeg.data, jpeg.scan.start);
         for row in 0..coding.units.height {
             if !go_on() {

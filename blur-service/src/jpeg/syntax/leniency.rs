@@ -17,4 +17,12 @@ pub enum Leniency {
     NoEnd,
     /// It is an animation of a single frame.
     SingleFrame,
+    /// An animation has fewer or more frames than it says.
+    WrongFrameCount,
+    /// Frames have no colours, and are shown in levels of grey.
+    NoPalette,
+    /// Runs of a BMP go beyond its rows or break off, or lie upside down, which is not provided for.
+    BrokenRuns,
+    /// A BMP begins with its second head.
+    NoFileHead,
 }
