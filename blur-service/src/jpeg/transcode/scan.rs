@@ -129,7 +129,7 @@ impl<'a, E: Entropy<'a>> Scan<'a, E> {
     fn breaks_off(&self, units: Range<u32>, store: &Store) -> bool {
         let width = self.units().width;
         let is_same = |one: u32, other: u32| self.blocks(one, store).eq(self.blocks(other, store));
-        let begins = |unit: u32| unit % width == 0 || self.interval > 0 && unit % self.interval == 0;
+        let begins = |unit: u32| unit.is_multiple_of(width) || self.interval > 0 && unit.is_multiple_of(self.interval);
         let mut first = units.start;
         while !begins(first) && is_same(first - 1, first) {
             first -= 1;
