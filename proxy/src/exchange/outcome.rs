@@ -84,7 +84,8 @@ impl Attempting {
                 // It had answered, and then broke off.
                 trial.lease.report(Outcome::Reset);
             }
-            self.lost = Some((Arc::clone(trial.backend()), trial.deaths_before));
+            let is_lost = !trial.lease.was_cut();
+            self.lost = is_lost.then(|| (Arc::clone(trial.backend()), trial.deaths_before));
         }
         let decision = self.decide(rules, failure, session);
         let ending = match decision {
@@ -116,7 +117,8 @@ impl Attempting {
     /// backend may be asked again; but whether it has taken the request nobody knows, so that it is a retry.
     pub fn found_stale(&mut self, rules: &Rules, session: &Session) -> bool {
         let retries = self.routed.route.retry.attempts > 1;
-        if self.was_stale || !retries || !self.attempt.idempotent {
+        let was_cut = self.trial.as_ref().is_some_and(|trial| trial.lease.was_cut());
+        if self.was_stale || was_cut || !retries || !self.attempt.idempotent {
             return self.failed(rules, Failure::Died, session);
         }
         self.was_stale = true;

@@ -256,6 +256,11 @@ impl Lease {
         self.connection = Some(self.backend.connected(connection));
     }
 
+    /// Whether the pool has ended the connection.
+    pub fn was_cut(&self) -> bool {
+        self.connection.is_some_and(|number| self.backend.has_cut(number))
+    }
+
     /// Frees the place, although there may be more to be said of the attempt.
     pub fn release(&mut self) {
         if std::mem::replace(&mut self.released, true) {

@@ -2,8 +2,9 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
+use pingora::protocols::l4::ext::get_tcp_info;
 use rustix::fs::fstat;
 use rustix::net::{Shutdown, SocketAddrAny, getpeername, getsockname, shutdown};
 
@@ -45,13 +46,32 @@ impl Connection {
     /// # Errors
     /// There is no such connection any more.
     pub fn cut(&self) -> io::Result<()> {
-        let socket = descriptor::duplicate(self.descriptor)?;
-        if Identity::of(&socket)? == self.socket {
-            shutdown(&socket, Shutdown::Both)?;
-        }
+        shutdown(self.socket()?, Shutdown::Both)?;
         Ok(())
     }
+
+    /// Whether the other side's system has not acknowledged what was sent, however often it was sent again: the way there
+    /// swallows it. A process that takes nothing is another matter, since its system acknowledges.
+    ///
+    /// # Errors
+    /// There is no such connection any more, or it is none of TCP.
+    pub fn is_unheard(&self) -> io::Result<bool> {
+        let socket = self.socket()?;
+        let info = get_tcp_info(socket.as_raw_fd()).map_err(io::Error::other)?;
+        Ok(info.tcpi_retransmits >= UNHEARD)
+    }
+
+    fn socket(&self) -> io::Result<OwnedFd> {
+        let socket = descriptor::duplicate(self.descriptor)?;
+        match Identity::of(&socket)? == self.socket {
+            true => Ok(socket),
+            false => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
 }
+
+/// So many timeouts in a row, each twice as long as the one before: after three seconds where the way takes a millisecond.
+const UNHEARD: u8 = 4;
 
 impl Identity {
     fn of(socket: impl AsFd) -> io::Result<Self> {

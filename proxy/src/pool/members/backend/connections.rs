@@ -30,6 +30,11 @@ impl Connections {
         self.0.lock().all.remove(&number);
     }
 
+    /// Whether a request that has not left waits on a connection that has not been ended.
+    pub fn has(&self, number: u64) -> bool {
+        self.0.lock().all.contains_key(&number)
+    }
+
     /// Ends those that requests wait on now; later ones live.
     pub fn cut(&self) {
         let all = std::mem::take(&mut self.0.lock().all);
@@ -37,6 +42,15 @@ impl Connections {
             // One that is no more needs no end.
             let _ = connection.cut();
         }
+    }
+
+    /// Ends those on which the other side hears nothing, see [`Connection::is_unheard`]; returns how many.
+    pub fn cut_unheard(&self) -> usize {
+        let mut busy = self.0.lock();
+        let unheard = busy
+            .all
+            .extract_if(|_, connection| connection.is_unheard().unwrap_or(false));
+        unheard.filter(|(_, connection)| connection.cut().is_ok()).count()
     }
 }
 

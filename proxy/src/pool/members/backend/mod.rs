@@ -233,6 +233,17 @@ impl Backend {
         self.live.connections.join(connection)
     }
 
+    /// Whether the connection was ended from here while its request was on it.
+    pub(in crate::pool) fn has_cut(&self, number: u64) -> bool {
+        !self.live.connections.has(number)
+    }
+
+    /// Ends the connections of requests on which the backend hears nothing, although it may pass its checks: a way that
+    /// swallows large packets, or one that has forgotten its connections. Returns how many.
+    pub(in crate::pool) fn cut_unheard(&self) -> usize {
+        self.live.connections.cut_unheard()
+    }
+
     /// The request needs its connection no more.
     pub(in crate::pool) fn disconnected(&self, number: u64) {
         self.live.connections.leave(number);

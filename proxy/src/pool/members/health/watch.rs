@@ -68,6 +68,7 @@ async fn watch_over(roster: Arc<Roster>, check: Arc<Check>, backend: Arc<Backend
     let mut streak = Streak::default();
     loop {
         let began = Instant::now();
+        cut_unheard(&roster, &backend);
         if backend.is_running() {
             let (deaths, asked) = (backend.deaths(), Moment::now());
             let result = check.run(&backend).await;
@@ -91,6 +92,14 @@ async fn watch_over(roster: Arc<Roster>, check: Arc<Check>, backend: Arc<Backend
             Health::Up | Health::Down => config.interval.get().mul_f64(shortened),
         };
         tokio::time::sleep_until(began + interval).await;
+    }
+}
+
+fn cut_unheard(roster: &Roster, backend: &Backend) {
+    let requests = backend.cut_unheard();
+    if requests > 0 {
+        let (pool, name) = (roster.pool(), backend.name());
+        tracing::warn!(pool, backend = name, requests, "nothing sent to it is acknowledged");
     }
 }
 
