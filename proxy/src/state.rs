@@ -15,7 +15,7 @@ use crate::body;
 use crate::client::connection::Connections;
 use crate::client::tls::{Certificates, Tls};
 use crate::config::Config;
-use crate::observe::access_log::AccessLog;
+use crate::observe::access_log::Logs;
 use crate::observe::metrics::Metrics;
 use crate::observe::traces::Traces;
 use crate::pool::{Overrides, Pool, PoolError};
@@ -32,7 +32,7 @@ pub struct State {
     pub pools: HashMap<String, Arc<Pool>>,
     /// Counts all requests, whichever route they take.
     pub retry_budget: Arc<Budget>,
-    pub access_log: Arc<AccessLog>,
+    pub logs: Logs,
     pub traces: Option<Arc<Traces>>,
     /// Memory for all requests' bodies.
     pub body_budget: Arc<body::Budget>,
@@ -70,10 +70,9 @@ impl State {
             };
             pools.insert(name.clone(), pool);
         }
-        let access_log = match previous {
-            Some(previous) if previous.config.access_log == config.access_log => Arc::clone(&previous.access_log),
-            _ => Arc::new(AccessLog::open(&config.access_log).map_err(StateError::AccessLog)?),
-        };
+        let own = config.routes.iter().flat_map(|route| route.access_log.own());
+        let before = previous.map(|previous| &previous.logs);
+        let logs = Logs::open(&config.access_log, own, before).map_err(StateError::AccessLog)?;
         let traces = match (&config.traces, previous) {
             (None, _) => None,
             (wanted, Some(previous)) if previous.config.traces == *wanted => previous.traces.clone(),
@@ -90,12 +89,12 @@ impl State {
         Ok(Self {
             router: Router::new(
                 &config.routes,
-                &Surroundings::of(&pools).remembering(&scripts),
+                &Surroundings::of(&pools).remembering(&scripts).logging(&logs),
                 previous.map(|previous| &previous.router),
             )?,
             pools,
             retry_budget,
-            access_log,
+            logs,
             traces,
             body_budget,
             scripts,

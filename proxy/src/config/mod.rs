@@ -94,6 +94,11 @@ impl Config {
                 let at = |key| steps!["routes", index, "filters", number, name, key].to_vec();
                 names.extend(filter.files().into_iter().map(|(key, path)| (at(key), path)));
             }
+            for log in route.access_log.own_mut() {
+                if let Destination::File(path) = &mut log.to {
+                    names.push((steps!["routes", index, "access_log"].to_vec(), path));
+                }
+            }
         }
         if let Destination::File(path) = &mut self.access_log.to {
             names.push((steps!["access_log", "to"].to_vec(), path));

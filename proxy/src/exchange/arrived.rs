@@ -9,6 +9,7 @@ use pingora::http::RequestHeader;
 use crate::client::connection::Connection;
 use crate::client::forwarded;
 use crate::observe::traces::Traces;
+use crate::request::connection::OnConnection;
 use crate::request::notes::Notes;
 use crate::request::problem::X_REQUEST_ID;
 use crate::request::trace::{TRACEPARENT, Trace};
@@ -40,6 +41,7 @@ impl Arrived {
             notes: Notes {
                 server: listener.address.inet(),
                 tls: connection.tls().map(Arc::clone),
+                connection: Some(Arc::clone(&connection) as Arc<dyn OnConnection>),
                 ..Notes::default()
             },
         };

@@ -1,6 +1,7 @@
 //! The end of a request: its line in the access log, its numbers, its backend's place.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use pingora::proxy::Session;
@@ -9,7 +10,7 @@ use pingora::{Error, ErrorType};
 use super::attempting::{Answered, Attempting};
 use super::refusal::NO_ANSWER;
 use super::{Exchange, Stage, is_final};
-use crate::observe::access_log::Line;
+use crate::observe::access_log::{AccessLog, Line, RouteLog};
 use crate::observe::metrics::{Finished, NO_ROUTE};
 use crate::observe::traces::{Attempt, Traced};
 use crate::pool::Outcome;
@@ -55,19 +56,19 @@ impl Exchange {
                 .iter()
                 .for_each(|traced| traces.tell(traced));
         }
-        let log = &self.rules.state.access_log;
-        let is_wanted = self.routed().is_none_or(|routed| routed.route.access_log.wants());
         let head = session.req_header();
-        if !(is_wanted && log.wants(Seen::of(head, request))) {
+        let logs = self.logs();
+        let wanting = || logs.iter().filter(|log| log.wants(Seen::of(head, request)));
+        if wanting().next().is_none() {
             return;
         }
         let attempting = self.attempting();
         let trial = attempting.and_then(|attempting| attempting.trial.as_ref());
         let trace_id = request.notes.trace.map(|trace| trace.id());
-        log.write(&Line {
+        let mut line = Line {
             time: SystemTime::now(),
             id: request.id.as_str(),
-            client: self.logged_client(request.client),
+            client: None,
             method: head.method.as_str(),
             host: host(head),
             path: head.uri.path(),
@@ -90,17 +91,37 @@ impl Exchange {
             api_key: request.notes.api_key.as_deref(),
             trace_id: trace_id.as_deref(),
             request: head,
+            ctx: Some(request),
             response: session.response_written(),
             scheme: request.scheme.as_str(),
-            backend_address: log
-                .tells_addresses()
+            backend_address: wanting()
+                .any(|log| log.tells_addresses())
                 .then(|| Some(trial?.backend().address().to_string()))
                 .flatten(),
             upstream_status: request.notes.upstream.map(|(status, _)| status),
             tls: request.notes.tls.as_deref(),
             script: request.notes.failed_script.as_deref(),
             noted: &request.notes.noted,
-        });
+        };
+        for log in wanting() {
+            line.client = request
+                .client
+                .and_then(|client| log.config().client_address.keep(client));
+            log.write(&line);
+        }
+    }
+
+    /// Where its line is to go.
+    fn logs(&self) -> &[Arc<AccessLog>] {
+        let main = std::slice::from_ref(self.rules.state.logs.main());
+        match self.routed().map(|routed| &*routed.route) {
+            None => main,
+            Some(route) => match &route.access_log {
+                RouteLog::Own(_) => &route.own_logs,
+                RouteLog::Share(share) if share.wants() => main,
+                RouteLog::Share(_) => &[],
+            },
+        }
     }
 
     fn traced<'a>(
@@ -158,7 +179,7 @@ impl Exchange {
     }
 
     fn logged_client(&self, client: Option<IpAddr>) -> Option<IpAddr> {
-        self.rules.state.access_log.config().client_address.keep(client?)
+        self.rules.state.logs.main().config().client_address.keep(client?)
     }
 }
 

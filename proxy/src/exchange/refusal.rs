@@ -159,6 +159,9 @@ impl Exchange {
         if let Some(status) = request.notes.answer_with.filter(|_| head.status.is_success()) {
             let had_no_body = head.status == StatusCode::NO_CONTENT;
             head.set_status(status)?;
+            if let Some(location) = request.notes.location.take() {
+                head.insert_header(titled(&header::LOCATION), location)?;
+            }
             if had_no_body {
                 head.insert_header(header::CONTENT_LENGTH, 0)?;
             }

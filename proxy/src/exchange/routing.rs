@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{StatusCode, header};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
@@ -42,6 +42,7 @@ impl Exchange {
                 Settled::Reroute(to) => return Ok(Passed::Elsewhere(to)),
                 Settled::Answer(response) => {
                     if let Some(route) = self.hands_over(response.status(), session.req_header()) {
+                        self.request_mut()?.notes.location = response.headers().get(header::LOCATION).cloned();
                         return Ok(Passed::Elsewhere(route));
                     }
                     self.answer(session, *response).await?;

@@ -2,30 +2,31 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora::http::RequestHeader;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, de};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
 use crate::request::RequestCtx;
 use crate::request::syntax::is_framing;
 use crate::request::variables::Template;
 
 /// What is done to a head, in this order.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, serde::Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Changes {
     pub(super) remove: Vec<FieldName>,
     /// A field is set once, whatever it was before.
-    pub(super) set: BTreeMap<WrittenName, Template>,
+    pub(super) set: Fields,
     /// A further field of that name, beside those there are, unless its value is empty. Nginx: `add_header`.
-    pub(super) add: BTreeMap<WrittenName, Template>,
+    pub(super) add: Fields,
     /// A further element of a field that is a list: `Vary: Accept, Origin`.
-    pub(super) append: BTreeMap<WrittenName, Template>,
+    pub(super) append: Fields,
     /// Set where there is none yet.
-    pub(super) default: BTreeMap<WrittenName, Template>,
+    pub(super) default: Fields,
 }
 
 /// What becomes of one field.
@@ -44,7 +45,7 @@ impl Changes {
             .iter()
             .map(|FieldName(name)| Change::Remove(name.clone()))
             .collect();
-        for (written, value) in &self.set {
+        for (written, value) in self.set.iter() {
             changes.push(match value.render(request, ctx) {
                 Some(value) => Change::Set(written.clone(), value),
                 None => Change::Remove(written.name.clone()),
@@ -55,7 +56,7 @@ impl Changes {
             Some(Change::Add(written.clone(), value))
         });
         changes.extend(added);
-        for (written, value) in &self.append {
+        for (written, value) in self.append.iter() {
             let Some(value) = value.render(request, ctx) else {
                 continue;
             };
@@ -66,7 +67,7 @@ impl Changes {
                 .join(&b", "[..]);
             changes.extend(HeaderValue::try_from(list).map(|list| Change::Set(written.clone(), list)));
         }
-        for (written, value) in &self.default {
+        for (written, value) in self.default.iter() {
             let name = &written.name;
             let is_there = head.contains_key(name) && !self.removes(name) || self.gives(name);
             if let (false, Some(value)) = (is_there, value.render(request, ctx)) {
@@ -90,7 +91,48 @@ impl Changes {
     fn gives(&self, name: &HeaderName) -> bool {
         [&self.set, &self.add, &self.append]
             .iter()
-            .any(|fields| fields.keys().any(|given| given.name == *name))
+            .any(|fields| fields.iter().any(|(given, _)| given.name == *name))
+    }
+}
+
+/// Fields and their values, in the order in which they are written.
+#[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
+#[schemars(inline, with = "BTreeMap<WrittenName, Template>")]
+pub struct Fields(Vec<(WrittenName, Template)>);
+
+impl Fields {
+    pub fn iter(&self) -> impl Iterator<Item = &(WrittenName, Template)> {
+        self.0.iter()
+    }
+
+    /// The last one of a name is meant.
+    fn put(&mut self, name: WrittenName, value: Template) {
+        self.0.retain(|(known, _)| *known != name);
+        self.0.push((name, value));
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+struct Entries;
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+        let mut fields = Fields::default();
+        while let Some((name, value)) = map.next_entry()? {
+            fields.put(name, value);
+        }
+        Ok(fields)
     }
 }
 
@@ -120,18 +162,6 @@ impl PartialEq for WrittenName {
 }
 
 impl Eq for WrittenName {}
-
-impl PartialOrd for WrittenName {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for WrittenName {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.name.as_str().cmp(other.name.as_str())
-    }
-}
 
 impl<'de> Deserialize<'de> for WrittenName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -88,6 +88,7 @@ mod zones;
 
 filters! {
     Access in access,
+    AnyOf in any_of,
     ApiKey in api_key,
     Bandwidth in bandwidth,
     BasicAuth in basic_auth,
@@ -110,6 +111,7 @@ filters! {
     Respond in respond,
     ResponseHeaders in response_headers,
     Rewrite in rewrite,
+    RewriteLocation in rewrite_location,
     Script in script,
     StripPrefix in strip_prefix,
 }
@@ -265,6 +267,19 @@ impl Verdict {
                 Self::Challenge(problem, challenge) => return Settled::Refuse(problem, Some(challenge)),
                 Self::Later(verdict) => verdict.await,
             };
+        }
+    }
+}
+
+impl From<Settled> for Verdict {
+    fn from(settled: Settled) -> Self {
+        match settled {
+            Settled::Continue => Self::Continue,
+            Settled::Amend(amendment) => Self::Amend(amendment),
+            Settled::Reroute(to) => Self::Reroute(to),
+            Settled::Answer(answer) => Self::Answer(answer),
+            Settled::Refuse(problem, None) => Self::Refuse(problem),
+            Settled::Refuse(problem, Some(challenge)) => Self::Challenge(problem, challenge),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Sets, adds and removes header fields on the way to the client. Nginx: `add_header`, `proxy_hide_header`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pingora::http::{RequestHeader, ResponseHeader};
@@ -8,10 +7,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::answer::BodyChange;
-use super::headers::{Change, Changes, FieldName, WrittenName};
+use super::headers::{Change, Changes, FieldName, Fields};
 use super::{Filter, FilterError, Settings, Workshop};
 use crate::request::RequestCtx;
-use crate::request::variables::Template;
 
 /// `response_headers: { set: { X-Content-Type-Options: nosniff }, remove: [Server] }`: what clients get.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
@@ -27,13 +25,13 @@ pub struct ResponseHeaders {
 struct ResponseHeadersFields {
     remove: Vec<FieldName>,
     /// A field is set once, whatever it was before.
-    set: BTreeMap<WrittenName, Template>,
+    set: Fields,
     /// A further field of that name, beside those there are, unless its value is empty. Nginx: `add_header`.
-    add: BTreeMap<WrittenName, Template>,
+    add: Fields,
     /// A further element of a field that is a list: `Vary: Accept, Origin`.
-    append: BTreeMap<WrittenName, Template>,
+    append: Fields,
     /// Set where there is none yet.
-    default: BTreeMap<WrittenName, Template>,
+    default: Fields,
     /// Answers with a status from 400 on too. Nginx: `always`.
     on_errors: bool,
 }
@@ -42,10 +40,10 @@ impl Default for ResponseHeadersFields {
     fn default() -> Self {
         Self {
             remove: Vec::new(),
-            set: BTreeMap::new(),
-            add: BTreeMap::new(),
-            append: BTreeMap::new(),
-            default: BTreeMap::new(),
+            set: Fields::default(),
+            add: Fields::default(),
+            append: Fields::default(),
+            default: Fields::default(),
             on_errors: true,
         }
     }

@@ -22,17 +22,22 @@ impl Settings for StripPrefix {
     }
 }
 
+impl StripPrefix {
+    /// What follows the prefix, if a path begins with it.
+    pub(super) fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let rest = path.strip_prefix(&self.0)?;
+        match rest.as_bytes().first() {
+            Some(b'/') => Some(rest),
+            None => Some("/"),
+            Some(_) => None,
+        }
+    }
+}
+
 impl Filter for StripPrefix {
     fn on_request(&self, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
         let target = Target::of(request, ctx);
-        let rest = |path: &str| {
-            let rest = path.strip_prefix(&self.0)?;
-            match rest.as_bytes().first() {
-                Some(b'/') => Some(rest.to_owned()),
-                None => Some("/".to_owned()),
-                Some(_) => None,
-            }
-        };
+        let rest = |path: &str| self.rest(path).map(str::to_owned);
         // As it was sent, where it was sent plainly: an escaped slash stays one then.
         let plain = target.plain_path().and_then(rest);
         let normal = || Some(target::escaped(&rest(&target.normal_path().ok()?)?).into_owned());

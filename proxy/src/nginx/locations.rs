@@ -1,11 +1,14 @@
 //! `location` blocks become routes.
 
+use std::borrow::Cow;
+
 use super::draft::{Draft, Map};
 use super::errors;
 use super::fields;
 use super::limits;
 use super::logs;
 use super::policies;
+use super::redirects;
 use super::report::Report;
 use super::rules::{self, Level, Rules};
 use super::scope::Scope;
@@ -14,6 +17,7 @@ use super::syntax::Directive;
 use super::target::Target;
 use super::upstreams::Upstreams;
 use super::values;
+use crate::request::target;
 use crate::yaml::units::ByteSize;
 
 /// Which paths a location takes.
@@ -38,7 +42,7 @@ pub struct Door {
 pub fn routes<'a>(
     server: &Server<'a>,
     door: &Door,
-    http: &Scope<'a>,
+    (http, main_log): (&Scope<'a>, Option<&Directive>),
     upstreams: &mut Upstreams<'a>,
     report: &mut Report,
 ) -> Vec<Draft> {
@@ -50,6 +54,7 @@ pub fn routes<'a>(
         server,
         door,
         http,
+        main_log,
         upstreams,
         report,
         routes: Vec::new(),
@@ -64,6 +69,7 @@ struct Maker<'m, 'a> {
     server: &'m Server<'a>,
     door: &'m Door,
     http: &'m Scope<'a>,
+    main_log: Option<&'m Directive>,
     upstreams: &'m mut Upstreams<'a>,
     report: &'m mut Report,
     routes: Vec<Draft>,
@@ -138,11 +144,11 @@ impl<'a> Maker<'_, 'a> {
             matches.put("listeners", self.door.listeners.clone());
         }
         let (key, path) = match paths {
-            Paths::Exact(path) => ("path_exact", path),
-            Paths::Prefix(path) => ("path_prefix", path),
-            Paths::Regex(expression) => ("path_regex", expression),
+            Paths::Exact(path) => ("path_exact", spelt(path)),
+            Paths::Prefix(path) => ("path_prefix", spelt(path)),
+            Paths::Regex(expression) => ("path_regex", expression.into()),
         };
-        matches.put(key, path.as_str());
+        matches.put(key, &*path);
         Map::default().with("match", matches)
     }
 
@@ -206,8 +212,13 @@ impl<'a> Maker<'_, 'a> {
             self.passed(&mut route, scope, &target, filters);
             self.slash(paths, scope);
         } else if scope.own_named("stub_status").next().is_some() {
-            return self.status(scope);
-        } else if let Some(files) = policies::files(scope, paths, self.report) {
+            route.put("filters", self.status(scope, filters));
+        } else if let Some(files) = policies::files(
+            scope,
+            paths,
+            &policies::here(scope, self.door.port, self.report),
+            self.report,
+        ) {
             filters.extend(self.before(scope));
             filters.extend(fields::response_headers(scope, self.report));
             filters.extend(files);
@@ -227,9 +238,10 @@ impl<'a> Maker<'_, 'a> {
     }
 
     fn finish(&mut self, mut route: Map, block: &Directive, scope: &Scope<'a>) {
-        if logs::is_off(scope, self.report) && !logs::is_off(self.http, self.report) {
-            route.put("access_log", "off");
-        }
+        route.put_some(
+            "access_log",
+            logs::of_place(scope, self.main_log, self.http, self.report),
+        );
         self.routes.push(Draft::from(route).placed_at(&block.place));
     }
 
@@ -255,10 +267,9 @@ impl<'a> Maker<'_, 'a> {
         {
             return;
         }
-        let to = format!(
-            "{}{path}$target_query_mark$target_query",
-            policies::here(scope, self.door.port, self.report)
-        );
+        let here = policies::here(scope, self.door.port, self.report);
+        let path = target::escaped(path).replace('$', "$$");
+        let to = format!("{here}{path}$target_query_mark$target_query");
         let redirect = Map::default().with("redirect", Map::default().with("to", to).with("status", 301_u16));
         let mut filters = fields::response_headers(scope, self.report);
         filters.push(redirect.into());
@@ -266,11 +277,17 @@ impl<'a> Maker<'_, 'a> {
         self.routes.push(route.into());
     }
 
-    fn status(&mut self, scope: &Scope<'a>) {
-        for directive in scope.own() {
-            self.report
-                .changed(directive, "/nginx_status is at the admin listener, 127.0.0.1:8081 here");
-        }
+    /// `stub_status`
+    fn status(&mut self, scope: &Scope<'a>, rules: Vec<Draft>) -> Vec<Draft> {
+        let mut filters = rules;
+        filters.extend(self.before(scope));
+        filters.extend(fields::response_headers(scope, self.report));
+        scope
+            .own_named("stub_status")
+            .for_each(|directive| self.report.carried(directive));
+        let status = Map::default().with("status", 200_u16).with("template", STUB_STATUS);
+        filters.push(policies::filter("respond", status.with("content_type", "text/plain")));
+        filters
     }
 
     /// What is asked of a request before it is served.
@@ -278,15 +295,8 @@ impl<'a> Maker<'_, 'a> {
         let report = &mut *self.report;
         let mut filters = limits::limits(scope, self.http, report);
         filters.extend(errors::limit_except(scope, report));
-        filters.extend(policies::access(scope, report));
         filters.extend(policies::guards(scope, self.server.are_clients_asked, report));
-        filters.extend(policies::basic_auth(scope, report));
-        filters.extend(policies::forward_auth(
-            scope,
-            &self.server.scope,
-            self.upstreams,
-            report,
-        ));
+        filters.extend(policies::doors(scope, &self.server.scope, self.upstreams, report));
         filters
     }
 
@@ -311,6 +321,7 @@ impl<'a> Maker<'_, 'a> {
         filters.extend(target.rewrite.clone().filter(|_| !is_rewritten));
         filters.extend(fields::request_headers(scope, &target.host, report));
         filters.extend(policies::expires(scope, report));
+        filters.extend(redirects::redirects(scope, target, report));
         filters.extend(fields::response_headers(scope, report));
         if !filters.is_empty() {
             route.put("filters", filters);
@@ -328,8 +339,8 @@ fn asks_for_leave(block: &Directive, location: &Directive) -> bool {
 
 /// Which paths a location takes, or why that cannot be said.
 fn paths(location: &Directive, has_regex: bool) -> Result<Paths, &'static str> {
-    if location.texts().any(|word| word.contains(['?', '#'])) && !location.word(0).starts_with('~') {
-        return Err("a path with ? or # in it; such requests are answered as if it were not there");
+    if location.texts().any(|word| word.contains('\\')) && !location.word(0).starts_with('~') {
+        return Err("a path with a backslash in it, which other programs read otherwise: such requests are refused");
     }
     match (location.word(0), location.word(1)) {
         ("=", path) => Ok(Paths::Exact(path.to_owned())),
@@ -342,6 +353,14 @@ fn paths(location: &Directive, has_regex: bool) -> Result<Paths, &'static str> {
         // Nobody asks for such a path, and no other route sends a request there but by name.
         (name, "") if name.starts_with('@') => Ok(Paths::Exact(format!("/{name}"))),
         _ => Err("no location that is known"),
+    }
+}
+
+/// A path as YAML writes it, in which `?`, `#` and `%` would mean something else.
+fn spelt(path: &str) -> Cow<'_, str> {
+    match path.contains(['?', '#', '%']) {
+        true => target::escaped(path),
+        false => path.into(),
     }
 }
 
@@ -387,6 +406,10 @@ fn retry(route: &mut Map, scope: &Scope, report: &mut Report) {
         Map::default().with("attempts", attempts).with("retry_on", retry_on),
     );
 }
+
+const STUB_STATUS: &str = "Active connections: $connections_active \nserver accepts handled requests\n \
+     $connections_accepted $connections_accepted $connections_requests \nReading: $connections_reading \
+     Writing: $connections_writing Waiting: $connections_waiting \n";
 
 /// Nginx asks every server of an upstream, once each.
 const ALL: u32 = 1000;

@@ -4,48 +4,71 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error, StrDeserializer};
 
-use super::draft::Map;
+use super::draft::{Draft, Map};
 use super::report::Report;
+use super::rules;
 use super::scope::Scope;
 use super::servers::Server;
 use super::syntax::Directive;
 use super::texts;
 use crate::observe::access_log::Format;
 
-/// Where all requests are logged: as the `http` block says, or else as the first server that does.
-pub fn access_log(http: &Scope, servers: &[Server], report: &mut Report) -> Option<Map> {
+/// What says where all requests are logged: the `http` block, or else the first server that does.
+pub fn main<'a>(http: &Scope<'a>, servers: &[Server<'a>]) -> Option<&'a Directive> {
     let of_servers = servers.iter().map(|server| &server.scope);
-    let said = [http].into_iter().chain(of_servers).find_map(|scope| {
-        let all = scope.all("access_log");
-        all.into_iter().find(|log| log.word(0) != "off")
-    });
-    let Some(directive) = said else {
-        let off = http.one("access_log")?;
+    let mut scopes = [http].into_iter().chain(of_servers);
+    let said = scopes.find_map(|scope| scope.all("access_log").into_iter().find(|log| log.word(0) != "off"));
+    said.or_else(|| http.one("access_log"))
+}
+
+/// Where all requests are logged.
+pub fn access_log(main: Option<&Directive>, http: &Scope, report: &mut Report) -> Option<Map> {
+    log(main?, http, report)
+}
+
+/// Where requests of a place are logged; none where that is where all are.
+pub fn of_place(scope: &Scope, main: Option<&Directive>, http: &Scope, report: &mut Report) -> Option<Draft> {
+    let said = scope.all("access_log");
+    let is_main = |log: &&Directive| main.is_some_and(|main| main.place == log.place);
+    if said.iter().all(is_main) {
+        return None;
+    }
+    if let Some(off) = said.iter().find(|log| log.word(0) == "off") {
         report.carried(off);
+        return Some("off".into());
+    }
+    let mut logs: Vec<Map> = said.iter().filter_map(|said| log(said, http, report)).collect();
+    match logs.len() {
+        0 => None,
+        1 => logs.pop().map(Draft::from),
+        _ => Some(logs.into()),
+    }
+}
+
+fn log(directive: &Directive, http: &Scope, report: &mut Report) -> Option<Map> {
+    if directive.word(0) == "off" {
+        report.carried(directive);
         return Some(Map::default().with("to", "off"));
-    };
+    }
     let Some(to) = destination(directive.word(0)) else {
-        report.missing(directive, "it goes to a file, or to syslog; here to stderr");
+        report.missing(directive, "it goes to a file, or to syslog; here where all others go");
         return None;
     };
     let mut log = Map::default().with("to", to);
     put_format(&mut log, directive, http, report);
-    if directive.texts().any(|word| word.starts_with("if=")) {
-        report.changed(directive, "all requests are logged, whatever if= says");
-    }
-    report.carried(directive);
-    Some(log)
-}
-
-/// Whether a place's requests are not logged at all.
-pub fn is_off(scope: &Scope, report: &mut Report) -> bool {
-    match scope.one("access_log").filter(|log| log.word(0) == "off") {
-        Some(off) => {
-            report.carried(off);
-            true
+    match directive
+        .texts()
+        .find_map(|word| word.strip_prefix("if="))
+        .map(|name| rules::is_something(name, report))
+    {
+        None => report.carried(directive),
+        Some(Ok(holds)) => {
+            report.carried(directive);
+            log.put("when", holds);
         }
-        None => false,
+        Some(Err(why)) => report.missing(directive, format!("{why}; all requests are logged")),
     }
+    Some(log)
 }
 
 /// A file, or `syslog:server=10.0.0.1:514,facility=local7`, or `syslog:server=unix:/dev/log`.
@@ -75,7 +98,7 @@ fn put_format(log: &mut Map, directive: &Directive, http: &Scope, report: &mut R
         );
     };
     let words = format.texts().skip(1).filter(|word| !word.starts_with("escape="));
-    let text: String = words.collect();
+    let text = report.words.in_log_format(&words.collect::<String>());
     match known(&text) {
         Ok(()) => {
             log.put("format", text);

@@ -7,6 +7,7 @@ mod draft;
 mod errors;
 mod fields;
 mod files;
+mod geo;
 mod limits;
 mod listeners;
 mod locations;
@@ -14,6 +15,7 @@ mod logs;
 mod origin;
 mod policies;
 mod process;
+mod redirects;
 mod report;
 mod rules;
 mod scope;
@@ -102,10 +104,17 @@ fn served(http: &Scope, with_admin: bool, config: &mut Map, report: &mut Report)
     servers::unite(&mut servers, report);
     servers::settle_on_clients(&mut servers);
     let mut upstreams = Upstreams::of(http);
+    let main_log = logs::main(http, &servers);
     let mut routes = Vec::new();
     for server in &servers {
         for door in doors(server, &servers) {
-            routes.extend(locations::routes(server, &door, http, &mut upstreams, report));
+            routes.extend(locations::routes(
+                server,
+                &door,
+                (http, main_log),
+                &mut upstreams,
+                report,
+            ));
         }
     }
     config.put("listeners", listeners::listeners(&servers, report));
@@ -118,7 +127,7 @@ fn served(http: &Scope, with_admin: bool, config: &mut Map, report: &mut Report)
     let pages = Map::default().with("form", "pages").with("signature", "nginx");
     config.put("problems", pages);
     config.put("body", Map::default().with("max_size", Draft::Scalar("1MiB".into())));
-    if let Some(log) = logs::access_log(http, &servers, report) {
+    if let Some(log) = logs::access_log(main_log, http, report) {
         config.put("access_log", log);
     }
 }
@@ -181,7 +190,6 @@ fn settle(directives: &[Directive], report: &mut Report) {
 
 fn unused(directive: &Directive, report: &mut Report) {
     match directive.name.as_str() {
-        "proxy_redirect" if directive.word(0) == "off" => report.carried(directive),
         "proxy_cache_bypass" | "proxy_no_cache" => {
             report.harmless(directive, "it is for a cache, of which there is none");
         }
@@ -200,13 +208,13 @@ fn unused(directive: &Directive, report: &mut Report) {
                 "TLS 1.3, and of TLS 1.2 what has forward secrecy and authenticated encryption",
             );
         }
-        "access_log" => report.changed(directive, "all requests are logged in one place"),
+        "access_log" => report.harmless(directive, "nothing uses it: it is replaced wherever it would hold"),
         _ => report.missing(directive, "Veil has nothing for it"),
     }
 }
 
 /// What is taken from wherever it holds.
-const INHERITED: [&str; 31] = [
+const INHERITED: [&str; 32] = [
     "add_header",
     "allow",
     "auth_basic",
@@ -235,6 +243,7 @@ const INHERITED: [&str; 31] = [
     "proxy_next_upstream_timeout",
     "proxy_next_upstream_tries",
     "proxy_read_timeout",
+    "proxy_redirect",
     "proxy_request_buffering",
     "proxy_send_timeout",
     "proxy_set_header",

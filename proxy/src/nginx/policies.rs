@@ -125,9 +125,8 @@ pub fn closed() -> Draft {
 }
 
 /// Directives that ask for leave in ways that are not known here.
-const GUARDS: [&str; 6] = [
+const GUARDS: [&str; 5] = [
     "auth_jwt",
-    "satisfy",
     "secure_link",
     "ssl_verify_client",
     "valid_referers",
@@ -151,12 +150,34 @@ pub fn guards(scope: &Scope, are_clients_asked: bool, report: &mut Report) -> Op
     (!guards.is_empty()).then(closed)
 }
 
+/// Who may come in: all of `access`, `auth_basic` and `auth_request` have to let one in, or with `satisfy any` one of them.
+pub fn doors<'a>(
+    scope: &Scope<'a>,
+    server: &Scope<'a>,
+    upstreams: &mut Upstreams<'a>,
+    report: &mut Report,
+) -> Vec<Draft> {
+    let by_address = !scope.all_of(&["allow", "deny"]).is_empty();
+    let access = access(scope, report);
+    let is_open = by_address && access.is_none();
+    let mut doors: Vec<Draft> = access.into_iter().collect();
+    doors.extend(basic_auth(scope, report));
+    doors.extend(forward_auth(scope, server, upstreams, report));
+    let satisfy = scope.one("satisfy");
+    satisfy.into_iter().for_each(|directive| report.carried(directive));
+    match satisfy.map(|directive| directive.word(0)) {
+        Some("any") if is_open => Vec::new(),
+        Some("any") if doors.len() > 1 => vec![Map::default().with("any_of", doors).into()],
+        _ => doors,
+    }
+}
+
 /// `auth_basic` with `auth_basic_user_file`.
 pub fn basic_auth(scope: &Scope, report: &mut Report) -> Option<Draft> {
     let realm = scope.one("auth_basic").filter(|directive| directive.word(0) != "off")?;
     let Some(file) = scope
         .one("auth_basic_user_file")
-        .filter(|_| !texts::has_variables(realm.word(0)))
+        .filter(|file| !texts::has_variables(realm.word(0)) && !texts::has_variables(file.word(0)))
     else {
         report.missing(
             realm,
@@ -166,10 +187,8 @@ pub fn basic_auth(scope: &Scope, report: &mut Report) -> Option<Draft> {
     };
     report.carried(realm);
     report.carried(file);
-    Some(filter(
-        "basic_auth",
-        Map::default().with("realm", realm.word(0)).with("file", file.word(0)),
-    ))
+    let settings = Map::default().with("realm", realm.word(0)).with("file", file.word(0));
+    Some(filter("basic_auth", settings.with("tolerant", true)))
 }
 
 /// `auth_request PATH`, by the location of that very path.
@@ -212,9 +231,10 @@ pub fn forward_auth<'a>(
     ))
 }
 
-/// `root` or `alias`, with `index`, `try_files` and `expires`.
-pub fn files(scope: &Scope, paths: &Paths, report: &mut Report) -> Option<Vec<Draft>> {
+/// `root` or `alias`, with `index`, `try_files` and `expires`. `here` comes before the path of a redirect.
+pub fn files(scope: &Scope, paths: &Paths, here: &str, report: &mut Report) -> Option<Vec<Draft>> {
     let mut filters: Vec<Draft> = expires(scope, report).into_iter().collect();
+    let mut under = None;
     let root = match (scope.own_named("alias").next(), scope.one("root")) {
         (Some(alias), _) => {
             let Paths::Prefix(prefix) = paths else {
@@ -224,9 +244,7 @@ pub fn files(scope: &Scope, paths: &Paths, report: &mut Report) -> Option<Vec<Dr
                 );
                 return None;
             };
-            if prefix.len() > 1 {
-                filters.push(Map::default().with("strip_prefix", prefix.as_str()).into());
-            }
+            under = Some(prefix.as_str()).filter(|prefix| prefix.len() > 1);
             alias
         }
         (None, root) => root?,
@@ -240,12 +258,22 @@ pub fn files(scope: &Scope, paths: &Paths, report: &mut Report) -> Option<Vec<Dr
     }
     report.carried(root);
     let mut settings = Map::default().with("root", root.word(0));
+    settings.put_some("under", under);
+    if !here.is_empty() {
+        settings.put("origin", here);
+    }
     if let Some(index) = scope.one("index") {
         match index.words.len() {
             1 => report.carried(index),
             _ => report.changed(index, "the first of them stands for a folder"),
         }
-        settings.put("index", index.word(0));
+        match report.words.template(index.word(0)) {
+            Ok(name) => settings.put("index", name),
+            Err(variable) => report.missing(
+                index,
+                format!("{variable} is not known; index.html stands for a folder"),
+            ),
+        }
     }
     let mut behind = None;
     if let Some(try_files) = scope.own_named("try_files").next() {

@@ -308,10 +308,7 @@ fn condition(directive: &Directive, report: &Report) -> Result<Condition, String
     let plain = |holds| Ok(Condition { holds, groups_of: None });
     match parts.as_slice() {
         _ if inner.is_none() => Err("it has no condition".to_owned()),
-        [name] if name.starts_with('$') => {
-            let value = rhai(name, report)?;
-            plain(format!("{value} != \"\" && {value} != \"0\""))
-        }
+        [name] if name.starts_with('$') => plain(is_something(name, report)?),
         [name, "=", text] => plain(format!("{} == {}", rhai(name, report)?, rhai(text, report)?)),
         [name, "!=", text] => plain(format!("{} != {}", rhai(name, report)?, rhai(text, report)?)),
         [name, operator @ ("~" | "~*" | "!~" | "!~*"), expression] => {
@@ -333,6 +330,15 @@ fn condition(directive: &Directive, report: &Report) -> Result<Condition, String
         }
         _ => Err("its condition is not known".to_owned()),
     }
+}
+
+/// Whether a variable is neither empty nor `0`, in Rhai.
+///
+/// # Errors
+/// It is not known.
+pub fn is_something(name: &str, report: &Report) -> Result<String, String> {
+    let value = rhai(name, report)?;
+    Ok(format!("{value} != \"\" && {value} != \"0\""))
 }
 
 /// A text with variables, as conditions have it.

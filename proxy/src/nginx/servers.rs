@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::report::Report;
+use super::rules;
 use super::scope::Scope;
 use super::syntax::Directive;
 use crate::client::endpoint::Endpoint;
@@ -219,13 +220,10 @@ fn names(directive: &Directive, report: &mut Report) -> Vec<String> {
         match name {
             // Names that no host has.
             "_" | "" | "-" | "--" => {}
-            _ if name.starts_with('~') => report.missing(
-                directive,
-                "a host by a regular expression; write the hosts that are meant",
-            ),
-            _ if name.ends_with(".*") => {
-                report.missing(directive, "a host without its end; write the hosts that are meant")
-            }
+            _ if name.starts_with('~') => match rules::known(&name[1..]) {
+                Ok(()) => names.push(name.to_owned()),
+                Err(why) => report.missing(directive, format!("{why}; write the hosts that are meant")),
+            },
             "*" => {}
             _ => match name.strip_prefix('.') {
                 Some(domain) => names.extend([domain.to_owned(), format!("*.{domain}")]),

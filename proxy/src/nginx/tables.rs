@@ -1,11 +1,11 @@
 //! `map`, `geo` and `split_clients` become tables.
 
 use super::draft::{Draft, Map};
+use super::geo::Geo;
 use super::report::Report;
 use super::rules;
 use super::scope::Scope;
 use super::syntax::Directive;
-use crate::yaml::units::Cidr;
 
 /// The tables of the `http` block.
 pub fn tables(http: &Scope, report: &mut Report) -> Map {
@@ -30,14 +30,17 @@ pub fn tables(http: &Scope, report: &mut Report) -> Map {
             default: None,
             rows: Vec::new(),
         };
+        let mut settings = Map::default().with("of", of);
         for row in directive.block.iter().flatten() {
             match directive.name.as_str() {
                 "map" => table.of_map(row),
-                "geo" => table.of_geo(row),
-                _ => table.of_split(row),
+                "split_clients" => table.of_split(row),
+                _ => {}
             }
         }
-        let mut settings = Map::default().with("of", of);
+        if directive.name == "geo" {
+            table.of_geo(directive);
+        }
         settings.put_some("default", table.default);
         settings.put("rows", table.rows);
         tables.put(
@@ -98,16 +101,11 @@ impl Table<'_> {
         }
     }
 
-    fn of_geo(&mut self, row: &Directive) {
-        match row.name.as_str() {
-            "default" => self.default = self.value(row),
-            network => match network.parse::<Cidr>() {
-                Ok(_) if network.ends_with("/0") && network != "::/0" => self.default = self.value(row),
-                Ok(_) => self.row(row, "network", network),
-                Err(_) => self
-                    .report
-                    .missing(row, "only networks are known here, such as 10.0.0.0/8"),
-            },
+    fn of_geo(&mut self, block: &Directive) {
+        let geo = Geo::of(block, self.report);
+        self.default = geo.default.and_then(|row| self.value(row));
+        for (network, row) in &geo.networks {
+            self.row(row, "network", network);
         }
     }
 

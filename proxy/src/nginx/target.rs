@@ -23,6 +23,8 @@ pub struct Target {
     pub is_grpc: bool,
     /// What becomes of the path; none where it stays as it was sent.
     pub rewrite: Option<Draft>,
+    /// How addresses begin there, and with what the client asks for them. Nginx: `proxy_redirect default`.
+    pub back: Option<(String, String)>,
 }
 
 impl Target {
@@ -71,7 +73,18 @@ impl Target {
             host: host.to_owned(),
             is_grpc: way.directives == GRPC,
             rewrite,
+            back: (!was_variable && way.directives != GRPC)
+                .then(|| back(url, path, paths))
+                .flatten(),
         })
+    }
+}
+
+fn back(url: &str, path: Option<&str>, paths: &Paths) -> Option<(String, String)> {
+    match (path, paths) {
+        (None, _) => Some((format!("{url}/"), "/".to_owned())),
+        (Some(_), Paths::Prefix(ours) | Paths::Exact(ours)) => Some((url.to_owned(), ours.clone())),
+        (Some(_), Paths::Regex(_)) => None,
     }
 }
 

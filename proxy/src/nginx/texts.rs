@@ -5,8 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::syntax::Directive;
 
 /// Nginx's variables that Veil's templates have, and their names there.
-const VARIABLES: [(&str, &str); 22] = [
+const VARIABLES: [(&str, &str); 27] = [
     ("binary_remote_addr", "client_address"),
+    ("connection", "connection"),
+    ("connections_active", "connections_active"),
+    ("connections_reading", "connections_reading"),
+    ("connections_waiting", "connections_waiting"),
+    ("connections_writing", "connections_writing"),
     ("content_length", "header_content_length"),
     ("content_type", "header_content_type"),
     ("host", "host"),
@@ -98,11 +103,7 @@ impl Words {
                 "server_name" => written.push_str(&self.server_name),
                 _ => {
                     let ours = self.variable(name).ok_or_else(|| format!("${name}"))?;
-                    // In brackets where the text goes on as a name would.
-                    match behind.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
-                        true => written.extend(["$(", &ours, ")"]),
-                        false => written.extend(["$", &ours]),
-                    }
+                    push_variable(&ours, behind, &mut written);
                 }
             }
             rest = behind;
@@ -131,12 +132,31 @@ impl Words {
         written
     }
 
-    fn variable(&self, name: &str) -> Option<String> {
+    /// A `log_format`, whose variables are Nginx's in Veil too, but for those that a configuration makes itself.
+    pub fn in_log_format(&self, text: &str) -> String {
+        let mut written = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('$') {
+            let (name, behind) = name(after);
+            written.push_str(before);
+            push_variable(self.own(name).as_deref().unwrap_or(name), behind, &mut written);
+            rest = behind;
+        }
+        written.push_str(rest);
+        written
+    }
+
+    /// What the configuration makes under this name.
+    fn own(&self, name: &str) -> Option<String> {
         if self.notes.contains(name) {
             return Some(format!("note_{name}"));
         }
-        if self.tables.contains(name) {
-            return Some(format!("table_{name}"));
+        self.tables.contains(name).then(|| format!("table_{name}"))
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        if let Some(own) = self.own(name) {
+            return Some(own);
         }
         if self.captures.contains(name) {
             return Some(format!("capture_{name}"));
@@ -160,6 +180,14 @@ impl Words {
                 .map(|rest| format!("{ours}{rest}"))
         };
         NAMED.iter().find_map(named)
+    }
+}
+
+/// In brackets where the text goes on as a name would.
+fn push_variable(name: &str, behind: &str, written: &mut String) {
+    match behind.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') {
+        true => written.extend(["$(", name, ")"]),
+        false => written.extend(["$", name]),
     }
 }
 
@@ -227,7 +255,8 @@ mod tests {
             ),
             ("plain", Ok("plain")),
             ("$upstream_addr $is_args", Ok("$backend $target_query_mark")),
-            ("$connection", Err("$connection")),
+            ("$connection", Ok("$connection")),
+            ("$pipe", Err("$pipe")),
             ("$request", Ok("$method $request_uri $protocol")),
             ("$", Err("$")),
         ] {

@@ -3,6 +3,7 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Seek, Write};
+use std::iter::Sum;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,15 @@ pub struct Lost {
     pub unread: u64,
     /// They could not be written: the disk is full, or the reader gone.
     pub unwritten: u64,
+}
+
+impl Sum for Lost {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, lost| Self {
+            unread: sum.unread + lost.unread,
+            unwritten: sum.unwritten + lost.unwritten,
+        })
+    }
 }
 
 /// Lines on their way out. Dropping it writes what is left, if somebody takes it.

@@ -12,6 +12,17 @@ use serde::{Deserialize, Deserializer, de};
 pub struct Expression(Regex);
 
 impl Expression {
+    /// # Errors
+    /// It is none, which is told to people.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Regex::new(text).map(Self).map_err(|error| {
+            let why = error.to_string();
+            let last = why.lines().last().unwrap_or_default();
+            let last = last.strip_prefix("error: ").unwrap_or(last);
+            format!("{text:?} is not a regular expression: {last}; see docs.rs/regex")
+        })
+    }
+
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -53,13 +64,6 @@ impl Eq for Expression {}
 impl<'de> Deserialize<'de> for Expression {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Regex::new(&text).map(Self).map_err(|error| {
-            let why = error.to_string();
-            let last = why.lines().last().unwrap_or_default();
-            let last = last.strip_prefix("error: ").unwrap_or(last);
-            de::Error::custom(format!(
-                "{text:?} is not a regular expression: {last}; see docs.rs/regex"
-            ))
-        })
+        Self::parse(&text).map_err(de::Error::custom)
     }
 }

@@ -1,5 +1,6 @@
 //! What Veil knows of a request while it lives: who sent it, when, and by which name logs and backends call it.
 
+pub mod connection;
 pub mod deadline;
 pub mod expression;
 pub mod jump;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use serde_json::{Map, Value};
 
+use super::connection::OnConnection;
 use super::trace::Trace;
 
 /// For filters, templates and the access line. All of it may be unknown.
@@ -19,6 +20,8 @@ pub struct Notes {
     /// Veil's end of the connection.
     pub server: Option<SocketAddr>,
     pub tls: Option<Arc<TlsFacts>>,
+    /// None for a request that came by none.
+    pub connection: Option<Arc<dyn OnConnection>>,
     pub route: Option<Arc<str>>,
     pub pool: Option<Arc<str>>,
     pub backend: Option<Arc<str>>,
@@ -46,6 +49,8 @@ pub struct Notes {
     pub is_handed_over: bool,
     /// The status of that error, for an answer that is none.
     pub answer_with: Option<u16>,
+    /// Where the answer that gave way would have sent the client.
+    pub location: Option<HeaderValue>,
     /// Which conditions of filters hold for it, by their numbers.
     pub conditions: Vec<(u32, bool)>,
     /// The script that has failed, with its line.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::RequestCtx;
+use super::connection::Counted;
 use super::syntax::{argument, cookie, host, host_name, protocol, request_uri};
 use super::target::Target;
 use super::text::{push_address, push_number};
@@ -33,11 +34,15 @@ enum Variable {
     ClientPort,
     /// Of the client's certificate. Nginx: `$ssl_client_s_dn`.
     ClientSubject,
+    /// Which of all connections it came by, from 1 on. Nginx: `$connection`.
+    Connection,
+    /// A number of all connections. Nginx: `$connections_active` and others.
+    Connections(Counted),
     Cookie(Box<str>),
     /// Milliseconds since the head had been read. Nginx: `$request_time`.
     DurationMs,
     Header(Box<str>),
-    /// Without the port, in lower case.
+    /// Without the port, in lower case; where the client names none, the address that it has connected to.
     Host,
     Method,
     /// What a filter or a script has noted under this name.
@@ -90,6 +95,13 @@ static VARIABLES: Vocabulary<Variable> = Vocabulary {
         ("client_fingerprint", Variable::ClientFingerprint),
         ("client_port", Variable::ClientPort),
         ("client_subject", Variable::ClientSubject),
+        ("connection", Variable::Connection),
+        ("connections_accepted", Variable::Connections(Counted::Accepted)),
+        ("connections_active", Variable::Connections(Counted::Active)),
+        ("connections_reading", Variable::Connections(Counted::Reading)),
+        ("connections_requests", Variable::Connections(Counted::Requests)),
+        ("connections_waiting", Variable::Connections(Counted::Waiting)),
+        ("connections_writing", Variable::Connections(Counted::Writing)),
         ("duration_ms", Variable::DurationMs),
         ("host", Variable::Host),
         ("method", Variable::Method),
@@ -210,9 +222,20 @@ fn push_escaped(value: &[u8], text: &mut Vec<u8>) {
 }
 
 /// A variable without a template around it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known(Variable);
 
 impl Known {
+    /// What is noted under this name.
+    pub fn note(name: &str) -> Self {
+        Self(Variable::Note(name.into()))
+    }
+
+    /// What the table of this name says.
+    pub fn table(name: &str) -> Self {
+        Self(Variable::Table(name.into()))
+    }
+
     /// Those that need no further name, by what they are called.
     pub fn all() -> impl Iterator<Item = (&'static str, Self)> {
         VARIABLES
@@ -251,8 +274,22 @@ impl Variable {
                     .map_or((), |server| push_number(text, server.port().into()));
             }
             Self::Host => {
-                let host = host_name(host(request)).bytes();
-                return text.extend(host.map(|byte| byte.to_ascii_lowercase()));
+                let host = host_name(host(request));
+                return match notes
+                    .server
+                    .filter(|server| host.is_empty() && !server.ip().is_unspecified())
+                {
+                    Some(server) => push_address(text, server.ip()),
+                    None => text.extend(host.bytes().map(|byte| byte.to_ascii_lowercase())),
+                };
+            }
+            Self::Connection => {
+                let connection = notes.connection.as_ref();
+                return connection.map_or((), |connection| push_number(text, connection.number()));
+            }
+            Self::Connections(counted) => {
+                let connection = notes.connection.as_ref();
+                return connection.map_or((), |connection| push_number(text, connection.counts().of(*counted)));
             }
             Self::DurationMs => return push_number(text, ctx.received.elapsed().as_millis() as u64),
             Self::Status => return notes.status.map_or((), |status| push_number(text, status.into())),

@@ -11,7 +11,7 @@ use super::mirror::Mirror;
 use super::split::Serving;
 use crate::body::{RouteAnswersConfig, RouteBodyConfig};
 use crate::filter::{Filter, FilterConfig, FilterError, Subrequests, Workshop};
-use crate::observe::access_log::Sample;
+use crate::observe::access_log::{AccessLog, Logs, RouteLog};
 use crate::pool::{Pool, RouteTimeouts};
 use crate::request::path::Paths;
 use crate::script::{Condition, Store};
@@ -32,7 +32,9 @@ pub struct Route {
     pub body: RouteBodyConfig,
     pub answers: RouteAnswersConfig,
     pub timeouts: RouteTimeouts,
-    pub access_log: Sample,
+    pub access_log: RouteLog,
+    /// Those that it has of its own, open.
+    pub own_logs: Vec<Arc<AccessLog>>,
     pub(super) matches: MatchConfig,
     pub(super) when: Option<Condition>,
     /// What the filters were made of.
@@ -55,14 +57,17 @@ pub struct Surroundings<'a> {
     pub client: PoolClient,
     /// What scripts remember.
     pub store: Arc<Store>,
+    /// None where nothing is logged, as when a request is explained.
+    pub logs: Option<&'a Logs>,
 }
 
-impl Surroundings<'_> {
-    pub fn of(pools: &HashMap<String, Arc<Pool>>) -> Surroundings<'_> {
+impl<'a> Surroundings<'a> {
+    pub fn of(pools: &'a HashMap<String, Arc<Pool>>) -> Self {
         Surroundings {
             pools,
             client: PoolClient::new(pools.clone()),
             store: Arc::default(),
+            logs: None,
         }
     }
 
@@ -72,6 +77,19 @@ impl Surroundings<'_> {
             store: Arc::clone(store),
             ..self
         }
+    }
+
+    /// With logs for those that routes have of their own.
+    pub fn logging(self, logs: &'a Logs) -> Self {
+        Self {
+            logs: Some(logs),
+            ..self
+        }
+    }
+
+    fn logs(&self, wanted: &RouteLog) -> Vec<Arc<AccessLog>> {
+        let like = |config| self.logs.and_then(|logs| logs.like(config));
+        wanted.own().iter().filter_map(like).collect()
     }
 
     fn pool(&self, name: &str) -> Option<Arc<Pool>> {
@@ -112,7 +130,8 @@ impl Route {
             body: config.body.clone(),
             answers: config.answers.clone(),
             timeouts: config.timeouts.clone(),
-            access_log: config.access_log,
+            access_log: config.access_log.clone(),
+            own_logs: around.logs(&config.access_log),
             matches: config.r#match.clone(),
             when: config.when.clone(),
             filter_configs: config.filters.clone(),

@@ -10,7 +10,7 @@ use super::mirror::MirrorConfig;
 use super::split::SplitConfig;
 use crate::body::{RouteAnswersConfig, RouteBodyConfig};
 use crate::filter::FilterConfig;
-use crate::observe::access_log::Sample;
+use crate::observe::access_log::RouteLog;
 use crate::pool::RouteTimeouts;
 use crate::request::RequestCtx;
 use crate::request::path::Paths;
@@ -47,9 +47,9 @@ pub struct RouteConfig {
     /// Overrides what the file says of all answers.
     #[serde(default)]
     pub answers: RouteAnswersConfig,
-    /// Which of its requests are logged.
+    /// Which of its requests are logged, or where.
     #[serde(default)]
-    pub access_log: Sample,
+    pub access_log: RouteLog,
     /// Overrides what the pool says of time.
     #[serde(default)]
     pub timeouts: RouteTimeouts,

@@ -18,6 +18,10 @@ pub struct Index {
     exact: HashMap<String, Table>,
     /// By what a host ends in, its first dot included.
     wildcards: HashMap<String, Table>,
+    /// By what a host begins with, its last dot included.
+    beginnings: HashMap<String, Table>,
+    /// In the order of the file.
+    regexes: Vec<(Expression, Table)>,
     any: Table,
 }
 
@@ -47,13 +51,26 @@ impl Index {
                 let table = match host {
                     HostPattern::Exact(host) => index.exact.entry(host.clone()).or_default(),
                     HostPattern::Wildcard(suffix) => index.wildcards.entry(suffix.clone()).or_default(),
+                    HostPattern::Beginning(prefix) => index.beginnings.entry(prefix.clone()).or_default(),
+                    HostPattern::Regex(expression) => index.of_regex(expression),
                 };
                 table.insert(&matches.path, route);
             }
         }
         let tables = index.exact.values_mut().chain(index.wildcards.values_mut());
+        let tables = tables.chain(index.beginnings.values_mut());
+        let tables = tables.chain(index.regexes.iter_mut().map(|(_, table)| table));
         tables.chain([&mut index.any]).for_each(Table::sort);
         index
+    }
+
+    fn of_regex(&mut self, expression: &Expression) -> &mut Table {
+        let known = self.regexes.iter().position(|(known, _)| known == expression);
+        let place = known.unwrap_or_else(|| {
+            self.regexes.push((expression.clone(), Table::default()));
+            self.regexes.len() - 1
+        });
+        &mut self.regexes[place].1
     }
 
     /// Shows the routes whose host and path fit, the most specific first, with the regular expression that they were found by,
@@ -73,7 +90,14 @@ impl Index {
             .map(|(place, _)| place)
             .filter(|place| *place > 0);
         let wildcards = dots.filter_map(|place| self.wildcards.get(&host[place..]));
-        let tables = self.exact.get(&*host).into_iter().chain(wildcards).chain([&self.any]);
+        let ends = host
+            .match_indices('.')
+            .map(|(place, _)| place + 1)
+            .filter(|end| *end < host.len());
+        let beginnings = ends.rev().filter_map(|end| self.beginnings.get(&host[..end]));
+        let regexes = self.regexes.iter().filter(|(expression, _)| expression.matches(&host));
+        let named = self.exact.get(&*host).into_iter().chain(wildcards).chain(beginnings);
+        let tables = named.chain(regexes.map(|(_, table)| table)).chain([&self.any]);
         for table in tables {
             if let ControlFlow::Break(found) = table.visit(path, &mut look) {
                 return Some(found);

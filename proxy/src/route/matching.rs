@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::values::{FieldName, Values};
-use crate::request::expression::Expression;
+use crate::request::expression::{Expression, Groups, as_it_is};
 use crate::request::path;
 use crate::request::syntax::{argument, cookie};
 
@@ -88,9 +88,25 @@ impl MatchConfig {
 
     /// Its hosts as they are written, but for capitals.
     pub fn host_names(&self) -> impl Iterator<Item = String> {
-        self.hosts.iter().map(|host| match host {
-            HostPattern::Exact(host) => host.clone(),
-            HostPattern::Wildcard(suffix) => format!("*{suffix}"),
+        self.hosts.iter().map(HostPattern::to_string)
+    }
+
+    /// What the groups of its regular expression for this host have taken.
+    pub fn host_groups(&self, host: &str) -> Groups {
+        let mut expressions = self.host_expressions().peekable();
+        if expressions.peek().is_none() {
+            return Groups::new();
+        }
+        let host = host.to_ascii_lowercase();
+        let groups = expressions.find_map(|expression| expression.groups(&host, as_it_is));
+        groups.unwrap_or_default()
+    }
+
+    /// Its hosts' regular expressions.
+    pub fn host_expressions(&self) -> impl Iterator<Item = &Expression> {
+        self.hosts.iter().filter_map(|host| match host {
+            HostPattern::Regex(expression) => Some(expression),
+            _ => None,
         })
     }
 
@@ -99,11 +115,12 @@ impl MatchConfig {
         self.hosts == other.hosts && self.path == other.path
     }
 
-    /// Sorts the more specific first, for a request to this host.
-    pub fn precedence(&self, host: &str) -> impl Ord + use<> {
+    /// Sorts the more specific first, for a request to this host; among `expressions` of hosts the first is.
+    pub fn precedence(&self, host: &str, expressions: &[&Expression]) -> impl Ord + use<> {
+        let of = |pattern: &HostPattern| pattern.precedence(expressions);
         let fit = self.hosts.iter().filter(|pattern| pattern.takes(host));
-        let best = fit.map(HostPattern::precedence).max();
-        let any = || self.hosts.iter().map(HostPattern::precedence).max();
+        let best = fit.map(of).max();
+        let any = || self.hosts.iter().map(of).max();
         Reverse((best.or_else(any), self.path.precedence()))
     }
 }
@@ -137,10 +154,7 @@ impl fmt::Display for MatchConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, host) in self.hosts.iter().enumerate() {
             let comma = if number > 0 { "," } else { "" };
-            match host {
-                HostPattern::Exact(host) => write!(f, "{comma}{host}")?,
-                HostPattern::Wildcard(suffix) => write!(f, "{comma}*{suffix}")?,
-            }
+            write!(f, "{comma}{host}")?;
         }
         match &self.path {
             PathPattern::Exact(path) | PathPattern::Prefix(path) => f.write_str(path),
@@ -213,13 +227,28 @@ impl TryFrom<MatchFields> for MatchConfig {
     }
 }
 
-/// `example.com`, or `*.example.com` for everything below it. Kept in lower case.
+/// `example.com`, `*.example.com` for everything below it, `example.*`, or behind a `~` a regular expression, whose groups are
+/// `$capture_1`, `$capture_NAME`. Kept in lower case. Nginx: `server_name`.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[schemars(with = "String", extend("pattern" = r"^((\*\.)?[A-Za-z0-9_.-]+|\[[0-9a-fA-F:.]+\])$", "examples" = ["example.com", "*.example.com"]))]
+#[schemars(with = "String", extend("pattern" = r"^((\*\.)?[A-Za-z0-9_.-]+(\.\*)?|\[[0-9a-fA-F:.]+\]|~.+)$", "examples" = ["example.com", "*.example.com"]))]
 pub enum HostPattern {
     Exact(String),
     /// What the host ends in, its first dot included.
     Wildcard(String),
+    /// What the host begins with, its last dot included.
+    Beginning(String),
+    Regex(Expression),
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => f.write_str(host),
+            Self::Wildcard(suffix) => write!(f, "*{suffix}"),
+            Self::Beginning(prefix) => write!(f, "{prefix}*"),
+            Self::Regex(expression) => write!(f, "~{}", expression.as_str()),
+        }
+    }
 }
 
 impl HostPattern {
@@ -231,6 +260,10 @@ impl HostPattern {
                 .checked_sub(suffix.len())
                 .and_then(|start| host.get(start..).filter(|_| start > 0))
                 .is_some_and(|end| end.eq_ignore_ascii_case(suffix)),
+            Self::Beginning(prefix) => host
+                .get(..prefix.len())
+                .is_some_and(|begin| host.len() > prefix.len() && begin.eq_ignore_ascii_case(prefix)),
+            Self::Regex(expression) => expression.matches(&host.to_ascii_lowercase()),
         }
     }
 
@@ -239,13 +272,21 @@ impl HostPattern {
         match self {
             Self::Exact(name) => name.clone(),
             Self::Wildcard(suffix) => format!("x{suffix}"),
+            Self::Beginning(prefix) => format!("{prefix}x"),
+            Self::Regex(_) => String::new(),
         }
     }
 
-    fn precedence(&self) -> (bool, usize) {
+    /// Among regular expressions the first decides.
+    fn precedence(&self, expressions: &[&Expression]) -> (u8, usize) {
         match self {
-            Self::Exact(_) => (true, 0),
-            Self::Wildcard(suffix) => (false, suffix.len()),
+            Self::Exact(_) => (3, 0),
+            Self::Wildcard(suffix) => (2, suffix.len()),
+            Self::Beginning(prefix) => (1, prefix.len()),
+            Self::Regex(expression) => {
+                let behind = expressions.iter().rev().position(|known| *known == expression);
+                (0, behind.unwrap_or_default())
+            }
         }
     }
 }
@@ -253,7 +294,15 @@ impl HostPattern {
 impl<'de> Deserialize<'de> for HostPattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let name = text.strip_prefix("*.").unwrap_or(&text);
+        if let Some(expression) = text.strip_prefix('~') {
+            return Expression::parse(expression)
+                .map(Self::Regex)
+                .map_err(de::Error::custom);
+        }
+        let name = text
+            .strip_prefix("*.")
+            .or_else(|| text.strip_suffix(".*"))
+            .unwrap_or(&text);
         let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let named = !name.is_empty() && name.chars().all(letters) && name.split('.').all(|label| !label.is_empty());
         let address = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
@@ -264,9 +313,10 @@ impl<'de> Deserialize<'de> for HostPattern {
             )));
         }
         let text = text.to_ascii_lowercase();
-        Ok(match text.strip_prefix('*') {
-            Some(suffix) => Self::Wildcard(suffix.to_owned()),
-            None => Self::Exact(text),
+        Ok(match (text.strip_prefix('*'), text.strip_suffix('*')) {
+            (Some(suffix), _) => Self::Wildcard(suffix.to_owned()),
+            (None, Some(prefix)) => Self::Beginning(prefix.to_owned()),
+            (None, None) => Self::Exact(text),
         })
     }
 }

@@ -18,7 +18,7 @@ use super::config::RouteConfig;
 use super::index::Index;
 use super::matching::{Fit, MatchConfig};
 use crate::request::RequestCtx;
-use crate::request::expression::Groups;
+use crate::request::expression::{Expression, Groups};
 use crate::request::syntax::{host, host_name};
 use crate::request::target;
 use crate::script::Seen;
@@ -33,7 +33,7 @@ pub struct Router {
 /// The route that takes a request.
 pub struct Found<'a> {
     pub route: &'a Arc<Route>,
-    /// What the groups of its regular expression have taken, fit for a path.
+    /// What the groups of its regular expressions have taken, fit for a path; those of the path's before those of the host's.
     pub captures: Groups,
 }
 
@@ -64,7 +64,17 @@ impl Router {
     /// The routes in the order in which they are asked about a request for this host, the most specific first.
     pub fn in_order<'a>(configs: &'a [RouteConfig], host: &str) -> Vec<&'a RouteConfig> {
         let mut routes: Vec<&RouteConfig> = configs.iter().collect();
-        routes.sort_by_cached_key(|route| route.r#match.precedence(host_name(host)));
+        let expressions: Vec<_> = configs
+            .iter()
+            .flat_map(|route| route.r#match.host_expressions())
+            .collect();
+        let mut first: Vec<&Expression> = Vec::new();
+        for expression in expressions {
+            if !first.contains(&expression) {
+                first.push(expression);
+            }
+        }
+        routes.sort_by_cached_key(|route| route.r#match.precedence(host_name(host), &first));
         routes
     }
 
@@ -96,10 +106,9 @@ impl Router {
                 {
                     None | Some(Ok(true)) => {
                         let groups = expression.and_then(|expression| expression.groups(path, target::escaped_group));
-                        ControlFlow::Break(Ok(Found {
-                            route,
-                            captures: groups.unwrap_or_default(),
-                        }))
+                        let mut captures = groups.unwrap_or_default();
+                        captures.extend(route.matches.host_groups(host_name(host(head))));
+                        ControlFlow::Break(Ok(Found { route, captures }))
                     }
                     Some(Ok(false)) => ControlFlow::Continue(()),
                     Some(Err(_)) => ControlFlow::Break(Err(NoRoute::ConditionFailed(Arc::clone(&route.name)))),
@@ -286,6 +295,10 @@ mod tests {
             "host: a.test, ",
             "host: '*.a.test', ",
             "host: '*.b.a.test', ",
+            "host: 'y.*', ",
+            "host: '~^[xz]\\.', ",
+            "host: '~\\.zz$', ",
+            "hosts: ['b.a.*', '~q'], ",
             "hosts: [b.a.test, '*.c'], ",
         ];
         let paths = ["/", "/a", "/a/", "/a/b", "/ab", "/b", "/a/b/c"];
@@ -307,7 +320,22 @@ mod tests {
             })
             .collect();
         let router = router(&shuffled);
-        for host in ["a.test", "x.a.test", "b.a.test", "y.b.a.test", "q.c", "other", ""] {
+        for host in [
+            "a.test",
+            "x.a.test",
+            "b.a.test",
+            "y.b.a.test",
+            "q.c",
+            "other",
+            "",
+            "y.q",
+            "b.a.q",
+            "z.zz",
+            "a.zz",
+            "Y.ZZ",
+            "y.",
+            "y",
+        ] {
             for path in [
                 "/", "/a", "/a/", "/a/b", "/a/x", "/abc", "/b", "/b/c", "/a/b/c", "/a/b/c/d", "/0", "/zz",
             ] {

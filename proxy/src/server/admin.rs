@@ -15,10 +15,10 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::client::admin::Allowed;
-use crate::client::connection::ConnectionCounts;
 use crate::observe::changes::LastChanges;
 use crate::observe::metrics::Shown;
 use crate::pool::{GREATEST_WEIGHT, Pool, PoolStatus};
+use crate::request::connection::ConnectionCounts;
 use crate::request::problem::Problem;
 use crate::server::live;
 use crate::state::Shared;
@@ -152,7 +152,7 @@ async fn metrics(Extract(admin): Extract<Admin>) -> Response {
     match admin.shared.metrics.render(
         connections,
         state.pools.values(),
-        &state.access_log,
+        state.logs.lost(),
         state.traces.as_deref(),
         &state.body_budget,
         &state.retry_budget,

@@ -260,7 +260,7 @@ impl Server {
     }
 
     fn reopen_logs(&self) {
-        self.shared.state.load().access_log.reopen();
+        self.shared.state.load().logs.reopen();
         self.launch.log.reopen();
     }
 
@@ -403,7 +403,7 @@ impl Server {
             self.listeners.forget_admin();
         }
         let state = self.shared.state.load();
-        state.access_log.finish();
+        state.logs.finish();
         state.traces.iter().for_each(|traces| traces.finish());
     }
 

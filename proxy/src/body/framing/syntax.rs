@@ -38,5 +38,5 @@ pub(super) fn is_host(value: &[u8]) -> bool {
             .is_some_and(|inside| !inside.is_empty() && inside.iter().all(|byte| *byte == b':' || plain(byte))),
         None => !name.is_empty() && name.iter().all(plain),
     };
-    name_is_good && port.iter().all(u8::is_ascii_digit)
+    name_is_good && !name.windows(2).any(|pair| pair == b"..") && port.iter().all(u8::is_ascii_digit)
 }

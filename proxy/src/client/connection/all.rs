@@ -17,6 +17,7 @@ use crate::client::listener::Listener;
 use crate::client::places::{Place, Places};
 use crate::client::proxy_protocol::Ends;
 use crate::memory;
+use crate::request::connection::ConnectionCounts;
 
 pub struct Connections {
     live: Mutex<HashMap<u64, Arc<Connection>>>,
@@ -30,18 +31,6 @@ pub struct Connections {
     pub ended: Ended,
     /// One has left.
     left: Notify,
-}
-
-/// Nginx's `stub_status`, as numbers, and what it has no place for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ConnectionCounts {
-    pub active: u64,
-    pub accepted: u64,
-    pub requests: u64,
-    pub reading: u64,
-    pub writing: u64,
-    pub waiting: u64,
-    pub refused_heads: u64,
 }
 
 impl Default for Connections {

@@ -21,7 +21,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use pingora::proxy::Session;
 
-pub use self::all::{ConnectionCounts, Connections, Dispensable, Entered};
+pub use self::all::{Connections, Dispensable, Entered};
 pub use self::downstream::Downstream;
 pub use self::ended::Cause;
 use self::phase::{Ending, Phase};
@@ -29,6 +29,7 @@ pub use self::socket::Socket;
 use crate::client::listener::Listener;
 use crate::client::proxy_protocol::Ends;
 use crate::request::Scheme;
+use crate::request::connection::{ConnectionCounts, OnConnection};
 use crate::request::notes::TlsFacts;
 
 /// One client's connection.
@@ -304,6 +305,16 @@ impl Connection {
         if self.has_ended() {
             cx.waker().wake_by_ref();
         }
+    }
+}
+
+impl OnConnection for Connection {
+    fn number(&self) -> u64 {
+        self.id + 1
+    }
+
+    fn counts(&self) -> ConnectionCounts {
+        self.all.counts()
     }
 }
 

@@ -78,8 +78,18 @@ pub fn users(config: &Config) -> Vec<Remark> {
     unknown
 }
 
-pub fn access_log(config: &Config) -> Option<Remark> {
-    let Destination::File(path) = &config.access_log.to else {
+pub fn access_logs(config: &Config) -> Vec<Remark> {
+    let main = (steps!["access_log", "to"].to_vec(), &config.access_log);
+    let others = config.routes.iter().enumerate().flat_map(|(index, route)| {
+        let at = steps!["routes", index, "access_log"].to_vec();
+        route.access_log.own().iter().map(move |log| (at.clone(), log))
+    });
+    let all = [main].into_iter().chain(others);
+    all.filter_map(|(at, log)| Some((at, unwritable(&log.to)?))).collect()
+}
+
+fn unwritable(to: &Destination) -> Option<String> {
+    let Destination::File(path) = to else {
         return None;
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -89,12 +99,11 @@ pub fn access_log(config: &Config) -> Option<Remark> {
         folder.unwrap_or(FilePath::new("."))
     };
     let error = access(target, Access::WRITE_OK).err()?;
-    let what = format!(
+    Some(format!(
         "access_log: {} cannot be written: {}",
         target.display(),
         std::io::Error::from(error)
-    );
-    Some((steps!["access_log", "to"].to_vec(), what))
+    ))
 }
 
 /// Programs to spawn that are not there.

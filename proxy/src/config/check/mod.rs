@@ -46,7 +46,7 @@ pub fn all(source: &Source) -> Findings {
         let unusable = [
             machine::certificates(&config),
             machine::filters(&config),
-            machine::access_log(&config).into_iter().collect(),
+            machine::access_logs(&config),
             machine::workers(&config),
             machine::transports(&config),
             machine::users(&config),

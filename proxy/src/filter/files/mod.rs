@@ -19,11 +19,13 @@ use tokio::task::spawn_blocking;
 
 use self::conditions::Conditions;
 use self::found::Found;
+use super::strip_prefix::StripPrefix;
 use super::media_type::{of_name, preference};
 use super::{Content, Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
 use crate::request::problem::{self, Problem};
 use crate::request::target::Target;
+use crate::request::variables::Template;
 
 /// `files: { root: /srv/www }`: GET and HEAD of what lies under `root`, by the path that backends would get (after
 /// `strip_prefix` or `rewrite`). No path and no symbolic link leads out of it, and names that begin with a dot are not there,
@@ -32,11 +34,16 @@ use crate::request::target::Target;
 #[serde(deny_unknown_fields)]
 pub struct Files {
     root: PathBuf,
-    /// What stands for a folder.
+    /// What stands for a folder; nothing that variables fill in leads into another one.
     #[serde(default = "index_html")]
-    index: String,
+    index: Template,
     /// The file, from `root` on, that stands for all that is not there: an application of one page.
     fallback: Option<String>,
+    /// What comes before the paths of its files: with `/img`, `/img/a.png` is `a.png` under `root`. Nginx: `alias`.
+    under: Option<StripPrefix>,
+    /// What comes before the path where a client that asks for a folder is sent to its address with a slash, such as
+    /// `$scheme://$host:8080`; nothing unless given. Nginx: `absolute_redirect`.
+    origin: Option<Template>,
     /// Lets requests for what is not there go on, to the pool. Nginx: `try_files $uri @app`.
     #[serde(default)]
     pass_on: bool,
@@ -45,8 +52,8 @@ pub struct Files {
     precompressed: bool,
 }
 
-fn index_html() -> String {
-    "index.html".to_owned()
+fn index_html() -> Template {
+    Template::parse("index.html").expect("it has no variables")
 }
 
 impl Settings for Files {
@@ -89,7 +96,12 @@ impl Filter for Folder {
         let Ok(path) = target.normal_path().map(|path| path.into_owned()) else {
             return Verdict::Refuse(problem::BAD_PATH);
         };
-        let (served, asked) = (Arc::clone(&self.0), Asked::by(request, target.query()));
+        let index = settings.index.bytes(request, ctx);
+        let Some(index) = String::from_utf8(index).ok().filter(|index| settings.index.is_constant() || !index.contains('/')) else {
+            return Verdict::Refuse(problem::BAD_PATH);
+        };
+        let origin = settings.origin.as_ref().map(|origin| origin.bytes(request, ctx));
+        let (served, asked) = (Arc::clone(&self.0), Asked::by(request, &target, index, origin));
         Verdict::Later(Box::pin(async move {
             let found = spawn_blocking(move || served.answer(&path, &asked)).await;
             found.unwrap_or(Verdict::Refuse(problem::INTERNAL))
@@ -101,12 +113,16 @@ impl Filter for Folder {
 struct Asked {
     codings: Vec<(&'static str, &'static str)>,
     query: Option<String>,
+    /// What stands for a folder.
+    index: String,
+    /// Where Veil is, as the client knows it.
+    origin: Option<Vec<u8>>,
     is_plain: bool,
     conditions: Conditions,
 }
 
 impl Asked {
-    fn by(request: &RequestHeader, query: Option<&str>) -> Self {
+    fn by(request: &RequestHeader, target: &Target, index: String, origin: Option<Vec<u8>>) -> Self {
         let mut codings: Vec<_> = [("br", ".br"), ("zstd", ".zst"), ("gzip", ".gz")]
             .into_iter()
             .map(|(coding, suffix)| (preference(request, coding).unwrap_or(0), coding, suffix))
@@ -115,7 +131,9 @@ impl Asked {
         codings.sort_by(|(a, ..), (b, ..)| b.cmp(a));
         Self {
             codings: codings.into_iter().map(|(_, coding, suffix)| (coding, suffix)).collect(),
-            query: query.map(str::to_owned),
+            query: target.query().map(str::to_owned),
+            index,
+            origin,
             is_plain: request.method != Method::HEAD,
             conditions: Conditions::of(request),
         }
@@ -140,7 +158,7 @@ impl Served {
         };
         match found {
             Ok(found) => found.answer(asked.is_plain, &asked.conditions, self.settings.precompressed),
-            Err(Missing::Folder) => moved(path, asked.query.as_deref()),
+            Err(Missing::Folder) => moved(path, asked),
             Err(Missing::Nothing) if self.settings.pass_on => Verdict::Continue,
             Err(Missing::Nothing) => Verdict::Refuse(NO_FILE),
             Err(Missing::Trouble(error)) => {
@@ -152,14 +170,15 @@ impl Served {
 
     fn find(&self, path: &str, asked: &Asked) -> Result<Found, Missing> {
         let is_hidden = |name: &str| name.starts_with('.') && name != ".well-known";
-        let relative = path.trim_start_matches('/');
-        if relative.split('/').any(is_hidden) || relative.contains(['\0', '\u{fffd}']) {
-            return Err(Missing::Nothing);
-        }
+        let rest = self.settings.under.as_ref().and_then(|under| under.rest(path));
+        let relative = rest.unwrap_or(path).trim_start_matches('/');
         let name = match relative.is_empty() || relative.ends_with('/') {
-            true => format!("{relative}{}", self.settings.index),
+            true => format!("{relative}{}", asked.index),
             false => relative.to_owned(),
         };
+        if name.split('/').any(is_hidden) || name.contains(['\0', '\u{fffd}']) {
+            return Err(Missing::Nothing);
+        }
         let (file, metadata) = self.open(&name)?;
         if metadata.is_dir() {
             return Err(Missing::Folder);
@@ -219,13 +238,14 @@ impl Served {
 const NO_FILE: Problem = Problem::new(StatusCode::NOT_FOUND, "no_file", "there is no such file here");
 
 /// A folder is asked for with a slash at its end, or the links of its page would lead elsewhere.
-fn moved(path: &str, query: Option<&str>) -> Verdict {
-    let Some(location) = crate::request::target::compose(&format!("{}/", crate::request::target::escaped(path)), query) else {
+fn moved(path: &str, asked: &Asked) -> Verdict {
+    let Some(location) = crate::request::target::compose(&format!("{}/", crate::request::target::escaped(path)), asked.query.as_deref()) else {
         return Verdict::Refuse(problem::BAD_PATH);
     };
     let mut answer = http::Response::new(Content::Bytes(Bytes::new()));
     *answer.status_mut() = StatusCode::MOVED_PERMANENTLY;
-    if let Ok(location) = HeaderValue::try_from(&*location) {
+    let origin = asked.origin.as_deref().unwrap_or_default();
+    if let Ok(location) = HeaderValue::try_from([origin, location.as_bytes()].concat()) {
         answer.headers_mut().insert(header::LOCATION, location);
     }
     Verdict::Answer(Box::new(answer))

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, de};
 use super::line::Line;
 use crate::request::syntax::{argument, cookie, host, host_name, request_uri};
 use crate::request::text::{push_address, push_digits, push_moment, push_number};
+use crate::request::variables::Known;
 use crate::yaml::placeholders::{Piece, Vocabulary};
 
 /// `'$remote_addr "$request" $status'`, taken apart once; or `combined`, which is Nginx's own.
@@ -24,23 +25,29 @@ enum Word {
     Attempts,
     Backend,
     BodyBytesSent,
+    BytesSent,
     Code,
     Cookie(Box<str>),
     Host,
     Header(Box<str>),
     Msec,
+    /// What filters have noted, or a table says.
+    Own(Known),
     Pool,
     RemoteAddr,
+    RemotePort,
     RemoteUser,
     Request,
     RequestBytes,
     RequestId,
+    RequestLength,
     RequestMethod,
     RequestTime,
     RequestUri,
     Route,
     Scheme,
     Sent(Box<str>),
+    ServerPort,
     ServerProtocol,
     SslProtocol,
     SslServerName,
@@ -60,6 +67,7 @@ static WORDS: Vocabulary<Word> = Vocabulary {
         ("attempts", Word::Attempts),
         ("backend", Word::Backend),
         ("body_bytes_sent", Word::BodyBytesSent),
+        ("bytes_sent", Word::BytesSent),
         ("code", Word::Code),
         ("document_uri", Word::Uri),
         ("host", Word::Host),
@@ -67,15 +75,18 @@ static WORDS: Vocabulary<Word> = Vocabulary {
         ("pool", Word::Pool),
         ("query_string", Word::Args),
         ("remote_addr", Word::RemoteAddr),
+        ("remote_port", Word::RemotePort),
         ("remote_user", Word::RemoteUser),
         ("request", Word::Request),
         ("request_bytes", Word::RequestBytes),
         ("request_id", Word::RequestId),
+        ("request_length", Word::RequestLength),
         ("request_method", Word::RequestMethod),
         ("request_time", Word::RequestTime),
         ("request_uri", Word::RequestUri),
         ("route", Word::Route),
         ("scheme", Word::Scheme),
+        ("server_port", Word::ServerPort),
         ("server_protocol", Word::ServerProtocol),
         ("ssl_protocol", Word::SslProtocol),
         ("ssl_server_name", Word::SslServerName),
@@ -92,6 +103,8 @@ static WORDS: Vocabulary<Word> = Vocabulary {
         ("arg_", Word::Argument),
         ("cookie_", Word::Cookie),
         ("http_", |name| Word::Header(name.replace('_', "-").into())),
+        ("note_", |name| Word::Own(Known::note(&name))),
+        ("table_", |name| Word::Own(Known::table(&name))),
         ("sent_http_", |name| Word::Sent(name.replace('_', "-").into())),
     ],
 };
@@ -157,6 +170,7 @@ impl Word {
             Self::Attempts => return push_number(text, line.attempts.into()),
             Self::Backend => line.backend.map(str::as_bytes),
             Self::BodyBytesSent => return push_number(text, line.response_bytes),
+            Self::BytesSent => return push_number(text, head_sent(line) + line.response_bytes),
             Self::Code => line.code.map(str::as_bytes),
             Self::Cookie(name) => cookie(request, name),
             Self::Host => Some(host_name(host(request)).as_bytes()),
@@ -165,8 +179,10 @@ impl Word {
                 let since = line.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
                 return push_seconds(text, since.as_millis());
             }
+            Self::Own(known) => return line.ctx.map_or((), |ctx| text.append(&mut known.bytes(request, ctx))),
             Self::Pool => line.pool.map(str::as_bytes),
             Self::RemoteAddr => return line.client.map_or((), |client| push_address(text, client)),
+            Self::RemotePort => return line.ctx.map_or((), |ctx| push_number(text, ctx.peer.port().into())),
             Self::RemoteUser => line.user.map(str::as_bytes),
             Self::Request => {
                 text.extend_from_slice(line.method.as_bytes());
@@ -177,12 +193,17 @@ impl Word {
             }
             Self::RequestBytes => return push_number(text, line.request_bytes),
             Self::RequestId => Some(line.id.as_bytes()),
+            Self::RequestLength => return push_number(text, head_received(line) + line.request_bytes),
             Self::RequestMethod => Some(line.method.as_bytes()),
             Self::RequestTime => return push_seconds(text, line.duration.as_millis()),
             Self::RequestUri => Some(request_uri(request)),
             Self::Route => line.route.map(str::as_bytes),
             Self::Scheme => Some(line.scheme.as_bytes()),
             Self::Sent(name) => line.response.and_then(|response| value_of(&response.headers, name)),
+            Self::ServerPort => {
+                let server = line.ctx.and_then(|ctx| ctx.notes.server);
+                return server.map_or((), |server| push_number(text, server.port().into()));
+            }
             Self::ServerProtocol => Some(line.protocol.as_bytes()),
             Self::SslProtocol => line.tls.map(|tls| tls.version.as_bytes()),
             Self::SslServerName => line.tls.and_then(|tls| tls.server_name.as_deref()).map(str::as_bytes),
@@ -207,6 +228,31 @@ impl Word {
         };
         text.extend_from_slice(known.unwrap_or_default());
     }
+}
+
+/// Bytes of a head over HTTP/1 whose first line has these words.
+fn head_length(words: &[&[u8]], fields: &HeaderMap) -> u64 {
+    let fields = fields
+        .iter()
+        .map(|(name, value)| name.as_str().len() + ": \r\n".len() + value.len());
+    let line: usize = words.iter().map(|word| word.len() + 1).sum();
+    (line + fields.sum::<usize>() + "\n\r\n".len()) as u64
+}
+
+fn head_received(line: &Line<'_>) -> u64 {
+    let words = [
+        line.method.as_bytes(),
+        request_uri(line.request),
+        line.protocol.as_bytes(),
+    ];
+    head_length(&words, &line.request.headers)
+}
+
+fn head_sent(line: &Line<'_>) -> u64 {
+    line.response.map_or(0, |response| {
+        let reason = response.get_reason_phrase().unwrap_or_default();
+        head_length(&[b"HTTP/1.1", b"200", reason.as_bytes()], &response.headers)
+    })
 }
 
 fn value_of<'a>(fields: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {

@@ -9,6 +9,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::request::RequestCtx;
 use crate::request::notes::TlsFacts;
 use crate::request::text::{push_address, push_digits, push_moment, push_number};
 
@@ -43,6 +44,8 @@ pub struct Line<'a> {
     pub api_key: Option<&'a str>,
     pub trace_id: Option<&'a str>,
     pub request: &'a RequestHeader,
+    /// What else is known of it.
+    pub ctx: Option<&'a RequestCtx>,
     /// None where the client has left before it began.
     pub response: Option<&'a ResponseHeader>,
     pub scheme: &'static str,
@@ -300,6 +303,7 @@ mod tests {
     fn line() -> Line<'static> {
         Line {
             request: &REQUEST,
+            ctx: None,
             response: None,
             scheme: "http",
             backend_address: None,

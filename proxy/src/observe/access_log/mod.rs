@@ -3,6 +3,7 @@
 
 mod format;
 mod line;
+mod logs;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Deserializer, de};
 pub use self::format::Format;
 use self::line::USUAL;
 pub use self::line::{Field, Line};
+pub use self::logs::{Logs, RouteLog};
 use crate::observe::outlet::{Lost, Outlet, Sink};
 use crate::observe::syslog::Server;
 use crate::request::random_bits;
@@ -270,6 +272,7 @@ mod tests {
     fn line(path: &str) -> Line<'_> {
         Line {
             request: &REQUEST,
+            ctx: None,
             response: None,
             scheme: "http",
             backend_address: None,

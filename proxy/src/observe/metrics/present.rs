@@ -8,7 +8,6 @@ use super::pools;
 use super::{Metrics, counter, gauges, registered, total};
 use crate::body;
 use crate::client::connection::Connections;
-use crate::observe::access_log::AccessLog;
 use crate::observe::changes::{ChangeOutcome, LastChanges};
 use crate::observe::outlet::Lost;
 use crate::observe::traces::Traces;
@@ -22,7 +21,7 @@ impl Metrics {
         &self,
         connections: &Connections,
         pools: impl Iterator<Item = &'a Arc<Pool>>,
-        access_log: &AccessLog,
+        lost_lines: Lost,
         traces: Option<&Traces>,
         bodies: &body::Budget,
         retries: &retry::Budget,
@@ -31,7 +30,7 @@ impl Metrics {
         tell_connections(&now, connections)?;
         tell_memory(&now, bodies)?;
         tell_changes(&now, &self.changes().last())?;
-        tell_lost_lines(&now, access_log.lost())?;
+        tell_lost_lines(&now, lost_lines)?;
         traces.map_or(Ok(()), |traces| tell_lost_traces(&now, traces.lost()))?;
         tell_scripts(&now)?;
         total(

@@ -254,8 +254,15 @@ fn retarget(with: impl FnOnce(&Target) -> Option<Box<str>>) -> Outcome<()> {
     })
 }
 
-const NUMBERS: [&str; 6] = [
+const NUMBERS: [&str; 13] = [
     "client_port",
+    "connection",
+    "connections_accepted",
+    "connections_active",
+    "connections_reading",
+    "connections_requests",
+    "connections_waiting",
+    "connections_writing",
     "duration_ms",
     "server_port",
     "status",

@@ -3,6 +3,9 @@
 //! bcrypt takes its time on purpose, so that it runs on threads of its own, few at a time; a password that was found good is
 //! remembered as a keyed hash, and costs no more than that from then on.
 
+mod hash;
+mod md5_crypt;
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -14,20 +17,21 @@ use http::{HeaderValue, StatusCode, header};
 use parking_lot::Mutex;
 use pingora::http::RequestHeader;
 use ring::rand::SystemRandom;
-use ring::{digest, hmac};
+use ring::hmac;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
-use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
+use self::hash::{Hash, Users};
 use super::watched::Watched;
 use super::{Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
 use crate::request::problem::{self, Problem};
 
-/// `basic_auth: { realm: staff, file: htpasswd }`: names and hashes as `htpasswd -B` writes them, bcrypt or `{SHA}`. The file
-/// is read again when it changes. Backends do not get the password, unless told otherwise.
+/// `basic_auth: { realm: staff, file: htpasswd }`: names and hashes as `htpasswd -B` writes them: bcrypt, or else MD5
+/// (`$apr1$`, `$1$`), `{SHA}`, `{SSHA}` or `{PLAIN}`. The file is read again when it changes. Backends do not get the password,
+/// unless told otherwise.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct BasicAuth {
@@ -38,6 +42,9 @@ pub struct BasicAuth {
     /// Lets `Authorization` go on to backends.
     #[serde(default)]
     forward: bool,
+    /// Lines that cannot be used keep their users out, and are told of in the log; otherwise they are mistakes.
+    #[serde(default)]
+    tolerant: bool,
 }
 
 fn restricted() -> String {
@@ -66,7 +73,7 @@ impl Settings for BasicAuth {
         Ok(Arc::new(Guard {
             challenge,
             forward: self.forward,
-            users: Watched::open(&self.file, Users::read)?,
+            users: Watched::open(&self.file, if self.tolerant { Users::read_what_can_be } else { Users::read })?,
             good: Arc::new(Good::new()),
         }))
     }
@@ -92,13 +99,12 @@ impl Filter for Guard {
         let (users, good) = (self.users.get(), Arc::clone(&self.good));
         let amend = let_in(&name, self.forward);
         // Whoever is unknown is looked at for as long as anybody else.
-        let hash = users.0.get(&name).cloned().unwrap_or_else(|| Hash::Bcrypt(NOBODY.into()));
+        let hash = users.of(&name).cloned().unwrap_or_else(|| Hash::Bcrypt(NOBODY.into()));
         if good.knows(&name, &password, &hash) {
             return amend;
         }
-        if let Hash::Sha1(expected) = &hash {
-            let sum = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes());
-            return match bool::from(sum.as_ref().ct_eq(expected)) {
+        if hash.is_quick() {
+            return match hash.is_of(&password) {
                 true => amend,
                 false => Verdict::Challenge(UNAUTHORIZED, challenge),
             };
@@ -147,70 +153,6 @@ fn credentials(request: &RequestHeader) -> Option<(String, String)> {
 /// Bytes.
 const LONGEST_PASSWORD: usize = 1024;
 
-/// Who may come in, and with which password.
-struct Users(HashMap<String, Hash>);
-
-#[derive(Clone)]
-enum Hash {
-    Bcrypt(Box<str>),
-    Sha1([u8; 20]),
-}
-
-impl Users {
-    fn read(text: &str) -> Result<Self, String> {
-        let mut users = HashMap::new();
-        for (number, line) in (1..).zip(text.lines()) {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let wrong = |why: &str| format!("line {number}: {why}");
-            let (name, hash) = line.split_once(':').ok_or_else(|| wrong("write NAME:HASH, as htpasswd -B does"))?;
-            let hash = Hash::read(hash).map_err(|why| wrong(&format!("{name:?} {why}")))?;
-            if users.insert(name.to_owned(), hash).is_some() {
-                return Err(wrong(&format!("{name:?} is there twice")));
-            }
-        }
-        Ok(Self(users))
-    }
-}
-
-impl Hash {
-    fn read(text: &str) -> Result<Self, String> {
-        // A comment may follow, which Nginx passes over too.
-        let text = text.split(':').next().unwrap_or_default();
-        if let Some(encoded) = text.strip_prefix("{SHA}") {
-            let sum = STANDARD.decode(encoded).ok().and_then(|sum| sum.try_into().ok());
-            return sum.map(Self::Sha1).ok_or_else(|| "has no SHA-1 in base64".to_owned());
-        }
-        let is_bcrypt = ["$2a$", "$2b$", "$2y$"].iter().any(|prefix| text.starts_with(prefix));
-        match text.parse::<bcrypt::HashParts>() {
-            Ok(_) if is_bcrypt => Ok(Self::Bcrypt(text.into())),
-            _ => {
-                let kind = if text.starts_with("$apr1$") || text.starts_with("$1$") { "MD5" } else { "another kind" };
-                Err(format!("has a hash of {kind}; write it anew with htpasswd -B (bcrypt)"))
-            }
-        }
-    }
-
-    fn is_of(&self, password: &str) -> bool {
-        match self {
-            Self::Bcrypt(hash) => bcrypt::verify(password, hash).unwrap_or(false),
-            Self::Sha1(expected) => {
-                let sum = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes());
-                sum.as_ref().ct_eq(expected).into()
-            }
-        }
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::Bcrypt(hash) => hash.as_bytes(),
-            Self::Sha1(sum) => sum,
-        }
-    }
-}
-
 /// Passwords that were found good.
 struct Good {
     /// Of this process alone.
@@ -250,7 +192,7 @@ impl Good {
 }
 
 fn said(password: &str, hash: &Hash) -> Vec<u8> {
-    [password.as_bytes(), b"\0", hash.as_bytes()].concat()
+    [password.as_bytes(), b"\0", hash.text().as_bytes()].concat()
 }
 
 #[cfg(test)]
@@ -296,20 +238,6 @@ mod tests {
             ("ada", None),
         ] {
             assert_eq!(user(&guard, said).await.as_deref(), name, "{said}");
-        }
-    }
-
-    #[test]
-    fn tells_of_lines_that_it_cannot_use() {
-        for (line, part) in [
-            ("ada", "line 1: write NAME:HASH"),
-            ("ada:$apr1$x$y", "hash of MD5"),
-            ("ada:plain", "hash of another kind"),
-            ("ada:{SHA}x", "no SHA-1"),
-            ("ada:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\nada:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=", "line 2: \"ada\" is there twice"),
-        ] {
-            let error = Users::read(line).err().unwrap();
-            assert!(error.contains(part) && !error.contains("5en6G6"), "{error}");
         }
     }
 }

@@ -1,0 +1,176 @@
+//! The rows of `geo`: networks or ranges of addresses, of which later ones go before those that they overlap.
+
+use std::net::IpAddr;
+
+use ipnet::{IpSubnets, Ipv4Subnets, Ipv6Subnets};
+
+use super::report::Report;
+use super::syntax::Directive;
+use crate::yaml::units::Cidr;
+
+/// What the rows of a block say.
+#[derive(Default)]
+pub struct Geo<'a> {
+    /// Networks as YAML writes them, each with the row that says what it is.
+    pub networks: Vec<(String, &'a Directive)>,
+    pub default: Option<&'a Directive>,
+}
+
+/// Addresses of one family, as numbers.
+#[derive(Clone, Copy)]
+struct Range<'a> {
+    is_ipv6: bool,
+    first: u128,
+    last: u128,
+    row: &'a Directive,
+}
+
+impl<'a> Geo<'a> {
+    pub fn of(block: &'a Directive, report: &mut Report) -> Self {
+        let rows = block.block.as_deref().unwrap_or_default();
+        let by_ranges = rows.iter().any(|row| row.name == "ranges");
+        let (mut geo, mut ranges) = (Self::default(), Vec::new());
+        for row in rows {
+            match row.name.as_str() {
+                "ranges" | "volatile" => report.carried(row),
+                "default" => geo.default = Some(row),
+                "proxy" | "proxy_recursive" => report.missing(
+                    row,
+                    "only a listener's trusted_proxies are believed: use set_real_ip_from, and look up $remote_addr",
+                ),
+                "delete" if by_ranges => delete_range(&mut ranges, row, report),
+                "delete" => geo.delete(row, report),
+                name if by_ranges => match range(name, row) {
+                    Some(range) => {
+                        report.carried(row);
+                        put(&mut ranges, range);
+                    }
+                    None => report.missing(row, "it is no range of addresses, such as 10.0.0.1-10.0.0.9"),
+                },
+                name => geo.put(name, row, report),
+            }
+        }
+        geo.networks.extend(ranges.iter().flat_map(networks));
+        geo
+    }
+
+    fn put(&mut self, network: &str, row: &'a Directive, report: &mut Report) {
+        match network.parse::<Cidr>() {
+            Ok(_) if network.ends_with("/0") && network != "::/0" => self.default = Some(row),
+            Ok(_) => {
+                report.carried(row);
+                self.networks.retain(|(known, _)| known != network);
+                self.networks.push((network.to_owned(), row));
+            }
+            Err(_) => report.missing(row, "only networks are known here, such as 10.0.0.0/8"),
+        }
+    }
+
+    fn delete(&mut self, row: &Directive, report: &mut Report) {
+        report.carried(row);
+        self.networks.retain(|(known, _)| known != row.word(0));
+    }
+}
+
+/// `10.0.0.1-10.0.0.9`
+fn range<'a>(text: &str, row: &'a Directive) -> Option<Range<'a>> {
+    let (first, last) = text.split_once('-')?;
+    let (first, last): (IpAddr, IpAddr) = (first.parse().ok()?, last.parse().ok()?);
+    let range = Range {
+        is_ipv6: first.is_ipv6(),
+        first: number(first),
+        last: number(last),
+        row,
+    };
+    (first.is_ipv6() == last.is_ipv6() && range.first <= range.last).then_some(range)
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_bits().into(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// Puts a range in the place of what it overlaps.
+fn put<'a>(ranges: &mut Vec<Range<'a>>, range: Range<'a>) {
+    let cut = |there: Range<'a>| {
+        if there.is_ipv6 != range.is_ipv6 || there.last < range.first || range.last < there.first {
+            return [Some(there), None];
+        }
+        let before = (there.first < range.first).then(|| Range {
+            last: range.first - 1,
+            ..there
+        });
+        let behind = (range.last < there.last).then(|| Range {
+            first: range.last + 1,
+            ..there
+        });
+        [before, behind]
+    };
+    *ranges = ranges.drain(..).flat_map(cut).flatten().chain([range]).collect();
+}
+
+/// Nginx takes away a range that is there just so, and no part of one.
+fn delete_range(ranges: &mut Vec<Range<'_>>, row: &Directive, report: &mut Report) {
+    report.carried(row);
+    if let Some(gone) = range(row.word(0), row) {
+        ranges.retain(|there| (there.is_ipv6, there.first, there.last) != (gone.is_ipv6, gone.first, gone.last));
+    }
+}
+
+/// The fewest networks that are a range.
+fn networks<'a>(range: &Range<'a>) -> Vec<(String, &'a Directive)> {
+    let subnets: IpSubnets = match (range.is_ipv6, u32::try_from(range.first), u32::try_from(range.last)) {
+        (false, Ok(first), Ok(last)) => Ipv4Subnets::new(first.into(), last.into(), 0).into(),
+        _ => Ipv6Subnets::new(range.first.into(), range.last.into(), 0).into(),
+    };
+    subnets.map(|network| (network.to_string(), range.row)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::syntax::parse;
+    use super::*;
+
+    fn said(rows: &str) -> String {
+        let directives = parse("x", &format!("geo $a {{ {rows} }}")).unwrap();
+        let geo = Geo::of(&directives[0], &mut Report::default());
+        let mut networks: Vec<String> = geo
+            .networks
+            .iter()
+            .map(|(network, row)| format!("{network} {}", row.word(0)))
+            .collect();
+        networks.sort();
+        networks.join(", ")
+    }
+
+    #[test]
+    fn later_ranges_go_before_those_that_they_overlap() {
+        for (rows, networks) in [
+            ("ranges; 10.0.0.0-10.0.0.255 a;", "10.0.0.0/24 a"),
+            (
+                "ranges; 10.0.0.0-10.0.0.3 a; 10.0.0.1-10.0.0.2 b;",
+                "10.0.0.0/32 a, 10.0.0.1/32 b, 10.0.0.2/32 b, 10.0.0.3/32 a",
+            ),
+            ("ranges; 10.0.0.0-10.0.0.3 a; delete 10.0.0.0-10.0.0.3;", ""),
+            (
+                "ranges; 10.0.0.0-10.0.0.3 a; delete 10.0.0.0-10.0.0.1;",
+                "10.0.0.0/30 a",
+            ),
+            ("ranges; 10.0.0.3-10.0.0.1 a; x-y b; 10.0.0.1 c;", ""),
+            ("ranges; 0.0.0.0-255.255.255.255 a;", "0.0.0.0/0 a"),
+            (
+                "10.0.0.0/8 a; 10.0.0.0/8 b; 10.1.0.0/16 c; delete 10.1.0.0/16;",
+                "10.0.0.0/8 b",
+            ),
+        ] {
+            assert_eq!(said(rows), networks, "{rows}");
+        }
+        let all = said("ranges; ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff a; ::1-::1 b;");
+        assert_eq!(all.split(", ").count(), 129);
+        assert!(all.contains("::1/128 b") && all.contains("::/128 a") && all.contains("8000::/1 a"));
+    }
+}

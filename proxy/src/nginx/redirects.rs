@@ -1,0 +1,76 @@
+//! `proxy_redirect`: where backends' answers send clients.
+
+use super::draft::{Draft, Map};
+use super::report::Report;
+use super::scope::Scope;
+use super::syntax::Directive;
+use super::target::Target;
+
+/// What becomes of `Location`, as the directives of a place say; nothing where it stays as it is.
+pub fn redirects(scope: &Scope, target: &Target, report: &mut Report) -> Option<Draft> {
+    let said = scope.all("proxy_redirect");
+    let mut rules = Vec::new();
+    for directive in &said {
+        match directive.word(0) {
+            "off" => {
+                report.carried(directive);
+                return None;
+            }
+            "default" => {
+                report.carried(directive);
+                rules.extend(of_target(target));
+            }
+            _ => rules.extend(rule(directive, report)),
+        }
+    }
+    if said.is_empty() {
+        rules.extend(of_target(target));
+    }
+    (!rules.is_empty()).then(|| Map::default().with("rewrite_location", rules).into())
+}
+
+/// `proxy_redirect default`: what was put in place of a location's path is put back.
+fn of_target(target: &Target) -> Option<Map> {
+    let (theirs, ours) = target.back.as_ref()?;
+    let prefix = theirs.replace('$', "$$");
+    Some(
+        Map::default()
+            .with("prefix", prefix)
+            .with("to", ours.replace('$', "$$")),
+    )
+}
+
+/// `proxy_redirect http://localhost:8000/ http://$host:$server_port/;` or with a regular expression.
+fn rule(directive: &Directive, report: &mut Report) -> Option<Map> {
+    let (from, to) = (directive.word(0), report.words.template(directive.word(1)));
+    let expression = match (from.strip_prefix("~*"), from.strip_prefix('~')) {
+        (Some(expression), _) => Some(format!("(?i){expression}")),
+        (None, expression) => expression.map(str::to_owned),
+    };
+    let from = match &expression {
+        Some(expression) => super::rules::known(expression).map(|()| ("regex", expression.clone())),
+        None => {
+            let prefix = report.words.template(from);
+            prefix
+                .map(|prefix| ("prefix", prefix))
+                .map_err(|variable| format!("{variable} is not known"))
+        }
+    };
+    match (from, to) {
+        (Ok((kind, from)), Ok(to)) => {
+            report.carried(directive);
+            Some(Map::default().with(kind, from).with("to", to))
+        }
+        (Err(why), _) => {
+            report.missing(directive, format!("{why}; such addresses stay as they are"));
+            None
+        }
+        (_, Err(variable)) => {
+            report.missing(
+                directive,
+                format!("{variable} is not known; such addresses stay as they are"),
+            );
+            None
+        }
+    }
+}
