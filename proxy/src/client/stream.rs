@@ -1,5 +1,6 @@
 //! A connection's bytes, over TCP or a Unix socket, towards clients and backends alike.
 
+use std::future::pending;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
@@ -49,6 +50,16 @@ impl Stream {
     /// `WouldBlock` where nothing has, or the connection's own.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         each!(self, it => it.try_read(buffer))
+    }
+
+    /// Waits until the other end leaves without having sent anything; in vain at a Unix socket, which cannot be looked into.
+    pub async fn left_silently(&self) {
+        if let Self::Tcp(stream) = self
+            && !matches!(stream.peek(&mut [0]).await, Ok(1..))
+        {
+            return;
+        }
+        pending().await
     }
 
     /// Sends at once what it is given, as a Unix socket always does.
@@ -121,5 +132,41 @@ impl AsFd for Stream {
 impl AsRawFd for Stream {
     fn as_raw_fd(&self) -> RawFd {
         each!(self, it => it.as_raw_fd())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_has_said_something_has_not_left_silently() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for (word, leaves, is_gone) in [
+            ("", true, true),
+            ("x", true, false),
+            ("x", false, false),
+            ("", false, false),
+        ] {
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (server, _) = listener.accept().await.unwrap();
+            client.write_all(word.as_bytes()).await.unwrap();
+            let _stays = (!leaves).then_some(client);
+            // What does not come to pass is waited for a moment only.
+            let patience = Duration::from_secs(if is_gone { 20 } else { 0 });
+            let server = Stream::Tcp(server);
+            assert_eq!(
+                timeout(patience, server.left_silently()).await.is_ok(),
+                is_gone,
+                "{word:?} {leaves}"
+            );
+        }
     }
 }

@@ -41,7 +41,8 @@ pub struct Acceptor {
     shutdown: ShutdownWatch,
     /// Connections that may leave in favour of newcomers, as of the last look.
     dispensable: VecDeque<Dispensable>,
-    looked: Option<Instant>,
+    /// When a look last found nobody.
+    missed: Option<Instant>,
     /// Who was told to leave last, and when.
     leaving: Option<(Dispensable, Instant)>,
     /// When accepting last failed.
@@ -53,7 +54,7 @@ impl Acceptor {
     const BACK_OFF: Duration = Duration::from_millis(50);
     /// Errors less than this apart are one trouble, which is logged once.
     const ONE_TROUBLE: Duration = Duration::from_secs(60);
-    /// How often those are looked for who could make room.
+    /// How often those are looked for who could make room, where there are none.
     const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
     /// For one that was told to leave, before the next one is.
     const TO_LEAVE: Duration = Duration::from_millis(500);
@@ -70,7 +71,7 @@ impl Acceptor {
             proxy: Arc::clone(proxy),
             shutdown,
             dispensable: VecDeque::new(),
-            looked: None,
+            missed: None,
             leaving: None,
             failed: None,
         }
@@ -94,7 +95,8 @@ impl Acceptor {
         entrance
     }
 
-    /// One newcomer. At every point where this waits it can be dropped and nobody is lost.
+    /// One newcomer, unless it leaves before there is a place, as most of a flood do. At every point where this waits it can
+    /// be dropped and nobody is lost.
     async fn admit(&mut self, entrance: &mut Entrance) {
         if entrance.newcomer.is_none() {
             match entrance.socket.accept().await {
@@ -103,8 +105,13 @@ impl Acceptor {
                 Err(error) => return self.back_off(&error).await,
             }
         }
-        let place = self.place().await;
-        if let Some(newcomer) = entrance.newcomer.take() {
+        let Some((stream, _)) = &entrance.newcomer else { return };
+        let place = tokio::select! {
+            biased;
+            place = self.place() => Some(place),
+            () = stream.left_silently() => None,
+        };
+        if let (Some(newcomer), Some(place)) = (entrance.newcomer.take(), place) {
             self.spawn(newcomer, place);
         }
     }
@@ -152,12 +159,12 @@ impl Acceptor {
             return;
         }
         self.leaving = self.told_to_leave();
-        if self.leaving.is_some() || self.looked.is_some_and(|looked| looked.elapsed() < Self::BETWEEN_LOOKS) {
+        if self.leaving.is_some() || self.missed.is_some_and(|missed| missed.elapsed() < Self::BETWEEN_LOOKS) {
             return;
         }
-        self.looked = Some(Instant::now());
         self.dispensable = self.connections.dispensable(&self.listener.places);
         self.leaving = self.told_to_leave();
+        self.missed = self.leaving.is_none().then(Instant::now);
     }
 
     /// The first of those found that has had no work since.

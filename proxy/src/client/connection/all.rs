@@ -184,17 +184,19 @@ impl Connections {
                 Some(Dispensable { connection, since })
             })
             .collect();
+        let at_once = (live.len() / Self::LOOKS).max(Self::AT_ONCE);
         drop(live);
-        if found.len() > Self::AT_ONCE {
-            found.select_nth_unstable_by_key(Self::AT_ONCE, Dispensable::order);
-            found.truncate(Self::AT_ONCE);
+        if found.len() > at_once {
+            found.select_nth_unstable_by_key(at_once, Dispensable::order);
+            found.truncate(at_once);
         }
         found.sort_unstable_by_key(Dispensable::order);
         found.into()
     }
 
-    /// How many connections one look finds to make room for as many newcomers.
+    /// How many connections one look finds to make room for as many newcomers: so many, or one in so many of all.
     const AT_ONCE: usize = 64;
+    const LOOKS: usize = 16;
 
     pub(super) fn count_request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);

@@ -54,7 +54,7 @@ impl Phase {
     /// Whether a connection in this phase may be ended in favour of a newcomer.
     pub fn makes_room(self, age: Duration) -> Option<Ending> {
         let (least, ending) = match self {
-            Self::Opening => (SETTLED, Ending::Now),
+            Self::Opening => (SILENT, Ending::Now),
             Self::Waiting => (SETTLED, Ending::IfIdle),
             Self::Reading | Self::Closing => (ROUND_TRIPS, Ending::Now),
             Self::Working => return None,
@@ -65,7 +65,10 @@ impl Phase {
 
 const TO_ANSWER: Duration = Duration::from_millis(250);
 
-/// Who has only just connected, or got an answer, is probably about to send a request.
+/// Who has something to ask sends it right behind the packet that opened the connection.
+const SILENT: Duration = Duration::from_millis(100);
+
+/// Who has only just got an answer is probably about to send a further request.
 const SETTLED: Duration = Duration::from_millis(200);
 
 /// A TLS handshake, or a head of several packets, over a long way.
