@@ -1,9 +1,10 @@
 //! Carrying one connection through its requests: what it speaks is found out, and Pingora gets each request once its
 //! head is whole.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
-use pingora::apps::HttpServerApp;
+use pingora::apps::{HttpPersistentSettings, HttpServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
@@ -35,39 +36,40 @@ pub async fn serve(stream: Stream, entered: Entered, proxy: &Arc<Proxy>, shutdow
             let speaks_http2 = downstream.has_agreed_on_http2();
             let wire = watch.over_secured(Box::new(downstream), entered.reading_for());
             if speaks_http2 {
-                return http2::serve(Box::new(wire.multiplexed()), &entered, proxy, shutdown).await;
+                return serve_http2(wire, &entered, proxy, shutdown).await;
             }
             Box::new(wire)
         }
     };
     match wire.next().await {
-        Next::Request => serve_http1(wire, &entered, proxy, shutdown).await,
+        Next::Request => Box::pin(serve_http1(wire, &entered, proxy, shutdown)).await,
         // Who was not offered it does not speak it, or is not understood.
         Next::Http2 if !entered.listener.config.http2 => {}
-        Next::Http2 => http2::serve(Box::new(wire.multiplexed()), &entered, proxy, shutdown).await,
+        Next::Http2 => serve_http2(*wire, &entered, proxy, shutdown).await,
         Next::Gone => {}
     }
+}
+
+/// Apart from the rest, so that a connection takes memory for the protocol that it speaks alone.
+fn serve_http2<'a>(
+    wire: Wire,
+    entered: &'a Entered,
+    proxy: &'a Arc<Proxy>,
+    shutdown: &'a ShutdownWatch,
+) -> Pin<Box<impl Future<Output = ()> + Send + 'a>> {
+    Box::pin(http2::serve(Box::new(wire.multiplexed()), entered, proxy, shutdown))
 }
 
 /// Requests one after the other, of which the first is there.
 async fn serve_http1(mut wire: Box<Wire>, entered: &Entered, proxy: &Arc<Proxy>, shutdown: &ShutdownWatch) {
     let mut settings = None;
     loop {
-        let mut session = ServerSession::new_http1(wire);
-        match settings.take() {
-            None => {
-                // No timer of Pingora's: the sweep ends connections that idle.
-                session.set_keepalive(Some(0));
-                session.set_pipelining_enabled(true);
-            }
-            Some(settings) => pingora::apps::HttpPersistentSettings::apply_to_session(settings, &mut session),
-        }
-        let Some(reusable) = proxy.process_new_http(session, shutdown).await else {
+        let Some(reusable) = proxy.process_new_http(session_over(wire, settings), shutdown).await else {
             return;
         };
         entered.await_request();
-        let (stream, next_settings) = reusable.consume();
-        settings = next_settings;
+        let stream;
+        (stream, settings) = reusable.consume();
         wire = match stream.into_any().downcast() {
             Ok(wire) => wire,
             Err(_) => return,
@@ -84,4 +86,18 @@ async fn serve_http1(mut wire: Box<Wire>, entered: &Entered, proxy: &Arc<Proxy>,
             return;
         }
     }
+}
+
+/// The session of a request that has come, with the settings that the one before it has left.
+fn session_over(wire: Box<Wire>, settings: Option<HttpPersistentSettings>) -> ServerSession {
+    let mut session = ServerSession::new_http1(wire);
+    match settings {
+        None => {
+            // No timer of Pingora's: the sweep ends connections that idle.
+            session.set_keepalive(Some(0));
+            session.set_pipelining_enabled(true);
+        }
+        Some(settings) => settings.apply_to_session(&mut session),
+    }
+    session
 }

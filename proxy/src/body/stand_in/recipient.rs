@@ -181,7 +181,7 @@ impl Recipient {
             };
         }
         if let (Answer::Passing(outlet), Client::Here(client), false) = (&mut self.answer, &mut self.client, end) {
-            outlet.flush(client).await?;
+            Box::pin(outlet.flush(client)).await?;
         }
         Ok(end)
     }
@@ -336,7 +336,7 @@ impl Recipient {
                 if let Client::Here(client) = &mut self.client {
                     // While the client does not take this one.
                     self.progress.flows(0);
-                    outlet.pass(client, task).await?;
+                    Box::pin(outlet.pass(client, task)).await?;
                     self.progress.flows(client.body_bytes_sent() as u64);
                 }
                 Ok(end)
@@ -356,9 +356,9 @@ impl Recipient {
         match (&mut self.answer, &mut self.client) {
             (Answer::Passing(outlet), Client::Here(client)) => {
                 if let Some(head) = head {
-                    outlet.pass(client, HttpTask::Header(head, false)).await?;
+                    Box::pin(outlet.pass(client, HttpTask::Header(head, false))).await?;
                 }
-                outlet.pass(client, body).await
+                Box::pin(outlet.pass(client, body)).await
             }
             _ => self.keep(body, source).await.map(|_| ()),
         }

@@ -7,9 +7,7 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use h2::Reason;
-use h2::server::Connection;
 use http::{HeaderValue, header};
 use pingora::apps::HttpServerApp;
 use pingora::http::RequestHeader;
@@ -56,10 +54,10 @@ pub async fn serve(stream: Transport, entered: &Entered, proxy: &Arc<Proxy>, shu
                 continue;
             }
             accepted = connection.accept() => accepted,
-            () = entered.asked_to_leave() => return leave(connection).await,
+            () = entered.asked_to_leave() => break,
             () = sleep(LOOK_AGAIN), if window.is_wide() => {
                 if window.is_wanted_by_others() && !entered.is_busy() {
-                    return leave(connection).await;
+                    break;
                 }
                 continue;
             }
@@ -90,6 +88,9 @@ pub async fn serve(stream: Transport, entered: &Entered, proxy: &Arc<Proxy>, shu
             Some(Err(error)) => return tell_end(entered, &error),
         }
     }
+    // Says which request was the last one taken, so that the client can send the next one elsewhere.
+    connection.abrupt_shutdown(Reason::NO_ERROR);
+    let _ = timeout(FAREWELL, poll_fn(|cx| connection.poll_closed(cx))).await;
 }
 
 /// Counts a connection that has ended because its client would not keep to the rules. One that has left is no news.
@@ -106,12 +107,6 @@ fn tell_end(entered: &Entered, error: &h2::Error) {
 /// An end of the sender is such a word as well.
 async fn told_to_stop(stopping: &mut ShutdownWatch) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
-}
-
-/// Says which request was the last one taken, so that the client can send the next one elsewhere, and closes.
-async fn leave(mut connection: Connection<Transport, Bytes>) {
-    connection.abrupt_shutdown(Reason::NO_ERROR);
-    let _ = timeout(FAREWELL, poll_fn(|cx| connection.poll_closed(cx))).await;
 }
 
 /// Browsers send a field for each cookie; HTTP/1.1 has one for all (RFC 9113, section 8.2.3).

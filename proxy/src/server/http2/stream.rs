@@ -3,22 +3,24 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_core::Stream as Messages;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, Response, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::Digest;
 use pingora::protocols::http::HttpTask;
 use pingora::protocols::http::custom::CustomMessageWrite;
 use pingora::protocols::http::custom::server::Session;
+use pingora::protocols::http::date::get_cached_date;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType, OrErr, Result};
 
+use crate::request::problem::X_REQUEST_ID;
 use crate::request::syntax::plain_number;
 
 pub struct Stream {
@@ -114,8 +116,12 @@ impl Stream {
             let sent = self.answer.send_informational(head);
             return sent.or_err(ErrorType::WriteError, "announcing an answer");
         }
-        head.insert_header(header::DATE, now())?;
-        let whole = Response::from_parts(head.as_owned_parts(), ());
+        head.insert_header(header::DATE, get_cached_date())?;
+        let mut whole = Response::from_parts(head.as_owned_parts(), ());
+        if let Some(id) = whole.headers_mut().get_mut(X_REQUEST_ID) {
+            // Not for the table of what may come again: each would take the place of something that does.
+            id.set_sensitive(true);
+        }
         let body = self.answer.send_response(whole, end);
         self.body = Some(body.or_err(ErrorType::WriteError, "writing an answer's head")?);
         self.written = Some(head);
@@ -192,11 +198,6 @@ fn is_sound(request: &RequestHeader) -> bool {
     let first = lengths.next();
     let one_length = first.is_none_or(|first| first.is_some() && lengths.all(|length| length == first));
     one_length && !target.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n' | b' '))
-}
-
-fn now() -> HeaderValue {
-    let date = httpdate::fmt_http_date(SystemTime::now());
-    HeaderValue::try_from(date).unwrap_or(HeaderValue::from_static(""))
 }
 
 const HOP_BY_HOP: [HeaderName; 2] = [
