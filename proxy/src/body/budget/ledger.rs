@@ -122,14 +122,17 @@ impl Ledger {
         self.set(ticket, wanted, Some(claim));
     }
 
-    /// An answer leaves half of all memory, and half of what is free, to others: it can go on without.
+    /// An answer leaves half of all memory to others, and all answers of a client most of what is free: they can go on without.
     pub fn grow_answer(&mut self, ticket: Ticket, wanted: u64) -> Option<u64> {
         let account = self.accounts.get(&ticket)?;
         let more = wanted.saturating_sub(account.held);
         let client = self.clients.get(&account.client).map_or(0, |client| client.held);
         let plenty = self.waiting.is_empty()
             && self.answers + more <= self.total / 2
-            && self.free.checked_sub(more).is_some_and(|left| client + more <= left);
+            && self
+                .free
+                .checked_sub(more)
+                .is_some_and(|left| CLIENTS_ANSWERS * (client + more) <= left);
         plenty.then(|| {
             self.set(ticket, wanted, Some(wanted));
             wanted
@@ -354,6 +357,10 @@ impl Account {
 
 /// How many times what is free a client may hold.
 const CLIENTS_PART: u64 = 3;
+
+/// Where a client's answers hold so much, so many times as much has to be free. An eighth of all memory, then: by default
+/// as much as one answer may have.
+const CLIENTS_ANSWERS: u64 = 7;
 
 /// 64 KiB.
 const LITTLE: u64 = 16;

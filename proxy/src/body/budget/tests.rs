@@ -133,6 +133,24 @@ async fn answers_leave_half_of_it_to_uploads() {
     upload.hold(300 * KIB).await.unwrap();
 }
 
+#[tokio::test]
+async fn the_answers_of_one_client_leave_most_of_it_to_others() {
+    let budget = budget(64 * KIB);
+    let mut answers: Vec<Share> = (0..200).map(|_| budget.open_answer(ALICE)).collect();
+    for length in [4 * KIB, 16 * KIB, 1024 * KIB] {
+        for answer in &mut answers {
+            answer.hold_if_plenty(length);
+        }
+    }
+    let eighth = 8192 * KIB;
+    assert!(
+        (eighth * 3 / 4..=eighth).contains(&budget.in_use()),
+        "{}",
+        budget.in_use()
+    );
+    assert!(budget.open_answer(BOB).hold_if_plenty(eighth / 2));
+}
+
 proptest! {
     /// Whatever the lengths, the clients and the order of the bytes: as long as nobody stalls, somebody always goes on,
     /// every upload whose length is told ends, one of untold length is refused only where it and all others wait, and the
