@@ -60,7 +60,9 @@ impl Buffer {
         let mut rest = &chunk[..];
         while !rest.is_empty() {
             if self.tail.capacity() == 0 {
-                self.tail.reserve(PIECE.min(rest.len().max(WHOLE)));
+                // As much as has come before: no memory for what is only expected.
+                let before = (self.length as usize).saturating_sub(rest.len());
+                self.tail.reserve(before.max(rest.len()).clamp(WHOLE, PIECE));
             }
             let (fits, after) = rest.split_at(rest.len().min(self.tail.capacity() - self.tail.len()));
             self.tail.extend_from_slice(fits);
@@ -186,6 +188,18 @@ mod tests {
             buffer.push(Bytes::from_static(b"x"), true).unwrap();
         }
         assert!(buffer.finish().pieces() <= 100_000 / WHOLE + 2);
+    }
+
+    #[test]
+    fn puts_chunks_together_in_pieces_that_grow_with_the_body() {
+        let mut buffer = Buffer::new(Some(500_000), u64::MAX);
+        for length in [16 << 10; 30].into_iter().chain([8480]) {
+            let before = buffer.length() as usize;
+            buffer.push(Bytes::from(vec![7; length]), false).unwrap();
+            assert!(buffer.tail.capacity() <= before.max(WHOLE), "{before}");
+        }
+        let body = buffer.finish();
+        assert_eq!((body.length(), body.pieces()), (500_000, 10));
     }
 
     #[test]
