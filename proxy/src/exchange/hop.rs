@@ -139,14 +139,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// What frames a body goes on once, however often it was said: that it is the same each time was seen as it came.
 fn say_once(head: &mut ResponseHeader, name: &HeaderName) {
-    let said = head.headers.get_all(name).iter().count();
-    let first = head
-        .headers
-        .get(name)
-        .and_then(|value| value.as_bytes().split(|byte| *byte == b',').next());
-    if let Some(Ok(first)) = first.map(|first| HeaderValue::from_bytes(first.trim_ascii()))
-        && (said > 1 || head.headers.get(name) != Some(&first))
-    {
+    let mut said = head.headers.get_all(name).iter();
+    let Some(value) = said.next() else { return };
+    let first = value.as_bytes().split(|byte| *byte == b',').next().unwrap_or_default();
+    let is_said_once = said.next().is_none() && first.len() == value.len();
+    if !is_said_once && let Ok(first) = HeaderValue::from_bytes(first.trim_ascii()) {
         // A value that has come is fit to go.
         let _ = head.insert_header(name, first);
     }

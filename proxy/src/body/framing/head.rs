@@ -1,5 +1,7 @@
 //! The head of an HTTP/1 request: whether it means the same to everybody, and where its body ends.
 
+use memchr::{memchr, memchr2};
+
 use super::Violation;
 use super::syntax::{authority_of_absolute, is_host, is_target};
 use crate::request::syntax::{is_token, plain_number, trim};
@@ -42,7 +44,7 @@ impl<'a> Iterator for Lines<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.0.take()?;
-        let line = match rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')) {
+        let line = match memchr2(b'\r', b'\n', rest) {
             None => rest,
             Some(end) if rest[end..].starts_with(b"\r\n") => {
                 self.0 = Some(&rest[end + 2..]);
@@ -106,12 +108,15 @@ impl<'a> Fields<'a> {
         if let [b' ' | b'\t', ..] = line {
             return Err(Violation::Folding);
         }
-        let colon = line.iter().position(|byte| *byte == b':').ok_or(Violation::FieldName)?;
+        let colon = memchr(b':', line).ok_or(Violation::FieldName)?;
         let (name, value) = (&line[..colon], &line[colon + 1..]);
         if !is_token(name) {
             return Err(Violation::FieldName);
         }
-        if value.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        // To the end in any case, so that many bytes are looked at in one step.
+        if value.iter().fold(false, |is_bad, byte| {
+            is_bad | (byte.is_ascii_control() & (*byte != b'\t'))
+        }) {
             return Err(Violation::FieldValue);
         }
         let value = trim(value);

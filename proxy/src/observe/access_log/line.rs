@@ -216,7 +216,11 @@ impl Fields<'_> {
 
     fn text(&mut self, key: &str, value: &str) {
         self.key(key);
-        if value.bytes().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
+        // To the end in any case, so that many bytes are looked at in one step.
+        if value
+            .bytes()
+            .fold(false, |is_odd, byte| is_odd | matches!(byte, b'"' | b'\\' | 0..0x20))
+        {
             return serde_json::to_writer(&mut *self.line, value).expect("a Vec takes what is written to it");
         }
         self.line.push(b'"');

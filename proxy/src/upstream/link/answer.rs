@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use memchr::memchr;
 
 use super::head::{Fault, Follows, judge};
 use crate::body::{Chunked, Progress};
@@ -149,7 +150,7 @@ fn end_of_head(before: &[u8], fresh: &[u8]) -> Option<usize> {
     // Whether the line that goes on in `fresh` has had a byte of its own.
     let mut blank = before.last() == Some(&b'\n') || before.ends_with(b"\n\r");
     let mut from = 0;
-    while let Some(offset) = fresh[from..].iter().position(|byte| *byte == b'\n') {
+    while let Some(offset) = memchr(b'\n', &fresh[from..]) {
         let line = &fresh[from..from + offset];
         from += offset + 1;
         if matches!(line, b"" | b"\r") && blank {

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::io;
 
+use memchr::{memchr, memchr_iter};
+
 use crate::request::syntax::{is_token, plain_number, trim};
 
 /// What follows a head.
@@ -31,7 +33,8 @@ pub enum Fault {
 
 /// Judges `head`, which ends with an empty line. A request with the method HEAD has an answer without a body.
 pub fn judge(head: &[u8], to_head: bool) -> Result<Follows, Fault> {
-    let mut lines = head.split(|byte| *byte == b'\n').map(without_cr);
+    let mut from = 0;
+    let mut lines = memchr_iter(b'\n', head).map(|end| without_cr(&head[std::mem::replace(&mut from, end + 1)..end]));
     let status = lines.next().and_then(status_of).ok_or(Fault::StatusLine)?;
     let mut framing = Framing::default();
     for line in lines.take_while(|line| !line.is_empty()) {
@@ -68,7 +71,7 @@ impl Framing {
         if let [b' ' | b'\t', ..] = line {
             return Err(Fault::Folding);
         }
-        let colon = line.iter().position(|byte| *byte == b':').ok_or(Fault::FieldName)?;
+        let colon = memchr(b':', line).ok_or(Fault::FieldName)?;
         let (name, value) = (&line[..colon], &line[colon + 1..]);
         if !is_token(name) {
             return Err(Fault::FieldName);

@@ -19,6 +19,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use memchr::memchr;
 use parking_lot::Mutex;
 use pingora::protocols::Stream;
 use tokio::io::{AsyncRead, ReadBuf};
@@ -393,7 +394,7 @@ fn head_end(bytes: &[u8], seen: usize) -> Result<Option<usize>, Violation> {
         return Err(Violation::RequestLine);
     }
     let mut from = seen;
-    while let Some(offset) = bytes[from..].iter().position(|byte| *byte == b'\n') {
+    while let Some(offset) = memchr(b'\n', &bytes[from..]) {
         let line_end = from + offset + 1;
         if !bytes[..line_end].ends_with(b"\r\n") {
             return Err(Violation::LineEnd);
