@@ -117,20 +117,23 @@ impl Detectors {
             size: first.view.part_size(),
             pixels: &upright,
         };
-        let seen = looks.iter().map(|look| {
-            let shown = look.view.of_part().shown(part)?;
-            Ok((*look, self.believed(photo, look, &shown)?))
-        });
-        seen.collect()
-    }
-
-    fn believed(&self, photo: Photo, look: &Look, shown: &RgbImage) -> Result<Vec<Face>, DetectError> {
-        let network = self.network(look.network);
-        let mut faces = network.see(shown, &look.view, look.least_score())?;
-        faces.retain(|face| look.is_for(face));
-        let mut faces = one_each(faces, photo.size);
-        faces.retain(|face| look.believed_at(face).is_some());
-        Ok(faces)
+        let mut seen: Vec<(Look, Vec<Face>)> = Vec::with_capacity(looks.len());
+        for look in looks {
+            let faces = match seen.iter().find(|(known, _)| known.is_at_the_same_as(look)) {
+                Some((_, faces)) => faces.clone(),
+                None => {
+                    let same = looks.iter().filter(|other| other.is_at_the_same_as(look));
+                    let least_score = same.map(Look::least_score).fold(1.0, f32::min);
+                    let shown = look.view.of_part().shown(part)?;
+                    self.network(look.network).see(&shown, &look.view, least_score)?
+                }
+            };
+            seen.push((*look, faces));
+        }
+        let believed = seen
+            .into_iter()
+            .map(|(look, faces)| (look, look.believed(faces, photo.size)));
+        Ok(believed.collect())
     }
 
     /// The faces in `parts` of `photo` and about them, all in pixels of its full size, clamped to it; best first, no face

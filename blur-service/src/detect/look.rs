@@ -8,6 +8,8 @@ use clap::ValueEnum;
 
 use super::{
     Detail, Face, Sensitivity,
+    nested::one_each,
+    parts::{parts, tiles},
     view::{Turn, View},
 };
 use crate::geometry::{Rect, Size};
@@ -76,14 +78,14 @@ impl Look {
         groups
     }
 
-    /// The least score that any sensitivity believes.
+    /// The least score that any sensitivity believes in, at any size.
     pub fn least_score(&self) -> f32 {
         let scores = self.beliefs.iter().flat_map(|belief| belief.least_score);
         scores.reduce(f32::min).unwrap_or(1.0)
     }
 
     /// Whether a box is of a size that this look is there for: others see the rest better.
-    pub fn is_for(&self, face: &Face) -> bool {
+    fn is_for(&self, face: &Face) -> bool {
         self.beliefs.iter().any(|belief| belief.is_about(self.px(face)))
     }
 
@@ -97,6 +99,19 @@ impl Look {
         })
     }
 
+    /// Of all boxes that the network gives those that this look believes in, the best on each face, clamped to the picture.
+    pub fn believed(&self, mut faces: Vec<Face>, picture: Size) -> Vec<Face> {
+        faces.retain(|face| face.score >= self.least_score() && self.is_for(face));
+        let mut faces = one_each(faces, picture);
+        faces.retain(|face| self.believed_at(face).is_some());
+        faces
+    }
+
+    /// Whether one pass of the network serves both.
+    pub fn is_at_the_same_as(&self, other: &Self) -> bool {
+        (self.network, self.view) == (other.network, other.view)
+    }
+
     /// Long side in pixels of the upright `picture` in which this look sees all that it can.
     pub fn enough_px(&self, picture: Size) -> u32 {
         (picture.long_side() as f32 * self.view.scale()).ceil() as u32
@@ -107,7 +122,7 @@ impl Look {
     }
 
     fn sees_as_much_as(&self, other: &Self) -> bool {
-        (self.network, self.view, self.beliefs) == (other.network, other.view, other.beliefs)
+        self.is_at_the_same_as(other) && self.beliefs == other.beliefs
     }
 }
 
@@ -212,48 +227,6 @@ fn lies<'a, I: Iterator<Item = &'a (Look, Vec<Face>)>>(turned: Turn, seen: impl 
     })
 }
 
-/// The whole picture, or, where it is a strip, overlapping parts of it: shrunk as a whole it would lose its faces.
-fn parts(picture: Size) -> Vec<Rect> {
-    let (long, short) = (picture.long_side() as f32, picture.short_side() as f32);
-    let longest = (short * MOST_ELONGATED).ceil();
-    if long <= longest {
-        return vec![Rect::of(picture)];
-    }
-    let count = ((long - short) / (longest - short)).ceil().clamp(2.0, MOST_PARTS);
-    let length = longest.max(long / count).ceil();
-    let step = (long - length) / (count - 1.0);
-    (0..count as u32)
-        .map(|index| {
-            let start = (step * index as f32).floor();
-            if picture.width >= picture.height {
-                Rect::new(start, 0.0, length, short)
-            } else {
-                Rect::new(0.0, start, short, length)
-            }
-        })
-        .collect()
-}
-
-/// The views in which a part is shown with this long side: one, or overlapping ones that are small enough for the memory
-/// of a network.
-fn tiles(part: Rect, long_side: u32) -> Vec<View> {
-    let count = long_side.div_ceil(MOST_AT_ONCE);
-    if count <= 1 {
-        return vec![View::upright(part, long_side)];
-    }
-    let share = TILE_SHARE / count as f32;
-    let (width, height) = ((part.width * share).ceil(), (part.height * share).ceil());
-    let start = |index: u32, slack: f32| (slack * index as f32 / (count - 1) as f32).floor();
-    let places = (0..count).flat_map(|row| (0..count).map(move |column| (column, row)));
-    let tiles = places.map(|(column, row)| {
-        let x = part.x + start(column, part.width - width);
-        let y = part.y + start(row, part.height - height);
-        let shown = long_side as f32 * width.max(height) / part.width.max(part.height);
-        View::upright(Rect::new(x, y, width, height), shown.round() as u32)
-    });
-    tiles.collect()
-}
-
 // What each look brings and each score costs was measured with tests/eval/run; its tables are in tests/eval/README.md.
 const RULES: &[Rule] = &[
     Rule {
@@ -261,7 +234,7 @@ const RULES: &[Rule] = &[
         network: Network::YuNet,
         shown: Shown::up_to(960),
         turns: &[Turn::Upright],
-        beliefs: &YUNET,
+        beliefs: &[YUNET, Belief::of(24.0, 48.0, SMALL)],
     },
     // For the largest faces: up to one that is larger than the picture.
     Rule {
@@ -277,7 +250,7 @@ const RULES: &[Rule] = &[
         network: Network::YuNet,
         shown: CROWD,
         turns: &[Turn::Upright],
-        beliefs: &YUNET,
+        beliefs: &[YUNET, Belief::of(0.0, 48.0, SMALL)],
     },
     // Masks, hoods and blur, of which CenterFace knows more.
     Rule {
@@ -339,7 +312,9 @@ const FURTHER: &[Rule] = &[Rule {
 /// How a picture is shown in which the smallest faces are looked for.
 const CROWD: Shown = Shown::up_to(1920).or_share(0.4);
 const TURNED: [Turn; 3] = [Turn::Quarter, Turn::Half, Turn::ThreeQuarters];
-const YUNET: [Belief; 1] = [Belief::of(0.0, YUNET_MOST_PX, [0.65, 0.5, 0.4])];
+const YUNET: Belief = Belief::of(0.0, YUNET_MOST_PX, [0.65, 0.5, 0.4]);
+/// Small faces have lower scores, and what is taken for one by mistake is small too.
+const SMALL: [f32; 3] = [0.65, 0.4, 0.3];
 const TURNED_CROWD: Belief = Belief::of(0.0, YUNET_MOST_PX, [0.85, 0.75, 0.6]);
 /// Beyond this YuNet sees faces in clothes and faces in parts of a face.
 const YUNET_MOST_PX: f32 = 300.0;
@@ -347,15 +322,6 @@ const YUNET_MOST_PX: f32 = 300.0;
 const SAME_FACE: f32 = 0.3;
 /// The long side up to which the share of a large picture grows, in pixels.
 const LARGEST: u32 = 4096;
-/// The long side of the largest view, in pixels.
-const MOST_AT_ONCE: u32 = 2400;
-/// How much of a picture's side the tiles along it have together.
-const TILE_SHARE: f32 = 1.1;
-/// A picture longer than this many times its short side is looked at in parts.
-const MOST_ELONGATED: f32 = 2.5;
-/// Beyond this many parts each gets longer instead.
-const MOST_PARTS: f32 = 8.0;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -397,26 +363,22 @@ mod tests {
     }
 
     #[test]
-    fn tiles_cover_a_large_part_and_stay_inside() {
-        let part = Rect::new(100.0, 0.0, 4001.0, 2999.0);
-        for long_side in [2401, 3200, 4096] {
-            let tiles = tiles(part, long_side);
-            assert!(tiles.len() > 1);
-            assert_eq!(tiles.iter().map(|tile| tile.part).reduce(Rect::merged), Some(part));
-            for tile in tiles {
-                assert_eq!(tile.part.intersection(part), Some(tile.part));
-                assert!(tile.long_side <= MOST_AT_ONCE, "{tile:?}");
-            }
-        }
-        assert_eq!(tiles(part, 2400), [View::upright(part, 2400)]);
-    }
-
-    #[test]
-    fn a_small_picture_is_not_looked_at_twice_in_the_same_way() {
-        let yunet = Look::all(Detail::Thorough, Size::new(500, 400))
+    fn one_pass_at_a_small_picture_serves_all_that_look_at_it_in_the_same_way() {
+        let groups = Look::grouped(Look::all(Detail::Thorough, Size::new(500, 400)));
+        let own_size = |look: &&Look| look.network == Network::YuNet && look.view.long_side == 500;
+        let of_group = |group: &Vec<Look>| group.iter().filter(own_size).copied().collect::<Vec<_>>();
+        let upright = of_group(&groups[0])
             .into_iter()
-            .filter(|look| look.network == Network::YuNet);
-        assert_eq!(yunet.filter(|look| look.view.turn == Turn::Upright).count(), 2);
+            .filter(|look| look.view.turn == Turn::Upright);
+        let upright: Vec<Look> = upright.collect();
+        assert_eq!(upright.len(), 2);
+        assert!(upright[0].is_at_the_same_as(&upright[1]));
+        assert!(
+            groups[1..]
+                .iter()
+                .flat_map(of_group)
+                .all(|look| look.view.turn != Turn::Upright)
+        );
     }
 
     #[test]
@@ -426,30 +388,5 @@ mod tests {
         assert_eq!(groups(Detail::Fast).map(sides).collect::<Vec<_>>(), [[960, 320]]);
         let thorough = groups(Detail::Thorough).map(sides).collect::<Vec<_>>();
         assert_eq!(thorough, [vec![1600], vec![960, 320, 320], vec![640; 3]]);
-    }
-
-    #[test]
-    fn an_ordinary_picture_is_one_part() {
-        assert_eq!(parts(Size::new(1920, 1080)), [Rect::of(Size::new(1920, 1080))]);
-    }
-
-    #[test]
-    fn the_parts_of_a_strip_cover_it_and_overlap_by_its_short_side() {
-        for size in [Size::new(8000, 1000), Size::new(1000, 8000), Size::new(2600, 1000)] {
-            let parts = parts(size);
-            assert_eq!(parts.iter().copied().reduce(Rect::merged), Some(Rect::of(size)));
-            for pair in parts.windows(2) {
-                let common = pair[0].intersection(pair[1]).map_or(0.0, Rect::area);
-                assert!(common >= 1000.0 * 999.0, "{pair:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_hair_is_few_parts_all_inside() {
-        let hair = Size::new(65_535, 1);
-        let parts = parts(hair);
-        assert!(parts.len() <= 8);
-        assert!(parts.iter().all(|part| part.right() <= 65_535.0 && part.width >= 1.0));
     }
 }

@@ -14,6 +14,7 @@ mod look;
 mod nested;
 mod net;
 mod options;
+mod parts;
 mod sheet;
 mod single;
 mod view;
