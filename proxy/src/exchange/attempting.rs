@@ -327,16 +327,20 @@ async fn within<T>(deadline: Option<Deadline>, what: impl Future<Output = T>) ->
 const ALONE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the kernel has taken and the backend does not acknowledge counts as not sent: a way that swallows packets says
-/// nothing of it, nor does a host that is gone.
+/// nothing of it, nor does a host that is gone. Where nothing is sent because an answer is waited for, probes find out.
 fn probes(send: Duration) -> TcpKeepalive {
     let patience = send.clamp(SHORTEST_PROBE, LONGEST_PROBE);
     TcpKeepalive {
-        idle: patience,
-        interval: (patience / 3).max(SHORTEST_PROBE),
-        count: 3,
+        idle: patience.min(QUIET),
+        interval: SHORTEST_PROBE,
+        // The timeout decides.
+        count: 100,
         user_timeout: patience,
     }
 }
+
+/// A connection without a packet for so long is asked whether it still leads anywhere.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// What the kernel takes.
 const SHORTEST_PROBE: Duration = Duration::from_secs(1);

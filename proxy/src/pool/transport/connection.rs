@@ -58,7 +58,7 @@ impl Connection {
     pub fn is_unheard(&self) -> io::Result<bool> {
         let socket = self.socket()?;
         let info = get_tcp_info(socket.as_raw_fd()).map_err(io::Error::other)?;
-        Ok(info.tcpi_retransmits >= UNHEARD)
+        Ok(info.tcpi_retransmits >= UNHEARD || info.tcpi_probes >= UNHEARD_PROBES)
     }
 
     fn socket(&self) -> io::Result<OwnedFd> {
@@ -72,6 +72,9 @@ impl Connection {
 
 /// So many timeouts in a row, each twice as long as the one before: after three seconds where the way takes a millisecond.
 const UNHEARD: u8 = 4;
+
+/// So many probes, a second apart, while nothing was sent.
+const UNHEARD_PROBES: u8 = 2;
 
 impl Identity {
     fn of(socket: impl AsFd) -> io::Result<Self> {

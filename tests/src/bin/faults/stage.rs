@@ -167,6 +167,7 @@ routes:
   - match: {{ path_prefix: / }}
     pool: blur
     idempotent: true
+    answers: {{ hold: 15s }}
     retry: {{ attempts: {attempts} }}
 pools:
   blur:
