@@ -75,8 +75,13 @@ impl State {
         let logs = Logs::open(&config.access_log, own, before).map_err(StateError::AccessLog)?;
         let traces = match (&config.traces, previous) {
             (None, _) => None,
-            (wanted, Some(previous)) if previous.config.traces == *wanted => previous.traces.clone(),
-            (Some(wanted), _) => Some(Arc::new(Traces::open(wanted).map_err(StateError::Traces)?)),
+            (Some(wanted), previous) => {
+                let before = previous.and_then(|previous| previous.traces.clone());
+                match before.filter(|traces| traces.are_as(wanted)) {
+                    Some(traces) => Some(traces),
+                    None => Some(Arc::new(Traces::open(wanted).map_err(StateError::Traces)?)),
+                }
+            }
         };
         let body_budget = body::Budget::new(&config.body, previous.map(|previous| &previous.body_budget));
         let retry_budget = match previous {

@@ -17,7 +17,7 @@ const LOG_FILTER: &str =
 /// `VEIL_LOG` overrides what is logged, in the form of tracing's filters. For a person at a terminal it is text; anywhere
 /// else each line is a JSON object, as the access log's are, between which it may stand. Nobody waits for who reads it. Lines wait until the outlet is started.
 pub fn log_to(sink: Sink) -> io::Result<Arc<Outlet>> {
-    let is_read_by_a_person = sink == Sink::Stderr && io::stderr().is_terminal();
+    let is_read_by_a_person = matches!(sink, Sink::Stderr) && io::stderr().is_terminal();
     let outlet = Arc::new(Outlet::prepare(sink, "log", Duration::ZERO)?);
     let writer = Arc::clone(&outlet);
     let filter = EnvFilter::try_from_env("VEIL_LOG").unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));

@@ -6,7 +6,9 @@ use http::{HeaderName, HeaderValue, header};
 use pingora::http::RequestHeader;
 
 use crate::client::listener::Listener;
+use crate::request::problem::X_REQUEST_ID;
 use crate::request::text::push_address;
+use crate::request::trace::TRACEPARENT;
 use crate::request::{RequestCtx, Scheme};
 
 // Text, because Pingora makes a name's spelling on the wire of it without an allocation.
@@ -139,7 +141,7 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// Sets what backends behind Nginx are used to: `X-Real-IP $remote_addr`, `X-Forwarded-For
-/// $proxy_add_x_forwarded_for` and `X-Forwarded-Proto $scheme`. An unknown client has no address.
+/// $proxy_add_x_forwarded_for` and `X-Forwarded-Proto $scheme`. An unknown client has no address. And the request's id and trace.
 pub fn tell_backend(head: &mut RequestHeader, ctx: &RequestCtx) -> pingora::Result<()> {
     let list = forwarded_for(head, ctx.peer.ip());
     head.insert_header(X_FORWARDED_FOR, list)?;
@@ -151,7 +153,12 @@ pub fn tell_backend(head: &mut RequestHeader, ctx: &RequestCtx) -> pingora::Resu
         }
         None => drop(head.remove_header(X_REAL_IP)),
     }
-    head.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static(ctx.scheme.as_str()))
+    head.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static(ctx.scheme.as_str()))?;
+    head.insert_header(X_REQUEST_ID, ctx.id.as_str())?;
+    match ctx.notes.trace {
+        Some(trace) => head.insert_header(TRACEPARENT, trace.to_string()),
+        None => Ok(()),
+    }
 }
 
 /// The list so far with one more address.

@@ -43,6 +43,7 @@ impl Check<'_> {
         for (name, pool) in &config.pools {
             self.pool(name, pool);
         }
+        self.collector(config);
         self.keepalived(config);
     }
 
@@ -268,6 +269,23 @@ impl Check<'_> {
             );
             let help = "write server_name: app.internal under tls".to_owned();
             self.report(&steps!["pools", name, "tls"], &what, Some(help));
+        }
+    }
+
+    /// What cannot be said together of how the collector is reached.
+    fn collector(&mut self, config: &Config) {
+        let Some(traces) = &config.traces else { return };
+        let Some(tls) = &traces.tls else { return };
+        let at = steps!["traces", "tls"];
+        if !traces.to.is_secure {
+            let what = format!(
+                "traces: tls is for a collector that is reached by https, and {} is not",
+                traces.to
+            );
+            self.report(&at, &what, Some("write https:// or take tls out".to_owned()));
+        } else if tls.has_half_a_pair() {
+            let what = "traces: tls has a certificate without a key, or a key without a certificate";
+            self.report(&at, what, Some("write both".to_owned()));
         }
     }
 

@@ -100,6 +100,10 @@ impl Config {
                 }
             }
         }
+        let collector = self.traces.as_mut().and_then(|traces| traces.tls.as_mut());
+        for (key, path) in collector.into_iter().flat_map(|tls| tls.files()) {
+            names.push((steps!["traces", "tls", key].to_vec(), path));
+        }
         if let Destination::File(path) = &mut self.access_log.to {
             names.push((steps!["access_log", "to"].to_vec(), path));
         }

@@ -15,7 +15,7 @@ use crate::filter::{Filter, FilterError, Settled, Workshop};
 use crate::request::jump::jump;
 use crate::request::notes::Notes;
 use crate::request::path::{self, PathError, Paths};
-use crate::request::problem::{self, Problem, X_REQUEST_ID};
+use crate::request::problem::{self, Problem};
 use crate::request::syntax::{host_name, request_uri};
 use crate::request::target;
 use crate::request::{RequestCtx, RequestId, Scheme};
@@ -378,7 +378,6 @@ impl Rehearsal<'_> {
             let _ = head.set_raw_path(target.as_bytes());
         }
         let _ = forwarded::tell_backend(&mut head, &self.ctx);
-        let _ = head.insert_header(X_REQUEST_ID, self.ctx.id.as_str());
         for filter in filters {
             filter.on_upstream_request(&mut head, &self.ctx);
         }

@@ -25,6 +25,7 @@ use crate::pool::{Backend, Death, Key, Lease, Pool, Refused, TimeoutsConfig};
 use crate::request::Scheme;
 use crate::request::deadline::Deadline;
 use crate::request::problem::Problem;
+use crate::request::trace::Trace;
 use crate::upstream::link::Dial;
 use crate::upstream::race::Race;
 use crate::upstream::reach::Idle;
@@ -52,6 +53,20 @@ pub struct Attempting {
     pub(super) setback: Option<Setback>,
     /// A kept connection was found closed, which is forgiven once.
     pub(super) was_stale: bool,
+    /// Those that failed, where a collector is told of them.
+    pub(super) failures: Vec<FailedAttempt>,
+}
+
+/// An attempt that came to nothing, as a trace tells of it.
+pub(super) struct FailedAttempt {
+    pub backend: Arc<Backend>,
+    pub span: u64,
+    pub began: Instant,
+    pub took: Duration,
+    /// What metrics call it.
+    pub cause: &'static str,
+    /// Of an answer that was given up, or broke off.
+    pub status: Option<u16>,
 }
 
 /// A backend's answer has begun.
@@ -94,6 +109,7 @@ impl Attempting {
             next: None,
             setback: None,
             was_stale: false,
+            failures: Vec::new(),
         }
     }
 
@@ -113,6 +129,8 @@ impl Attempting {
         };
         if let Some(setback) = self.setback {
             rules.shared.metrics.retry(self.pool.name(), setback.cause);
+            let notes = &mut self.routed.arrived.request.notes;
+            notes.trace = notes.trace.map(Trace::of_next_attempt);
         }
         self.attempt.sent += 1;
         self.trial = Some(Trial::new(lease, Instant::now()));

@@ -135,10 +135,19 @@ impl Exchange {
         let head = session.req_header();
         let (now, at) = (Instant::now(), SystemTime::now());
         let moment = |then: Instant| at - now.saturating_duration_since(then);
-        let attempting = self.attempting();
-        let trial = attempting.and_then(|attempting| attempting.trial.as_ref());
-        let pool = self.routed().and_then(|routed| Some(routed.pool.as_ref()?.name()));
-        let attempt = trial.zip(pool).zip(request.notes.upstream);
+        let failures = self.attempting().map_or(&[][..], |attempting| &attempting.failures);
+        let failed = failures.iter().map(|failed| Attempt {
+            span: failed.span,
+            backend: failed.backend.name(),
+            address: failed.backend.address().to_string(),
+            began: moment(failed.began),
+            took: failed.took,
+            status: failed.status,
+            failure: Some(failed.cause),
+            server_timing: None,
+        });
+        let has_failed = failures.last().is_some_and(|last| last.span == trace.attempt());
+        let answered = self.answered_attempt(trace, moment).filter(|_| !has_failed);
         Some(Traced {
             trace,
             began: moment(request.received),
@@ -153,20 +162,25 @@ impl Exchange {
             route: self.routed().map(|routed| &*routed.route.name),
             request_id: request.id.as_str(),
             error: self.named(error),
-            attempts: attempting.map_or(0, Attempting::attempts),
-            attempt: attempt.map(|((trial, pool), (status, latency))| Attempt {
-                pool,
-                backend: trial.backend().name(),
-                address: trial.backend().address().to_string(),
-                began: moment(trial.began),
-                latency,
-                status,
-                server_timing: request
-                    .notes
-                    .server_timing
-                    .as_ref()
-                    .and_then(|timing| timing.to_str().ok()),
-            }),
+            pool: self.routed().and_then(|routed| Some(routed.pool.as_ref()?.name())),
+            attempts: failed.chain(answered).collect(),
+        })
+    }
+
+    /// The one that the answer is of.
+    fn answered_attempt(&self, trace: Trace, moment: impl Fn(Instant) -> SystemTime) -> Option<Attempt<'_>> {
+        let (attempting, notes) = (self.attempting()?, &self.arrived()?.request.notes);
+        let (trial, (status, latency)) = attempting.trial.as_ref().zip(notes.upstream)?;
+        let timing = notes.server_timing.as_ref();
+        Some(Attempt {
+            span: trace.attempt(),
+            backend: trial.backend().name(),
+            address: trial.backend().address().to_string(),
+            began: moment(trial.began),
+            took: latency,
+            status: Some(status),
+            failure: None,
+            server_timing: timing.and_then(|timing| timing.to_str().ok()),
         })
     }
 

@@ -7,12 +7,13 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
-use super::attempting::{Attempting, Setback};
+use super::attempting::{Attempting, FailedAttempt, Setback};
 use super::{Rules, has_begun_to_answer};
 use crate::pool::{Outcome, Refused};
 use crate::program;
 use crate::request::deadline::Clock;
 use crate::request::problem::{self, Problem};
+use crate::request::trace::Trace;
 use crate::upstream::retry::{Decision, Ending, Failure};
 
 /// What becomes of a backend's answer that has begun.
@@ -45,6 +46,7 @@ impl Attempting {
             && self.decide(rules, failure, session) == Decision::Retry
             && self.reserve_next(session.req_header())
         {
+            self.note_failure(failure, Some(status));
             return Verdict::GiveUp;
         }
         self.setback = None;
@@ -87,6 +89,7 @@ impl Attempting {
             let is_lost = !trial.lease.was_cut();
             self.lost = is_lost.then(|| (Arc::clone(trial.backend()), trial.deaths_before));
         }
+        self.note_failure(failure, self.status_of_answer());
         let decision = self.decide(rules, failure, session);
         let ending = match decision {
             Decision::GiveUp(ending) => ending,
@@ -97,6 +100,29 @@ impl Attempting {
             problem: problem_of(ending, failure),
         });
         decision == Decision::Retry
+    }
+
+    /// Of the attempt's answer, which has begun.
+    fn status_of_answer(&self) -> Option<u16> {
+        let has_answered = self.trial.as_ref().is_some_and(|trial| trial.has_answered);
+        let (status, _) = self.routed.arrived.request.notes.upstream.filter(|_| has_answered)?;
+        Some(status)
+    }
+
+    /// For the trace, where a collector is told of it.
+    fn note_failure(&mut self, failure: Failure, status: Option<u16>) {
+        let trace = self.routed.arrived.request.notes.trace.filter(Trace::is_sampled);
+        let (Some(trace), Some(trial)) = (trace, &self.trial) else {
+            return;
+        };
+        self.failures.push(FailedAttempt {
+            backend: Arc::clone(trial.backend()),
+            span: trace.attempt(),
+            began: trial.began,
+            took: trial.began.elapsed(),
+            cause: cause_label(failure),
+            status,
+        });
     }
 
     fn decide(&mut self, rules: &Rules, failure: Failure, session: &Session) -> Decision {

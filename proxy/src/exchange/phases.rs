@@ -25,8 +25,7 @@ use crate::exchange::routed::{self, NotRead, Routed, Way};
 use crate::exchange::routing::Passed;
 use crate::exchange::{Exchange, Stage, has_begun_to_answer, hop, is_final};
 use crate::request::deadline::Expired;
-use crate::request::problem::{self, X_REQUEST_ID};
-use crate::request::trace::TRACEPARENT;
+use crate::request::problem;
 use crate::state::Shared;
 use crate::upstream::retry::{Failure, Suspicion};
 
@@ -135,10 +134,6 @@ impl ProxyHttp for Edge {
             head.set_raw_path(target.as_bytes())?;
         }
         forwarded::tell_backend(head, request)?;
-        head.insert_header(X_REQUEST_ID, request.id.as_str())?;
-        if let Some(trace) = request.notes.trace {
-            head.insert_header(TRACEPARENT, trace.to_string())?;
-        }
         let patience = attempting.patience().as_millis() as u64;
         head.insert_header(VEIL_DEADLINE_MS, HeaderValue::from(patience))?;
         if !head.headers.contains_key(header::HOST) {

@@ -20,8 +20,9 @@ use crate::request::RequestCtx;
 use crate::request::deadline::Patience;
 use crate::request::expression::Groups;
 use crate::request::path::{self, PathError, Paths};
-use crate::request::problem::{self, Problem, X_REQUEST_ID};
+use crate::request::problem::{self, Problem};
 use crate::request::syntax::promised_length;
+use crate::request::trace::TRACEPARENT;
 use crate::route::{NoRoute, Route, Router};
 
 pub struct Routed {
@@ -98,7 +99,9 @@ impl Routed {
             None => drop(copy.remove_header(&header::CONTENT_LENGTH)),
         }
         forwarded::tell_backend(&mut copy, request)?;
-        copy.insert_header(X_REQUEST_ID, request.id.as_str())?;
+        if let Some(trace) = request.notes.trace {
+            copy.insert_header(TRACEPARENT, trace.of_copy().to_string())?;
+        }
         for filter in &self.route.filters {
             filter.on_upstream_request(&mut copy, request);
         }

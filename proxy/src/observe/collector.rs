@@ -1,99 +1,168 @@
 //! A collector of traces that takes OTLP over HTTP, in JSON: `POST /v1/traces` with what has come together.
 
-use std::fmt;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::collections::BTreeMap;
+use std::fmt::{self, Write};
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::lookup_host;
+use tokio::runtime::Builder;
+use tokio::time::timeout;
 
-/// `http://127.0.0.1:4318`, or with a path of its own.
+use crate::client::endpoint::Endpoint;
+use crate::pool::{Channel, Target, Transport};
+
+/// `http://127.0.0.1:4318` or `https://otel.example`, or with a path of its own.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(try_from = "String")]
 #[schemars(with = "String")]
-pub struct Collector {
-    /// With its port.
+pub struct CollectorUrl {
+    pub is_secure: bool,
+    /// As it was written.
+    authority: String,
+    /// Without the brackets of an IPv6 address.
     host: String,
+    port: u16,
     path: String,
 }
 
-impl TryFrom<String> for Collector {
+impl TryFrom<String> for CollectorUrl {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let wrong = || {
+        let read = Self::read(&text);
+        read.ok_or_else(|| {
             format!(
-                "{text:?} is no collector; write http://127.0.0.1:4318, where one listens for OTLP over HTTP. One that is \
-                 reached by TLS wants a collector on this host between"
+                "{text:?} is no collector; write http://127.0.0.1:4318 or https://otel.example, where one listens for OTLP \
+                 over HTTP"
             )
-        };
-        let rest = text.strip_prefix("http://").ok_or_else(wrong)?;
-        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let (name, port) = host.rsplit_once(':').ok_or_else(wrong)?;
-        let is_visible = rest.bytes().all(|byte| byte.is_ascii_graphic());
-        if name.is_empty() || !port.parse::<u16>().is_ok_and(|port| port > 0) || !is_visible {
-            return Err(wrong());
-        }
-        let path = if path.len() > 1 { path } else { "/v1/traces" };
-        Ok(Self {
-            host: host.to_owned(),
-            path: path.to_owned(),
         })
     }
 }
 
-impl fmt::Display for Collector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.host, self.path)
+impl CollectorUrl {
+    fn read(text: &str) -> Option<Self> {
+        let (scheme, rest) = text.split_once("://")?;
+        let is_secure = scheme == "https";
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
+            _ if is_secure => (authority, 443),
+            _ => return None,
+        };
+        let is_visible = rest.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_known = is_secure || scheme == "http";
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        (is_known && is_visible && port > 0 && !host.is_empty()).then(|| Self {
+            is_secure,
+            authority: authority.to_owned(),
+            host: host.to_owned(),
+            port,
+            path: if path.len() > 1 { path } else { "/v1/traces" }.to_owned(),
+        })
     }
 }
 
+impl fmt::Display for CollectorUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.path)
+    }
+}
+
+/// One to send to.
+pub struct Collector {
+    pub url: CollectorUrl,
+    pub transport: Arc<Transport>,
+    /// Lines of a head.
+    pub fields: String,
+}
+
 impl Collector {
-    /// Sends lines, each one of OTLP's `ResourceSpans`.
+    pub fn new(url: &CollectorUrl, transport: Arc<Transport>, headers: &BTreeMap<String, String>) -> Self {
+        let fields = headers.iter().fold(String::new(), |mut fields, (name, value)| {
+            let _ = write!(fields, "{name}: {value}\r\n");
+            fields
+        });
+        Self {
+            url: url.clone(),
+            transport,
+            fields,
+        }
+    }
+
+    /// Sends lines, each one of OTLP's `ResourceSpans`. However slowly it takes them, it is soon over.
     ///
     /// # Errors
     /// Nobody takes them.
     pub fn send(&self, lines: &[u8]) -> io::Result<()> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let sent = runtime.block_on(async { timeout(PATIENCE, self.deliver(lines)).await });
+        // A name that is still looked up is not waited for.
+        runtime.shutdown_background();
+        sent.unwrap_or_else(|_| {
+            Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "it has not answered within 10 s",
+            ))
+        })
+    }
+
+    async fn deliver(&self, lines: &[u8]) -> io::Result<()> {
+        let mut channel = self.connect().await?;
+        channel.write_all(&self.request(lines)).await?;
+        channel.flush().await?;
+        let mut status = String::new();
+        BufReader::new(channel.take(LONGEST_STATUS))
+            .read_line(&mut status)
+            .await?;
+        match status.split(' ').nth(1) {
+            Some(code) if code.starts_with('2') => Ok(()),
+            _ => Err(io::Error::other(format!("it answers {:?}", status.trim_end()))),
+        }
+    }
+
+    fn request(&self, lines: &[u8]) -> Vec<u8> {
         let spans: Vec<&[u8]> = lines
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty())
             .collect();
         let body = [br#"{"resourceSpans":["#.as_slice(), &spans.join(&b','), b"]}"].concat();
-        let mut stream = self.connect()?;
         let head = format!(
-            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            self.path,
-            self.host,
-            body.len()
+            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n{}\r\n",
+            self.url.path,
+            self.url.authority,
+            body.len(),
+            self.fields
         );
-        stream.write_all(head.as_bytes())?;
-        stream.write_all(&body)?;
-        let mut status = String::new();
-        BufReader::new(stream.take(LONGEST_STATUS)).read_line(&mut status)?;
-        match status.split(' ').nth(1) {
-            Some(code) if code.starts_with('2') => Ok(()),
-            _ => Err(io::Error::other(format!("{self} answers {:?}", status.trim_end()))),
-        }
+        [head.into_bytes(), body].concat()
     }
 
-    fn connect(&self) -> io::Result<TcpStream> {
+    /// To the first of its addresses where somebody is.
+    async fn connect(&self) -> io::Result<Channel> {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for address in self.host.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, PATIENCE) {
-                Ok(stream) => {
-                    stream.set_read_timeout(Some(PATIENCE))?;
-                    stream.set_write_timeout(Some(PATIENCE))?;
-                    return Ok(stream);
-                }
-                Err(error) => last = error,
+        for address in lookup_host((&*self.url.host, self.url.port)).await? {
+            let target = Target {
+                endpoint: &Endpoint::Inet(address),
+                host: Some(&self.url.host),
+            };
+            match timeout(CONNECT, self.transport.open(target, None)).await {
+                Ok(Ok(channel)) => return Ok(channel),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = io::Error::new(io::ErrorKind::TimedOut, format!("{address} does not answer")),
             }
         }
         Err(last)
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(5);
+/// For a delivery as a whole, and for a connection to one of its addresses.
+const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT: Duration = Duration::from_secs(3);
 const LONGEST_STATUS: u64 = 1024;
 
 #[cfg(test)]
@@ -103,23 +172,32 @@ mod tests {
 
     #[test]
     fn is_written_as_a_url() {
-        let read = |text: &str| Collector::try_from(text.to_owned()).map(|collector| collector.to_string());
-        assert_eq!(
-            read("http://127.0.0.1:4318").unwrap(),
-            "http://127.0.0.1:4318/v1/traces"
-        );
-        assert_eq!(read("http://otel:4318/").unwrap(), "http://otel:4318/v1/traces");
-        assert_eq!(
-            read("http://[::1]:80/own/v1/traces").unwrap(),
-            "http://[::1]:80/own/v1/traces"
-        );
+        let read = |text: &str| CollectorUrl::try_from(text.to_owned());
+        for (text, shown, host, port) in [
+            (
+                "http://127.0.0.1:4318",
+                "http://127.0.0.1:4318/v1/traces",
+                "127.0.0.1",
+                4318,
+            ),
+            ("http://otel:4318/", "http://otel:4318/v1/traces", "otel", 4318),
+            ("http://[::1]:80/own", "http://[::1]:80/own", "::1", 80),
+            ("https://otel.test", "https://otel.test/v1/traces", "otel.test", 443),
+            ("https://[::1]/", "https://[::1]/v1/traces", "::1", 443),
+            ("https://otel.test:1/x", "https://otel.test:1/x", "otel.test", 1),
+        ] {
+            let url = read(text).unwrap();
+            assert_eq!((&*url.to_string(), &*url.host, url.port), (shown, host, port));
+        }
         for wrong in [
             "otel:4318",
-            "https://otel:4318",
+            "grpc://otel:4317",
             "http://otel",
             "http://:4318",
+            "https://",
             "http://otel:0",
             "http://o t:1",
+            "https://otel:x",
         ] {
             assert!(read(wrong).unwrap_err().contains("write http://"), "{wrong}");
         }

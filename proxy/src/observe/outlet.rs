@@ -1,6 +1,7 @@
 //! Where lines leave the process: a thread of its own writes them, so that a reader who is slow, or has ceased to read,
 //! holds up nobody; not even the end of the process.
 
+use std::fmt;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Seek, Write};
 use std::iter::Sum;
@@ -18,14 +19,36 @@ use super::collector::Collector;
 use super::syslog::{Server, Syslog};
 
 /// Where lines go in the end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Sink {
     Stderr,
     Stdout,
     File(PathBuf),
     Syslog(Server),
     /// Each line is a `ResourceSpans` of OTLP.
-    Collector(Collector),
+    Collector(Arc<Collector>),
+}
+
+impl Sink {
+    /// Who takes what.
+    fn words(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Collector(_) => ("collector", "spans"),
+            _ => ("log", "lines"),
+        }
+    }
+}
+
+impl fmt::Display for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stderr => f.write_str("stderr"),
+            Self::Stdout => f.write_str("stdout"),
+            Self::File(path) => path.display().fmt(f),
+            Self::Syslog(server) => write!(f, "syslog:{server}"),
+            Self::Collector(collector) => collector.url.fmt(f),
+        }
+    }
 }
 
 /// Lines that did not get out.
@@ -183,26 +206,26 @@ impl Drop for Outlet {
 impl Shared {
     fn write_out(&self, mut drain: Drain, sink: &Sink) {
         let mut lines = Vec::new();
-        let mut is_failing = false;
+        let (mut is_failing, (taker, what)) = (false, sink.words());
         loop {
             let (reopen, closed) = self.take(&mut lines);
             if reopen {
                 match Drain::to(sink) {
                     Ok(opened) => drain = opened,
-                    Err(error) => tracing::error!(%error, ?sink, "cannot open the log anew; the old file stays"),
+                    Err(error) => tracing::error!(%error, %sink, "cannot open the log anew; the old file stays"),
                 }
             }
             match drain.write(&lines) {
                 Ok(()) if lines.is_empty() => {}
                 Ok(()) if std::mem::take(&mut is_failing) => {
                     let lost = self.unwritten.load(Ordering::Relaxed);
-                    tracing::warn!(lost, ?sink, "the log takes lines again");
+                    tracing::warn!(lost, %sink, "the {taker} takes {what} again");
                 }
                 Ok(()) => {}
                 Err(Unwritten { count, error }) => {
                     self.unwritten.fetch_add(count, Ordering::Relaxed);
                     if !std::mem::replace(&mut is_failing, true) {
-                        tracing::error!(%error, ?sink, "the log takes no lines, they are lost");
+                        tracing::error!(%error, %sink, "the {taker} takes no {what}, they are lost");
                     }
                 }
             }
@@ -233,7 +256,7 @@ impl Shared {
 enum Drain {
     File(Lines),
     Syslog(Syslog),
-    Collector(Collector),
+    Collector(Arc<Collector>),
 }
 
 impl Drain {
@@ -244,7 +267,7 @@ impl Drain {
             Sink::Stdout => Ok(Self::file(File::from(io::stdout().as_fd().try_clone_to_owned()?))),
             Sink::File(path) => append_to(path).map(Self::file),
             Sink::Syslog(server) => Ok(Self::Syslog(Syslog::to(server.clone()))),
-            Sink::Collector(collector) => Ok(Self::Collector(collector.clone())),
+            Sink::Collector(collector) => Ok(Self::Collector(Arc::clone(collector))),
         }
     }
 

@@ -50,6 +50,25 @@ impl Trace {
         }
     }
 
+    /// For one more attempt at a backend, of which a collector is told like of the one before, or is not.
+    pub fn of_next_attempt(self) -> Self {
+        match self.attempt == self.span {
+            true => self,
+            false => Self {
+                attempt: random_bits().max(1),
+                ..self
+            },
+        }
+    }
+
+    /// For a copy of the request, which is no attempt.
+    pub fn of_copy(self) -> Self {
+        Self {
+            attempt: self.span,
+            ..self
+        }
+    }
+
     /// Whether a collector is told of it.
     pub fn is_sampled(&self) -> bool {
         self.flags & SAMPLED > 0

@@ -2,6 +2,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use std::{fs, thread};
@@ -10,24 +13,53 @@ use e2e::backend::{Answer, Backend};
 use e2e::client;
 use e2e::picture::ASTRONAUT_PNG;
 use e2e::raw::Raw;
-use e2e::until::SOON;
+use e2e::until::{SOON, until};
 use e2e::veil::Veil;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
 /// Takes OTLP over HTTP, in JSON.
 struct Collector {
     address: SocketAddr,
-    received: Receiver<Value>,
+    received: Receiver<(Vec<String>, Value)>,
 }
 
 impl Collector {
     fn start() -> Self {
+        Self::over(|mut stream| Some(taken(&mut stream)))
+    }
+
+    /// In TLS, by a certificate for otel.test that signs itself and is at `crt`.
+    fn secure(crt: &Path, key: &Path) -> Self {
+        let chain = CertificateDer::pem_file_iter(crt)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let config = config
+            .with_no_client_auth()
+            .with_single_cert(chain, PrivateKeyDer::from_pem_file(key).unwrap());
+        let config = Arc::new(config.unwrap());
+        Self::over(move |stream| {
+            let mut stream = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream);
+            // Whoever does not believe it says nothing more.
+            stream.conn.complete_io(&mut stream.sock).ok()?;
+            (!stream.conn.is_handshaking()).then(|| taken(&mut stream))
+        })
+    }
+
+    fn over(take: impl Fn(TcpStream) -> Option<(Vec<String>, Value)> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (send, received) = channel();
         thread::spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
-                if send.send(taken(stream)).is_err() {
+                if take(stream).is_some_and(|taken| send.send(taken).is_err()) {
                     return;
                 }
             }
@@ -42,7 +74,7 @@ impl Collector {
             .iter()
             .all(|name| spans.iter().any(|(_, span): &(String, Value)| span["name"] == **name))
         {
-            let told = self
+            let (_, told) = self
                 .received
                 .recv_timeout(SOON)
                 .unwrap_or_else(|_| panic!("{names:?} of {spans:#?}"));
@@ -57,24 +89,29 @@ impl Collector {
     }
 }
 
-fn taken(stream: TcpStream) -> Value {
-    let mut reader = BufReader::new(&stream);
-    let (mut line, mut length) = (String::new(), 0);
-    reader.read_line(&mut line).unwrap();
-    assert_eq!(line, "POST /v1/traces HTTP/1.1\r\n");
-    while line != "\r\n" {
-        line.clear();
+/// The lines of the head, and what is told.
+fn taken(stream: &mut (impl Read + Write)) -> (Vec<String>, Value) {
+    let mut reader = BufReader::new(&mut *stream);
+    let (mut lines, mut length) = (Vec::new(), 0);
+    loop {
+        let mut line = String::new();
         reader.read_line(&mut line).unwrap();
+        if line == "\r\n" {
+            break;
+        }
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
             length = value.trim().parse().unwrap();
         }
+        lines.push(line.trim_end().to_owned());
     }
+    assert_eq!(lines[0], "POST /v1/traces HTTP/1.1");
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    (&stream)
+    stream
         .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
         .unwrap();
-    serde_json::from_slice(&body).unwrap()
+    stream.flush().unwrap();
+    (lines, serde_json::from_slice(&body).unwrap())
 }
 
 fn attribute(span: &Value, key: &str) -> String {
@@ -199,4 +236,160 @@ fn a_worker_that_may_open_no_connection_is_in_the_trace() {
             && time(span, "endTimeUnixNano") <= time(request, "endTimeUnixNano");
         assert!(within, "{span:#} in {request:#}");
     }
+}
+
+/// Each attempt has a span of its own, and its backend is told that one.
+#[test]
+fn attempts_that_failed_are_told_too() {
+    let collector = Collector::start();
+    let refuses = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let broken = Backend::start(|_| Answer::Whole {
+        status: 503,
+        body: Vec::new(),
+    });
+    let cut = Backend::start(|_| Answer::ResetAmidHead);
+    for (failing, cause, status) in [
+        (refuses, "connect", None),
+        (broken.address, "status", Some("503")),
+        (cut.address, "died", None),
+    ] {
+        let good = timed();
+        let veil = Veil::start(&format!(
+            "version: 1\nlisteners: {{ public: {{ address: 127.0.0.1:0 }} }}\nadmin: {{ address: 127.0.0.1:0 }}\ntraces: {{ to: 'http://{}' }}\n\
+             routes: [{{ match: {{ path_prefix: / }}, name: all, pool: app }}]\n\
+             pools: {{ app: {{ backends: [{{ address: {failing}, name: left }}, {{ address: {}, name: right, backup: true }}] }} }}\n",
+            collector.address, good.address
+        ));
+        assert_eq!(ask(&veil, "00"), 200);
+        let spans = collector.spans(&["GET all", "detect"]);
+        let mut attempts: Vec<&Value> = spans
+            .iter()
+            .map(|(_, span)| span)
+            .filter(|span| span["name"] == "GET app")
+            .collect();
+        attempts.sort_by_key(|span| span["startTimeUnixNano"].as_str().unwrap().to_owned());
+        let [failed, answered] = *attempts else {
+            panic!("{cause}: {spans:#?}")
+        };
+        let request = &spans.iter().find(|(_, span)| span["name"] == "GET all").unwrap().1;
+        let step = &spans.iter().find(|(_, span)| span["name"] == "detect").unwrap().1;
+        assert_eq!(
+            [&failed["parentSpanId"], &answered["parentSpanId"]],
+            [&request["spanId"]; 2]
+        );
+        assert_ne!(failed["spanId"], answered["spanId"]);
+        assert_eq!(step["parentSpanId"], answered["spanId"]);
+        assert_eq!(
+            (&*attribute(failed, "veil.backend"), &*attribute(failed, "error.type")),
+            ("left", cause)
+        );
+        assert_eq!(failed["status"]["code"], 2);
+        assert_eq!(
+            failed.to_string().contains("response.status_code"),
+            status.is_some(),
+            "{failed:#}"
+        );
+        assert_eq!(
+            (
+                &*attribute(answered, "veil.backend"),
+                &*attribute(answered, "http.request.resend_count")
+            ),
+            ("right", "1")
+        );
+        let told = good.received()[0].header("traceparent").unwrap().to_owned();
+        assert!(told.contains(answered["spanId"].as_str().unwrap()), "{told}");
+    }
+    for backend in [&broken, &cut] {
+        assert_ne!(backend.received()[0].header("traceparent"), None);
+    }
+}
+
+/// One that is no attempt is the request's child: nobody is told of a client's span by it.
+#[test]
+fn a_copy_is_a_child_of_the_request() {
+    let (collector, app, shadow) = (Collector::start(), timed(), Backend::named("shadow"));
+    let veil = Veil::start(&format!(
+        "version: 1\nlisteners: {{ public: {{ address: 127.0.0.1:0 }} }}\nadmin: {{ address: 127.0.0.1:0 }}\ntraces: {{ to: 'http://{}' }}\n\
+         routes: [{{ match: {{ path_prefix: / }}, name: all, pool: app, mirror: {{ pool: shadow }} }}]\n\
+         pools: {{ app: {{ backends: [{{ address: {} }}] }}, shadow: {{ backends: [{{ address: {} }}] }} }}\n",
+        collector.address, app.address, shadow.address
+    ));
+    assert_eq!(ask(&veil, "00"), 200);
+    let spans = collector.spans(&["GET all"]);
+    let request = &spans.iter().find(|(_, span)| span["name"] == "GET all").unwrap().1;
+    let copy = until("the copy", SOON, || shadow.received().into_iter().next());
+    let span = request["spanId"].as_str().unwrap();
+    let ours = format!("00-0af7651916cd43dd8448eb211c80319c-{span}-01");
+    assert_eq!(copy.header("traceparent"), Some(&*ours));
+}
+
+#[test]
+fn a_collector_is_reached_by_tls_and_believed_only_if_it_is_the_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (crt, key) = (folder.path().join("otel.crt"), folder.path().join("otel.key"));
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-nodes",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-days",
+            "2",
+        ])
+        .args(["-subj", "/CN=otel.test", "-addext", "subjectAltName=DNS:otel.test"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args([&*"-keyout".as_ref(), key.as_os_str(), "-out".as_ref(), crt.as_os_str()])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let (collector, backend) = (Collector::secure(&crt, &key), timed());
+    let start = |name: &str| {
+        Veil::start(&format!(
+            "version: 1\nlisteners: {{ public: {{ address: 127.0.0.1:0 }} }}\nadmin: {{ address: 127.0.0.1:0 }}\n\
+             traces: {{ to: 'https://{}', tls: {{ ca: {}, server_name: {name} }}, headers: {{ X-Key: secret }} }}\n\
+             routes: [{{ match: {{ path_prefix: / }}, name: all, pool: app }}]\n\
+             pools: {{ app: {{ backends: [{{ address: {} }}] }} }}\n",
+            collector.address,
+            crt.display(),
+            backend.address
+        ))
+    };
+    let other = start("other.test");
+    assert_eq!(ask(&other, "00"), 200);
+    let told = other.process.stderr.wait_for("why nothing is told", |line| {
+        line.contains("the collector takes no spans").then(|| line.to_owned())
+    });
+    assert!(
+        told.contains("https://") && told.contains("certificate") && !told.contains("secret"),
+        "{told}"
+    );
+    let veil = start("otel.test");
+    assert_eq!(ask(&veil, "00"), 200);
+    let (head, told) = collector.received.recv_timeout(SOON).unwrap();
+    assert!(head.contains(&"X-Key: secret".to_owned()), "{head:?}");
+    assert!(told.to_string().contains("GET all"), "{told}");
+}
+
+/// One that answers a byte at a time is not waited for; nobody who asks Veil notices.
+#[test]
+fn a_collector_that_dribbles_is_given_up() {
+    let collector = Collector::over(|mut stream| {
+        let mut beginning = [0; 64];
+        stream.read_exact(&mut beginning).ok()?;
+        while stream.write_all(b"H").is_ok() {
+            thread::sleep(Duration::from_millis(500));
+        }
+        None
+    });
+    let backend = timed();
+    let veil = start(&collector, &backend, "100%", "");
+    assert_eq!(ask(&veil, "00"), 200);
+    veil.process.stderr.wait_for("what was lost", |line| {
+        let told = line.contains("the collector takes no spans") && line.contains("has not answered within");
+        told.then_some(())
+    });
+    assert_eq!(ask(&veil, "00"), 200);
 }

@@ -53,14 +53,18 @@ pub fn trust(source: &Source) -> Option<Diagnostic> {
     })
 }
 
-/// Certificates towards backends that are not there, or are none.
+/// Certificates towards backends and the collector that are not there, or are none.
 pub fn transports(config: &Config) -> Vec<Remark> {
     let unusable = config.pools.iter().filter_map(|(name, pool)| {
         let error = Transport::new(pool.transport()).err()?;
         let at = steps!["pools", name.as_str(), "tls"].to_vec();
         Some((at, format!("pool {name:?}: {}", with_sources(&error))))
     });
-    unusable.collect()
+    let collector = config.traces.as_ref().and_then(|traces| {
+        let error = Transport::new(traces.transport()).err()?;
+        Some((steps!["traces"].to_vec(), format!("traces: {}", with_sources(&error))))
+    });
+    unusable.chain(collector).collect()
 }
 
 /// Users and groups that this host does not have.

@@ -1,6 +1,7 @@
 //! A YAML file, and those that it includes, on the way to being configuration: reads them into a type, gathers every
 //! mistake on the way, and knows the file, line and column of each.
 
+mod depth;
 mod include;
 mod interpolate;
 mod places;
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 use serde_yaml::Value;
 
+use self::depth::{DEEPEST, too_deep};
 use self::interpolate::{interpolate, is_one_variable};
 use self::places::{At, Places};
 use self::wording::Mistake;
@@ -130,6 +132,14 @@ impl Document {
     /// Parses YAML; refuses what is not YAML, and keys that are given twice.
     pub fn parse(file: &str, text: &str) -> Result<Self, Diagnostic> {
         let places = Places::new(text);
+        if let Some(place) = too_deep(text) {
+            return Err(Diagnostic {
+                file: file.to_owned(),
+                place: Some(place),
+                what: format!("goes more than {DEEPEST} lists and maps deep"),
+                help: Some("close some of the [ and { before".to_owned()),
+            });
+        }
         match serde_yaml::from_str(text) {
             Ok(value) => Ok(Self {
                 files: vec![File {
@@ -164,11 +174,9 @@ impl Document {
             match interpolate(text, &variable) {
                 Ok(filled) if filled == *text => {}
                 Ok(filled) => {
-                    let alone = is_one_variable(text);
-                    let read = serde_yaml::from_str(&filled)
-                        .ok()
-                        .filter(|value| alone && !is_tree(value));
-                    let value = read.unwrap_or(Value::String(filled));
+                    let is_alone = is_one_variable(text) && too_deep(&filled).is_none();
+                    let read = is_alone.then(|| serde_yaml::from_str(&filled).ok()).flatten();
+                    let value = read.filter(|value| !is_tree(value)).unwrap_or(Value::String(filled));
                     if let Some(node) = self.node_mut(&path) {
                         *node = value;
                     }

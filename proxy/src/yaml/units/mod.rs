@@ -4,6 +4,7 @@
 mod byte_size;
 mod cidr;
 mod duration;
+mod headers;
 mod rate;
 mod ratio;
 
@@ -16,6 +17,7 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 pub use self::byte_size::ByteSize;
 pub use self::cidr::Cidr;
 pub use self::duration::{Duration, some_time};
+pub use self::headers::headers;
 pub use self::rate::Rate;
 pub use self::ratio::Ratio;
 

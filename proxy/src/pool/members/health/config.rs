@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
-use super::expect::{self, ExpectConfig};
-use crate::yaml::units::{ByteSize, Duration, Ratio, some_time};
+use super::expect::ExpectConfig;
+use crate::yaml::units::{self, ByteSize, Duration, Ratio, some_time};
 
 /// `health: { path: /health, … }`
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
@@ -29,7 +29,7 @@ pub struct HealthConfig {
     /// Where the check connects to, if not to the port that requests go to.
     pub port: Option<u16>,
     /// Sent along.
-    #[serde(deserialize_with = "expect::headers")]
+    #[serde(deserialize_with = "units::headers")]
     pub headers: BTreeMap<String, String>,
     /// From the start of one check to the start of the next.
     #[serde(deserialize_with = "some_time")]

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde_json::{Value, json};
+
+use crate::yaml::units;
 
 /// `expect: { status: 200, headers: { content-type: application/json }, json: { status: healthy, queue_depth: "< 8" } }`
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
@@ -16,7 +18,7 @@ use serde_json::{Value, json};
 pub struct ExpectConfig {
     pub status: Statuses,
     /// Headers and the exact values they have to have.
-    #[serde(deserialize_with = "headers")]
+    #[serde(deserialize_with = "units::headers")]
     pub headers: BTreeMap<String, String>,
     /// What the body has to have in it.
     pub body: Option<String>,
@@ -95,16 +97,6 @@ impl ExpectConfig {
         }
         Ok(())
     }
-}
-
-/// Reads header names and their values.
-pub fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    let headers = BTreeMap::<String, String>::deserialize(deserializer)?;
-    for (name, value) in &headers {
-        HeaderName::try_from(name).map_err(|_| de::Error::custom(format!("{name:?} is not a header's name")))?;
-        HeaderValue::try_from(value).map_err(|_| de::Error::custom(format!("{value:?} cannot be sent in a header")))?;
-    }
-    Ok(headers)
 }
 
 /// `200`, `[200, 204]` or `any`
