@@ -49,13 +49,7 @@ impl Blocks {
 
     /// How many blocks a cell has along each side where a face is this large: no cell is smaller than the face.
     pub fn cell(self, face_px: u32) -> Size {
-        let along = |block: u32| {
-            face_px
-                .div_ceil(CELLS_OF_A_FACE)
-                .div_ceil(block)
-                .max(1)
-                .next_power_of_two()
-        };
+        let along = |block: u32| face_px.div_ceil(block).max(1).next_power_of_two();
         Size::new(along(self.block.width), along(self.block.height))
     }
 
@@ -212,9 +206,6 @@ fn without_finer_cells_upon_others(places: &[Place], count: Size) -> Vec<Place> 
 fn coarser(a: Size, b: Size) -> Size {
     Size::new(a.width.max(b.width), a.height.max(b.height))
 }
-
-/// Along the longer side of a face.
-const CELLS_OF_A_FACE: u32 = 1;
 
 #[cfg(test)]
 mod tests {
