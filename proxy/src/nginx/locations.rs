@@ -7,6 +7,7 @@ use super::errors;
 use super::fields;
 use super::limits;
 use super::logs;
+use super::passing;
 use super::policies;
 use super::redirects;
 use super::report::Report;
@@ -14,11 +15,9 @@ use super::rules::{self, Level, Rules};
 use super::scope::Scope;
 use super::servers::Server;
 use super::syntax::Directive;
-use super::target::Target;
+use super::target::{self, Target};
 use super::upstreams::Upstreams;
-use super::values;
-use crate::request::target;
-use crate::yaml::units::ByteSize;
+use crate::request::target::escaped;
 
 /// Which paths a location takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,14 +202,8 @@ impl<'a> Maker<'_, 'a> {
         let has_rules = !rules.filters.is_empty();
         filters.extend(rules.filters);
         if let Some(pass) = scope.own_named("proxy_pass").chain(scope.own_named("grpc_pass")).next() {
-            let Some(target) = Target::of(pass, scope, paths, self.report) else {
-                return self.answer(paths, 404);
-            };
-            if !self.upstreams.has_pool_for(&target, self.report) {
-                return self.answer(paths, 502);
-            }
-            self.passed(&mut route, scope, &target, filters);
-            self.slash(paths, scope);
+            self.passed_on(pass, block, scope, paths, &filters);
+            return self.slash(paths, scope);
         } else if scope.own_named("stub_status").next().is_some() {
             route.put("filters", self.status(scope, filters));
         } else if let Some(files) = policies::files(
@@ -268,7 +261,7 @@ impl<'a> Maker<'_, 'a> {
             return;
         }
         let here = policies::here(scope, self.door.port, self.report);
-        let path = target::escaped(path).replace('$', "$$");
+        let path = escaped(path).replace('$', "$$");
         let to = format!("{here}{path}$target_query_mark$target_query");
         let redirect = Map::default().with("redirect", Map::default().with("to", to).with("status", 301_u16));
         let mut filters = fields::response_headers(scope, self.report);
@@ -300,15 +293,37 @@ impl<'a> Maker<'_, 'a> {
         filters
     }
 
+    /// One route, or one for each server that a variable may name.
+    fn passed_on(&mut self, pass: &Directive, block: &Directive, scope: &Scope<'a>, paths: &Paths, rules: &[Draft]) {
+        let choices = target::choices(pass, self.http, self.report);
+        let depends = choices.iter().any(|(when, _)| when.is_some());
+        for (when, url) in choices {
+            let mut route = self.matching(paths);
+            route.put_some("when", when);
+            match Target::of(pass, &url, scope, paths, self.report) {
+                None if depends => {}
+                None => return self.answer(paths, 404),
+                Some(target) if self.upstreams.has_pool_for(&target, self.report) => {
+                    self.passed(&mut route, scope, &target, rules.to_vec());
+                    self.finish(route, block, scope);
+                }
+                Some(_) => return self.answer(paths, 502),
+            }
+        }
+        if depends {
+            self.answer(paths, 502);
+        }
+    }
+
     fn passed(&mut self, route: &mut Map, scope: &Scope<'a>, target: &Target, rules: Vec<Draft>) {
         let is_rewritten = rules.iter().any(|rule| rule.is_of("rewrite"));
         let mut filters = rules;
         filters.extend(self.before(scope));
         let report = &mut *self.report;
         route.put("pool", target.pool.as_str());
-        retry(route, scope, report);
-        route.put_part("timeouts", timeouts(scope, report));
-        let mut body = body(scope, report);
+        passing::retry(route, scope, report);
+        route.put_part("timeouts", passing::timeouts(scope, report));
+        let mut body = passing::body(scope, report);
         if target.is_grpc {
             body.put("buffering", Draft::Scalar("off".into()));
         }
@@ -321,7 +336,8 @@ impl<'a> Maker<'_, 'a> {
         filters.extend(target.rewrite.clone().filter(|_| !is_rewritten));
         filters.extend(fields::request_headers(scope, &target.host, report));
         filters.extend(policies::expires(scope, report));
-        filters.extend(redirects::redirects(scope, target, report));
+        let here = policies::here(scope, self.door.port, report);
+        filters.extend(redirects::redirects(scope, target, &here, report));
         filters.extend(fields::response_headers(scope, report));
         if !filters.is_empty() {
             route.put("filters", filters);
@@ -359,91 +375,11 @@ fn paths(location: &Directive, has_regex: bool) -> Result<Paths, &'static str> {
 /// A path as YAML writes it, in which `?`, `#` and `%` would mean something else.
 fn spelt(path: &str) -> Cow<'_, str> {
     match path.contains(['?', '#', '%']) {
-        true => target::escaped(path),
+        true => escaped(path),
         false => path.into(),
     }
-}
-
-/// `proxy_next_upstream` and what bounds it.
-fn retry(route: &mut Map, scope: &Scope, report: &mut Report) {
-    let said = scope.one("proxy_next_upstream");
-    let words: Vec<&str> = said.map_or_else(|| vec!["error", "timeout"], |directive| directive.texts().collect());
-    let mut retry_on = Vec::new();
-    let mut unknown = None;
-    for word in &words {
-        match *word {
-            "timeout" => retry_on.push(Draft::from("timeout")),
-            "error" | "off" | "invalid_header" | "non_idempotent" => {}
-            word => match word.strip_prefix("http_").and_then(|status| status.parse::<u16>().ok()) {
-                Some(status) => retry_on.push(status.into()),
-                None => unknown = Some(word),
-            },
-        }
-    }
-    if let Some(directive) = said {
-        match unknown {
-            Some(word) => report.missing(directive, format!("{word} is not known; it is left out")),
-            None => report.carried(directive),
-        }
-    }
-    if words.contains(&"non_idempotent") {
-        route.put("idempotent", true);
-    }
-    let tries = scope.one("proxy_next_upstream_tries");
-    if let Some(directive) = tries {
-        report.carried(directive);
-    }
-    let tries = tries
-        .and_then(|directive| directive.word(0).parse::<u32>().ok())
-        .filter(|tries| *tries > 0);
-    let attempts = if words.contains(&"off") {
-        1
-    } else {
-        tries.unwrap_or(ALL)
-    };
-    route.put(
-        "retry",
-        Map::default().with("attempts", attempts).with("retry_on", retry_on),
-    );
 }
 
 const STUB_STATUS: &str = "Active connections: $connections_active \nserver accepts handled requests\n \
      $connections_accepted $connections_accepted $connections_requests \nReading: $connections_reading \
      Writing: $connections_writing Waiting: $connections_waiting \n";
-
-/// Nginx asks every server of an upstream, once each.
-const ALL: u32 = 1000;
-
-fn timeouts(scope: &Scope, report: &mut Report) -> Map {
-    let mut timeouts = Map::default();
-    for (key, name) in [
-        ("connect", "proxy_connect_timeout"),
-        ("send", "proxy_send_timeout"),
-        ("read", "proxy_read_timeout"),
-        ("total", "proxy_next_upstream_timeout"),
-    ] {
-        timeouts.put_some(key, scope.time(name, report).filter(|time| !time.get().is_zero()));
-    }
-    timeouts
-}
-
-fn body(scope: &Scope, report: &mut Report) -> Map {
-    let mut body = Map::default();
-    if let Some(size) = scope.size("client_max_body_size", report) {
-        body.put("max_size", if size.get() == 0 { UNLIMITED } else { size });
-    }
-    if scope.is_on("proxy_request_buffering", report) == Some(false) {
-        body.put("buffering", Draft::Scalar("off".into()));
-    }
-    if let Some(directive) = scope.one("client_body_timeout") {
-        body.put_some("patience", values::time(directive.word(0)));
-        report.changed(
-            directive,
-            "it bounds how far a client may fall behind 4 KiB/s, not each pause",
-        );
-    }
-    body
-}
-
-/// A petabyte.
-const UNLIMITED: ByteSize = ByteSize::from_mib(1 << 30);

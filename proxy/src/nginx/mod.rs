@@ -13,6 +13,7 @@ mod listeners;
 mod locations;
 mod logs;
 mod origin;
+mod passing;
 mod policies;
 mod process;
 mod redirects;

@@ -188,7 +188,10 @@ pub fn basic_auth(scope: &Scope, report: &mut Report) -> Option<Draft> {
     report.carried(realm);
     report.carried(file);
     let settings = Map::default().with("realm", realm.word(0)).with("file", file.word(0));
-    Some(filter("basic_auth", settings.with("tolerant", true)))
+    Some(filter(
+        "basic_auth",
+        settings.with("forward", true).with("tolerant", true),
+    ))
 }
 
 /// `auth_request PATH`, by the location of that very path.

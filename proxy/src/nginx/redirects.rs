@@ -6,8 +6,9 @@ use super::scope::Scope;
 use super::syntax::Directive;
 use super::target::Target;
 
-/// What becomes of `Location`, as the directives of a place say; nothing where it stays as it is.
-pub fn redirects(scope: &Scope, target: &Target, report: &mut Report) -> Option<Draft> {
+/// What becomes of `Location`, as the directives of a place say; nothing where it stays as it is. `here` comes before a path
+/// that is put there.
+pub fn redirects(scope: &Scope, target: &Target, here: &str, report: &mut Report) -> Option<Draft> {
     let said = scope.all("proxy_redirect");
     let mut rules = Vec::new();
     for directive in &said {
@@ -18,30 +19,30 @@ pub fn redirects(scope: &Scope, target: &Target, report: &mut Report) -> Option<
             }
             "default" => {
                 report.carried(directive);
-                rules.extend(of_target(target));
+                rules.extend(of_target(target, here));
             }
-            _ => rules.extend(rule(directive, report)),
+            _ => rules.extend(rule(directive, here, report)),
         }
     }
     if said.is_empty() {
-        rules.extend(of_target(target));
+        rules.extend(of_target(target, here));
     }
     (!rules.is_empty()).then(|| Map::default().with("rewrite_location", rules).into())
 }
 
 /// `proxy_redirect default`: what was put in place of a location's path is put back.
-fn of_target(target: &Target) -> Option<Map> {
+fn of_target(target: &Target, here: &str) -> Option<Map> {
     let (theirs, ours) = target.back.as_ref()?;
     let prefix = theirs.replace('$', "$$");
     Some(
         Map::default()
             .with("prefix", prefix)
-            .with("to", ours.replace('$', "$$")),
+            .with("to", whole(&ours.replace('$', "$$"), here)),
     )
 }
 
 /// `proxy_redirect http://localhost:8000/ http://$host:$server_port/;` or with a regular expression.
-fn rule(directive: &Directive, report: &mut Report) -> Option<Map> {
+fn rule(directive: &Directive, here: &str, report: &mut Report) -> Option<Map> {
     let (from, to) = (directive.word(0), report.words.template(directive.word(1)));
     let expression = match (from.strip_prefix("~*"), from.strip_prefix('~')) {
         (Some(expression), _) => Some(format!("(?i){expression}")),
@@ -59,7 +60,7 @@ fn rule(directive: &Directive, report: &mut Report) -> Option<Map> {
     match (from, to) {
         (Ok((kind, from)), Ok(to)) => {
             report.carried(directive);
-            Some(Map::default().with(kind, from).with("to", to))
+            Some(Map::default().with(kind, from).with("to", whole(&to, here)))
         }
         (Err(why), _) => {
             report.missing(directive, format!("{why}; such addresses stay as they are"));
@@ -72,5 +73,13 @@ fn rule(directive: &Directive, report: &mut Report) -> Option<Map> {
             );
             None
         }
+    }
+}
+
+fn whole(to: &str, here: &str) -> String {
+    if to.starts_with('/') {
+        format!("{here}{to}")
+    } else {
+        to.to_owned()
     }
 }

@@ -1,5 +1,7 @@
 //! Where `proxy_pass` and `grpc_pass` send requests, and what of their paths is written anew on the way.
 
+use std::collections::BTreeSet;
+
 use super::draft::{Draft, Map};
 use super::locations::Paths;
 use super::report::Report;
@@ -29,9 +31,7 @@ pub struct Target {
 
 impl Target {
     /// `http://NAME[URI]` in a location for these paths; nothing where the report says why it cannot be carried over.
-    pub fn of(pass: &Directive, scope: &Scope, paths: &Paths, report: &mut Report) -> Option<Self> {
-        let url = report.words.with_constants(pass.word(0));
-        let url = url.as_str();
+    pub fn of(pass: &Directive, url: &str, scope: &Scope, paths: &Paths, report: &mut Report) -> Option<Self> {
         let mut missing = |what: &str| {
             report.missing(pass, what);
             None
@@ -78,6 +78,31 @@ impl Target {
                 .flatten(),
         })
     }
+}
+
+/// What `proxy_pass` may name, each with the condition under which it does: one without, or all values of a `map`.
+pub fn choices(pass: &Directive, http: &Scope, report: &Report) -> Vec<(Option<String>, String)> {
+    let url = report.words.with_constants(pass.word(0));
+    let Some((before, name)) = url.split_once('$') else {
+        return vec![(None, url)];
+    };
+    let name = name.trim_start_matches('{').trim_end_matches('}');
+    let tables = http.own_named("map").chain(http.own_named("split_clients"));
+    let Some(table) = tables
+        .into_iter()
+        .find(|table| table.word(1).strip_prefix('$') == Some(name))
+    else {
+        return vec![(None, url)];
+    };
+    let rows = table.block.iter().flatten().map(|row| row.word(0));
+    let values: BTreeSet<&str> = rows
+        .filter(|value| !value.is_empty() && !texts::has_variables(value))
+        .collect();
+    let choice = |value: &str| {
+        let holds = format!("filled({:?}) == {value:?}", format!("$table_{name}"));
+        (Some(holds), format!("{before}{value}"))
+    };
+    values.into_iter().map(choice).collect()
 }
 
 fn back(url: &str, path: Option<&str>, paths: &Paths) -> Option<(String, String)> {

@@ -1,0 +1,87 @@
+//! How requests are passed on: who else is asked, how long all of it may take, and what of a body is kept.
+
+use super::draft::{Draft, Map};
+use super::report::Report;
+use super::scope::Scope;
+use super::values;
+use crate::yaml::units::ByteSize;
+
+/// `proxy_next_upstream` and what bounds it.
+pub fn retry(route: &mut Map, scope: &Scope, report: &mut Report) {
+    let said = scope.one("proxy_next_upstream");
+    let words: Vec<&str> = said.map_or_else(|| vec!["error", "timeout"], |directive| directive.texts().collect());
+    let mut retry_on = Vec::new();
+    let mut unknown = None;
+    for word in &words {
+        match *word {
+            "timeout" => retry_on.push(Draft::from("timeout")),
+            "error" | "off" | "invalid_header" | "non_idempotent" => {}
+            word => match word.strip_prefix("http_").and_then(|status| status.parse::<u16>().ok()) {
+                Some(status) => retry_on.push(status.into()),
+                None => unknown = Some(word),
+            },
+        }
+    }
+    if let Some(directive) = said {
+        match unknown {
+            Some(word) => report.missing(directive, format!("{word} is not known; it is left out")),
+            None => report.carried(directive),
+        }
+    }
+    if words.contains(&"non_idempotent") {
+        route.put("idempotent", true);
+    }
+    let tries = scope.one("proxy_next_upstream_tries");
+    if let Some(directive) = tries {
+        report.carried(directive);
+    }
+    let tries = tries
+        .and_then(|directive| directive.word(0).parse::<u32>().ok())
+        .filter(|tries| *tries > 0);
+    let attempts = if words.contains(&"off") {
+        1
+    } else {
+        tries.unwrap_or(ALL)
+    };
+    route.put(
+        "retry",
+        Map::default().with("attempts", attempts).with("retry_on", retry_on),
+    );
+}
+
+/// Nginx asks every server of an upstream, once each.
+const ALL: u32 = 1000;
+
+pub fn timeouts(scope: &Scope, report: &mut Report) -> Map {
+    let mut timeouts = Map::default();
+    for (key, name) in [
+        ("connect", "proxy_connect_timeout"),
+        ("send", "proxy_send_timeout"),
+        ("read", "proxy_read_timeout"),
+        ("total", "proxy_next_upstream_timeout"),
+    ] {
+        timeouts.put_some(key, scope.time(name, report).filter(|time| !time.get().is_zero()));
+    }
+    timeouts
+}
+
+pub fn body(scope: &Scope, report: &mut Report) -> Map {
+    let mut body = Map::default();
+    if let Some(size) = scope.size("client_max_body_size", report) {
+        body.put("max_size", if size.get() == 0 { UNLIMITED } else { size });
+    }
+    if scope.is_on("proxy_request_buffering", report) == Some(false) {
+        body.put("buffering", Draft::Scalar("off".into()));
+    }
+    if let Some(directive) = scope.one("client_body_timeout") {
+        body.put_some("patience", values::time(directive.word(0)));
+        report.changed(
+            directive,
+            "it bounds how far a client may fall behind 4 KiB/s, not each pause",
+        );
+    }
+    body
+}
+
+/// A petabyte.
+const UNLIMITED: ByteSize = ByteSize::from_mib(1 << 30);

@@ -1,0 +1,141 @@
+//! What is compared of hosts, users, folders, and of where clients are sent.
+
+pub const CASES: &[(&str, &[&str])] = &[
+    (
+        "EVERY",
+        &[
+            "GET / X-Location: http://echo/y",
+            "GET / X-Location: http://other.test/y",
+        ],
+    ),
+    (
+        "location /one/ { proxy_pass http://echo/two/; }",
+        &[
+            "GET /one/x X-Location: http://echo/two/y?z",
+            "GET /one/x X-Location: http://echo/three",
+            "GET /one/x X-Location: /two/y",
+        ],
+    ),
+    ("proxy_redirect off; EVERY", &["GET / X-Location: http://echo/y"]),
+    (
+        "proxy_redirect http://a.test/ /b/; proxy_redirect ~^http://([a-z]+)\\.i\\.test/(.*)$ https://$1.o.test/$2; EVERY",
+        &[
+            "GET / X-Location: http://a.test/c",
+            "GET / X-Location: http://q.i.test/r?s",
+            "GET / X-Location: http://Q.i.test/r",
+            "GET / X-Location: http://echo/y",
+        ],
+    ),
+    (
+        "location /d/ { proxy_pass http://echo/; proxy_redirect default; proxy_redirect http://$host/ https://$host:444/; }",
+        &[
+            "GET /d/ X-Location: http://echo/y",
+            "GET /d/ X-Location: http://d.test/y",
+        ],
+    ),
+    (
+        "proxy_redirect ~*^HTTP://(.*)$ $scheme://$1; EVERY",
+        &["GET / X-Location: http://x.test/"],
+    ),
+    (
+        "satisfy any; allow 10.0.0.0/8; deny all; auth_basic x; auth_basic_user_file FOLDER/users; EVERY",
+        USERS,
+    ),
+    (
+        "satisfy any; allow 127.0.0.1; deny all; auth_basic x; auth_basic_user_file FOLDER/users; EVERY",
+        &["GET /"],
+    ),
+    (
+        "satisfy all; allow 127.0.0.1; deny all; auth_basic x; auth_basic_user_file FOLDER/users; EVERY",
+        USERS,
+    ),
+    (
+        "satisfy any; deny all; auth_basic x; auth_basic_user_file FOLDER/users; location /o { auth_basic off; return 200; } EVERY",
+        &["GET /o", "GET /"],
+    ),
+    ("auth_basic x; auth_basic_user_file FOLDER/users; EVERY", USERS),
+    (
+        "server_name ~^(?<who>[a-z]+)\\.(re)\\.test$ late.* *.early.test; return 200 \"$who $2.\";",
+        &[
+            "GET / Host: ann.re.test",
+            "GET / Host: ANN.re.test:81",
+            "GET / Host: a1.re.test",
+            "GET / Host: late.example",
+            "GET / Host: late",
+            "GET / Host: x.early.test",
+            "GET / Host: early.test",
+        ],
+    ),
+    (
+        "server_name ~^an; return 201;",
+        &["GET / Host: ann.re.test", "GET / Host: anna", "GET / Host: late.an"],
+    ),
+    (
+        "server_name late.re.*; return 202;",
+        &["GET / Host: late.re.test", "GET / Host: late.x"],
+    ),
+    (
+        "EVERY",
+        &[
+            "GET / Host: a..b",
+            "GET / Host: a.b..",
+            "GET / Host: ..",
+            "GET / Host: a/b",
+        ],
+    ),
+    (
+        "return 200 \"$near $of_arg\";",
+        &[
+            "GET /?ip=10.0.0.9",
+            "GET /?ip=10.0.0.10",
+            "GET /?ip=10.0.0.4",
+            "GET /?ip=x",
+            "GET /",
+        ],
+    ),
+    (
+        "root FOLDER; ",
+        &["GET /dir", "GET /dir?a=b", "GET /d%20r", "GET /none"],
+    ),
+    (
+        "location /i/ { alias FOLDER/; }",
+        &["GET /i/dir", "GET /i/d%20r?x", "GET /i/none"],
+    ),
+    ("absolute_redirect off; root FOLDER;", &["GET /dir"]),
+    (
+        "server_name_in_redirect on; port_in_redirect off; root FOLDER;",
+        &["GET /dir"],
+    ),
+    (
+        "location \"/a b/\" { proxy_pass http://echo; } location \"/q?/\" { return 201; } location /p%/ { return 202; }",
+        &[
+            "GET /a%20b",
+            "GET /a%20b?c",
+            "GET /a%20b/c",
+            "GET /q%3F/",
+            "GET /q?/",
+            "GET /p%25/",
+        ],
+    ),
+    (
+        "location /e { error_page 302 /t; return 302 /x; } location /t { return 200 t; }",
+        &["GET /e"],
+    ),
+    (
+        "location / { proxy_pass http://$picked; }",
+        &["GET /?p=", "GET /?p=dead", "GET /a/b?p=w", "GET /?p=none"],
+    ),
+];
+
+/// Users of each kind, whom nobody knows, and who knows no password.
+const USERS: &[&str] = &[
+    "GET /",
+    "GET / Authorization: Basic YWRhOnBhc3N3b3Jk",
+    "GET / Authorization: Basic YWRhOlBhc3N3b3Jk",
+    "GET / Authorization: Basic Ym9iOnBhc3N3b3Jk",
+    "GET / Authorization: Basic Y2F0OnBhc3N3b3Jk",
+    "GET / Authorization: Basic ZGFuOnBhc3N3b3Jk",
+    "GET / Authorization: Basic ZXZlOnBhc3N3b3Jk",
+    "GET / Authorization: Basic YWRh",
+    "GET / Authorization: Bearer YWRhOnBhc3N3b3Jk",
+];
