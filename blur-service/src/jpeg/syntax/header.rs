@@ -164,11 +164,9 @@ impl<'a> Jpeg<'a> {
     /// The same in whole numbers; nothing if the file has no such table.
     pub(crate) fn steps_in_8_bits(&self, component: usize) -> Option<[u32; 64]> {
         let table = self.quantisation_of(component)?;
-        Some(
-            table
-                .steps
-                .map(|step| u32::from(step) >> self.frame.precision.saturating_sub(8)),
-        )
+        // What is refused later may tell any precision.
+        let more = u32::from(self.frame.precision.saturating_sub(8));
+        Some(table.steps.map(|step| u32::from(step).checked_shr(more).unwrap_or(0)))
     }
 
     fn quantisation_of(&self, component: usize) -> Option<&Quantisation> {
