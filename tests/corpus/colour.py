@@ -14,7 +14,7 @@ MOST_SEEN, MOST_CHANGED = 3, 2
 # Samples that are taken for what they were not made as have differences of colour as sharp as a picture's brightness: how
 # they are enlarged, or coded once more, shows.
 FALSE_COLOURS = re.compile(r"jpeg-(3-(adobe0|(none|short-jfif)-RGB)|4-(jfif-)?adobe[12])-")
-MOST_CHANGED_IN_FALSE_COLOURS = 5
+MOST_CHANGED_IN_FALSE_COLOURS = 6
 # Chromium takes the levels of this alpha for those of a limited range, against the head of its coded data; Pillow does not.
 BY_PILLOW = re.compile(r"avif-alpha|.*\.tif$")
 # Nothing is hidden: the pictures are so small that a face would be all of them.

@@ -135,7 +135,8 @@ impl Change<'_> {
 /// Memory for frames in bytes: what a reader composes and yields, what a writer compares and codes, what the detector sees
 /// (up to three views), and a file that is as large again as the one that came in.
 pub(super) fn work_bytes(size: Size, file: &[u8]) -> u64 {
-    size.pixels() * (4 * 9 + 9) + 2 * file.len() as u64
+    let frames = size.pixels().saturating_mul(4 * 9 + 9);
+    frames.saturating_add(2 * file.len() as u64)
 }
 
 /// What viewers show of frames that are drawn one upon another.
