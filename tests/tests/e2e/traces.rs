@@ -1,5 +1,6 @@
 //! Traces: what a collector of OpenTelemetry is told, of Veil's requests and of the workers' steps.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -341,7 +342,12 @@ fn a_collector_is_reached_by_tls_and_believed_only_if_it_is_the_one() {
         ])
         .args(["-subj", "/CN=otel.test", "-addext", "subjectAltName=DNS:otel.test"])
         .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .args([&*"-keyout".as_ref(), key.as_os_str(), "-out".as_ref(), crt.as_os_str()])
+        .args([
+            OsStr::new("-keyout"),
+            key.as_os_str(),
+            OsStr::new("-out"),
+            crt.as_os_str(),
+        ])
         .output()
         .unwrap();
     assert!(made.status.success(), "{made:?}");
