@@ -58,8 +58,8 @@ impl Exchange {
         }
         let head = session.req_header();
         let logs = self.logs();
-        let wanting = || logs.iter().filter(|log| log.wants(Seen::of(head, request)));
-        if wanting().next().is_none() {
+        let wanting: Vec<_> = logs.iter().filter(|log| log.wants(Seen::of(head, request))).collect();
+        if wanting.is_empty() {
             return;
         }
         let attempting = self.attempting();
@@ -94,7 +94,8 @@ impl Exchange {
             ctx: Some(request),
             response: session.response_written(),
             scheme: request.scheme.as_str(),
-            backend_address: wanting()
+            backend_address: wanting
+                .iter()
                 .any(|log| log.tells_addresses())
                 .then(|| Some(trial?.backend().address().to_string()))
                 .flatten(),
@@ -103,7 +104,7 @@ impl Exchange {
             script: request.notes.failed_script.as_deref(),
             noted: &request.notes.noted,
         };
-        for log in wanting() {
+        for log in wanting {
             line.client = request
                 .client
                 .and_then(|client| log.config().client_address.keep(client));
