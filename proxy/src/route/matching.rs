@@ -284,8 +284,8 @@ impl HostPattern {
             Self::Wildcard(suffix) => (2, suffix.len()),
             Self::Beginning(prefix) => (1, prefix.len()),
             Self::Regex(expression) => {
-                let behind = expressions.iter().rev().position(|known| *known == expression);
-                (0, behind.unwrap_or_default())
+                let before = expressions.iter().position(|known| *known == expression);
+                (0, expressions.len() - before.unwrap_or(expressions.len()))
             }
         }
     }

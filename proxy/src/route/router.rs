@@ -18,7 +18,7 @@ use super::config::RouteConfig;
 use super::index::Index;
 use super::matching::{Fit, MatchConfig};
 use crate::request::RequestCtx;
-use crate::request::expression::{Expression, Groups};
+use crate::request::expression::Groups;
 use crate::request::syntax::{host, host_name};
 use crate::request::target;
 use crate::script::Seen;
@@ -68,13 +68,7 @@ impl Router {
             .iter()
             .flat_map(|route| route.r#match.host_expressions())
             .collect();
-        let mut first: Vec<&Expression> = Vec::new();
-        for expression in expressions {
-            if !first.contains(&expression) {
-                first.push(expression);
-            }
-        }
-        routes.sort_by_cached_key(|route| route.r#match.precedence(host_name(host), &first));
+        routes.sort_by_cached_key(|route| route.r#match.precedence(host_name(host), &expressions));
         routes
     }
 
