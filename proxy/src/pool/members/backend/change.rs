@@ -6,6 +6,7 @@ use super::Backend;
 use super::standing::{Health, Standing};
 use crate::pool::clock::Moment;
 use crate::pool::members::ejection::Tolerance;
+use crate::pool::transport::Connection;
 
 impl Backend {
     /// Takes a place among the requests in flight, for an upload of so many bytes, unless `max_conns` are taken or
@@ -48,6 +49,29 @@ impl Backend {
     /// Gives back the place of an upload of so many bytes.
     pub(in crate::pool) fn release(&self, bytes: u64) {
         self.live.occupancy.give_back(bytes);
+    }
+
+    /// A request has a connection; it ends once the backend is found to be down. Returns what
+    /// [`Backend::disconnected`] takes.
+    pub(in crate::pool) fn connected(&self, connection: Connection) -> u64 {
+        self.live.unreachable_at.store(0, Ordering::Relaxed);
+        self.live.connections.join(connection)
+    }
+
+    /// Whether the connection was ended from here while its request was on it.
+    pub(in crate::pool) fn has_cut(&self, number: u64) -> bool {
+        !self.live.connections.has(number)
+    }
+
+    /// Ends the connections of requests on which the backend hears nothing, although it may pass its checks: a way that
+    /// swallows large packets, or one that has forgotten its connections. Returns how many.
+    pub(in crate::pool) fn cut_unheard(&self) -> usize {
+        self.live.connections.cut_unheard()
+    }
+
+    /// The request needs its connection no more.
+    pub(in crate::pool) fn disconnected(&self, number: u64) {
+        self.live.connections.leave(number);
     }
 
     pub(in crate::pool) fn succeeded(&self) {

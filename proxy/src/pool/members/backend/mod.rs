@@ -32,7 +32,7 @@ use crate::client::endpoint::Endpoint;
 use crate::pool::clock::Moment;
 use crate::pool::members::ejection::{Ejection, Tolerance};
 use crate::pool::members::outcome::Outcome;
-use crate::pool::transport::{Channel, Connection, Target, Trunk};
+use crate::pool::transport::{Channel, Target, Trunk};
 
 /// A member of a pool.
 #[derive(Clone, Debug)]
@@ -224,29 +224,6 @@ impl Backend {
             _ => false,
         };
         self.spawned && !self.is_degraded() && comes
-    }
-
-    /// A request has a connection; it ends once the backend is found to be down. Returns what
-    /// [`Backend::disconnected`] takes.
-    pub(in crate::pool) fn connected(&self, connection: Connection) -> u64 {
-        self.live.unreachable_at.store(0, Ordering::Relaxed);
-        self.live.connections.join(connection)
-    }
-
-    /// Whether the connection was ended from here while its request was on it.
-    pub(in crate::pool) fn has_cut(&self, number: u64) -> bool {
-        !self.live.connections.has(number)
-    }
-
-    /// Ends the connections of requests on which the backend hears nothing, although it may pass its checks: a way that
-    /// swallows large packets, or one that has forgotten its connections. Returns how many.
-    pub(in crate::pool) fn cut_unheard(&self) -> usize {
-        self.live.connections.cut_unheard()
-    }
-
-    /// The request needs its connection no more.
-    pub(in crate::pool) fn disconnected(&self, number: u64) {
-        self.live.connections.leave(number);
     }
 
     /// A connection of this transport's that no request is on, idle for `most` at most; `ask` as in [`Kept::take`].
