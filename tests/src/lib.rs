@@ -8,6 +8,7 @@ pub mod http2;
 pub mod mutation;
 pub mod name_server;
 pub mod nginx;
+pub mod openssl;
 pub mod picture;
 pub mod process;
 pub mod random;

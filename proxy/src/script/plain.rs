@@ -279,6 +279,7 @@ mod tests {
 
     use super::super::program::Program;
     use super::*;
+    use crate::chance;
     use crate::request::testing::{ctx, request};
 
     const TESTS: &[&str] = &[
@@ -323,13 +324,7 @@ mod tests {
 
     #[test]
     fn it_holds_where_the_interpreter_says_so() {
-        let mut state = 0x2545_f491_u64;
-        let mut next = |most: usize| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) as usize % most
-        };
+        let mut next = chance::below(0x2545_f491);
         let (mut plain, mut one, mut other) = (0, ctx("192.0.2.1"), ctx("2001:db8::7"));
         one.notes.captures = vec![("1".into(), "first".into())];
         other.notes.noted = vec![("n".into(), "noted".into())];

@@ -70,8 +70,8 @@ const FILTERS: &[(&str, &[(&str, u16)])] = &[
         "compression: { least_size: 1B }",
         &[("Accept-Encoding: gzip", 200), ("", 200)],
     ),
-    // The place of an answer may be taken for a moment after its last byte.
-    ("concurrency_limit: { most: 2 }", &[("", 200), ("", 200)]),
+    // The place of an answer may be taken for a moment after its last byte, but not while another one is had.
+    ("concurrency_limit: { most: 2 }", &[("", 200), ("", 200), ("", 200)]),
     (
         "error_page: { status: [418], template: FOLDER/page.html } }, { respond: { status: 418, body: short }",
         &[("Accept: text/html", 418), ("", 418)],

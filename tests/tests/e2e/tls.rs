@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use e2e::backend::Backend;
+use e2e::openssl::{OWN, openssl};
 use e2e::process::Process;
 use e2e::until::{SOON, until};
 use e2e::veil::Veil;
@@ -26,44 +27,31 @@ impl Folder {
     fn make(&self, name: &str, hosts: &[&str], more: &[&str]) {
         let names: Vec<String> = hosts.iter().map(|host| format!("DNS:{host}")).collect();
         let alternatives = format!("subjectAltName={}", names.join(","));
-        let (key, certificate) = (self.path(&format!("{name}.key")), self.path(&format!("{name}.crt")));
-        let made = Command::new("openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-addext",
-                &alternatives,
-            ])
-            .args(["-subj", &format!("/O=Test/CN={name}"), "-keyout"])
-            .arg(key)
-            .arg("-out")
-            .arg(certificate)
-            .args(more)
-            .stderr(Stdio::null())
-            .status()
-            .expect("openssl is there");
-        assert!(made.success());
+        let (subject, key, certificate) = (
+            format!("/O=Test/CN={name}"),
+            format!("{name}.key"),
+            format!("{name}.crt"),
+        );
+        let of_it = ["-addext", &alternatives, "-subj", &subject];
+        let files = ["-keyout", &key, "-out", &certificate];
+        openssl(self.0.path(), &[&OWN[..], &of_it, &files, more].concat());
     }
 
     /// Makes a certificate one that has run out yesterday.
     fn let_run_out(&self, name: &str) {
-        let certificate = self.path(&format!("{name}.crt"));
-        let made = Command::new("openssl")
-            .args(["x509", "-days", "-1", "-in"])
-            .arg(&certificate)
-            .arg("-signkey")
-            .arg(self.path(&format!("{name}.key")))
-            .arg("-out")
-            .arg(&certificate)
-            .stderr(Stdio::null())
-            .status()
-            .expect("openssl is there");
-        assert!(made.success());
+        let (key, certificate) = (format!("{name}.key"), format!("{name}.crt"));
+        let anew = [
+            "x509",
+            "-days",
+            "-1",
+            "-in",
+            &certificate,
+            "-signkey",
+            &key,
+            "-out",
+            &certificate,
+        ];
+        openssl(self.0.path(), &anew);
     }
 }
 

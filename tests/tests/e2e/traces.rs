@@ -1,10 +1,8 @@
 //! Traces: what a collector of OpenTelemetry is told, of Veil's requests and of the workers' steps.
 
-use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -12,6 +10,7 @@ use std::{fs, thread};
 
 use e2e::backend::{Answer, Backend};
 use e2e::client;
+use e2e::openssl::{OWN, openssl};
 use e2e::picture::ASTRONAUT_PNG;
 use e2e::raw::Raw;
 use e2e::until::{SOON, until};
@@ -328,29 +327,16 @@ fn a_copy_is_a_child_of_the_request() {
 fn a_collector_is_reached_by_tls_and_believed_only_if_it_is_the_one() {
     let folder = tempfile::tempdir().unwrap();
     let (crt, key) = (folder.path().join("otel.crt"), folder.path().join("otel.key"));
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-nodes",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-days",
-            "2",
-        ])
-        .args(["-subj", "/CN=otel.test", "-addext", "subjectAltName=DNS:otel.test"])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .args([
-            OsStr::new("-keyout"),
-            key.as_os_str(),
-            OsStr::new("-out"),
-            crt.as_os_str(),
-        ])
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{made:?}");
+    let of_it = [
+        "-subj",
+        "/CN=otel.test",
+        "-addext",
+        "subjectAltName=DNS:otel.test",
+        "-addext",
+        "basicConstraints=critical,CA:FALSE",
+    ];
+    let files = ["-days", "2", "-keyout", "otel.key", "-out", "otel.crt"];
+    openssl(folder.path(), &[&OWN[..], &of_it, &files].concat());
     let (collector, backend) = (Collector::secure(&crt, &key), timed());
     let start = |name: &str| {
         Veil::start(&format!(

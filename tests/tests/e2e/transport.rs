@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use e2e::nginx::Nginx;
+use e2e::openssl::{OWN, openssl};
 use e2e::raw::Raw;
 use e2e::until::{SOON, until};
 use e2e::veil::Veil;
@@ -24,19 +25,12 @@ impl Folder {
     /// `ca.crt`; `app.crt` for app.test, `me.crt` for clients, both signed by it; and `other.crt`, signed by itself.
     fn new() -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
-        let own = [
-            "req",
-            "-x509",
-            "-nodes",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-days",
-            "2",
-        ];
+        let own = [&OWN[..], &["-days", "2"]].concat();
         for (name, subject) in [("ca", "/CN=Test CA"), ("other", "/CN=app.test")] {
-            folder.openssl(&[&own[..], &["-subj", subject, "-keyout", &key(name), "-out", &crt(name)]].concat());
+            openssl(
+                folder.0.path(),
+                &[&own[..], &["-subj", subject, "-keyout", &key(name), "-out", &crt(name)]].concat(),
+            );
         }
         for (name, host) in [("app", "app.test"), ("me", "veil.test")] {
             let signed = [
@@ -58,19 +52,9 @@ impl Folder {
                 "-out",
                 &crt(name),
             ];
-            folder.openssl(&[&own[..], &signed, &named].concat());
+            openssl(folder.0.path(), &[&own[..], &signed, &named].concat());
         }
         folder
-    }
-
-    fn openssl(&self, arguments: &[&str]) {
-        let made = Command::new("openssl")
-            .current_dir(self.0.path())
-            .args(arguments)
-            .stderr(Stdio::null())
-            .status()
-            .expect("openssl is there");
-        assert!(made.success(), "{arguments:?}");
     }
 
     fn path(&self, name: &str) -> String {

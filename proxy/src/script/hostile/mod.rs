@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use pingora::http::RequestHeader;
 
 use super::{Failure, Hook, Kept, Limits, Mistake, Program, Seen, Store};
+use crate::chance;
 use crate::heap;
 use crate::request::testing::{ctx, request};
 
@@ -54,13 +55,8 @@ fn run_read(program: &Program) -> (Result<String, Failure>, Cost) {
 
 /// Letters a and b in no order.
 pub fn mixed(length: usize) -> String {
-    let mut state = 1_u64;
-    let letters = (0..length).map(|_| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        if state >> 60 & 1 == 0 { 'a' } else { 'b' }
-    });
+    let mut next = chance::bits(1);
+    let letters = (0..length).map(|_| if next() >> 60 & 1 == 0 { 'a' } else { 'b' });
     letters.collect()
 }
 
@@ -209,13 +205,7 @@ fn what_makes_no_sense_ends_too() {
         "<<",
         "**",
     ];
-    let mut state = 0x9e37_79b9_u64;
-    let mut next = |most: usize| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % most
-    };
+    let mut next = chance::below(0x9e37_79b9);
     let (head, ctx, store, settings) = (
         request("GET", "/a?b=c", &[("x", "y")]),
         ctx("192.0.2.1"),

@@ -72,6 +72,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::chance;
 
     /// A node of flow style at random, and how deep it goes. Its texts hold what looks like more.
     fn node(next: &mut impl FnMut(usize) -> usize, left: usize) -> (String, usize) {
@@ -112,13 +113,7 @@ mod tests {
 
     #[test]
     fn it_is_as_deep_as_the_parser_finds_it() {
-        let mut state = 0x2545_f491_u64;
-        let mut next = |most: usize| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 33) as usize % most
-        };
+        let mut next = chance::below(0x2545_f491);
         let mut deepest = 0;
         for _ in 0..5_000 {
             let (text, depth) = node(&mut next, 9);
