@@ -36,7 +36,12 @@ pub use args::Args;
 pub use run::run;
 
 /// What was built in, by choice.
-pub const FEATURES: &[&str] = if cfg!(feature = "avif") { &["avif"] } else { &[] };
+pub const FEATURES: &[&str] = &[
+    #[cfg(feature = "avif")]
+    "avif",
+    #[cfg(feature = "object-store")]
+    "object-store",
+];
 
 #[cfg(test)]
 mod tests {

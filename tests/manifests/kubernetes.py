@@ -35,8 +35,9 @@ def main(conf: Path, tools: Path) -> int:
     for name, objects in renderings.items():
         mistakes += [f"{name}: {each}" for each in Rendering(objects).mistakes()]
     mistakes += custom(renderings, tools)
-    jobs = documents((conf / "kubernetes/bulk/job.yaml").read_text())
-    mistakes += [f"bulk: {each}" for each in [*Rendering(jobs).schemas(), *shards(jobs[0])]]
+    for file in sorted((conf / "kubernetes/bulk").glob("*.yaml")):
+        jobs = documents(file.read_text())
+        mistakes += [f"{file.name}: {each}" for each in [*Rendering(jobs).schemas(), *shards(jobs[0])]]
     mistakes += differences(renderings["base"], renderings["chart as it is"])
     for mistake in mistakes:
         print(mistake)
@@ -164,7 +165,7 @@ def pod(deployment):
 def shards(job):
     """As many parts as pods."""
     spec, container = job["spec"], job["spec"]["template"]["spec"]["containers"][0]
-    if f"$(JOB_COMPLETION_INDEX)/{spec['completions']}" not in container["args"] or spec["parallelism"] > spec["completions"]:
+    if f"$(JOB_COMPLETION_INDEX)/{spec['completions']}" not in container["args"][-1] or spec["parallelism"] > spec["completions"]:
         yield "the parts are not as many as the pods"
 
 

@@ -16,17 +16,21 @@ use crate::args::{ByteSize, PictureArgs};
 blur-service blur album -r -o blurred        keeps the tree, the names and the times\n  \
 blur-service blur - < in.jpg > out.jpg\n  \
 blur-service blur album -r --dry-run         writes a contact sheet with the boxes of all faces\n  \
-blur-service blur blurred -r --check         fails where a face is seen\n\n\
+blur-service blur blurred -r --check         fails where a face is seen\n  \
+blur-service blur s3://in/2026 -r -o s3://out/2026 --shard 0/4 --manifest s3://out/told/0.jsonl\n\n\
 Boxes to hide besides, and faces to spare, stand in PICTURE.veil.json beside a picture, such as\n  \
 {\"regions\": [[10, 20, 64, 80]], \"exclude\": [0]}\n\n\
-Exit code: 0 good; 1 something was refused or failed, or --check has seen a face; 2 wrong usage."
+Exit code: 0 good; 1 something was refused or failed, or --check has seen a face; 2 wrong usage; 3 a store failed or the work \
+was interrupted: run it again, and it does the rest."
 )]
 pub struct FilesArgs {
-    /// Pictures and folders; `-` reads one picture from the standard input and writes it to the standard output
+    /// Pictures and folders, also in object stores (s3://BUCKET/NAME, gs://…, az://…, with the settings of their own tools
+    /// from the environment); `-` reads one picture from the standard input and writes it to the standard output
     #[arg(required_unless_present = "watch", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
-    /// Folder for the results, which keep their tree and names [default: beside each picture, as NAME.blurred.EXT]
+    /// Folder for the results, or place in an object store; they keep their tree and names [default: beside each picture,
+    /// as NAME.blurred.EXT]
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
@@ -45,6 +49,11 @@ pub struct FilesArgs {
     /// Pictures at a time [default: the number of cores]
     #[arg(short, long)]
     jobs: Option<NonZeroUsize>,
+
+    /// File or object that comes to tell of every picture what was found and done, a line of JSON each, also where a run
+    /// was ended and the next one went on; each part needs its own
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "check"])]
+    pub manifest: Option<PathBuf>,
 
     /// Say of each picture what was found and done, as a line of JSON on the standard output
     #[arg(long)]
@@ -110,9 +119,10 @@ impl FilesArgs {
     /// # Errors
     /// What does not go together, beside that which clap knows.
     pub fn check_usage(&self) -> anyhow::Result<()> {
-        if self.is_pipe() && (self.paths.len() > 1 || self.output.is_some() || self.dry_run) {
+        if self.is_pipe() && (self.paths.len() > 1 || self.output.is_some() || self.dry_run || self.manifest.is_some())
+        {
             anyhow::bail!(
-                "`-` is one picture from the standard input to the standard output, and goes with no other path, --output or --dry-run"
+                "`-` is one picture from the standard input to the standard output, and goes with no other path, --output, --manifest or --dry-run"
             );
         }
         Ok(())

@@ -1,9 +1,7 @@
 //! One picture after the other: read, blurred or only looked at, written.
 
 use std::{
-    fs::{self, Metadata},
     io::{self, Read, Write},
-    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -14,8 +12,8 @@ use super::{
     find::Job,
     memory::Memory,
     outcome::{Outcome, Scored, What},
+    place::{Origin, Place},
     sheet::Thumbnail,
-    write,
 };
 use crate::{
     codec::Header,
@@ -60,13 +58,12 @@ impl Engine {
         })
     }
 
-    /// What becomes of a picture and, if one is wanted, a small one of it.
-    pub fn work(&self, job: &Job, thumbnail: bool) -> (Outcome, Option<Thumbnail>) {
-        let core = self.cores.take();
-        let done = self.try_work(job, thumbnail);
-        drop(core);
+    /// What becomes of a picture and, if one is wanted, a small one of it. What was done before is done `again`, or left.
+    pub fn work(&self, job: &Job, thumbnail: bool, again: bool) -> (Outcome, Option<Thumbnail>) {
+        let done = self.try_work(job, thumbnail, again);
         let (what, thumbnail) = done.unwrap_or_else(|what| (*what, None));
-        (Outcome::new(&job.source, what), thumbnail)
+        let path = job.source.clone();
+        (Outcome { path, what }, thumbnail)
     }
 
     /// From the standard input to the standard output.
@@ -78,7 +75,6 @@ impl Engine {
         io::stdin()
             .read_to_end(&mut file)
             .context("cannot read the standard input")?;
-        let core = self.cores.take();
         let what = match self.made(&file, &self.options) {
             Ok(Made::Picture(blurred)) => {
                 let mut output = io::stdout();
@@ -91,17 +87,21 @@ impl Engine {
             Ok(Made::Boxes(faces)) => What::Seen { faces },
             Err(error) => *Box::<What>::from(error),
         };
-        drop(core);
-        Ok(Outcome::new(Path::new("-"), what))
+        let path = Place::File("-".into());
+        Ok(Outcome { path, what })
     }
 
-    fn try_work(&self, job: &Job, thumbnail: bool) -> Result<(What, Option<Thumbnail>), Box<What>> {
-        let like = fs::metadata(&job.source).map_err(What::failed)?;
-        if let Some(output) = self.done_before(job, &like)? {
+    fn try_work(&self, job: &Job, thumbnail: bool, again: bool) -> Result<(What, Option<Thumbnail>), Box<What>> {
+        let origin = job.source.origin()?;
+        let before = self.done_before(job, &origin)?;
+        if let Some(output) = before.clone().filter(|_| !again) {
             return Ok((What::Skipped { output }, None));
         }
-        let file = fs::read(&job.source).map_err(What::failed)?;
-        let options = self.options_for(&job.source)?;
+        let file = job
+            .source
+            .read()?
+            .ok_or_else(|| What::failed("it is no longer there"))?;
+        let options = self.options_for(job)?;
         match self.made(&file, &options)? {
             Made::Boxes(faces) => {
                 let small = thumbnail.then(|| Thumbnail::of(&file, &faces)).transpose()?;
@@ -109,49 +109,44 @@ impl Engine {
             }
             Made::Picture(blurred) => {
                 let target = job.target.as_ref().map(|target| named(target, blurred.media_type));
-                if let Some(target) = &target {
-                    write::write(target, &blurred.file, &like, self.overwrite)
-                        .map_err(|error| What::failed(format!("cannot write {}: {error}", target.display())))?;
+                let what = What::blurred(&blurred, target.clone());
+                if let Some(target) = target {
+                    let overwrite = self.overwrite || before.is_some();
+                    target.write(blurred.file, blurred.media_type, &origin, overwrite)?;
                 }
-                Ok((What::blurred(&blurred, target), None))
+                Ok((what, None))
             }
         }
     }
 
-    /// A result of the source's age is the source's; any other is somebody's, and stays.
-    fn done_before(&self, job: &Job, like: &Metadata) -> Result<Option<PathBuf>, Box<What>> {
+    /// A result of the source's state is the source's; any other is somebody's, and stays.
+    fn done_before(&self, job: &Job, origin: &Origin) -> Result<Option<Place>, Box<What>> {
         let Some(target) = job.target.as_ref().filter(|_| !self.overwrite) else {
             return Ok(None);
         };
-        let names = [target.clone()]
-            .into_iter()
-            .chain(EXTENSIONS.map(|(_, extension)| also_named(target, extension)));
-        let Some((target, there)) = names
-            .filter_map(|name| Some((name.clone(), fs::metadata(name).ok()?)))
-            .next()
-        else {
-            return Ok(None);
-        };
-        match (there.modified(), like.modified()) {
-            (Ok(one), Ok(other)) if one == other => Ok(Some(target)),
-            _ => Err(What::failed(format!(
-                "{} is there already, and of another time; --overwrite writes it anew",
-                target.display()
-            ))),
+        for name in names(target) {
+            match name.is_result_of(origin)? {
+                Some(true) => return Ok(Some(name)),
+                Some(false) => {
+                    return Err(What::failed(format!(
+                        "{name} is there already, and of another time; --overwrite writes it anew"
+                    )));
+                }
+                None => {}
+            }
         }
+        Ok(None)
     }
 
     /// With what stands beside the picture.
-    fn options_for(&self, source: &Path) -> Result<Options, Box<What>> {
-        let mut name = source.as_os_str().to_owned();
-        name.push(".veil.json");
-        let text = match fs::read_to_string(&name) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self.options.clone()),
-            Err(error) => return Err(What::failed(format!("{}: {error}", Path::new(&name).display()))),
+    fn options_for(&self, job: &Job) -> Result<Options, Box<What>> {
+        let text = job.marks.as_ref().map(Place::read).transpose()?.flatten();
+        let (Some(text), Some(place)) = (text, &job.marks) else {
+            return Ok(self.options.clone());
         };
+        let text = String::from_utf8(text).map_err(|error| What::failed(format!("{place}: {error}")))?;
         let chosen = members(&text).and_then(|pairs| self.options.with_query(&pairs, &Leeway::all()));
-        chosen.map_err(|error| What::failed(format!("{}: {error}", Path::new(&name).display())))
+        chosen.map_err(|error| What::failed(format!("{place}: {error}")))
     }
 
     fn made(&self, file: &[u8], options: &Options) -> Result<Made, Error> {
@@ -162,6 +157,7 @@ impl Engine {
             needed: header.work_bytes,
             limit: self.memory.bytes(),
         };
+        let _core = self.cores.take();
         let _hold = self.memory.take(header.work_bytes).ok_or_else(too_much)?;
         if !self.writes {
             let found = pipeline::detect(file, &header, options, &self.detectors, &|| true)?;
@@ -175,28 +171,36 @@ impl Engine {
 }
 
 /// What became another format says so: `scan.bmp` is written to `scan.bmp.jpg`.
-fn named(target: &Path, media_type: &str) -> PathBuf {
-    let own = target
-        .extension()
-        .and_then(|own| own.to_str())
-        .map(str::to_ascii_lowercase);
-    let is_its = |extension: &str| match own.as_deref() {
-        Some("jpeg" | "jpe" | "jfif") => extension == "jpg",
-        Some("apng") => extension == "png",
-        Some("tiff") => extension == "tif",
-        own => own == Some(extension),
-    };
+fn named(target: &Place, media_type: &str) -> Place {
     match EXTENSIONS.iter().find(|(known, _)| *known == media_type) {
-        Some((_, extension)) if !is_its(extension) => also_named(target, extension),
-        _ => target.to_owned(),
+        Some((_, extension)) if own_extension(target) != Some(extension) => {
+            target.with_suffix(&format!(".{extension}"))
+        }
+        _ => target.clone(),
     }
 }
 
-fn also_named(target: &Path, extension: &str) -> PathBuf {
-    let mut name = target.as_os_str().to_owned();
-    name.push(".");
-    name.push(extension);
-    name.into()
+/// Every name that a result may have got. A store is not asked for the less likely ones of them, each a request.
+fn names(target: &Place) -> impl Iterator<Item = Place> {
+    let others = EXTENSIONS.map(|(_, extension)| target.with_suffix(&format!(".{extension}")));
+    let count = if target.is_object() && own_extension(target).is_some() {
+        1
+    } else {
+        6
+    };
+    [target.clone()].into_iter().chain(others).take(count)
+}
+
+/// As this program writes it, if it is that of a format which it writes.
+fn own_extension(target: &Place) -> Option<&'static str> {
+    let own = target.name().extension()?.to_str()?.to_ascii_lowercase();
+    let own = match &*own {
+        "jpeg" | "jpe" | "jfif" => "jpg",
+        "apng" => "png",
+        "tiff" => "tif",
+        own => own,
+    };
+    EXTENSIONS.iter().map(|(_, known)| *known).find(|known| *known == own)
 }
 
 const EXTENSIONS: [(&str, &str); 5] = [

@@ -3,16 +3,16 @@
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
-    path::{Path, PathBuf},
 };
 
 use serde::Serialize;
 
+use super::place::{Place, Trouble};
 use crate::{detect::Face, error::Error, geometry::Rect, keep::Field, pipeline::Blurred};
 
 #[derive(Serialize)]
 pub struct Outcome {
-    pub path: PathBuf,
+    pub path: Place,
     #[serde(flatten)]
     pub what: What,
 }
@@ -21,7 +21,7 @@ pub struct Outcome {
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum What {
     Blurred {
-        output: Option<PathBuf>,
+        output: Option<Place>,
         faces: Vec<Scored>,
         spared: Vec<Scored>,
         regions: Vec<Rect>,
@@ -32,11 +32,16 @@ pub enum What {
     /// Looked at, and not written.
     Seen { faces: Vec<Scored> },
     /// It was done before.
-    Skipped { output: PathBuf },
+    Skipped { output: Place },
     /// It is no picture that can be done; nothing was written.
     Refused { code: &'static str, detail: String },
     /// Nothing was written.
-    Failed { detail: String },
+    Failed {
+        detail: String,
+        /// Whether the next run may do better, though nobody mends anything.
+        #[serde(skip)]
+        may_pass: bool,
+    },
 }
 
 #[derive(Serialize)]
@@ -57,26 +62,17 @@ impl Scored {
 }
 
 impl Outcome {
-    pub fn new(path: &Path, what: What) -> Self {
-        Self {
-            path: path.to_owned(),
-            what,
-        }
-    }
-
     /// What a person should hear of at once.
     pub fn why(&self) -> Option<String> {
         match &self.what {
-            What::Refused { detail, .. } | What::Failed { detail } => {
-                Some(format!("{}: {detail}", self.path.display()))
-            }
+            What::Refused { detail, .. } | What::Failed { detail, .. } => Some(format!("{}: {detail}", self.path)),
             _ => None,
         }
     }
 }
 
 impl What {
-    pub fn blurred(blurred: &Blurred, output: Option<PathBuf>) -> Self {
+    pub fn blurred(blurred: &Blurred, output: Option<Place>) -> Self {
         Self::Blurred {
             output,
             faces: Scored::all(&blurred.faces),
@@ -90,6 +86,16 @@ impl What {
     pub fn failed(error: impl ToString) -> Box<Self> {
         Box::new(Self::Failed {
             detail: error.to_string(),
+            may_pass: false,
+        })
+    }
+}
+
+impl From<Trouble> for Box<What> {
+    fn from(trouble: Trouble) -> Self {
+        Self::new(What::Failed {
+            detail: trouble.to_string(),
+            may_pass: trouble.may_pass(),
         })
     }
 }
@@ -121,10 +127,11 @@ pub struct Tally {
     seen: usize,
     skipped: usize,
     faces: usize,
-    without_face: Vec<PathBuf>,
-    with_face: Vec<PathBuf>,
-    refused: Vec<PathBuf>,
-    failed: Vec<PathBuf>,
+    without_face: Vec<Place>,
+    with_face: Vec<Place>,
+    refused: Vec<Place>,
+    failed: Vec<Place>,
+    may_pass: bool,
 }
 
 impl Tally {
@@ -141,11 +148,14 @@ impl Tally {
             }
             What::Skipped { .. } => self.skipped += 1,
             What::Refused { .. } => self.refused.push(path()),
-            What::Failed { .. } => self.failed.push(path()),
+            What::Failed { may_pass, .. } => {
+                self.may_pass |= may_pass;
+                self.failed.push(path());
+            }
         }
     }
 
-    fn count(&mut self, faces: usize, is_bare: bool, path: PathBuf) {
+    fn count(&mut self, faces: usize, is_bare: bool, path: Place) {
         self.faces += faces;
         if faces > 0 {
             self.with_face.push(path);
@@ -157,6 +167,11 @@ impl Tally {
     /// Whether all is as it should be; where pictures are checked, none shows a face.
     pub fn is_good(&self, no_face: bool) -> bool {
         self.refused.is_empty() && self.failed.is_empty() && (!no_face || self.with_face.is_empty())
+    }
+
+    /// Whether something failed that the next run may do.
+    pub fn may_pass(&self) -> bool {
+        self.may_pass
     }
 
     pub fn summary(&self) -> String {
@@ -182,7 +197,7 @@ impl Tally {
                 let _ = writeln!(text, "{} {what}", paths.len());
             }
             for path in paths {
-                let _ = writeln!(text, "  {}", path.display());
+                let _ = writeln!(text, "  {}", path);
             }
         }
         text

@@ -57,7 +57,7 @@ impl Sheet {
             What::Seen { faces } => faces.len(),
             _ => 0,
         };
-        let name = escaped(&outcome.path.display().to_string());
+        let name = escaped(&outcome.path.to_string());
         let Thumbnail { file, size } = small;
         let data = STANDARD.encode(file);
         writeln!(

@@ -5,15 +5,12 @@ use std::{
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
-    sync::mpsc,
     time::{Duration, SystemTime},
 };
 
-use anyhow::Context;
-
 use super::{
-    args::FilesArgs,
-    find::{Job, below},
+    find::{Job, Search},
+    interruption::Interruption,
 };
 
 /// What tells two states of a file apart.
@@ -23,52 +20,34 @@ type State = (u64, Option<SystemTime>);
 ///
 /// # Errors
 /// Those of `work`; a folder that cannot be read.
-pub fn watch(folder: &Path, args: &FilesArgs, work: impl Fn(&[Job]) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let interrupted = interruption()?;
+pub fn watch(
+    folder: &Path,
+    search: &Search,
+    interruption: &Interruption,
+    work: impl Fn(&[Job]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let mut last: HashMap<PathBuf, State> = HashMap::new();
     let mut done: HashMap<PathBuf, State> = HashMap::new();
     loop {
-        let there: Vec<(Job, State)> = below(folder, args)?.into_iter().filter_map(with_state).collect();
-        let is_ready =
-            |(job, state): &&(Job, State)| last.get(&job.source) == Some(state) && done.get(&job.source) != Some(state);
+        let there: Vec<(Job, State)> = search.below(folder)?.into_iter().filter_map(with_state).collect();
+        let is_ready = |(job, state): &&(Job, State)| {
+            last.get(job.source.name()) == Some(state) && done.get(job.source.name()) != Some(state)
+        };
         let ready: Vec<Job> = there.iter().filter(is_ready).map(|(job, _)| job.clone()).collect();
         work(&ready)?;
-        let states = || there.iter().map(|(job, state)| (job.source.clone(), *state));
-        done.retain(|path, _| there.iter().any(|(job, _)| job.source == *path));
-        done.extend(states().filter(|(path, _)| ready.iter().any(|job| job.source == *path)));
+        let states = || there.iter().map(|(job, state)| (job.source.name().to_owned(), *state));
+        done.retain(|path, _| there.iter().any(|(job, _)| job.source.name() == path));
+        done.extend(states().filter(|(path, _)| ready.iter().any(|job| job.source.name() == path)));
         last = states().collect();
-        if interrupted.recv_timeout(PAUSE).is_ok() {
+        if interruption.comes_within(PAUSE) {
             return Ok(());
         }
     }
 }
 
 fn with_state(job: Job) -> Option<(Job, State)> {
-    let metadata = fs::metadata(&job.source).ok()?;
+    let metadata = fs::metadata(job.source.name()).ok()?;
     Some((job, (metadata.len(), metadata.modified().ok())))
-}
-
-/// Hears of TERM and INT.
-fn interruption() -> anyhow::Result<mpsc::Receiver<()>> {
-    let (heard, interrupted) = mpsc::channel();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            runtime.block_on(async {
-                use tokio::signal::unix::{SignalKind, signal};
-                let signals =
-                    signal(SignalKind::terminate()).and_then(|one| Ok((one, signal(SignalKind::interrupt())?)));
-                let Ok((mut terminate, mut interrupt)) = signals else {
-                    return;
-                };
-                tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-                // Nobody listens any more: the work has ended.
-                let _ = heard.send(());
-            });
-        })
-        .context("cannot listen for signals")?;
-    Ok(interrupted)
 }
 
 const PAUSE: Duration = Duration::from_millis(500);

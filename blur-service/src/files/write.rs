@@ -1,7 +1,7 @@
 //! Files that are there in full or not at all, also when the process is killed amid it.
 
 use std::{
-    fs::{self, File, FileTimes, Metadata},
+    fs::{self, File, FileTimes},
     io::{self, Write},
     os::fd::AsRawFd,
     path::{Path, PathBuf},
@@ -9,11 +9,13 @@ use std::{
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, linkat, open, renameat_with};
 
+use super::place::Origin;
+
 /// Writes `bytes` to `path`, with the times and rights of the file that they come from.
 ///
 /// # Errors
 /// The system's; [`io::ErrorKind::AlreadyExists`] unless `overwrite`.
-pub fn write(path: &Path, bytes: &[u8], like: &Metadata, overwrite: bool) -> io::Result<()> {
+pub fn write(path: &Path, bytes: &[u8], like: &Origin, overwrite: bool) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
@@ -35,14 +37,15 @@ pub fn write(path: &Path, bytes: &[u8], like: &Metadata, overwrite: bool) -> io:
 /// It is gone when the process is, unless it gets a name.
 fn nameless(folder: &Path) -> io::Result<File> {
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-    Ok(File::from(open(folder, flags, Mode::RUSR | Mode::WUSR)?))
+    Ok(File::from(open(folder, flags, Mode::from_raw_mode(0o666))?))
 }
 
-fn fill(file: &mut File, bytes: &[u8], like: &Metadata) -> io::Result<()> {
+fn fill(file: &mut File, bytes: &[u8], like: &Origin) -> io::Result<()> {
     file.write_all(bytes)?;
-    file.set_permissions(like.permissions())?;
-    let modified = like.modified()?;
-    file.set_times(FileTimes::new().set_accessed(like.accessed()?).set_modified(modified))?;
+    if let Some(rights) = &like.rights {
+        file.set_permissions(rights.clone())?;
+    }
+    file.set_times(FileTimes::new().set_accessed(like.accessed).set_modified(like.modified))?;
     file.sync_data()
 }
 
@@ -100,7 +103,7 @@ mod tests {
             .unwrap()
             .set_times(times)
             .unwrap();
-        let like = fs::metadata(&source).unwrap();
+        let like = Origin::of(&fs::metadata(&source).unwrap()).unwrap();
         let target = folder.path().join("a/b/target");
         write(&target, b"one", &like, false).unwrap();
         let refused = write(&target, b"two", &like, false).unwrap_err();
