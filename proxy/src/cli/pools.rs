@@ -207,7 +207,7 @@ fn note(backend: &BackendStatus) -> String {
         notes.push(format!("out {} times within an hour", backend.troubles_lately));
     }
     if backend.ejections > 0 {
-        notes.push(format!("ejected {} times", backend.ejections));
+        notes.push(format!("ejected {} times in all", backend.ejections));
     }
     if backend.deaths > 0 {
         notes.push(format!("died {} times", backend.deaths));
@@ -311,7 +311,7 @@ mod tests {
         });
         let expected = "\
 POOL  BACKEND  ADDRESS         WEIGHT  STANDING  HEALTH  IN FLIGHT  REQUESTS  FAILURES  NOTE
-blur  left     192.0.2.1:5000  3       drained   up      1/4        12        1         ejected 2 times
+blur  left     192.0.2.1:5000  3       drained   up      1/4        12        1         ejected 2 times in all
 blur  (queue)                                            2                              6 turned away
 blur  (panic)                                                       3                   sent to backends that are out, for want of others
 blur: file b.yaml: its last answer stays: names nobody

@@ -95,11 +95,20 @@ impl Attempting {
             Decision::GiveUp(ending) => ending,
             Decision::Retry => failure.ending(),
         };
+        let problem = match failure {
+            Failure::Connect if !self.is_fit() => Some(problem::NO_BACKEND),
+            _ => problem_of(ending, failure),
+        };
         self.setback = Some(Setback {
             cause: cause_label(failure),
-            problem: problem_of(ending, failure),
+            problem,
         });
         decision == Decision::Retry
+    }
+
+    /// Whether the attempt's backend is fit to serve. That another one cannot be connected to is no news.
+    fn is_fit(&self) -> bool {
+        self.trial.as_ref().is_some_and(|trial| trial.backend().is_fit())
     }
 
     /// Of the attempt's answer, which has begun.

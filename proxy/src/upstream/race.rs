@@ -16,7 +16,7 @@ use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Sleep, sleep};
 
 use crate::body::{Progress, Whole};
 use crate::client::proxy_protocol::Ends;
@@ -108,8 +108,8 @@ impl Race {
 
     /// A connection that has not been kept: nobody would know whether it still lives.
     async fn runner(&self, backend: &Backend) -> io::Result<Runner> {
-        let reached = reach(backend, self.plan.pool.transport(), self.plan.client, None);
-        let (channel, _) = timeout(self.plan.connect, reached).await??;
+        let plan = &self.plan;
+        let (channel, _) = reach(backend, plan.pool.transport(), plan.client, None, plan.connect).await?;
         Ok(Runner {
             channel,
             heard: Vec::new(),

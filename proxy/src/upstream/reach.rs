@@ -3,8 +3,10 @@
 use std::io;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use crate::client::proxy_protocol::Ends;
-use crate::pool::{Backend, Channel, Transport};
+use crate::pool::{Backend, Channel, Health, Transport};
 use crate::program;
 
 /// A kept connection that would do.
@@ -16,7 +18,8 @@ pub struct Idle {
     pub is_precious: bool,
 }
 
-/// A connection to speak HTTP/1.1 on, and whether others were served on it before.
+/// A connection to speak HTTP/1.1 on, and whether others were served on it before. A new one may take `patience` to come
+/// about, and is given up when the backend is found to be down meanwhile.
 ///
 /// # Errors
 /// There is none to be had.
@@ -25,15 +28,30 @@ pub async fn reach(
     transport: &Transport,
     client: Ends,
     idle: Option<Idle>,
+    patience: Duration,
 ) -> io::Result<(Channel, bool)> {
-    if transport.is_shared() {
-        return share(backend, transport, client).await;
-    }
     let kept = idle.filter(|_| transport.keeps());
     let kept = kept.and_then(|idle| backend.take_kept(transport.number(), idle.most, idle.is_precious));
-    match kept {
-        Some(channel) => Ok((channel, true)),
-        None => Ok((transport.open(backend.target(), Some(client)).await?, false)),
+    if let Some(channel) = kept {
+        return Ok((channel, true));
+    }
+    let patience = match backend.health() {
+        Health::Down => patience.min(DOUBTFUL_PATIENCE),
+        Health::Unknown | Health::Up => patience,
+    };
+    tokio::select! {
+        reached = timeout(patience, connect(backend, transport, client)) => reached?,
+        () = backend.found_down() => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the backend was found to be down")),
+    }
+}
+
+/// How long one that is believed to be down may take to show that it is not: whoever asks it has waited already.
+const DOUBTFUL_PATIENCE: Duration = Duration::from_millis(500);
+
+async fn connect(backend: &Backend, transport: &Transport, client: Ends) -> io::Result<(Channel, bool)> {
+    match transport.is_shared() {
+        true => share(backend, transport, client).await,
+        false => Ok((transport.open(backend.target(), Some(client)).await?, false)),
     }
 }
 

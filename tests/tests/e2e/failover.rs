@@ -1,6 +1,6 @@
 //! Primaries, backups and health, with backends that fail as they are told.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -313,6 +313,36 @@ fn what_a_backend_has_in_flight_when_it_is_found_to_be_down_goes_elsewhere_at_on
         hung.address
     );
     assert!(metrics.contains(&out), "{metrics}");
+}
+
+#[test]
+fn a_connect_under_way_is_given_up_when_its_backend_is_found_to_be_down() {
+    let (deaf, _full) = deaf();
+    let checked = Backend::named("checked");
+    let veil = Veil::over(&format!(
+        "{{ timeouts: {{ connect: 1m }}, backends: [{{ address: {deaf} }}],
+            health: {{ port: {}, interval: 200ms, timeout: 500ms, fall: 2 }} }}",
+        checked.address.port()
+    ));
+    let url = veil.url("/");
+    let asking = thread::spawn(move || client().get(&url).send().unwrap());
+    until("the connect is under way", SOON, || {
+        (veil.backend(deaf)["in_flight"] == 1).then_some(())
+    });
+    checked.answer_health(Answer::health(500, "unwell"));
+    for answer in [asking.join().unwrap(), veil.get("/"), veil.get("/")] {
+        assert_eq!(answer.status(), 503);
+        assert!(answer.headers().contains_key("retry-after"), "{:?}", answer.headers());
+    }
+}
+
+/// Where a connect finds neither yes nor no: the queue of those that nobody accepts is full.
+fn deaf() -> (SocketAddr, (TcpListener, Vec<TcpStream>)) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok();
+    let waiting: Vec<_> = std::iter::from_fn(connect).take(10_000).collect();
+    (address, (listener, waiting))
 }
 
 #[test]

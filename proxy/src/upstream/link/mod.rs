@@ -18,7 +18,6 @@ use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::timeout;
 
 pub use self::answer::Answer;
 use crate::body::Progress;
@@ -53,8 +52,8 @@ pub struct Made {
 
 impl Dial {
     async fn reach(&self) -> io::Result<(Channel, bool)> {
-        let reached = reach(&self.backend, &self.transport, self.client, Some(self.idle));
-        timeout(self.patience, reached).await?
+        let idle = Some(self.idle);
+        reach(&self.backend, &self.transport, self.client, idle, self.patience).await
     }
 
     pub fn made(&self) -> Option<Made> {

@@ -334,9 +334,20 @@ impl Backend {
         weight * (recovered.as_secs_f64() / self.slow_start.as_secs_f64()).clamp(0.01, 1.0)
     }
 
+    /// Whether it serves as far as is known, be it full at the moment.
+    pub fn is_fit(&self) -> bool {
+        self.standing(Moment::now()).is_fit()
+    }
+
     /// Tells when its health becomes another.
     pub(in crate::pool) fn health_changes(&self) -> watch::Receiver<()> {
         self.live.health_changed.subscribe()
+    }
+
+    /// Returns once it is found to be down anew.
+    pub async fn found_down(&self) {
+        let mut changes = self.health_changes();
+        while changes.changed().await.is_ok() && self.health() != Health::Down {}
     }
 
     pub fn health(&self) -> Health {
