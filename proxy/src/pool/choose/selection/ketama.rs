@@ -8,10 +8,9 @@ use pingora_load_balancing::selection::consistent::{KetamaHashing, OwnedNodeIter
 use pingora_load_balancing::selection::{BackendIter, BackendSelection};
 
 use super::bounded::Bounded;
-use super::select::{Algorithm, Candidates, Select};
-use super::settings::HashConfig;
+use super::select::{Candidates, Select};
+use super::settings::ByKey;
 use crate::pool::choose::key::Key;
-use crate::pool::choose::key_config::KeyConfig;
 use crate::pool::members::backend::Backend;
 
 pub struct Ketama {
@@ -26,8 +25,8 @@ pub struct Ketama {
 #[derive(Clone, Copy)]
 struct Place(usize);
 
-impl Ketama {
-    pub fn new(bounded: Bounded, tier: &[Arc<Backend>]) -> Self {
+impl ByKey for Ketama {
+    fn new(bounded: Bounded, tier: &[Arc<Backend>]) -> Self {
         // Pingora's ring refuses weight 0 by panicking. For us it means drained: no place on the ring.
         let total: u64 = tier.iter().map(|backend| u64::from(backend.weight())).sum();
         let nodes: BTreeSet<_> = tier
@@ -43,7 +42,9 @@ impl Ketama {
             bounded,
         }
     }
+}
 
+impl Ketama {
     /// The places of the backends in the order in which this key prefers them, each once.
     fn order(&self, key: &Key) -> Distinct {
         Distinct {
@@ -51,22 +52,6 @@ impl Ketama {
             seen: vec![false; self.places],
             unseen: self.nodes,
         }
-    }
-}
-
-impl Algorithm for Ketama {
-    type Settings = HashConfig;
-
-    fn build(settings: &HashConfig, tier: &[Arc<Backend>]) -> Self {
-        Self::new(settings.bounded(), tier)
-    }
-
-    fn key(settings: &HashConfig) -> &KeyConfig {
-        &settings.key
-    }
-
-    fn strict(settings: &HashConfig) -> Option<HashConfig> {
-        Some(settings.strict())
     }
 }
 

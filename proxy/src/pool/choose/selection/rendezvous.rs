@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::bounded::Bounded;
-use super::select::{Algorithm, Candidates, Select};
-use super::settings::HashConfig;
+use super::select::{Candidates, Select};
+use super::settings::ByKey;
 use crate::pool::choose::key::Key;
-use crate::pool::choose::key_config::KeyConfig;
 use crate::pool::members::backend::Backend;
 use crate::pool::random::mix;
 
@@ -28,8 +27,8 @@ struct Node {
     place: usize,
 }
 
-impl Rendezvous {
-    pub fn new(bounded: Bounded, tier: &[Arc<Backend>]) -> Self {
+impl ByKey for Rendezvous {
+    fn new(bounded: Bounded, tier: &[Arc<Backend>]) -> Self {
         let mut groups: BTreeMap<u32, Vec<Node>> = BTreeMap::new();
         for (place, backend) in tier.iter().enumerate() {
             let seed = hash64(backend.name().as_bytes(), 0);
@@ -43,22 +42,6 @@ impl Rendezvous {
             groups: groups.into_iter().map(group).collect(),
             bounded,
         }
-    }
-}
-
-impl Algorithm for Rendezvous {
-    type Settings = HashConfig;
-
-    fn build(settings: &HashConfig, tier: &[Arc<Backend>]) -> Self {
-        Self::new(settings.bounded(), tier)
-    }
-
-    fn key(settings: &HashConfig) -> &KeyConfig {
-        &settings.key
-    }
-
-    fn strict(settings: &HashConfig) -> Option<HashConfig> {
-        Some(settings.strict())
     }
 }
 

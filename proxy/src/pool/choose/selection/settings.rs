@@ -1,11 +1,15 @@
 //! Settings that several algorithms share.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::bounded::{Bounded, LoadFactor};
 use super::load::Load;
+use super::select::{Algorithm, Select};
 use crate::pool::choose::key_config::KeyConfig;
+use crate::pool::members::backend::Backend;
 
 /// `{ key: client_address, load_factor: 1.25 }`
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
@@ -28,6 +32,27 @@ impl HashConfig {
             load_factor: LoadFactor::Off,
             ..self.clone()
         }
+    }
+}
+
+/// An algorithm by which a key has its backend, as far as that has room.
+pub trait ByKey: Select + Sized {
+    fn new(bounded: Bounded, tier: &[Arc<Backend>]) -> Self;
+}
+
+impl<S: ByKey> Algorithm for S {
+    type Settings = HashConfig;
+
+    fn build(settings: &HashConfig, tier: &[Arc<Backend>]) -> Self {
+        Self::new(settings.bounded(), tier)
+    }
+
+    fn key(settings: &HashConfig) -> &KeyConfig {
+        &settings.key
+    }
+
+    fn strict(settings: &HashConfig) -> Option<HashConfig> {
+        Some(settings.strict())
     }
 }
 
