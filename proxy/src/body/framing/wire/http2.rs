@@ -67,6 +67,14 @@ impl Frames {
         self.preface > 0 || self.block || amid_a_frame
     }
 
+    /// Bytes of a body that are to come before the next frame.
+    pub fn left_of_body(&self) -> usize {
+        match self.known == HEAD && self.kind() == DATA {
+            true => self.left,
+            false => 0,
+        }
+    }
+
     /// So many bytes went to the client.
     pub fn sent(&mut self, bytes: usize) {
         self.idle_talk.allow(bytes);

@@ -12,7 +12,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::task::{Context, Poll, ready};
@@ -22,7 +22,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr;
 use parking_lot::Mutex;
 use pingora::protocols::Stream;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 pub use self::http2::FLOOD;
@@ -199,7 +199,10 @@ impl Wire {
     /// Hands on what comes over HTTP/2, and fails when a head takes too long.
     fn poll_http2(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let polled = self.poll_pass(cx, buf);
+        let polled = match self.poll_ahead(cx) {
+            Poll::Ready(Ok(())) => self.poll_pass(cx, buf),
+            other => other,
+        };
         let State::Http2(frames) = &mut self.state else {
             return polled;
         };
@@ -221,6 +224,25 @@ impl Wire {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         polled
+    }
+
+    /// Amid a body over HTTP/2, whose reader asks for a frame or half of one at a time, reads as much as there is: each read
+    /// costs more than the copy out of `pending`.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_amid_body = matches!(&self.state, State::Http2(frames) if frames.left_of_body() > READ);
+        if !self.pending.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.pending = BytesMut::new();
+        if !is_amid_body {
+            return Poll::Ready(Ok(()));
+        }
+        self.pending.reserve(AHEAD);
+        let polled = pin!(self.inner.read_buf(&mut self.pending)).poll(cx);
+        if self.pending.is_empty() {
+            self.pending = BytesMut::new();
+        }
+        polled.map_ok(|_| ())
     }
 
     /// Hands on what comes, out of `pending` first.
