@@ -154,7 +154,7 @@ mod tests {
         let core = cores.take();
         let begun = Barrier::new(2);
         let pieces: Vec<usize> = (0..100).collect();
-        let taken = AtomicUsize::new(0);
+        let (taken, helped) = (AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
             let other = scope.spawn(|| {
                 begun.wait();
@@ -162,17 +162,16 @@ mod tests {
                 taken.store(1, Ordering::SeqCst);
             });
             cores.each(&pieces, &|| true, |piece| {
-                if *piece < 2 {
-                    // Both threads are at work, and from now on somebody waits.
-                    if *piece == 0 {
-                        begun.wait();
-                    }
-                    while cores.count().waiting == 0 && taken.load(Ordering::SeqCst) == 0 {
-                        thread::yield_now();
-                    }
-                } else {
-                    // The test's own thread has a name, a helper none.
-                    assert!(thread::current().name().is_some(), "a helper began another piece");
+                // The test's own thread has a name, a helper none.
+                let is_helper = thread::current().name().is_none();
+                let before = helped.fetch_add(usize::from(is_helper), Ordering::SeqCst);
+                assert!(!is_helper || before == 0, "a helper began another piece");
+                if *piece == 0 {
+                    begun.wait();
+                }
+                // From here on somebody waits. A helper that had just made up its mind may begin any later piece.
+                while *piece < 2 && cores.count().waiting == 0 && taken.load(Ordering::SeqCst) == 0 {
+                    thread::yield_now();
                 }
             });
             other.join().expect("the other picture got its core");
