@@ -10,7 +10,7 @@ use ring::digest::{SHA256, digest};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::headers::FieldName;
+use super::headers::ChangedName;
 use super::watched::Watched;
 use super::{Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
@@ -25,7 +25,7 @@ use crate::request::syntax::argument;
 pub struct ApiKey {
     file: PathBuf,
     #[serde(default = "x_api_key")]
-    header: FieldName,
+    header: ChangedName,
     /// The argument of the query that may hold the key too. Addresses end up in logs: prefer the header.
     #[serde(default)]
     query: Option<String>,
@@ -34,8 +34,8 @@ pub struct ApiKey {
     forward: bool,
 }
 
-fn x_api_key() -> FieldName {
-    FieldName(http::HeaderName::from_static("x-api-key"))
+fn x_api_key() -> ChangedName {
+    ChangedName(http::HeaderName::from_static("x-api-key"))
 }
 
 impl Settings for ApiKey {

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::headers::FieldName;
+use super::headers::ChangedName;
 use super::{Content, Filter, FilterError, Settings, Subrequests, Verdict, Workshop};
 use crate::request::RequestCtx;
 use crate::request::problem::{self, Problem};
@@ -27,10 +27,10 @@ pub struct ForwardAuth {
     path: Template,
     /// The client's fields that it sees, beside `X-Original-Method`, `X-Original-URI`, `X-Forwarded-Host` and `-Proto`.
     #[serde(default = "credentials")]
-    see: Vec<FieldName>,
+    see: Vec<ChangedName>,
     /// Fields of its answer that the request goes on with. Those of the client's own by these names go nowhere.
     #[serde(default)]
-    set: Vec<FieldName>,
+    set: Vec<ChangedName>,
     #[serde(default = "two_seconds")]
     timeout: units::Duration,
     /// What becomes of requests while nobody says whether they may come in.
@@ -52,8 +52,8 @@ fn root() -> Template {
     Template::parse("/").expect("a path without variables")
 }
 
-fn credentials() -> Vec<FieldName> {
-    vec![FieldName(header::AUTHORIZATION), FieldName(header::COOKIE)]
+fn credentials() -> Vec<ChangedName> {
+    vec![ChangedName(header::AUTHORIZATION), ChangedName(header::COOKIE)]
 }
 
 fn two_seconds() -> units::Duration {
@@ -84,7 +84,7 @@ struct Guard {
 
 impl Filter for Guard {
     fn on_request(&self, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
-        let names: Vec<HeaderName> = self.settings.set.iter().map(|FieldName(name)| name.clone()).collect();
+        let names: Vec<HeaderName> = self.settings.set.iter().map(|ChangedName(name)| name.clone()).collect();
         let question = self.settings.question(request, ctx);
         for name in &names {
             request.remove_header(name);
@@ -152,7 +152,7 @@ impl ForwardAuth {
         if let Some(client) = ctx.client {
             head.insert_header("X-Forwarded-For", client.to_string())?;
         }
-        for FieldName(name) in &self.see {
+        for ChangedName(name) in &self.see {
             for value in request.headers.get_all(name) {
                 head.append_header(name.clone(), value.clone())?;
             }

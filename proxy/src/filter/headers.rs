@@ -18,7 +18,7 @@ use crate::request::variables::Template;
 #[derive(Clone, Debug, Default, serde::Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Changes {
-    pub(super) remove: Vec<FieldName>,
+    pub(super) remove: Vec<ChangedName>,
     /// A field is set once, whatever it was before.
     pub(super) set: Fields,
     /// A further field of that name, beside those there are, unless its value is empty. Nginx: `add_header`.
@@ -43,7 +43,7 @@ impl Changes {
         let mut changes: Vec<Change> = self
             .remove
             .iter()
-            .map(|FieldName(name)| Change::Remove(name.clone()))
+            .map(|ChangedName(name)| Change::Remove(name.clone()))
             .collect();
         for (written, value) in self.set.iter() {
             changes.push(match value.render(request, ctx) {
@@ -85,7 +85,7 @@ impl Changes {
     }
 
     fn removes(&self, name: &HeaderName) -> bool {
-        self.remove.iter().any(|FieldName(removed)| removed == name)
+        self.remove.iter().any(|ChangedName(removed)| removed == name)
     }
 
     fn gives(&self, name: &HeaderName) -> bool {
@@ -139,7 +139,7 @@ impl<'de> Visitor<'de> for Entries {
 /// The name of a field that may be changed.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(with = "String", extend("examples" = ["X-Tenant"]))]
-pub struct FieldName(pub HeaderName);
+pub struct ChangedName(pub HeaderName);
 
 /// The name of a field that is made, and how it is spelt over HTTP/1.
 #[derive(Clone, Debug, JsonSchema)]
@@ -166,7 +166,7 @@ impl Eq for WrittenName {}
 impl<'de> Deserialize<'de> for WrittenName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spelling = String::deserialize(deserializer)?;
-        let FieldName(name) = FieldName::read(&spelling).map_err(de::Error::custom)?;
+        let ChangedName(name) = ChangedName::read(&spelling).map_err(de::Error::custom)?;
         Ok(Self {
             name,
             spelling: spelling.into(),
@@ -174,7 +174,7 @@ impl<'de> Deserialize<'de> for WrittenName {
     }
 }
 
-impl FieldName {
+impl ChangedName {
     fn read(text: &str) -> Result<Self, String> {
         let name = HeaderName::try_from(text)
             .map_err(|_| format!("{text:?} is not a header's name; write letters, digits and -"))?;
@@ -185,19 +185,19 @@ impl FieldName {
     }
 }
 
-impl PartialOrd for FieldName {
+impl PartialOrd for ChangedName {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for FieldName {
+impl Ord for ChangedName {
     fn cmp(&self, other: &Self) -> Ordering {
         self.0.as_str().cmp(other.0.as_str())
     }
 }
 
-impl<'de> Deserialize<'de> for FieldName {
+impl<'de> Deserialize<'de> for ChangedName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::read(&text).map_err(de::Error::custom)

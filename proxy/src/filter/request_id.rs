@@ -7,7 +7,7 @@ use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::headers::FieldName;
+use super::headers::ChangedName;
 use super::{Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::trace::{TRACEPARENT, Trace};
 use crate::request::{self, RequestCtx};
@@ -18,7 +18,7 @@ use crate::request::{self, RequestCtx};
 #[serde(deny_unknown_fields)]
 pub struct RequestId {
     /// A field whose value is the id, in the place of `X-Request-Id`.
-    header: Option<FieldName>,
+    header: Option<ChangedName>,
     /// Whether a client's own id is kept.
     #[serde(default = "yes")]
     keep: bool,
@@ -42,7 +42,7 @@ impl Filter for RequestId {
     fn on_request(&self, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
         if !self.keep {
             ctx.id = request::RequestId::random();
-        } else if let Some(FieldName(name)) = &self.header {
+        } else if let Some(ChangedName(name)) = &self.header {
             let given = request.headers.get(name).map(HeaderValue::as_bytes);
             ctx.id = given.and_then(request::RequestId::parse).unwrap_or_else(request::RequestId::random);
         }
@@ -59,7 +59,7 @@ impl Filter for RequestId {
     }
 
     fn on_upstream_request(&self, request: &mut RequestHeader, ctx: &RequestCtx) {
-        if let Some(FieldName(name)) = &self.header {
+        if let Some(ChangedName(name)) = &self.header {
             let _ = request.insert_header(name.clone(), ctx.id.as_str());
         }
     }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::answer::BodyChange;
-use super::headers::{Change, Changes, FieldName, Fields};
+use super::headers::{Change, Changes, ChangedName, Fields};
 use super::{Filter, FilterError, Settings, Workshop};
 use crate::request::RequestCtx;
 
@@ -23,7 +23,7 @@ pub struct ResponseHeaders {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct ResponseHeadersFields {
-    remove: Vec<FieldName>,
+    remove: Vec<ChangedName>,
     /// A field is set once, whatever it was before.
     set: Fields,
     /// A further field of that name, beside those there are, unless its value is empty. Nginx: `add_header`.

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -121,8 +122,8 @@ pub fn canonical(path: &str) -> Result<Cow<'_, str>, PathError> {
     if path.contains('%') {
         canonical = decode_unreserved(path)?.into();
     }
-    if canonical.bytes().any(needs_escape) {
-        canonical = escape(&canonical).into();
+    if canonical.bytes().any(|byte| byte == b' ' || !byte.is_ascii()) {
+        canonical = utf8_percent_encode(&canonical, UNFIT).to_string().into();
     }
     if canonical.contains("//") {
         canonical = merge_slashes(&canonical).into();
@@ -188,20 +189,8 @@ fn decode_unreserved(path: &str) -> Result<String, PathError> {
     Ok(decoded)
 }
 
-fn needs_escape(byte: u8) -> bool {
-    byte == b' ' || !byte.is_ascii()
-}
-
-fn escape(path: &str) -> String {
-    let mut escaped = String::with_capacity(path.len() + 8);
-    for byte in path.bytes() {
-        match byte {
-            _ if needs_escape(byte) => escaped.push_str(&format!("%{byte:02X}")),
-            _ => escaped.push(byte.into()),
-        }
-    }
-    escaped
-}
+/// Beside what is no ASCII.
+const UNFIT: &AsciiSet = &AsciiSet::EMPTY.add(b' ');
 
 fn merge_slashes(path: &str) -> String {
     let mut merged = String::with_capacity(path.len());

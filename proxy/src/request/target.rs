@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use http::uri::PathAndQuery;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use pingora::http::RequestHeader;
 
 use super::RequestCtx;
@@ -67,17 +68,17 @@ impl From<&str> for Target {
 
 /// A part of a path in its normal form, as it can be asked for.
 pub fn escaped(part: &str) -> Cow<'_, str> {
-    escape(part, needs_escape)
+    utf8_percent_encode(part, UNFIT).into()
 }
 
 /// What a group has taken of a path in its normal form, as it can be a part of a path and of a query's argument.
 pub fn escaped_group(part: &str) -> Cow<'_, str> {
-    escape(part, |byte| needs_escape(byte) || b"&+;".contains(&byte))
+    utf8_percent_encode(part, UNFIT_IN_ARGUMENT).into()
 }
 
 /// A target of these parts; none where they cannot be asked for. What is escaped in the path stays so.
 pub fn compose(path: &str, query: Option<&str>) -> Option<Box<str>> {
-    let path = escape(path, |byte| byte != b'%' && needs_escape(byte));
+    let path: Cow<'_, str> = utf8_percent_encode(path, UNFIT_IN_TARGET).into();
     let root = if path.starts_with('/') { "" } else { "/" };
     let target = match query.filter(|query| !query.is_empty()) {
         Some(query) => format!("{root}{path}?{query}"),
@@ -88,20 +89,20 @@ pub fn compose(path: &str, query: Option<&str>) -> Option<Box<str>> {
     is_fit.then(|| target.into())
 }
 
-fn escape(text: &str, needs_escape: impl Fn(u8) -> bool) -> Cow<'_, str> {
-    if !text.bytes().any(&needs_escape) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for byte in text.bytes() {
-        match byte {
-            byte if needs_escape(byte) => escaped.push_str(&format!("%{byte:02X}")),
-            byte => escaped.push(byte.into()),
-        }
-    }
-    Cow::Owned(escaped)
-}
-
-fn needs_escape(byte: u8) -> bool {
-    byte <= b' ' || byte >= 0x7f || b"?#%\"<>\\^`{|}".contains(&byte)
-}
+/// What a path in its normal form has escaped.
+const UNFIT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'?')
+    .add(b'#')
+    .add(b'%')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+const UNFIT_IN_ARGUMENT: &AsciiSet = &UNFIT.add(b'&').add(b'+').add(b';');
+const UNFIT_IN_TARGET: &AsciiSet = &UNFIT.remove(b'%');

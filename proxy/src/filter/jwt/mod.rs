@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use self::keys::Keys;
-use super::headers::FieldName;
+use super::headers::ChangedName;
 use super::watched::Watched;
 use super::{Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
@@ -37,7 +37,7 @@ pub struct Jwt {
     #[serde(default = "a_minute")]
     leeway: units::Duration,
     /// The field that holds the token, with or without `Bearer`, in the place of `Authorization`.
-    header: Option<FieldName>,
+    header: Option<ChangedName>,
     /// The cookie that may hold it too.
     cookie: Option<String>,
     /// A token without an end (`exp`) is taken too.
@@ -104,7 +104,7 @@ fn refusal(reason: &'static str) -> Problem {
 impl Jwt {
     fn shown<'a>(&self, request: &'a RequestHeader) -> Option<&'a str> {
         let field = match &self.header {
-            Some(FieldName(name)) => request.headers.get(name).map(|value| bare(value).unwrap_or(value.as_bytes())),
+            Some(ChangedName(name)) => request.headers.get(name).map(|value| bare(value).unwrap_or(value.as_bytes())),
             None => request.headers.get(header::AUTHORIZATION).and_then(bare),
         };
         let token = field.or_else(|| cookie(request, self.cookie.as_ref()?))?;

@@ -1,5 +1,6 @@
 //! Texts. What makes them longer looks at how long they may be before it does.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use rhai::{Array, Engine, ImmutableString as Text, NativeCallContext};
 
 use super::expression;
@@ -83,34 +84,15 @@ fn matches(text: &str, expression: &str) -> Outcome<bool> {
 
 /// `%2F` as `/`, and `+` as a space; what is no UTF-8 is replaced.
 fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let escaped = match (first, after) {
-            (b'%', [high, low, ..]) => hexadecimal(*high).zip(hexadecimal(*low)),
-            _ => None,
-        };
-        rest = if escaped.is_some() { &after[2..] } else { after };
-        bytes.push(match (escaped, first) {
-            (Some((high, low)), _) => high << 4 | low,
-            (None, b'+') => b' ',
-            (None, byte) => *byte,
-        });
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    let spaced = text.replace('+', " ");
+    percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
 }
 
-fn hexadecimal(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|digit| digit as u8)
-}
+/// All but what has no meaning anywhere in an address (RFC 3986, section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Fit for a part of a query.
 fn encode(context: NativeCallContext<'_>, text: &str) -> Outcome<String> {
     fits(&context, text.len() * 3)?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let encoded = text.bytes().map(|byte| match plain(byte) {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
-    });
-    Ok(encoded.collect())
+    Ok(utf8_percent_encode(text, RESERVED).to_string())
 }
