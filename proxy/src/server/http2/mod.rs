@@ -28,12 +28,7 @@ use crate::server::proxy::{FAREWELL, Proxy};
 /// under way have been answered.
 pub async fn serve(stream: Transport, entered: &Entered, proxy: &Arc<Proxy>, shutdown: &ShutdownWatch) {
     entered.multiplex();
-    let digest = Arc::new(Digest {
-        ssl_digest: stream.get_ssl_digest(),
-        timing_digest: stream.get_timing_digest(),
-        proxy_digest: stream.get_proxy_digest(),
-        socket_digest: stream.get_socket_digest(),
-    });
+    let digest = Arc::new(digest_of(&stream));
     // A client that leaves meanwhile is no news.
     let mut options = default_h2_options();
     options.initial_window_size(WIDEST);
@@ -63,27 +58,16 @@ pub async fn serve(stream: Transport, entered: &Entered, proxy: &Arc<Proxy>, shu
             }
         };
         match accepted {
-            Some(Ok((request, answer))) => {
-                let Some(mut stream) = Stream::new(request, answer, &digest) else {
-                    rejected += 1;
-                    if rejected == MOST_REJECTED {
-                        return entered.ends_because(Cause::Http2);
+            Some(Ok((request, answer))) => match Stream::new(request, answer, &digest) {
+                Some(stream) => {
+                    if stream.has_body() && window.widen_for(stream.promised_length()) {
+                        connection.set_target_window_size(window.bytes());
                     }
-                    continue;
-                };
-                if stream.has_body() && window.widen_for(stream.promised_length()) {
-                    connection.set_target_window_size(window.bytes());
+                    begin(stream, entered, proxy, shutdown);
                 }
-                join_cookies(stream.req_header_mut());
-                let guard = entered.begin_stream();
-                let (proxy, shutdown) = (Arc::clone(proxy), shutdown.clone());
-                tokio::spawn(async move {
-                    proxy
-                        .process_new_http(ServerSession::new_custom(Box::new(stream)), &shutdown)
-                        .await;
-                    drop(guard);
-                });
-            }
+                None if rejected == MOST_REJECTED => return entered.ends_because(Cause::Http2),
+                None => rejected += 1,
+            },
             None => return,
             Some(Err(error)) => return tell_end(entered, &error),
         }
@@ -91,6 +75,27 @@ pub async fn serve(stream: Transport, entered: &Entered, proxy: &Arc<Proxy>, shu
     // Says which request was the last one taken, so that the client can send the next one elsewhere.
     connection.abrupt_shutdown(Reason::NO_ERROR);
     let _ = timeout(FAREWELL, poll_fn(|cx| connection.poll_closed(cx))).await;
+}
+
+fn digest_of(stream: &Transport) -> Digest {
+    Digest {
+        ssl_digest: stream.get_ssl_digest(),
+        timing_digest: stream.get_timing_digest(),
+        proxy_digest: stream.get_proxy_digest(),
+        socket_digest: stream.get_socket_digest(),
+    }
+}
+
+/// Serves one request, beside those that are served already.
+fn begin(mut stream: Stream, entered: &Entered, proxy: &Arc<Proxy>, shutdown: &ShutdownWatch) {
+    join_cookies(stream.req_header_mut());
+    let guard = entered.begin_stream();
+    let (proxy, shutdown) = (Arc::clone(proxy), shutdown.clone());
+    tokio::spawn(async move {
+        let session = ServerSession::new_custom(Box::new(stream));
+        proxy.process_new_http(session, &shutdown).await;
+        drop(guard);
+    });
 }
 
 /// Counts a connection that has ended because its client would not keep to the rules. One that has left is no news.
