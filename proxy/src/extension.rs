@@ -70,6 +70,8 @@
 //! [`Algorithm::strict`] is for who has a key: the settings under which the key alone decides, so that `veil explain` and `veil diff`
 //! can tell a request's home.
 
+pub use bytes::Bytes;
+
 pub use crate::filter::register as register_filter;
 pub use crate::filter::{
     Amendment, BodyChange, Content, Filter, FilterError, RequestHeader, ResponseHeader, Settings, Subrequests,

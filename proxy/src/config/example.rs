@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Config;
-use super::rehearsal::{Asked, Ends, Rehearsal, RehearsalError, rehearse, shown, url};
+use super::effects::shown;
+use super::rehearsal::{Asked, Ends, Rehearsal, RehearsalError, rehearse, url};
 use crate::yaml::document::{Path, Step, steps};
 
 /// One request, and what is to become of it.

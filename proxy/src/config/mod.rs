@@ -2,6 +2,7 @@
 
 pub mod check;
 mod cross_references;
+mod effects;
 pub mod example;
 mod load;
 pub mod rehearsal;

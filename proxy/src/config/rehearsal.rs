@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http::{Method, StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use serde::Serialize;
 
 use super::Config;
+use super::effects::{AnswerBefore, Before};
 use crate::client::forwarded;
 use crate::filter::{Filter, FilterError, Settled, Workshop};
 use crate::request::jump::jump;
@@ -134,6 +135,8 @@ pub struct Rehearsal<'a> {
     /// Those of the route, until one ended the request.
     pub filters: Vec<Filtered>,
     pub ends: Ends,
+    /// What filters did to an answer of Veil's own: `filter response_headers sets x-frame-options: DENY`.
+    pub on_answer: Vec<String>,
     /// More on a refusal.
     pub why: Option<String>,
     /// Path and query in their one spelling, where that is another.
@@ -190,6 +193,7 @@ pub async fn rehearse(config: &Config, asked: Asked) -> Result<Rehearsal<'_>, Re
         route: route.ok(),
         filters: Vec::new(),
         ends: Ends::Sent(None, Box::new(head.clone())),
+        on_answer: Vec::new(),
         why: spelling.as_ref().err().map(ToString::to_string),
         respelt: None,
         ctx,
@@ -305,10 +309,13 @@ impl Rehearsal<'_> {
             store: Some(&store),
             ..Workshop::default()
         };
-        let built = route.filters.iter().map(|filter| filter.build(&workshop));
-        let built: Vec<Arc<dyn Filter>> = built.collect::<Result<_, _>>()?;
-        for (config, filter) in route.filters.iter().zip(&built) {
-            if self.ends_at(config.name(), filter, &built).await {
+        let built = route
+            .filters
+            .iter()
+            .map(|filter| Ok::<Named, FilterError>((filter.name(), filter.build(&workshop)?)));
+        let built: Vec<Named> = built.collect::<Result<_, _>>()?;
+        for filter in &built {
+            if self.ends_at(filter, &built).await {
                 return Ok(self.reroute.is_some());
             }
         }
@@ -320,8 +327,8 @@ impl Rehearsal<'_> {
         Ok(false)
     }
 
-    async fn ends_at(&mut self, name: &'static str, filter: &Arc<dyn Filter>, all: &[Arc<dyn Filter>]) -> bool {
-        let before = Trace::of(&self.head, &self.ctx);
+    async fn ends_at(&mut self, (name, filter): &Named, all: &[Named]) -> bool {
+        let before = Before::of(&self.head, &self.ctx);
         let settled = filter.on_request(&mut self.head, &mut self.ctx).settled().await;
         let answered = match settled {
             Settled::Continue => None,
@@ -357,33 +364,40 @@ impl Rehearsal<'_> {
         true
     }
 
-    fn refused(&mut self, problem: Problem, filters: &[Arc<dyn Filter>]) {
+    fn refused(&mut self, problem: Problem, filters: &[Named]) {
         if let Ok((head, _)) = problem.response(&self.ctx.id) {
             self.answered(head, Some(problem.code), filters);
         }
     }
 
-    fn answered(&mut self, mut head: ResponseHeader, code: Option<&'static str>, filters: &[Arc<dyn Filter>]) {
+    fn answered(&mut self, mut head: ResponseHeader, code: Option<&'static str>, filters: &[Named]) {
         self.ctx.notes.status = Some(head.status.as_u16());
-        for filter in filters.iter().rev() {
+        for (name, filter) in filters.iter().rev() {
+            let before = AnswerBefore::of(&head, &self.ctx);
             filter.on_response(&mut head, &self.head, &self.ctx);
+            let effects = before.effects(&head, &self.ctx).into_iter();
+            self.on_answer
+                .extend(effects.map(|effect| format!("filter {name} {effect}")));
         }
         self.ends = Ends::Answered(Box::new(head), code);
     }
 
     /// The head as a backend gets it.
-    fn sent(&self, filters: &[Arc<dyn Filter>]) -> RequestHeader {
+    fn sent(&self, filters: &[Named]) -> RequestHeader {
         let mut head = self.head.clone();
         if let Some(target) = &self.ctx.notes.target {
             let _ = head.set_raw_path(target.as_bytes());
         }
         let _ = forwarded::tell_backend(&mut head, &self.ctx);
-        for filter in filters {
+        for (_, filter) in filters {
             filter.on_upstream_request(&mut head, &self.ctx);
         }
         head
     }
 }
+
+/// A filter with its name in YAML.
+type Named = (&'static str, Arc<dyn Filter>);
 
 impl Ends {
     pub fn status(&self) -> Option<StatusCode> {
@@ -392,60 +406,4 @@ impl Ends {
             Self::Sent(..) => None,
         }
     }
-}
-
-/// How a request was before a filter saw it.
-struct Trace {
-    fields: HeaderMap,
-    target: Option<Box<str>>,
-    pool: Option<Box<str>>,
-    key: Option<Box<str>>,
-    noted: Vec<(Box<str>, Box<str>)>,
-}
-
-impl Trace {
-    fn of(head: &RequestHeader, ctx: &RequestCtx) -> Self {
-        Self {
-            fields: head.headers.clone(),
-            target: ctx.notes.target.clone(),
-            pool: ctx.notes.wanted_pool.clone(),
-            key: ctx.notes.key.clone(),
-            noted: ctx.notes.noted.clone(),
-        }
-    }
-
-    /// What is otherwise now, in words.
-    fn effects(&self, head: &RequestHeader, ctx: &RequestCtx) -> Vec<String> {
-        let mut effects = Vec::new();
-        let names = || head.headers.keys().chain(self.fields.keys());
-        let mut told: Vec<&HeaderName> = Vec::new();
-        for name in names() {
-            let (was, is) = (shown(&self.fields, name), shown(&head.headers, name));
-            if was != is && !told.contains(&name) {
-                told.push(name);
-                effects.push(is.map_or_else(|| format!("removes {name}"), |is| format!("sets {name}: {is}")));
-            }
-        }
-        let notes = &ctx.notes;
-        let changed = |what: &str, was: &Option<Box<str>>, is: &Option<Box<str>>| {
-            is.as_ref().filter(|_| was != is).map(|is| format!("{what} {is}"))
-        };
-        effects.extend(changed("asks backends for", &self.target, &notes.target));
-        effects.extend(changed("chooses pool", &self.pool, &notes.wanted_pool));
-        effects.extend(changed("tells apart by", &self.key, &notes.key));
-        let noted = notes.noted.iter().filter(|note| !self.noted.contains(note));
-        effects.extend(noted.map(|(name, text)| format!("notes {name}: {text}")));
-        effects.extend(notes.failed_script.iter().map(|place| format!("fails at {place}")));
-        effects
-    }
-}
-
-/// All values of a field; nothing where there is none.
-pub fn shown(fields: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let values: Vec<_> = fields
-        .get_all(name)
-        .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        .collect();
-    (!values.is_empty()).then(|| values.join(", "))
 }

@@ -65,6 +65,7 @@ impl Exchange {
         let attempting = self.attempting();
         let trial = attempting.and_then(|attempting| attempting.trial.as_ref());
         let trace_id = request.notes.trace.map(|trace| trace.id());
+        let script = request.notes.failed_script.get();
         let mut line = Line {
             time: SystemTime::now(),
             id: request.id.as_str(),
@@ -101,7 +102,7 @@ impl Exchange {
                 .flatten(),
             upstream_status: request.notes.upstream.map(|(status, _)| status),
             tls: request.notes.tls.as_deref(),
-            script: request.notes.failed_script.as_deref(),
+            script: script.as_deref(),
             noted: &request.notes.noted,
         };
         for log in wanting {

@@ -101,8 +101,9 @@ impl Exchange {
         }
         self.refused = Some(refusal.problem);
         let request = self.request()?;
-        let script = request.notes.failed_script.as_deref();
+        let script = request.notes.failed_script.get();
         let script = script
+            .as_deref()
             .filter(|_| refusal.problem == problem::SCRIPT_FAILED)
             .map(|script| ("script", script));
         let (mut head, mut body) = refusal.problem.response_with(&request.id, script.as_slice())?;

@@ -48,7 +48,7 @@ impl Filter for Conditional {
             Ok(true) => self.filter.on_request(request, ctx),
             Ok(false) => Verdict::Continue,
             Err(failure) => {
-                ctx.notes.failed_script = Some(format!("when of {}: {failure}", self.name).into());
+                ctx.notes.failed_script.set(format!("when of {}: {failure}", self.name));
                 Verdict::Refuse(problem::SCRIPT_FAILED)
             }
         }

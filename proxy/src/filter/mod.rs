@@ -158,7 +158,7 @@ pub trait Settings {
     }
 }
 
-/// What filters are made with.
+/// What filters are made with. It is lent for as long as they are built: what is needed later is cloned.
 #[derive(Clone, Copy, Default)]
 pub struct Workshop<'a> {
     /// None where no request is sent, as when one is explained.
@@ -169,7 +169,9 @@ pub struct Workshop<'a> {
 
 /// Sends requests of Veil's own to pools.
 pub trait Subrequests: Send + Sync {
-    /// The head of the answer to a request without a body, on behalf of a client; none where nobody gave one.
+    /// The head of the answer to a request without a body, on behalf of a client; none where nobody gave one. The pool's own
+    /// timeouts hold for each backend that is asked, of which there may be three: who has less time bounds it
+    /// (`tokio::time::timeout`).
     fn ask(&self, pool: &str, head: Box<RequestHeader>, ctx: &RequestCtx) -> Asked;
 }
 

@@ -118,19 +118,15 @@ struct Scripted {
 impl Filter for Scripted {
     fn on_request(&self, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
         for hook in [Hook::OnRequest, Hook::Key, Hook::Pool].into_iter().filter(|hook| self.program.has(*hook)) {
-            let done = self.run(hook, Seen::of(request, ctx)).and_then(|(value, draft)| {
-                carry_out(draft, request, ctx);
-                self.settle(hook, value, ctx)
-            });
-            match done {
-                Ok(Verdict::Continue) => {}
-                Ok(verdict) => return verdict,
-                Err(failure) => {
-                    ctx.notes.failed_script = Some(self.place(&failure).into());
-                    if self.settings.on_error == OnError::Closed {
-                        return Verdict::Refuse(problem::SCRIPT_FAILED);
+            match self.run(hook, Seen::of(request, ctx)) {
+                Ok((value, draft)) => {
+                    carry_out(draft, request, ctx);
+                    if let Some(decision) = settle(hook, value, ctx) {
+                        return verdict(decision, ctx);
                     }
                 }
+                Err(_) if self.settings.on_error == OnError::Closed => return Verdict::Refuse(problem::SCRIPT_FAILED),
+                Err(_) => {}
             }
         }
         Verdict::Continue
@@ -167,7 +163,8 @@ impl Scripted {
             store: &self.store,
             settings: &self.settings.settings,
         };
-        let result = self.program.run(hook, seen, kept);
+        let done = self.program.run(hook, seen, kept);
+        let result = done.and_then(|(value, draft)| self.is_meant(hook, &value).map(|()| (value, draft)));
         self.tally.ran(began.elapsed(), result.is_err());
         if let Err(failure) = &result {
             self.tell(failure, seen.ctx);
@@ -175,23 +172,24 @@ impl Scripted {
         result
     }
 
-    /// What a hook's value means.
-    fn settle(&self, hook: Hook, value: Dynamic, ctx: &mut RequestCtx) -> Result<Verdict, Failure> {
-        match hook {
-            Hook::OnRequest => return Ok(script::decision(value).map_or(Verdict::Continue, |decision| verdict(decision, ctx))),
-            Hook::Key => ctx.notes.key = script::text(value).map(Into::into),
-            Hook::Pool => match script::text(value) {
-                Some(pool) if !self.settings.pools.contains(&pool) => {
-                    let what = format!("pool(request) gives {pool:?}, which is not among its pools");
-                    let failure = Failure { line: 0, column: 0, what };
-                    self.tell(&failure, ctx);
-                    return Err(failure);
-                }
-                pool => ctx.notes.wanted_pool = pool.map(Into::into),
-            },
-            Hook::OnResponse => {}
-        }
-        Ok(Verdict::Continue)
+    /// A value that means nothing is a mistake, not a wish to go on: `return 403`, say.
+    fn is_meant(&self, hook: Hook, value: &Dynamic) -> Result<(), Failure> {
+        let is_meant = match hook {
+            Hook::OnRequest => value.is_unit() || value.is::<Decision>(),
+            Hook::OnResponse => !value.is::<Decision>(),
+            Hook::Key => true,
+            Hook::Pool => script::text(value.clone()).is_none_or(|pool| self.settings.pools.contains(&pool)),
+        };
+        let what = || match hook {
+            Hook::Pool => format!("{} gives {:?}, which is not among its pools", hook.signature(), beginning(value)),
+            Hook::OnResponse => format!("{} decides nothing; set response.status", hook.signature()),
+            _ => format!(
+                "{} gives {}, not answer(…), redirect(…), refuse(…) or nothing",
+                hook.signature(),
+                value.type_name()
+            ),
+        };
+        is_meant.then_some(()).ok_or_else(|| self.program.failure(hook, what()))
     }
 
     fn place(&self, failure: &Failure) -> String {
@@ -201,10 +199,11 @@ impl Scripted {
         }
     }
 
-    /// Says so, not more than once a second.
+    /// To the access line, and, not more than once a second, to the log.
     fn tell(&self, failure: &Failure, ctx: &RequestCtx) {
+        let (script, request) = (self.place(failure), ctx.id.as_str());
+        ctx.notes.failed_script.set(script.as_str());
         if let Some(silent) = self.tally.tells(script::since_start()) {
-            let (script, request) = (self.place(failure), ctx.id.as_str());
             tracing::error!(script, request, silent, "a script has failed: {failure}");
         }
     }
@@ -216,6 +215,22 @@ impl Scripted {
         *response = head;
         Some(BodyChange::Replaced(body))
     }
+}
+
+fn beginning(value: &Dynamic) -> String {
+    const SOME: usize = 60;
+    value.to_string().chars().take(SOME).collect()
+}
+
+/// What a hook's value means; a decision ends the request.
+fn settle(hook: Hook, value: Dynamic, ctx: &mut RequestCtx) -> Option<Decision> {
+    match hook {
+        Hook::OnRequest => return script::decision(value),
+        Hook::Key => ctx.notes.key = script::text(value).map(Into::into),
+        Hook::Pool => ctx.notes.wanted_pool = script::text(value).map(Into::into),
+        Hook::OnResponse => {}
+    }
+    None
 }
 
 /// Does to the request what a hook wanted.

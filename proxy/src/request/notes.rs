@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use super::connection::OnConnection;
@@ -53,8 +54,8 @@ pub struct Notes {
     pub location: Option<HeaderValue>,
     /// Which conditions of filters hold for it, by their numbers.
     pub conditions: Vec<(u32, bool)>,
-    /// The script that has failed, with its line.
-    pub failed_script: Option<Box<str>>,
+    /// The script that has failed last.
+    pub failed_script: FailedScript,
     /// Of the answer that goes to the client.
     pub status: Option<u16>,
     /// How fast the answer may go.
@@ -88,6 +89,20 @@ pub struct Pace {
     pub rate: u64,
     /// Bytes that go as fast as the client takes them.
     pub after: u64,
+}
+
+/// The name of a script with its line. Who only looks at a request may fail too; so it is behind a lock of the request's own.
+#[derive(Debug, Default)]
+pub struct FailedScript(Mutex<Option<Box<str>>>);
+
+impl FailedScript {
+    pub fn set(&self, place: impl Into<Box<str>>) {
+        *self.0.lock() = Some(place.into());
+    }
+
+    pub fn get(&self) -> Option<Box<str>> {
+        self.0.lock().clone()
+    }
 }
 
 /// Something that a filter has taken for as long as the request lasts.

@@ -132,9 +132,17 @@ impl Program {
         let value = value.map_err(|failure| self.placed(failure, hook))?;
         Ok((value, draft))
     }
-}
 
-impl Program {
+    /// That a hook has gone wrong although the interpreter found nothing wrong.
+    pub fn failure(&self, hook: Hook, what: String) -> Failure {
+        let nowhere = Failure {
+            line: 0,
+            column: 0,
+            what,
+        };
+        self.placed(nowhere, hook)
+    }
+
     /// The interpreter does not say where a limit was reached: then it is the hook that has.
     fn placed(&self, failure: Failure, hook: Hook) -> Failure {
         let line = self

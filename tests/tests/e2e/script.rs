@@ -137,10 +137,55 @@ fn a_script_chooses_pool_and_key() {
     let text = |head: &str| String::from_utf8_lossy(&ask(&veil, head).body).into_owned();
     assert_eq!(text("GET / HTTP/1.1"), "one");
     assert_eq!(text("GET /?pool=other HTTP/1.1\r\nX-User: ada"), "other");
+    let refused = ask(&veil, "GET /?pool=one HTTP/1.1");
+    assert_eq!(refused.status(), 500, "one is not among its pools");
+    assert!(String::from_utf8_lossy(&refused.body).contains("\"script\":\"inline:1\""));
+    logged(&veil, "\"script\":\"inline:1\"");
+    assert_eq!(veil.metric("veil_script_errors_total{script=\"inline\"}"), 1.0);
+}
+
+/// `return 403`, say, is no wish to let everybody in.
+#[test]
+fn what_a_hook_gives_means_something_or_is_an_error() {
+    let backend = Backend::named("app");
+    for (value, says) in [
+        ("return 403;", "gives i64"),
+        ("return false;", "gives bool"),
+        ("\"refuse\"", "gives string"),
+    ] {
+        let script = format!("fn key(request) {{ 1 }}\nfn on_request(request) {{ {value} }}\n");
+        for (on_error, status) in [(CLOSED, 500), (OPEN, 200)] {
+            let veil = scripted(&script, on_error, &backend);
+            assert_eq!(ask(&veil, "GET / HTTP/1.1").status(), status, "{value}");
+            logged(&veil, "\"script\":\"inline:2\"");
+            assert_eq!(veil.metric("veil_script_errors_total{script=\"inline\"}"), 1.0);
+            veil.process
+                .stderr
+                .wait_for(says, |line| line.contains(says).then_some(()));
+        }
+    }
+    let late = scripted(
+        "fn on_response(response, request) { return refuse(403); }\n",
+        CLOSED,
+        &backend,
+    );
+    assert_eq!(ask(&late, "GET / HTTP/1.1").status(), 500);
+}
+
+#[test]
+fn a_limit_counts_by_the_key_that_a_script_gives() {
+    let backend = Backend::named("app");
+    let routes = r#"  - match: { path_prefix: / }
+    pool: app
+    filters:
+      - script: { on_error: closed, inline: 'fn key(request) { header("x-user").to_lower() }' }
+      - rate_limit: { rate: 1/m, key: $key }
+"#;
+    let veil = Veil::start(&configuration(routes, "", &[("app", &backend)]));
+    let status = |user: &str| ask(&veil, &format!("GET / HTTP/1.1\r\nX-User: {user}")).status();
     assert_eq!(
-        ask(&veil, "GET /?pool=one HTTP/1.1").status(),
-        500,
-        "one is not among its pools"
+        ["Ada", "ada", "bob", "BOB", "", ""].map(status),
+        [200, 429, 200, 429, 200, 429]
     );
 }
 
@@ -207,12 +252,22 @@ fn on_request(request) {
 #[test]
 fn an_answer_that_a_script_cannot_look_at_does_not_go_out() {
     let backend = Backend::named("app");
-    let veil = scripted("fn on_response(response, request) { throw \"no\" }\n", CLOSED, &backend);
-    let answer = ask(&veil, "GET / HTTP/1.1");
-    assert_eq!(answer.status(), 500);
-    assert!(String::from_utf8_lossy(&answer.body).contains("\"script\":\"inline:1\""));
-    let veil = scripted("fn on_response(response, request) { throw \"no\" }\n", OPEN, &backend);
-    assert_eq!(ask(&veil, "GET / HTTP/1.1").status(), 200);
+    for (on_error, status) in [(CLOSED, 500), (OPEN, 200)] {
+        let veil = scripted(
+            "fn on_response(response, request) {\n  throw \"no\" }\n",
+            on_error,
+            &backend,
+        );
+        let answer = ask(&veil, "GET / HTTP/1.1");
+        assert_eq!(answer.status(), status);
+        let document = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(
+            status == 200 || document.contains("\"script\":\"inline:2\""),
+            "{document}"
+        );
+        let line = logged(&veil, "\"script\":\"inline:2\"");
+        assert!(line.contains(&format!("\"status\":{status}")), "{line}");
+    }
 }
 
 /// `proxy/examples/own_filter`, a crate of its own, with this configuration.

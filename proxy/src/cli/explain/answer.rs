@@ -26,6 +26,8 @@ pub struct Explanation {
     pub pool: Option<Asked>,
     /// What Veil answers itself, if it does.
     pub answer: Option<String>,
+    /// What filters then did to that, in words.
+    pub on_answer: Vec<String>,
 }
 
 /// The pool that serves it.
@@ -80,6 +82,9 @@ impl fmt::Display for Explanation {
         }
         if let Some(target) = &self.target {
             writeln!(f, "backends are asked for {target}")?;
+        }
+        for effect in &self.on_answer {
+            writeln!(f, "{effect}")?;
         }
         if let Some(answer) = &self.answer {
             writeln!(f, "Veil answers {answer}")?;

@@ -55,6 +55,7 @@ pub async fn explain(config: &Config, question: &Question) -> Result<Explanation
         route,
         filters,
         ends,
+        on_answer,
         why,
         respelt,
         ctx,
@@ -71,6 +72,7 @@ pub async fn explain(config: &Config, question: &Question) -> Result<Explanation
         target: None,
         pool: None,
         answer: None,
+        on_answer,
     };
     match (ends, route) {
         (Ends::Answered(answer, code), _) => {

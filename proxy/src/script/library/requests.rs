@@ -272,3 +272,42 @@ const NUMBERS: [&str; 13] = [
 const MOST_NOTES: usize = 16;
 /// That a thread remembers.
 const MOST_TEMPLATES: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeMap;
+
+    use crate::request::testing::{ctx, request};
+    use crate::script::{Hook, Kept, Limits, Program, Seen, Store};
+
+    #[test]
+    fn names_of_ones_own_come_before_those_of_the_request() {
+        let (store, settings) = (Store::default(), BTreeMap::new());
+        let kept = Kept {
+            store: &store,
+            settings: &settings,
+        };
+        let (head, ctx) = (request("GET", "/there", &[]), ctx("192.0.2.1"));
+        for body in [
+            "let path = 1; path",
+            "let path = 0; path += 1; path",
+            "let path = 0; if true { let path = 7; path += 1; } path + 1",
+            "let path = 0; for key in 0..2 { path = key; } path",
+            "[1].map(|path| path)[0]",
+            "let path = 0; while path < 1 { path += 1; } path",
+            "own(1)",
+            "let path = #{ path: 1 }; path.path",
+            "switch 1 { 1 => { let path = 1; path } _ => 0 }",
+            "try { throw 1 } catch (path) { return path; }",
+            "{ let path = 7; } if path == \"/there\" { 1 } else { 0 }",
+        ] {
+            let text = format!("fn own(path) {{ path }}\nfn key(request) {{ {body} }}");
+            let program =
+                Program::hooks(&text, &Limits::default()).unwrap_or_else(|mistake| panic!("{body}: {mistake:?}"));
+            let (value, _) = program.run(Hook::Key, Seen::of(&head, &ctx), kept).unwrap();
+            assert_eq!(value.as_int(), Ok(1), "{body}");
+        }
+    }
+}
