@@ -31,8 +31,15 @@ impl Transform for Variables {
             object.insert("anyOf".to_owned(), alternatives);
         }
         if let Some(fixed) = ["enum", "const"].iter().find(|key| object.contains_key(**key)) {
-            let mut fixed_alone = json!({ *fixed: object.remove(*fixed) });
-            fixed_alone["type"] = object.remove("type").unwrap_or(json!("string"));
+            let values = object.remove(*fixed).map(as_read).unwrap_or_default();
+            let mut fixed_alone = match values.as_slice() {
+                [one] => json!({ "const": one }),
+                _ => json!({ "enum": values }),
+            };
+            let kind = object.remove("type").unwrap_or(json!("string"));
+            if !values.iter().any(Value::is_boolean) {
+                fixed_alone["type"] = kind;
+            }
             object.insert("anyOf".to_owned(), json!([fixed_alone, variable()]));
             return;
         }
@@ -56,6 +63,20 @@ impl Transform for Variables {
             None => {}
         }
     }
+}
+
+/// Values that may stand there: `on` and `off` too as those editors read them that go by YAML 1.1.
+fn as_read(fixed: Value) -> Vec<Value> {
+    let mut values = match fixed {
+        Value::Array(values) => values,
+        one => vec![one],
+    };
+    for (word, read) in [("on", true), ("off", false)] {
+        if values.contains(&word.into()) && !values.contains(&read.into()) {
+            values.push(read.into());
+        }
+    }
+    values
 }
 
 const VARIABLE: &str = r"\$\{";

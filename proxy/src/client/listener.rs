@@ -9,6 +9,7 @@ use http::HeaderName;
 use rustix::process::{Gid, Uid};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
 
 use crate::accounts;
 use crate::body::{HeadLimits, Watch};
@@ -17,7 +18,7 @@ use crate::client::places::Places;
 use crate::client::tls::{Tls, TlsConfig, TlsError};
 use crate::request::Scheme;
 use crate::request::path::Paths;
-use crate::yaml::units::{ByteSize, Cidr, Duration};
+use crate::yaml::units::{ByteSize, Cidr, Duration, on_or_off};
 
 /// One entry of `listeners`: `public: { address: 0.0.0.0:80 }`.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
@@ -44,8 +45,9 @@ pub struct ListenerConfig {
     #[serde(default, deserialize_with = "field")]
     #[schemars(with = "Option<String>")]
     pub client_address_field: Option<HeaderName>,
-    /// Whether HTTP/2 is spoken, over TLS and without.
-    #[serde(default = "yes")]
+    /// Whether HTTP/2 is spoken, over TLS and without: `on` or `off`.
+    #[serde(default = "yes", deserialize_with = "on_or_off")]
+    #[schemars(with = "Value", extend("enum" = ["on", "off", true, false]))]
     pub http2: bool,
     /// Whether backends get targets as they were sent, or in their one spelling; a route may say otherwise.
     #[serde(default)]

@@ -21,6 +21,7 @@ use crate::observe::outlet::{Lost, Outlet, Sink};
 use crate::observe::syslog::Server;
 use crate::request::random_bits;
 use crate::script::{Condition, Seen};
+use crate::yaml::diagnostic::is_near;
 use crate::yaml::units::Ratio;
 
 /// `access_log: { to: /var/log/veil/access.log, client_address: network }`
@@ -71,7 +72,7 @@ impl TryFrom<PathBuf> for Destination {
             Some("stderr") => Ok(Self::Stderr),
             Some("stdout") => Ok(Self::Stdout),
             Some("off") => Ok(Self::Off),
-            Some(text) if text.starts_with("syslog") => match text.strip_prefix("syslog:").map(str::parse) {
+            Some(text) if means_syslog(text) => match text.strip_prefix("syslog:").map(str::parse) {
                 Some(Ok(server)) => Ok(Self::Syslog(server)),
                 _ => Err(format!(
                     "{text:?} is no syslog server; write syslog:unix:/dev/log, syslog:udp:10.0.0.1:514 or \
@@ -81,6 +82,12 @@ impl TryFrom<PathBuf> for Destination {
             _ => Ok(Self::File(path)),
         }
     }
+}
+
+/// Such as `sylog:udp:…`, which is hardly the name of a file.
+fn means_syslog(text: &str) -> bool {
+    let scheme = text.split_once(':').map(|(scheme, _)| scheme);
+    text.starts_with("syslog") || scheme.is_some_and(|scheme| is_near(scheme, "syslog"))
 }
 
 /// Which of a route's requests are logged: `on`, `off`, or a share of them, such as `1%`.

@@ -1,10 +1,14 @@
-//! How deep a text goes into `[` and `{`. The parser's time is in proportion to length times depth, and it refuses what is too
-//! deep only when it has read all; so that is looked at before.
+//! How deep a text goes into lists and maps. The parser's time is in proportion to length times depth, and it refuses what is
+//! too deep only when it has read all; the one that knows places calls itself for each. So that is looked at before.
 
 use super::places::Place;
 
 /// Where a text goes deeper than any configuration does.
 pub fn too_deep(text: &str) -> Option<Place> {
+    in_brackets(text).or_else(|| in_indentation(text))
+}
+
+fn in_brackets(text: &str) -> Option<Place> {
     let mut flow = Flow { text, at: 0, depth: 0 };
     let at = flow.find_map(|(at, depth)| (depth > DEEPEST).then_some(at))?;
     let before = &text[..at];
@@ -12,8 +16,23 @@ pub fn too_deep(text: &str) -> Option<Place> {
     Some((before.matches('\n').count() + 1, line.chars().count() + 1))
 }
 
+/// Each column that a line begins further right is at most a list and a map more.
+fn in_indentation(text: &str) -> Option<Place> {
+    let far = |line: &str| begins_at(line) >= DEEPEST;
+    let line = text.lines().position(far)?;
+    Some((line + 1, DEEPEST + 1))
+}
+
+/// Columns before what a line says: its spaces, and the `-`, `?` and `:` of which each may begin one more list or map.
+fn begins_at(line: &str) -> usize {
+    let bytes = line.trim_end().as_bytes();
+    let is_space = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_whitespace);
+    let leads = |at: &usize| is_space(*at) || b"-?:".contains(&bytes[*at]) && is_space(at + 1);
+    (0..bytes.len()).take_while(leads).count()
+}
+
 /// Below the parser's own limit nothing is refused here.
-pub const DEEPEST: usize = 256;
+const DEEPEST: usize = 256;
 
 /// The places of `[` and `{` where a node may begin, and how deep it is in them. Text in quotation marks and comments is passed
 /// over. In what begins with `|` or `>` there may be some that are none, but hardly so many more than close again.
@@ -70,6 +89,8 @@ fn after_line(bytes: &[u8], at: usize) -> usize {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use std::iter;
 
     use super::*;
     use crate::chance;
@@ -142,5 +163,72 @@ mod tests {
         let scripts = "- script: |\n    fn f() { [1, { x }].len }\n  path_regex: '^/[a-z]{2}\\['\n  when: a[0] [\n"
             .repeat(DEEPEST);
         assert_eq!(too_deep(&scripts), None);
+    }
+
+    /// A node of block style at random, its lines and how deep it goes, each as far to the left as it may be.
+    fn block(next: &mut impl FnMut(usize) -> usize, left: usize) -> (Vec<String>, usize) {
+        if left == 0 || next(12) == 0 {
+            return (vec!["a".to_owned()], 0);
+        }
+        let (lines, depth) = block(next, left - 1);
+        let below = |first: &str, indent: usize| {
+            let rest = lines.iter().map(|line| format!("{:indent$}{line}", ""));
+            iter::once(first.to_owned()).chain(rest).collect::<Vec<_>>()
+        };
+        let beside = |first: &str| {
+            let mut all: Vec<String> = below("", first.len()).split_off(1);
+            all[0].replace_range(..first.len(), first);
+            all
+        };
+        let lines = match next(4) {
+            0 => beside("- "),
+            1 => beside("? "),
+            2 => below("-", 1),
+            _ => below("k:", usize::from(!lines[0].starts_with('-'))),
+        };
+        (lines, depth + 1)
+    }
+
+    #[test]
+    fn no_block_is_deeper_than_two_for_each_column() {
+        let mut next = chance::below(0x9e37_79b9);
+        let mut closest = 0.0_f64;
+        for _ in 0..3_000 {
+            let (lines, depth) = block(&mut next, 60);
+            let text = lines.join("\n");
+            serde_yaml::from_str::<serde_yaml::Value>(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let furthest = lines.iter().map(|line| begins_at(line) + 1).max().unwrap_or(0);
+            assert!(depth <= 2 * furthest, "{depth} and {furthest}: {text}");
+            closest = closest.max(depth as f64 / furthest as f64);
+        }
+        assert!(closest > 1.2, "{closest}");
+    }
+
+    #[test]
+    fn blocks_may_go_as_deep_as_the_parser_allows() {
+        let rows =
+            |unit: &str, depth: usize| -> String { (0..depth).map(|at| format!("{:at$}{unit}\n", "")).collect() };
+        for unit in ["a:", "-", "?"] {
+            assert_eq!(too_deep(&rows(unit, DEEPEST)), None, "{unit}");
+            assert_eq!(
+                too_deep(&rows(unit, 2 * DEEPEST)),
+                Some((DEEPEST + 1, DEEPEST + 1)),
+                "{unit}"
+            );
+        }
+        for unit in ["- ", "? ", "- ? ", "-   "] {
+            assert_eq!(
+                too_deep(&format!("a: 1\nb:\n {}x", unit.repeat(100_000))),
+                Some((3, DEEPEST + 1)),
+                "{unit}"
+            );
+        }
+        let harmless = format!(
+            "a: |\n  {}\n  {} b\n{}\n- -b: --c\n",
+            "-".repeat(900),
+            "=".repeat(900),
+            " ".repeat(900)
+        );
+        assert_eq!(too_deep(&harmless), None);
     }
 }

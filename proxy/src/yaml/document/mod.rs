@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 use serde_yaml::Value;
 
-use self::depth::{DEEPEST, too_deep};
+use self::depth::too_deep;
 use self::interpolate::{interpolate, is_one_variable};
 use self::places::{At, Places};
 use self::wording::Mistake;
@@ -133,12 +133,7 @@ impl Document {
     pub fn parse(file: &str, text: &str) -> Result<Self, Diagnostic> {
         let places = Places::new(text);
         if let Some(place) = too_deep(text) {
-            return Err(Diagnostic {
-                file: file.to_owned(),
-                place: Some(place),
-                what: format!("goes more than {DEEPEST} lists and maps deep"),
-                help: Some("close some of the [ and { before".to_owned()),
-            });
+            return Err(places.too_deep(file, place));
         }
         match serde_yaml::from_str(text) {
             Ok(value) => Ok(Self {

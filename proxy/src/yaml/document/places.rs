@@ -103,6 +103,9 @@ impl Places {
         }
         let place = error.location().map(|location| (location.line(), location.column()));
         let message = error.to_string();
+        if message.starts_with("recursion limit exceeded") {
+            return self.too_deep(&file, place.unwrap_or((1, 1)));
+        }
         let what = match place {
             Some((line, column)) => message.replace(&format!(" at line {line} column {column}"), ""),
             None => message,
@@ -112,6 +115,16 @@ impl Places {
             place,
             what,
             help: place.and_then(|(line, _)| self.usual_slip(line)),
+        }
+    }
+
+    /// That lists and maps stand in one another deeper than can be read.
+    pub fn too_deep(&self, file: &str, place: Place) -> Diagnostic {
+        Diagnostic {
+            file: file.to_owned(),
+            place: Some(place),
+            what: "goes deeper into lists and maps than can be read".to_owned(),
+            help: Some("close some of the [ and { before, or begin further to the left".to_owned()),
         }
     }
 

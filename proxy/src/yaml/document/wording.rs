@@ -83,13 +83,25 @@ fn in_plain_words(message: &str) -> (String, Option<String>) {
     if let Some((found, expected)) = type_error.and_then(|rest| rest.rsplit_once(", expected ")) {
         return (
             format!("expected {}, found {}", in_yaml(expected), found.replace('`', "")),
-            None,
+            meant_truth(found)
+                .filter(|_| expected == "a boolean")
+                .map(|truth| format!("write {truth}")),
         );
     }
     // Our own errors end in what to do: `… is not a duration; write a whole number …`.
     match message.split_once("; write ") {
         Some((what, advice)) => (what.to_owned(), Some(format!("write {advice}"))),
         None => (message.to_owned(), None),
+    }
+}
+
+/// What YAML 1.1 reads in a word that YAML 1.2 does not.
+fn meant_truth(found: &str) -> Option<bool> {
+    let word = found.strip_prefix("string \"")?.strip_suffix('"')?;
+    match word.to_ascii_lowercase().as_str() {
+        "on" | "yes" | "y" | "true" => Some(true),
+        "off" | "no" | "n" | "false" => Some(false),
+        _ => None,
     }
 }
 

@@ -37,6 +37,33 @@ pub enum UnitError {
     HostBits { written: String, meant: IpNet },
 }
 
+/// As Nginx writes it, or YAML.
+pub fn on_or_off<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    struct Switch;
+
+    impl Visitor<'_> for Switch {
+        type Value = bool;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("on or off")
+        }
+
+        fn visit_bool<E: de::Error>(self, on: bool) -> Result<bool, E> {
+            Ok(on)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<bool, E> {
+            match text {
+                "on" => Ok(true),
+                "off" => Ok(false),
+                _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+            }
+        }
+    }
+
+    deserializer.deserialize_any(Switch)
+}
+
 /// Reads a quantity from a YAML scalar: the text itself, or a bare number as the text it was written with, so that
 /// the error can say which unit is missing.
 struct Scalar;
