@@ -26,6 +26,7 @@ pub mod accounts;
 pub mod heap;
 pub mod memory;
 pub mod program;
+pub mod stamp;
 pub mod yaml;
 
 pub mod request;
@@ -72,7 +73,7 @@ mod tests {
     /// The lowest first. Modules of one row do not know each other.
     const ORDER: &[&[&str]] = &[
         &["chance"],
-        &["accounts", "heap", "memory", "program", "yaml"],
+        &["accounts", "heap", "memory", "program", "stamp", "yaml"],
         &["request"],
         &["body", "script"],
         &["client"],

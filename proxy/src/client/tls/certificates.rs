@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -13,8 +13,9 @@ use rustls::crypto::ring::sign::any_supported_type;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use super::TlsError;
 use super::facts::{Facts, facts};
+use super::{TlsError, with_source};
+use crate::stamp::Stamp;
 
 /// A certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,49 +66,36 @@ impl Sources {
     /// # Errors
     /// One of them cannot be used.
     pub fn read(&self) -> Result<Certificates, TlsError> {
-        let pairs = self.pairs()?;
-        let all = pairs.into_iter().map(|pair| Certificate::read(pair).map(Arc::new));
-        let all: Vec<_> = all.collect::<Result<_, _>>()?;
-        let mut certificates = Certificates {
-            all: Vec::new(),
-            exact: HashMap::new(),
-            wildcards: HashMap::new(),
-        };
-        for certificate in all {
-            for name in &certificate.facts.names {
-                let (names, name) = match name.strip_prefix('*') {
-                    Some(suffix) => (&mut certificates.wildcards, suffix),
-                    None => (&mut certificates.exact, name.as_str()),
-                };
-                names
-                    .entry(name.to_owned())
-                    .or_insert_with(|| Arc::clone(&certificate.key));
-            }
-            certificates.all.push(certificate);
-        }
-        match certificates.all.is_empty() {
-            true => Err(TlsError::None),
-            false => Ok(certificates),
-        }
+        let all = self
+            .pairs()?
+            .into_iter()
+            .map(|pair| Certificate::read(pair).map(Arc::new));
+        Certificates::of(all.collect::<Result<_, _>>()?)
+    }
+
+    /// Reads them again. One that cannot be used is shown as it was before, and keeps no other one from being renewed.
+    ///
+    /// # Errors
+    /// They cannot be found, or there is none.
+    fn read_after(&self, before: &Certificates) -> Result<Certificates, TlsError> {
+        let all = self.pairs()?.into_iter().filter_map(|pair| {
+            let known = before.all.iter().find(|known| known.pair.is_of(&pair)).map(Arc::clone);
+            let told =
+                |error: TlsError| tracing::warn!("{}; what was there before is shown still", with_source(&error));
+            Certificate::read(pair).map(Arc::new).map_err(told).ok().or(known)
+        });
+        Certificates::of(all.collect())
     }
 
     /// By what a change shows.
-    fn stamps(&self) -> BTreeMap<PathBuf, Stamp> {
+    fn stamps(&self) -> BTreeMap<PathBuf, Option<Stamp>> {
         let pairs = self.pairs().unwrap_or_default();
         let files = pairs
             .into_iter()
             .flat_map(|pair| [Some(pair.certificate), Some(pair.key), pair.ocsp])
             .flatten();
-        files.map(|file| (file.clone(), stamp(&file))).collect()
+        files.map(|file| (file.clone(), Stamp::of(&file))).collect()
     }
-}
-
-/// When a file was written, and its length.
-type Stamp = Option<(SystemTime, u64)>;
-
-fn stamp(file: &Path) -> Stamp {
-    let metadata = fs::metadata(file).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
 }
 
 /// `NAME.crt` or `NAME.pem`, each with its `NAME.key`, and `NAME.ocsp` where there is one.
@@ -128,6 +116,13 @@ fn in_folder(folder: &Path) -> Result<Vec<Pair>, TlsError> {
     }
     pairs.sort();
     Ok(pairs)
+}
+
+impl Pair {
+    /// Whether it is of the same files; what its signer says may have come or gone.
+    fn is_of(&self, other: &Self) -> bool {
+        (&self.certificate, &self.key) == (&other.certificate, &other.key)
+    }
 }
 
 impl Certificate {
@@ -192,6 +187,22 @@ fn staple(path: &Path) -> Result<Vec<u8>, TlsError> {
 }
 
 impl Certificates {
+    fn of(all: Vec<Arc<Certificate>>) -> Result<Self, TlsError> {
+        let (mut exact, mut wildcards) = (HashMap::new(), HashMap::new());
+        for certificate in &all {
+            for name in &certificate.facts.names {
+                let (names, name) = match name.strip_prefix('*') {
+                    Some(suffix) => (&mut wildcards, suffix),
+                    None => (&mut exact, name.as_str()),
+                };
+                let key = || Arc::clone(&certificate.key);
+                names.entry(name.to_owned()).or_insert_with(key);
+            }
+        }
+        let some = Self { all, exact, wildcards };
+        (!some.all.is_empty()).then_some(some).ok_or(TlsError::None)
+    }
+
     /// Whether one of them is for this host, `*.` included.
     pub fn are_for(&self, host: &str) -> bool {
         self.exact.contains_key(host)
@@ -222,8 +233,8 @@ impl Certificates {
 pub struct Resolver {
     sources: Sources,
     current: ArcSwap<Certificates>,
-    /// Held for a look at the files, by one handshake in ten seconds; the others pass by.
-    looked: Mutex<(Instant, BTreeMap<PathBuf, Stamp>)>,
+    /// Held for a look at the files, by one handshake in two seconds; the others pass by.
+    looked: Mutex<(Instant, BTreeMap<PathBuf, Option<Stamp>>)>,
 }
 
 impl Resolver {
@@ -259,12 +270,12 @@ impl Resolver {
             return;
         }
         looked.1 = stamps;
-        match self.sources.read() {
+        match self.sources.read_after(&self.current.load()) {
             Ok(certificates) => {
                 tracing::info!(certificates = certificates.all.len(), "certificates read anew");
                 self.current.store(Arc::new(certificates));
             }
-            Err(error) => tracing::warn!("{}; those before it are shown still", super::with_source(&error)),
+            Err(error) => tracing::warn!("{}; those before are shown still", with_source(&error)),
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Which algorithm a key is for is the key's to say, never the token's (RFC 8725, section 3.1).
 
+use std::iter;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
@@ -70,16 +72,22 @@ struct Head {
 }
 
 impl Keys {
+    /// Reads a set. Keys of kinds and for purposes that are not known here are passed over (RFC 7517, section 5).
+    ///
+    /// # Errors
+    /// It is none, one of its keys is not what it says, or none is for signatures.
     pub fn read(text: &str) -> Result<Self, String> {
         let written: WrittenKeys =
             serde_json::from_str(text).map_err(|error| format!("is no JSON Web Key Set ({{\"keys\": […]}}): {error}"))?;
-        let for_signatures = written.keys.iter().filter(|key| key.r#use.as_deref().is_none_or(|usage| usage == "sig"));
-        let keys: Vec<Key> = for_signatures
-            .enumerate()
-            .map(|(number, key)| Key::read(key).map_err(|why| format!("key {}: {why}", number + 1)))
-            .collect::<Result<_, _>>()?;
+        let (mut keys, mut others) = (Vec::new(), Vec::new());
+        for (written, number) in written.keys.iter().zip(1..) {
+            match Kind::of(written) {
+                Some(kind) => keys.push(Key::read(written, kind).map_err(|why| format!("key {number}: {why}"))?),
+                None => others.push(format!("key {number} is {}", written.purpose())),
+            }
+        }
         match keys.is_empty() {
-            true => Err("has no key for signatures".to_owned()),
+            true => Err(["has no key for signatures".to_owned()].into_iter().chain(others).collect::<Vec<_>>().join(", ")),
             false => Ok(Self(keys)),
         }
     }
@@ -107,47 +115,59 @@ impl Keys {
     }
 }
 
-impl Key {
-    fn read(written: &WrittenKey) -> Result<Self, String> {
+/// What a key can be for.
+struct Kind {
+    algorithms: Vec<Algorithm>,
+    /// Bytes of a number of its curve, 0 where it has none.
+    coordinate: usize,
+}
+
+impl Kind {
+    /// None where it is not known here, or is for something else than signatures.
+    fn of(written: &WrittenKey) -> Option<Self> {
         use Algorithm::{ES256, ES384, EdDSA, HS256, HS384, HS512, PS256, PS384, PS512, RS256, RS384, RS512};
-        let part = |name: &str, text: &Option<String>| {
-            let text = text.as_ref().ok_or_else(|| format!("{:?} is missing", name))?;
-            URL_SAFE_NO_PAD.decode(text).map_err(|_| format!("{name:?} is no base64url"))
+        let (mut algorithms, coordinate) = match (written.kty.as_str(), written.crv.as_deref()) {
+            ("oct", _) => (vec![HS256, HS384, HS512], 0),
+            ("RSA", _) => (vec![RS256, RS384, RS512, PS256, PS384, PS512], 0),
+            ("EC", Some("P-256")) => (vec![ES256], 32),
+            ("EC", Some("P-384")) => (vec![ES384], 48),
+            ("OKP", Some("Ed25519")) => (vec![EdDSA], 32),
+            _ => return None,
         };
-        let (fit, public) = match (written.kty.as_str(), written.crv.as_deref()) {
-            ("oct", _) => {
-                let secret = part("k", &written.k)?;
-                if secret.len() < SHORTEST_SECRET {
-                    return Err(format!("\"k\" is shorter than {SHORTEST_SECRET} bytes (RFC 7518, section 3.2)"));
-                }
-                (vec![HS256, HS384, HS512], Public::Secret(secret))
-            }
-            ("RSA", _) => {
-                let (n, e) = (part("n", &written.n)?, part("e", &written.e)?);
-                (vec![RS256, RS384, RS512, PS256, PS384, PS512], Public::Rsa { n, e })
-            }
-            ("EC", Some("P-256")) => (vec![ES256], Self::point(part("x", &written.x)?, part("y", &written.y)?)),
-            ("EC", Some("P-384")) => (vec![ES384], Self::point(part("x", &written.x)?, part("y", &written.y)?)),
-            ("OKP", Some("Ed25519")) => (vec![EdDSA], Public::Point(part("x", &written.x)?)),
-            (kind, curve) => return Err(format!("{kind} {} is not known here", curve.unwrap_or_default())),
-        };
-        let algorithms = match &written.alg {
-            None => fit,
-            Some(name) => {
-                let named = serde_json::from_value::<Algorithm>(Value::String(name.clone())).ok();
-                let named = named.filter(|named| fit.contains(named));
-                vec![named.ok_or_else(|| format!("{name:?} is no algorithm for such a key"))?]
-            }
+        if let Some(name) = &written.alg {
+            let named: Option<Algorithm> = serde_json::from_value(Value::String(name.clone())).ok();
+            algorithms.retain(|algorithm| Some(*algorithm) == named);
+        }
+        let is_for_signatures = written.r#use.as_deref().is_none_or(|usage| usage == "sig") && !algorithms.is_empty();
+        is_for_signatures.then_some(Self { algorithms, coordinate })
+    }
+}
+
+impl WrittenKey {
+    /// `EC secp256k1`, `RSA for RSA-OAEP`
+    fn purpose(&self) -> String {
+        let curve = self.crv.iter().map(|curve| format!(" {curve}"));
+        let algorithm = self.alg.iter().map(|algorithm| format!(" for {algorithm}"));
+        iter::once(self.kty.clone()).chain(curve).chain(algorithm).collect()
+    }
+}
+
+impl Key {
+    fn read(written: &WrittenKey, kind: Kind) -> Result<Self, String> {
+        let public = match written.kty.as_str() {
+            "oct" => Public::Secret(secret(written)?),
+            "RSA" => Public::Rsa {
+                e: part("e", &written.e)?,
+                n: modulus(written)?,
+            },
+            "EC" => Public::Point([vec![4], point(written, kind.coordinate)?].concat()),
+            _ => Public::Point(number(written, kind.coordinate)?),
         };
         Ok(Self {
             id: written.kid.clone(),
-            algorithms,
+            algorithms: kind.algorithms,
             public,
         })
-    }
-
-    fn point(x: Vec<u8>, y: Vec<u8>) -> Public {
-        Public::Point([vec![4], x, y].concat())
     }
 
     fn has_signed(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
@@ -186,5 +206,48 @@ impl Key {
     }
 }
 
+fn part(name: &str, text: &Option<String>) -> Result<Vec<u8>, String> {
+    let text = text.as_ref().ok_or_else(|| format!("{name:?} is missing"))?;
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| format!("{name:?} is no base64url"))
+}
+
+fn secret(written: &WrittenKey) -> Result<Vec<u8>, String> {
+    let secret = part("k", &written.k)?;
+    match secret.len() < SHORTEST_SECRET {
+        true => Err(format!("\"k\" is shorter than {SHORTEST_SECRET} bytes (RFC 7518, section 3.2)")),
+        false => Ok(secret),
+    }
+}
+
+fn modulus(written: &WrittenKey) -> Result<Vec<u8>, String> {
+    let mut n = part("n", &written.n)?;
+    // Some write the zero that keeps a number positive elsewhere.
+    let zeros = n.iter().take_while(|byte| **byte == 0).count();
+    n.drain(..zeros);
+    let bits = 8 * n.len();
+    match FEWEST_BITS > bits {
+        true => Err(format!("\"n\" has {bits} bits, and at least {FEWEST_BITS} are needed (RFC 7518, section 3.3)")),
+        false => Ok(n),
+    }
+}
+
+fn point(written: &WrittenKey, coordinate: usize) -> Result<Vec<u8>, String> {
+    let point = [part("x", &written.x)?, part("y", &written.y)?].concat();
+    match point.len() == 2 * coordinate {
+        true => Ok(point),
+        false => Err(format!("\"x\" and \"y\" have {} bytes in the place of {}", point.len(), 2 * coordinate)),
+    }
+}
+
+fn number(written: &WrittenKey, bytes: usize) -> Result<Vec<u8>, String> {
+    let number = part("x", &written.x)?;
+    match number.len() == bytes {
+        true => Ok(number),
+        false => Err(format!("\"x\" has {} bytes in the place of {bytes}", number.len())),
+    }
+}
+
 /// Bytes.
 const SHORTEST_SECRET: usize = 32;
+/// Of an RSA key.
+const FEWEST_BITS: usize = 2048;

@@ -77,7 +77,8 @@ impl Filter for Guard {
             return Verdict::Challenge(refusal("token_missing"), HeaderValue::from_static("Bearer"));
         };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        match self.keys.get().claims(token).and_then(|claims| self.settings.hold(claims, now)) {
+        let claims = token.and_then(|token| self.keys.get().claims(token));
+        match claims.and_then(|claims| self.settings.hold(claims, now)) {
             Ok(claims) => {
                 ctx.notes.claims = Some(Arc::new(claims));
                 Verdict::Continue
@@ -102,13 +103,18 @@ fn refusal(reason: &'static str) -> Problem {
 }
 
 impl Jwt {
-    fn shown<'a>(&self, request: &'a RequestHeader) -> Option<&'a str> {
-        let field = match &self.header {
-            Some(ChangedName(name)) => request.headers.get(name).map(|value| bare(value).unwrap_or(value.as_bytes())),
-            None => request.headers.get(header::AUTHORIZATION).and_then(bare),
-        };
+    /// The token, or why it cannot be told which one is meant: who comes after might take the other one.
+    fn shown<'a>(&self, request: &'a RequestHeader) -> Option<Result<&'a str, &'static str>> {
+        let name = self.header.as_ref().map_or(&header::AUTHORIZATION, |ChangedName(name)| name);
+        let fields = request.headers.get_all(name);
+        if fields.iter().nth(1).is_some() {
+            return Some(Err("token_twice"));
+        }
+        let whole = |value: &'a HeaderValue| self.header.as_ref().map(|_| value.as_bytes());
+        let field = fields.iter().next().and_then(|value| bare(value).or_else(|| whole(value)));
         let token = field.or_else(|| cookie(request, self.cookie.as_ref()?))?;
-        std::str::from_utf8(token).ok().filter(|token| !token.is_empty() && token.len() <= LONGEST)
+        let token = std::str::from_utf8(token).ok().filter(|token| !token.is_empty() && token.len() <= LONGEST)?;
+        Some(Ok(token))
     }
 
     /// Whether what a token says holds here and now.
@@ -273,8 +279,13 @@ mod tests {
             (r#"{"keys":[]}"#, "no key for signatures"),
             (r#"{"keys":[{"kty":"oct","k":"YQ"}]}"#, "key 1: \"k\" is shorter"),
             (r#"{"keys":[{"kty":"RSA","n":"YQ"}]}"#, "\"e\" is missing"),
-            (r#"{"keys":[{"kty":"RSA","n":"YQ","e":"AQAB","alg":"HS256"}]}"#, "no algorithm for such a key"),
-            (r#"{"keys":[{"kty":"EC","crv":"secp256k1","x":"YQ","y":"YQ"}]}"#, "not known here"),
+            (r#"{"keys":[{"kty":"RSA","n":"YQ","e":"AQAB"}]}"#, "key 1: \"n\" has 8 bits"),
+            (r#"{"keys":[{"kty":"RSA","n":"YQ","e":"AQAB","alg":"RSA-OAEP"}]}"#, "key 1 is RSA for RSA-OAEP"),
+            (r#"{"keys":[{"kty":"oct","k":"YQ","alg":"A128KW"},{"kty":"x"}]}"#, "key 1 is oct for A128KW, key 2 is x"),
+            (r#"{"keys":[{"kty":"EC","crv":"secp256k1","x":"YQ","y":"YQ"}]}"#, "key 1 is EC secp256k1"),
+            (r#"{"keys":[{"kty":"EC","crv":"P-256","x":"YQ","y":"YQ"}]}"#, "\"x\" and \"y\" have 2 bytes in the place of 64"),
+            (r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"YQ"}]}"#, "\"x\" has 1 bytes in the place of 32"),
+            (r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"YQ=="}]}"#, "no base64url"),
         ] {
             let error = Keys::read(keys).err().unwrap();
             assert!(error.contains(part), "{keys}: {error}");

@@ -4,6 +4,7 @@ mod answers;
 mod clients;
 mod limits;
 mod reports;
+mod tokens;
 
 use std::fs;
 use std::time::Duration;

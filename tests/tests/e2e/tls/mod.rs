@@ -1,5 +1,7 @@
 //! TLS towards clients: which certificate they are shown, and which one they show.
 
+mod renewal;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
