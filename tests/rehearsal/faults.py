@@ -81,6 +81,7 @@ def restore(network: Network) -> None:
     for host in ("p1", "p2"):
         network.mend(host)
         network.hear_all(host)
+        network.rejoin(host)
         subprocess.run(["ip", "-n", namespace(host), "addr", "del", f"{VIRTUAL_ADDRESS}/24", "dev", "eth0"], capture_output=True)
 
 

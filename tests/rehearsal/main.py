@@ -102,6 +102,11 @@ def worker_faults(network: Network, options: argparse.Namespace) -> list[str]:
         row(name, f"{run.failed} of {run.sent}", f"{run.first:.2f} s", f"{run.slowest:.2f} s", CLAIMS.get(name, "–"))
         if run.failed or run.takeovers:
             broken.append(f"{name}: {run.failed} uploads failed, {run.takeovers} takeovers")
+    for name, (fault, seconds) in chosen(workers.SEVERED, options):
+        run = workers.uploads(network, fault, seconds)
+        row(name, f"{run.failed} of {run.sent}, {run.silent} without an answer", f"{run.first:.2f} s", f"{run.slowest:.2f} s", "–")
+        if run.silent > workers.SILENT_A_MOVE or run.takeovers != 1:
+            broken.append(f"{name}: {run.silent} without an answer, {run.takeovers} takeovers")
     return broken
 
 

@@ -204,6 +204,14 @@ class Network:
         """Whether the switch takes anything from, or gives anything to the host; its link stays up."""
         sh(f"ip -n {namespace('switch')} link set {host} {'master bridge0' if does else 'nomaster'}")
 
+    def sever(self, host: str) -> None:
+        """Nothing gets from the proxy to any worker, without a word, until `rejoin`."""
+        rule, hook = "tcp dport 5000 drop", "{ type filter hook output priority 0; }"
+        sh(f"ip netns exec {namespace(host)} nft 'add table ip severed; add chain ip severed output {hook}; add rule ip severed output {rule}'")
+
+    def rejoin(self, host: str) -> None:
+        sh(f"ip netns exec {namespace(host)} nft delete table ip severed", check=False)
+
     def lose_large(self, host: str) -> None:
         """What comes in of more than a few hundred bytes, without a word (an MTU black hole), until `take_all`."""
         rule, hook = "ip length > 600 drop", "{ type filter hook input priority 0; }"

@@ -82,6 +82,13 @@ def dies_again_and_again(network: Network) -> None:
         time.sleep(0.5)
 
 
+def severed(network: Network) -> None:
+    """The proxy that has the address hears no worker any more, and the other one does."""
+    network.sever("p1")
+    time.sleep(6.0)
+    network.rejoin("p1")
+
+
 def all_primaries_die_and_return(network: Network) -> None:
     for worker in PRIMARIES:
         network.kill(worker)
@@ -117,3 +124,7 @@ FAULTS = {
     "all primaries killed, back after 2 s of backup": (all_primaries_die_and_return, 12.0),
     "all primaries hang, back after 2 s of backup": (all_primaries_hang, 14.0),
 }
+# The same, where the address moves and requests may be refused. Only whom the move itself meets may be left without an
+# answer: that is over in 0.3 s.
+SILENT_A_MOVE = 2
+SEVERED = {"the holder reaches no worker for 6 s": (severed, 10.0)}

@@ -85,7 +85,7 @@ impl Parts {
         let passive = PassiveHealth::new(&config.ejection, Arc::clone(&roster));
         let hedge = config.hedge.as_ref().map(Hedge::new);
         let queue = Queue::new(&config.queue, config.usual_patience());
-        let dispatcher = Dispatcher::new(Arc::clone(&chooser), passive, queue, hedge);
+        let dispatcher = Dispatcher::new(Arc::clone(&chooser), Arc::clone(&transport), passive, queue, hedge);
         Ok(Self {
             config: config.clone(),
             tasks: Tasks::new(

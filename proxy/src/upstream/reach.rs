@@ -46,7 +46,7 @@ pub async fn reach(
 }
 
 /// How long one that is believed to be down may take to show that it is not: whoever asks it has waited already.
-const DOUBTFUL_PATIENCE: Duration = Duration::from_millis(500);
+const DOUBTFUL_PATIENCE: Duration = Duration::from_millis(200);
 
 async fn connect(backend: &Backend, transport: &Transport, client: Ends) -> io::Result<(Channel, bool)> {
     match transport.is_shared() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::queue::{Queue, Refused};
-use super::silence::Silence;
+use super::silence::{Silence, knock};
 use crate::pool::choose::chooser::{Chooser, MOST_TRIED};
 use crate::pool::choose::key::Key;
 use crate::pool::clock::Moment;
@@ -16,10 +16,11 @@ use crate::pool::hedge::Hedge;
 use crate::pool::members::backend::{Backend, Standing};
 use crate::pool::members::outcome::Outcome;
 use crate::pool::members::passive::PassiveHealth;
-use crate::pool::transport::Connection;
+use crate::pool::transport::{Connection, Transport};
 
 pub struct Dispatcher {
     chooser: Arc<Chooser>,
+    transport: Arc<Transport>,
     passive: PassiveHealth,
     queue: Queue<Lease>,
     hedge: Option<Hedge>,
@@ -31,9 +32,16 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    pub fn new(chooser: Arc<Chooser>, passive: PassiveHealth, queue: Queue<Lease>, hedge: Option<Hedge>) -> Arc<Self> {
+    pub fn new(
+        chooser: Arc<Chooser>,
+        transport: Arc<Transport>,
+        passive: PassiveHealth,
+        queue: Queue<Lease>,
+        hedge: Option<Hedge>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             chooser,
+            transport,
             passive,
             queue,
             hedge,
@@ -45,6 +53,10 @@ impl Dispatcher {
 
     pub fn chooser(&self) -> &Chooser {
         &self.chooser
+    }
+
+    pub fn silence(&self) -> &Silence {
+        &self.silence
     }
 
     pub fn queue(&self) -> &Queue<Lease> {
@@ -85,16 +97,16 @@ impl Dispatcher {
             return Err(Refused::Nobody);
         }
         let lease = self.acquire_from_somebody(key, tried).await;
-        match &lease {
-            Ok(lease) => self.silence.asks(lease.backend()),
-            Err(Refused::Nobody) => self.silence.begin(tried),
-            Err(_) => {}
+        if let Err(Refused::Nobody) = lease
+            && let Some(since) = self.silence.begin(tried)
+        {
+            tokio::spawn(knock(Arc::clone(self), Arc::clone(&self.transport), since));
         }
         lease
     }
 
     async fn acquire_from_somebody(self: &Arc<Self>, key: &Key, tried: &[Arc<Backend>]) -> Result<Lease, Refused> {
-        if tried.len() >= MOST_TRIED || self.silence.is_on() && tried.len() >= MOST_TRIED_AGAIN {
+        if tried.len() >= MOST_TRIED {
             return Err(Refused::Nobody);
         }
         // Who comes while others wait waits behind them.
@@ -177,9 +189,6 @@ impl Dispatcher {
         self.hedge.as_ref()?.after()
     }
 }
-
-/// Backends that one request tries which asks again whether anybody answers.
-const MOST_TRIED_AGAIN: usize = 8;
 
 /// Waits for a vacancy at any backend.
 pub struct Watcher<'a>(&'a Dispatcher);

@@ -1,73 +1,99 @@
-//! That nobody could be connected to, remembered for a moment: then requests are refused at once, but for one in a while
-//! that asks again. Else each would knock at every door of a pool that is dead.
+//! That nobody could be connected to, remembered until somebody can be: meanwhile requests are refused at once, and the
+//! pool itself knocks at some doors every moment. Else each request would knock at every door of a pool that is dead.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use futures_util::future::select_ok;
+use tokio::time::{sleep, timeout};
 
+use super::dispatcher::Dispatcher;
 use crate::pool::clock::Moment;
 use crate::pool::members::backend::Backend;
+use crate::pool::transport::Transport;
 
 #[derive(Default)]
 pub struct Silence {
-    /// Until when; 0 while somebody answers.
-    until: AtomicU64,
-    /// Whom the last request was sent to that asked again.
-    asked: ArcSwapOption<Backend>,
+    /// Since when; 0 while somebody answers.
+    since: AtomicU64,
+    /// When a request was refused for it last.
+    refused_at: AtomicU64,
 }
 
 impl Silence {
     /// Whether a request is refused at once.
     pub fn refuses(&self) -> bool {
-        let until = self.until.load(Ordering::Acquire);
-        if until == 0 {
-            return false;
+        let refuses = self.since() > 0;
+        if refuses {
+            self.refused_at.store(Moment::now().raw(), Ordering::Relaxed);
         }
-        if self.asked.load().as_ref().is_some_and(|asked| !asked.is_unreachable()) {
-            self.end();
-            return false;
-        }
-        let now = Moment::now();
-        if now.raw() < until {
-            return true;
-        }
-        // Of those that come now, one asks.
-        let won = self
-            .until
-            .compare_exchange(until, now.after(MOMENT).raw(), Ordering::AcqRel, Ordering::Acquire);
-        won.is_err()
+        refuses
     }
 
-    pub fn is_on(&self) -> bool {
-        self.until.load(Ordering::Relaxed) > 0
-    }
-
-    /// A request is sent to this backend. While nobody answers, it counts as silent until a connection comes about.
-    pub fn asks(&self, backend: &Arc<Backend>) {
-        if self.is_on() {
-            backend.suppose_unreachable();
-            self.asked.store(Some(Arc::clone(backend)));
+    /// A request has found nobody: if none of those it tried could be connected to, the next ones need not try until this
+    /// has somebody knock, see [`knock`].
+    pub fn begin(&self, tried: &[Arc<Backend>]) -> Option<Since> {
+        if tried.is_empty() || !tried.iter().all(|backend| backend.is_unreachable()) {
+            return None;
         }
-    }
-
-    /// A request has found nobody: if none of those it tried could be connected to, the next ones need not try.
-    pub fn begin(&self, tried: &[Arc<Backend>]) {
-        if !tried.is_empty() && tried.iter().all(|backend| backend.is_unreachable()) {
-            self.asked.store(None);
-            self.until.store(Moment::now().after(MOMENT).raw(), Ordering::Release);
-        }
+        let now = Moment::now().raw();
+        self.refused_at.store(now, Ordering::Relaxed);
+        let begun = self.since.compare_exchange(0, now, Ordering::AcqRel, Ordering::Relaxed);
+        begun.is_ok().then_some(Since(now))
     }
 
     /// Somebody answers, or is found to be well.
     pub fn end(&self) {
         // Read first: with every answer good, no processor has to take the line from another.
-        if self.is_on() {
-            self.until.store(0, Ordering::Release);
-            self.asked.store(None);
+        if self.since() > 0 {
+            self.since.store(0, Ordering::Release);
+        }
+    }
+
+    fn since(&self) -> u64 {
+        self.since.load(Ordering::Acquire)
+    }
+
+    /// Whether nobody has asked for so long that the next one may find out by itself.
+    fn is_forgotten(&self) -> bool {
+        Moment::now().since(Moment::from_raw(self.refused_at.load(Ordering::Relaxed))) > MEMORY
+    }
+}
+
+/// One silence of several.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Since(u64);
+
+/// Ends this silence once somebody can be connected to.
+pub async fn knock(dispatcher: Arc<Dispatcher>, transport: Arc<Transport>, since: Since) {
+    let dispatcher = Arc::downgrade(&dispatcher);
+    loop {
+        sleep(MOMENT).await;
+        // A pool that a reload has replaced is asked no more.
+        let Some(dispatcher) = dispatcher.upgrade() else { return };
+        let silence = dispatcher.silence();
+        if silence.since() != since.0 {
+            return;
+        }
+        let doors = dispatcher.chooser().some_that_may_serve(DOORS);
+        if silence.is_forgotten() || is_any_open(&doors, &transport).await {
+            return silence.end();
         }
     }
 }
 
+async fn is_any_open(doors: &[Arc<Backend>], transport: &Transport) -> bool {
+    let opening = |backend| Box::pin(async move { timeout(PATIENCE, transport.open(backend, None)).await? });
+    let opened = doors.iter().map(|backend| opening(backend.target()));
+    !doors.is_empty() && select_ok(opened).await.is_ok()
+}
+
+/// From one knock to the next.
 const MOMENT: Duration = Duration::from_millis(100);
+/// Backends that are tried at a time.
+const DOORS: usize = 8;
+/// How long they have to open.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long after the last request the silence is remembered.
+const MEMORY: Duration = Duration::from_secs(3);

@@ -14,11 +14,13 @@ use super::sticky::Sticky;
 use super::tiers::Tiers;
 use crate::pool::clock::{Moment, seconds_since_1970};
 use crate::pool::members::backend::{Backend, Standing};
+use crate::pool::random::Random;
 
 pub struct Chooser {
     select: SelectConfig,
     sticky: Option<Sticky>,
     tiers: ArcSwap<Tiers>,
+    random: Random,
     panics: AtomicU64,
     /// Seconds since 1970; 0 while there was none.
     last_panic: AtomicU64,
@@ -30,6 +32,7 @@ impl Chooser {
             select: select.clone(),
             sticky,
             tiers: ArcSwap::from_pointee(Tiers::new(select, &[])),
+            random: Random::default(),
             panics: AtomicU64::new(0),
             last_panic: AtomicU64::new(0),
         }
@@ -122,6 +125,20 @@ impl Chooser {
         self.panics.fetch_add(1, Ordering::Relaxed);
         self.last_panic.store(seconds_since_1970(), Ordering::Relaxed);
         Some(Arc::clone(backend))
+    }
+
+    /// So many, from a place at random, of those that may be asked if need be.
+    pub fn some_that_may_serve(&self, most: usize) -> Vec<Arc<Backend>> {
+        let now = Moment::now();
+        let may_serve = |backend: &&Arc<Backend>| {
+            let standing = backend.standing(now);
+            standing.is_fit() || standing.is_doubtful()
+        };
+        let tiers = self.tiers.load();
+        let some: Vec<_> = tiers.iter().filter(may_serve).collect();
+        let start = (self.random.fraction() * some.len() as f64) as usize;
+        let from_there = some.iter().cycle().skip(start).take(most.min(some.len()));
+        from_there.copied().cloned().collect()
     }
 
     /// Whether a backend not yet tried is fit to serve, be it full at the moment.

@@ -255,11 +255,6 @@ impl Backend {
         self.live.trunks.sweep(most);
     }
 
-    /// Until a connection comes about.
-    pub(in crate::pool) fn suppose_unreachable(&self) {
-        self.live.unreachable_at.store(Moment::now().raw(), Ordering::Relaxed);
-    }
-
     /// Counts an attempt at it that has ended.
     pub(in crate::pool) fn count(&self, outcome: Outcome) {
         self.live.tally.count(outcome);
