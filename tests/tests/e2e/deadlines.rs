@@ -43,7 +43,8 @@ fn reason(answer: &Response) -> String {
 
 #[test]
 fn an_answer_that_has_begun_may_take_its_time() {
-    let head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n";
+    // It closes after each answer: said, so that no request comes upon a connection that is just being closed.
+    let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 10\r\n\r\n";
     let pieces = vec![at_once(head), at_once("hello"), late("world")];
     let (_backend, veil) = over(pieces, "{ read: 30s, total: 1200ms }");
     for fields in ["", "Veil-Deadline-Ms: 1200\r\n"] {

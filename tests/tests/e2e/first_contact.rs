@@ -66,7 +66,7 @@ fn both_programs_have_manual_pages_completions_and_a_version() {
         }
         let version = said(program, &["--version"]);
         assert!(
-            version.starts_with(&format!("{program} 0.1.0 (")) && version.contains("avif)"),
+            version.starts_with(&format!("{program} 0.1.0 (")) && version.contains("avif"),
             "{version}"
         );
     }
