@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    codec::{Coded, Format, Header},
+    codec::{Coded, Format, Header, Wanted},
     detect::Detail,
     options::{Options, Profile, Search, Verify},
 };
@@ -12,7 +12,8 @@ use crate::{
 pub fn expected(header: &Header, coded: Coded, options: &Options) -> Duration {
     let parts = f64::from(header.parts.count());
     let megapixels = header.pixels() as f64 / 1e6;
-    let reads_and_writes = megapixels * of_a_megapixel(header.format, coded.passes, options.profile);
+    let reads_and_writes = megapixels
+        * (of_a_megapixel(header.format, coded.passes, options.profile) + of_a_written_megapixel(options.format));
     let looks = of_a_look(options.detail).min(LEAST_LOOK + megapixels / parts * OF_A_LOOKED_AT_MEGAPIXEL);
     let times = match (options.detect, options.verify()) {
         (Search::Off, _) => 0.0,
@@ -33,6 +34,14 @@ fn of_a_megapixel(format: Format, passes: u32, profile: Profile) -> f64 {
         }
         Format::Png => 20.0,
         Format::WebP | Format::Gif | Format::Tiff | Format::Bmp | Format::Avif => 60.0,
+    }
+}
+
+/// In milliseconds, besides.
+fn of_a_written_megapixel(format: Wanted) -> f64 {
+    match format {
+        Wanted::Avif => 1200.0,
+        _ => 0.0,
     }
 }
 

@@ -15,10 +15,11 @@ MOST_SEEN, MOST_CHANGED = 3, 2
 # they are enlarged, or coded once more, shows.
 FALSE_COLOURS = re.compile(r"jpeg-(3-(adobe0|(none|short-jfif)-RGB)|4-(jfif-)?adobe[12])-")
 MOST_CHANGED_IN_FALSE_COLOURS = 6
-# Chromium takes the levels of this alpha for those of a limited range, against the head of its coded data; Pillow does not.
-BY_PILLOW = re.compile(r"avif-alpha|.*\.tif$")
+# Chromium takes the levels of an AVIF's alpha for those of a limited range, against the head of its coded data; Pillow does not.
+BY_PILLOW = re.compile(r"avif-alpha|.*\.tif$|.*-alpha.*\.avif$")
 # Nothing is hidden: the pictures are so small that a face would be all of them.
-QUERIES = tuple(f"detect=off&{query}" for query in ("profile=lossless", "format=png", "profile=reencode&quality=100", "format=webp&quality=100"))
+FORMS = ("profile=lossless", "format=png", "profile=reencode&quality=100", "format=webp&quality=100", "format=avif&quality=100")
+QUERIES = tuple(f"detect=off&{query}" for query in FORMS)
 
 
 def complaints(program, ask, folder):
@@ -70,7 +71,7 @@ def unlike_the_answers(ask, folder, contents, shown):
                 file = f"{query.removeprefix('detect=off&').replace('=', '-').replace('&', '-')}-{name}{ending}"
                 answers[file] = name
                 (folder / file).write_bytes(answer[0])
-    after = viewers.in_chromium(folder, sorted(answers))
+    after = rendered(folder, answers)
     for answer, name in answers.items():
         if answer not in after:
             yield f"{answer}: Chromium does not show it"

@@ -8,6 +8,8 @@ use blur_service::{
 };
 
 const MOST_PIXELS: u64 = 1 << 18;
+/// Its coder takes its time.
+const MOST_PIXELS_OF_AVIF: u64 = 1 << 12;
 
 pub fn check(data: &[u8]) {
     let Ok(header) = Header::read(data) else { return };
@@ -24,7 +26,10 @@ pub fn check(data: &[u8]) {
     picture.clear_hidden_colour();
     hide_the_middle(&mut picture, &header).expect("every picture can be hidden in");
     picture.clear_hidden_colour();
-    for wanted in [Wanted::Keep, Wanted::Jpeg, Wanted::Png, Wanted::WebP] {
+    for wanted in [Wanted::Keep, Wanted::Jpeg, Wanted::Png, Wanted::WebP, Wanted::Avif] {
+        if wanted == Wanted::Avif && size.pixels() > MOST_PIXELS_OF_AVIF {
+            continue;
+        }
         // Only sides that are too long for a format are refused.
         let Ok(output) = Output::of(&header, wanted, None) else {
             continue;

@@ -58,7 +58,9 @@ impl FramesWriter {
             Output::Gif => Box::new(gif::Writer::start(plan)?),
             Output::Png => Box::new(apng::Writer::start(plan)?),
             Output::WebP { quality } => Box::new(webp_frames::Writer::start(plan, quality)?),
-            Output::Jpeg { .. } | Output::Tiff => return Err(Error::internal("this format has no frames")),
+            Output::Jpeg { .. } | Output::Avif { .. } | Output::Tiff => {
+                return Err(Error::internal("this format has no frames"));
+            }
         };
         Ok(Self {
             writer,

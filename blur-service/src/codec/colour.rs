@@ -34,7 +34,12 @@ impl Profile {
 
     /// Whether a profile found in a written file is one of those made here, byte by byte.
     pub(super) fn is_ours(icc: &[u8]) -> bool {
-        Self::ALL.into_iter().any(|profile| profile.file() == icc)
+        Self::of_ours(icc).is_some()
+    }
+
+    /// Which of those made here a profile is.
+    pub(super) fn of_ours(icc: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.file() == icc)
     }
 
     /// Converts `pixels` that are in this space to sRGB, for eyes that know no other.

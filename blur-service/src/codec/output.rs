@@ -7,6 +7,8 @@ use image::{DynamicImage, RgbImage};
 use jpeg_encoder::SamplingFactor;
 use serde::Serialize;
 
+#[cfg(feature = "avif")]
+use super::avif;
 use super::{Format, Header, Parts, Picture, gif, jpeg, png, tiff, webp};
 use crate::{error::Error, geometry::Size};
 
@@ -22,6 +24,18 @@ pub enum Wanted {
     Png,
     #[value(name = "webp")]
     WebP,
+    /// Stills only.
+    Avif,
+}
+
+impl Wanted {
+    /// Bytes that it takes to write it, besides those of [`Header::work_bytes`].
+    pub fn work_bytes(self, header: &Header) -> u64 {
+        match self {
+            Self::Avif => header.pixels().saturating_mul(OF_AN_AVIF),
+            _ => 0,
+        }
+    }
 }
 
 /// A format to write, with what it needs to know.
@@ -37,6 +51,10 @@ pub enum Output {
     WebP {
         quality: Option<u8>,
     },
+    /// Stills only.
+    Avif {
+        quality: u8,
+    },
     /// Several frames only.
     Gif,
     /// Several pages only.
@@ -51,7 +69,7 @@ impl Output {
     /// sides than the format can tell.
     pub fn of(header: &Header, wanted: Wanted, quality: Option<u8>) -> Result<Self, Error> {
         let output = match header.parts {
-            Parts::One => Self::of_still(header, wanted, quality),
+            Parts::One => Self::of_still(header, wanted, quality)?,
             Parts::Frames(_) => Self::of_frames(header, wanted, quality)?,
             Parts::Pages { .. } => match wanted {
                 Wanted::Keep => Self::Tiff,
@@ -66,17 +84,22 @@ impl Output {
         Ok(output)
     }
 
-    fn of_still(header: &Header, wanted: Wanted, quality: Option<u8>) -> Self {
-        match (wanted, header.format) {
+    fn of_still(header: &Header, wanted: Wanted, quality: Option<u8>) -> Result<Self, Error> {
+        Ok(match (wanted, header.format) {
             (Wanted::Keep, Format::Png | Format::Gif) | (Wanted::Png, _) => Self::Png,
             (Wanted::Keep, Format::WebP) | (Wanted::WebP, _) => Self::webp(header, quality),
             (Wanted::Keep | Wanted::Jpeg, _) => Self::jpeg(header, quality),
-        }
+            (Wanted::Avif, _) if !cfg!(feature = "avif") => return Err(NO_AVIF),
+            (Wanted::Avif, _) if header.pixels() > MOST_IN_AVIF => return Err(TOO_LARGE_FOR_AVIF),
+            (Wanted::Avif, _) => Self::Avif {
+                quality: lossy(header, quality),
+            },
+        })
     }
 
     fn of_frames(header: &Header, wanted: Wanted, quality: Option<u8>) -> Result<Self, Error> {
         match (wanted, header.format) {
-            (Wanted::Jpeg, _) => Err(ONE_FRAME),
+            (Wanted::Jpeg | Wanted::Avif, _) => Err(ONE_FRAME),
             (Wanted::Png, _) | (Wanted::Keep, Format::Png) => Ok(Self::Png),
             (Wanted::Keep, Format::Gif) => Ok(Self::Gif),
             _ => Ok(Self::webp(header, quality)),
@@ -85,7 +108,7 @@ impl Output {
 
     fn jpeg(header: &Header, quality: Option<u8>) -> Self {
         Self::Jpeg {
-            quality: quality.unwrap_or(header.loss().unwrap_or(FINE)),
+            quality: lossy(header, quality),
             sampling: header
                 .jpeg
                 .map_or(SamplingFactor::F_1_1, |facts| facts.sampling_factor(header.orientation)),
@@ -103,6 +126,7 @@ impl Output {
             Self::Jpeg { .. } => Format::Jpeg,
             Self::Png => Format::Png,
             Self::WebP { .. } => Format::WebP,
+            Self::Avif { .. } => Format::Avif,
             Self::Gif => Format::Gif,
             Self::Tiff => Format::Tiff,
         }
@@ -119,6 +143,10 @@ impl Output {
             Self::Jpeg { quality, sampling } => jpeg::encode(picture, quality, sampling, density),
             Self::Png => png::encode(picture, density),
             Self::WebP { quality } => webp::encode(picture, quality),
+            #[cfg(feature = "avif")]
+            Self::Avif { quality } => avif::encode(picture, quality),
+            #[cfg(not(feature = "avif"))]
+            Self::Avif { .. } => Err(NO_AVIF),
             Self::Gif | Self::Tiff => Err(Error::internal("a still is not written in this format")),
         }
     }
@@ -132,6 +160,10 @@ impl Output {
             Self::Jpeg { .. } => jpeg::prove(written),
             Self::Png => png::prove(written),
             Self::WebP { .. } => webp::prove(written),
+            #[cfg(feature = "avif")]
+            Self::Avif { .. } => avif::prove(written),
+            #[cfg(not(feature = "avif"))]
+            Self::Avif { .. } => None,
             Self::Gif => gif::prove(written),
             Self::Tiff => tiff::prove(written),
         }
@@ -141,10 +173,15 @@ impl Output {
     fn longest_side(self) -> u32 {
         match self {
             Self::WebP { .. } => 16_383,
-            Self::Jpeg { .. } | Self::Gif => u32::from(u16::MAX),
+            Self::Jpeg { .. } | Self::Gif | Self::Avif { .. } => u32::from(u16::MAX),
             Self::Png | Self::Tiff => u32::MAX,
         }
     }
+}
+
+/// The quality to code at, where something is lost.
+fn lossy(header: &Header, quality: Option<u8>) -> u8 {
+    quality.or(header.loss()).unwrap_or(FINE)
 }
 
 impl Size {
@@ -171,9 +208,16 @@ fn upon_white(pixels: &DynamicImage) -> RgbImage {
 }
 
 const ONE_FRAME: Error = Error::UnsupportedFormat(
-    "the picture is an animation, and JPEG has no frames: ask for `format=png` or `webp`, or for none",
+    "the picture is an animation, which becomes neither JPEG nor AVIF: ask for `format=png` or `webp`, or for none",
 );
+const NO_AVIF: Error = Error::UnsupportedFormat("this build has no AVIF: ask for JPEG, PNG or WebP");
+const TOO_LARGE_FOR_AVIF: Error =
+    Error::UnsupportedFormat("AVIF is written up to 12.5 megapixels: ask for JPEG, PNG or WebP");
 const ONE_PAGE: Error =
     Error::UnsupportedFormat("the file has several pages, which only a TIFF can hold: ask for no other format");
 /// Of a JPEG made from what was coded without loss: at 95 a dithered picture shifts by more than two levels.
 const FINE: u8 = 97;
+/// Pixels whose coding still ends within the usual deadline.
+const MOST_IN_AVIF: u64 = 12_500_000;
+/// Bytes a pixel that the coder takes.
+const OF_AN_AVIF: u64 = 40;

@@ -150,8 +150,9 @@ impl Engine {
     }
 
     fn made(&self, file: &[u8], options: &Options) -> Result<Made, Error> {
-        let header = Header::read(file)?;
+        let mut header = Header::read(file)?;
         header.check_pixels(self.max_pixels)?;
+        header.work_bytes += options.format.work_bytes(&header);
         header.check_parts(self.max_frames, self.max_frame_pixels)?;
         let too_much = || Error::TooMuchMemory {
             needed: header.work_bytes,
@@ -203,12 +204,13 @@ fn own_extension(target: &Place) -> Option<&'static str> {
     EXTENSIONS.iter().map(|(_, known)| *known).find(|known| *known == own)
 }
 
-const EXTENSIONS: [(&str, &str); 5] = [
+const EXTENSIONS: [(&str, &str); 6] = [
     ("image/jpeg", "jpg"),
     ("image/png", "png"),
     ("image/webp", "webp"),
     ("image/gif", "gif"),
     ("image/tiff", "tif"),
+    ("image/avif", "avif"),
 ];
 
 enum Made {

@@ -265,6 +265,7 @@ async fn unfold(
     } else {
         header.check_pixels(service.max_pixels)?;
     }
+    header.work_bytes += options.format.work_bytes(&header);
     header.check_parts(service.max_frames, service.max_frame_pixels)?;
     header.check_ratio(coded.bytes)?;
     let work = work::expected(&header, coded, &options);

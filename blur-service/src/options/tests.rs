@@ -211,7 +211,7 @@ fn a_mistake_says_what_may_be_written() {
         ),
         (
             "format=tiff",
-            "option `format`: `tiff` is not one of keep, jpeg, png, webp",
+            "option `format`: `tiff` is not one of keep, jpeg, png, webp, avif",
         ),
         (
             "regions=1,2,3",
@@ -240,7 +240,7 @@ fn an_option_given_twice_is_refused() {
 fn an_animation_stays_solid_unless_the_operator_allows_more() {
     assert_eq!(with("effect=mosaic", false).unwrap().animation_effect, Look::Solid);
     assert_eq!(with("effect=mosaic", true).unwrap().animation_effect, Look::Mosaic);
-    assert_eq!(with("format=avif", true).unwrap_err().code(), "invalid_option");
+    assert_eq!(with("format=heic", true).unwrap_err().code(), "invalid_option");
 }
 
 fn with(query: &str, weaker_allowed: bool) -> Result<Options, Error> {

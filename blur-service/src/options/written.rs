@@ -34,8 +34,9 @@ pub fn parse_margin(value: &str) -> Result<f32, String> {
 }
 
 pub(super) fn parse_format(value: &str) -> Result<Wanted, Error> {
-    if value == "avif" || value == "heic" {
-        let expected = "written: it is read, but to write it takes seconds a picture; there are keep, jpeg, png, webp";
+    if value == "heic" {
+        let expected =
+            "written: its coders are neither free of patents nor safe; there are keep, jpeg, png, webp, avif";
         return Err(invalid("format", value, expected.to_owned()));
     }
     parse("format", value)

@@ -76,7 +76,7 @@ fn frames_that_are_drawn_in_part_or_become_clear_are_hidden_as_they_are_shown() 
 }
 
 #[test]
-fn an_animation_becomes_another_one_and_never_a_jpeg() {
+fn an_animation_becomes_another_one_and_never_a_still() {
     let server = Server::start(&["--detail", "fast"]);
     let (one, two) = (rgba(&in_few_colours(&nobody())), rgba(&in_few_colours(&face())));
     let file = animation(Output::Gif, &[one, two]);
@@ -89,8 +89,10 @@ fn an_animation_becomes_another_one_and_never_a_jpeg() {
         let (frames, delays, plays) = read(&answer.body);
         assert_eq!((frames.len(), delays.as_slice(), plays), (2, &[80, 80][..], 3));
     }
-    let refused = server.blur("?format=jpeg", &file);
-    assert_eq!((refused.status, refused.code().as_str()), (415, "unsupported_format"));
+    for format in ["jpeg", "avif"] {
+        let refused = server.blur(&format!("?format={format}"), &file);
+        assert_eq!((refused.status, refused.code().as_str()), (415, "unsupported_format"));
+    }
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn every_page_has_its_faces_hidden_and_is_written_again() {
         assert!(server.detect("", &png)["faces"].as_array().unwrap().is_empty());
     }
     assert_eq!(sizes, [256, 512, 256]);
-    for format in ["jpeg", "png", "webp"] {
+    for format in ["jpeg", "png", "webp", "avif"] {
         assert_eq!(
             server.blur(&format!("?format={format}"), &pages()).status,
             415,

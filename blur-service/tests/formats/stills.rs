@@ -21,13 +21,14 @@ fn what_is_read_is_written_as_it_is_asked_for() {
             ("?format=jpeg", "image/jpeg"),
             ("?format=png", "image/png"),
             ("?format=webp", "image/webp"),
+            ("?format=avif", "image/avif"),
         ] {
             let case = format!("{name}{query}");
             let answer = server.blur(&format!("{query}&effect=solid"), &file);
             assert_eq!(answer.status, 200, "{case}: {}", String::from_utf8_lossy(&answer.body));
             assert_eq!(answer.headers["content-type"], media_type, "{case}");
             assert_eq!(answer.headers["x-faces"], "1", "{case}");
-            let shown = opened(&answer.body);
+            let shown = opened_by(&server, &answer.body);
             let shift = shift(&pixels, &shown);
             assert!(shift <= MOST_LOSS, "{case}: {shift}");
             assert_eq!(faces_in(&server, &DynamicImage::from(shown).into_rgba8()), 0, "{case}");
@@ -106,7 +107,7 @@ fn what_is_not_read_is_refused_with_its_reason() {
         );
         assert!(answer.json()["detail"].as_str().unwrap().contains(name), "{name}");
     }
-    let answer = server.blur("?format=avif", &jpeg(&portrait()));
+    let answer = server.blur("?format=heic", &jpeg(&portrait()));
     assert_eq!((answer.status, answer.code().as_str()), (400, "invalid_option"));
 }
 
@@ -157,6 +158,14 @@ pub fn tiff_of(pixels: &RgbImage, compression: Compression) -> Vec<u8> {
     );
     image.write_data(pixels).unwrap();
     file.into_inner()
+}
+
+/// An AVIF by the service, which no other reader here opens; what Chromium shows of it is in tests/corpus.
+fn opened_by(server: &Server, file: &[u8]) -> RgbImage {
+    match file.get(4..12) {
+        Some(b"ftypavif") => opened(&server.blur("?format=png", file).body),
+        _ => opened(file),
+    }
 }
 
 fn opened(file: &[u8]) -> RgbImage {

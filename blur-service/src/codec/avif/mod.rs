@@ -1,13 +1,15 @@
 //! AVIF stills by `re_rav1d`, dav1d in Rust without assembler: 8 to 12 bits, every sampling, alpha, pictures of several tiles,
-//! turned and mirrored ones; never written. Of the items of a file only the primary one and its alpha are looked at: depth
+//! turned and mirrored ones. Of the items of a file only the primary one and its alpha are looked at: depth
 //! maps, gain maps, thumbnails and further pictures are left behind.
 
 mod numbers;
 mod planes;
+mod write;
 
 use image::{DynamicImage, RgbImage, RgbaImage, metadata::Orientation};
 use re_rav1d::dav1d::{Decoder, Error as Av1Error, Picture as Frame, Settings};
 
+pub(super) use self::write::{encode, prove};
 use self::{
     numbers::Numbers,
     planes::{Planes, samples},
@@ -192,6 +194,9 @@ impl Painter<'_> {
         if tiles.len() != (rows * columns) as usize {
             return Err(unclear());
         }
+        if tiles.len() > MOST_TILES {
+            return Err(UNUSUAL);
+        }
         let tile = self::size(self.items, tiles[0])?;
         let is_covered = |tile: u32, count: u32, side: u32| {
             u64::from(tile) * u64::from(count) >= side.into() && u64::from(tile) * u64::from(count - 1) < side.into()
@@ -262,5 +267,7 @@ const ALPHA: [&[u8]; 2] = [
 ];
 /// Of what is written in another format.
 const QUALITY: u8 = 92;
+/// A camera has a few dozen. The decoder loses 48 bytes with each (see decisions/re_rav1d.md).
+const MOST_TILES: usize = 1024;
 /// The last tiles of a picture may reach out of it.
 const MOST_OVERHANG: u64 = 4;

@@ -150,6 +150,7 @@ export default {
   format_jpeg: 'JPEG',
   format_png: 'PNG',
   format_webp: 'WebP',
+  format_avif: 'AVIF',
   about_effect: 'All of them hide for good; solid shows nothing at all. Animations are solid.',
   about_margin: 'How much is hidden around a face.',
   about_sensitivity: 'How readily a doubtful spot counts as a face.',

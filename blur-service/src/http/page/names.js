@@ -1,7 +1,7 @@
 // What results are called.
 
 const ENDINGS = {
-  'image/jpeg': 'jpg', 'image/png': 'png', 'image/webp': 'webp', 'image/gif': 'gif', 'image/tiff': 'tif', 'image/apng': 'png',
+  'image/jpeg': 'jpg', 'image/png': 'png', 'image/webp': 'webp', 'image/avif': 'avif', 'image/gif': 'gif', 'image/tiff': 'tif', 'image/apng': 'png',
 };
 
 export function nameOf(picture) {

@@ -147,6 +147,7 @@ export default {
   format_jpeg: 'JPEG',
   format_png: 'PNG',
   format_webp: 'WebP',
+  format_avif: 'AVIF',
   about_effect: '每种样式都不可逆；纯色什么也不显示。动画一律为纯色。',
   about_margin: '人脸周围一并遮盖多少。',
   about_sensitivity: '可疑之处多容易被当作人脸。',
