@@ -6,11 +6,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use veil::nginx::Origin;
+
 #[test]
 fn configurations_are_imported_as_before() {
     let mut wrong = Vec::new();
     for conf in configurations() {
-        let imported = veil::nginx::import(&veil::nginx::Origin::of(conf.clone())).unwrap();
+        let imported = veil::nginx::import(&origin(&conf)).unwrap();
         let report = imported
             .report
             .to_string()
@@ -31,7 +33,7 @@ fn configurations_are_imported_as_before() {
 #[test]
 fn what_is_imported_is_a_configuration() {
     for conf in configurations() {
-        let imported = veil::nginx::import(&veil::nginx::Origin::of(conf.clone())).unwrap();
+        let imported = veil::nginx::import(&origin(&conf)).unwrap();
         let mistakes = veil::config::parse("x.yaml", &imported.yaml).err().unwrap_or_default();
         let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         assert!(
@@ -41,6 +43,19 @@ fn what_is_imported_is_a_configuration() {
             mistakes.join("\n"),
             imported.yaml
         );
+    }
+}
+
+/// Its first line may name the Nginx that it was written for.
+fn origin(conf: &Path) -> Origin {
+    let text = fs::read_to_string(conf).unwrap();
+    let version = text
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix("# nginx-version: "));
+    Origin {
+        version: version.map(|version| version.parse().unwrap()).unwrap_or_default(),
+        ..Origin::of(conf.to_owned())
     }
 }
 
@@ -67,7 +82,7 @@ fn whatever_is_written_is_told_of_and_nothing_panics() {
         // Files of this machine are nobody's business.
         let text = text.replace("include", "included");
         fs::write(scratch.path(), &text).unwrap();
-        let origin = veil::nginx::Origin::of(scratch.path().to_owned());
+        let origin = Origin::of(scratch.path().to_owned());
         if let Ok(imported) = veil::nginx::import(&origin) {
             let _ = veil::config::parse("x.yaml", &imported.yaml);
             let _ = imported.report.to_string();

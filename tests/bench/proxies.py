@@ -6,12 +6,24 @@ from measure import Server
 
 def nginx(folder, name, threads, site, **values):
     """Nginx with `site` in its http block; `values` and the port are put into its %(…)s."""
+    home, port = configured(folder, name, threads, site, values)
+    return Server(name, ["nginx", "-p", home, "-c", home / "nginx.conf"], f"http://127.0.0.1:{port}")
+
+
+def imported(binary, folder, name, threads, site, **values):
+    """Veil with what it has made of the same configuration."""
+    home, port = configured(folder, name, threads, site, values)
+    return Server(name, [binary, "run", "--nginx", home / "nginx.conf"], f"http://127.0.0.1:{port}")
+
+
+def configured(folder, name, threads, site, values):
+    """A folder with Nginx's configuration in it, and the port that it listens at."""
     port = measure.free_port()
     home = folder / f"{name.replace('/', '-')}-{threads}"
     home.mkdir()
     site = site % {"port": port, **values}
     (home / "nginx.conf").write_text(NGINX_CONF % {"home": home, "threads": threads, "site": site})
-    return Server(name, ["nginx", "-p", home, "-c", home / "nginx.conf"], f"http://127.0.0.1:{port}")
+    return home, port
 
 
 def haproxy(folder, name, text, **values):

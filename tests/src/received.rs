@@ -60,6 +60,11 @@ impl Received {
         self.line.split(' ').nth(1).unwrap_or_default()
     }
 
+    /// `HTTP/1.1`
+    pub fn version(&self) -> &str {
+        self.line.split(' ').nth(2).unwrap_or_default()
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         let header = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
         header.map(|(_, value)| value.as_str())

@@ -13,7 +13,7 @@ use super::nginx::NginxArgs;
 use super::pools::admin_address;
 use crate::client::endpoint::Endpoint;
 use crate::config::Source;
-use crate::nginx::Origin;
+use crate::nginx::{Origin, Version};
 
 /// Load balancer for picture workers, in YAML
 ///
@@ -92,6 +92,10 @@ pub struct RunArgs {
     /// What names in Nginx's configuration are relative to; the folder of its file unless given. Nginx: -p
     #[arg(long, value_name = "FOLDER", requires = "nginx")]
     pub nginx_prefix: Option<PathBuf>,
+    /// The Nginx that its configuration was written for; the newest stable one unless given. Before 1.29.7, backends are spoken to
+    /// in HTTP/1.0, on a connection for each request
+    #[arg(long, value_name = "VERSION", requires = "nginx")]
+    pub nginx_version: Option<Version>,
     /// Directives that come after those of Nginx's file. Nginx: -g
     #[arg(
         long,
@@ -127,6 +131,7 @@ impl RunArgs {
                 file: file.clone(),
                 prefix: self.nginx_prefix.clone(),
                 directives: self.nginx_directives.clone(),
+                version: self.nginx_version.unwrap_or_default(),
             }),
             (None, Some(file)) => Source::File(file.clone()),
             (None, None) => Source::Local { listen: self.listen },

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::{FAILED, say};
 use crate::config;
-use crate::nginx::{self, Imported, Origin};
+use crate::nginx::{self, Imported, Origin, Version};
 
 #[derive(Subcommand)]
 pub enum Import {
@@ -29,6 +29,9 @@ pub struct NginxArgs {
     /// Where to write; stdout unless given
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// The Nginx that it was written for; before 1.29.7, backends are spoken to in HTTP/1.0, on a connection for each request
+    #[arg(long, value_name = "VERSION", default_value_t = Version::NEWEST)]
+    nginx_version: Version,
     /// Fail, and write nothing, where something is missing
     #[arg(long)]
     strict: bool,
@@ -39,7 +42,11 @@ pub struct NginxArgs {
 
 pub fn import(import: Import) -> ExitCode {
     let Import::Nginx(args) = import;
-    let imported = match nginx::import(&Origin::of(args.file.clone())) {
+    let origin = Origin {
+        version: args.nginx_version,
+        ..Origin::of(args.file)
+    };
+    let imported = match nginx::import(&origin) {
         Ok(imported) => imported,
         Err(error) => {
             eprintln!("veil import nginx: {error}");

@@ -92,7 +92,7 @@ fn write_manual(manual: &Manual, command: clap::Command) -> ExitCode {
 
 fn run(args: RunArgs) -> ExitCode {
     let sink = args.log_file.clone().map_or(Sink::Stderr, Sink::File);
-    let log = match log_to(sink) {
+    let log = match log_to(sink, args.nginx_prefix.is_some()) {
         Ok(log) => log,
         Err(error) => {
             eprintln!("veil: cannot log: {error}");

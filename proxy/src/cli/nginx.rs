@@ -14,7 +14,7 @@ use rustix::process::{Pid, kill_process};
 use super::arguments::RunArgs;
 use super::{FAILED, say};
 use crate::config;
-use crate::nginx::{self, Fate, Imported, Origin, Process};
+use crate::nginx::{self, Fate, Imported, Origin, Process, Version};
 use crate::program;
 use crate::server;
 
@@ -90,8 +90,6 @@ impl Signal {
 
 /// Where the process's number is where the configuration does not say.
 const PID_FILE: &str = "/run/nginx.pid";
-/// The version whose behaviour imported configurations get.
-const NGINX_VERSION: &str = "1.30.0";
 /// Of Nginx's, whose directives are known, and those that Nginx has unless it is built without.
 const MODULES: &str = "--with-http_auth_request_module --with-http_gzip_static_module --with-http_realip_module \
                        --with-http_ssl_module --with-http_stub_status_module --with-http_v2_module \
@@ -127,7 +125,8 @@ pub fn run(args: NginxArgs) -> ExitCode {
 
 fn show_version(features: bool) {
     eprintln!(
-        "nginx version: nginx/{NGINX_VERSION} (veil {})",
+        "nginx version: nginx/{} (veil {})",
+        Version::NEWEST,
         env!("CARGO_PKG_VERSION")
     );
     if features {
@@ -141,6 +140,7 @@ impl NginxArgs {
             file: self.prefix.join(&self.config),
             prefix: Some(self.prefix.clone()),
             directives: self.directives.clone(),
+            version: Version::NEWEST,
         }
     }
 

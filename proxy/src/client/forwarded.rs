@@ -1,12 +1,13 @@
 //! Who the client is, and the header fields that tell backends so.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use http::{HeaderName, HeaderValue, header};
 use pingora::http::RequestHeader;
 
 use crate::client::listener::Listener;
 use crate::request::problem::X_REQUEST_ID;
+use crate::request::syntax::{address, from_the_last};
 use crate::request::text::push_address;
 use crate::request::trace::TRACEPARENT;
 use crate::request::{RequestCtx, Scheme};
@@ -32,11 +33,10 @@ pub fn client(peer: IpAddr, head: &RequestHeader, listener: &Listener) -> Option
     .iter()
     .map(HeaderValue::as_bytes)
     .collect();
-    let entries = lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b','));
     let mut client = peer;
-    for entry in entries.map(<[u8]>::trim_ascii).filter(|entry| !entry.is_empty()) {
+    for entry in from_the_last(&lines) {
         let entry = if is_forwarded { said(entry, b"for")? } else { entry };
-        client = named(entry)?;
+        client = address(entry)?;
         if !listener.trusts(client) {
             break;
         }
@@ -53,17 +53,6 @@ fn said<'a>(element: &'a [u8], what: &[u8]) -> Option<&'a [u8]> {
     })?;
     let quoted = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
     Some(quoted.unwrap_or(value))
-}
-
-/// The address in an entry such as `192.0.2.1`, `192.0.2.1:4000`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:4000`.
-fn named(entry: &[u8]) -> Option<IpAddr> {
-    let entry = std::str::from_utf8(entry).ok()?;
-    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let address = match entry.parse::<SocketAddr>() {
-        Ok(address) => address.ip(),
-        Err(_) => bare.unwrap_or(entry).parse().ok()?,
-    };
-    Some(address.to_canonical())
 }
 
 /// The scheme that the client used: ours, unless a trusted proxy has told another.
@@ -93,8 +82,8 @@ pub fn scheme(peer: IpAddr, head: &RequestHeader, listener: &Listener) -> Scheme
 /// Takes away what would make somebody believe a lie. From strangers that is all that only a proxy in front may say:
 /// where a request comes from, and where it was meant to go in truth. Names with `_` are taken away too, as by Nginx, for
 /// workers that hand fields on as environment variables (CGI, WSGI) take it for `-`; where the listener lets them pass,
-/// only those that spell a field which Veil sets or frames by.
-pub fn forget_lies(head: &mut RequestHeader, peer: IpAddr, listener: &Listener) {
+/// only those that spell a field which Veil sets or frames by. Gives back what a stranger has said in X-Forwarded-For.
+pub fn forget_lies(head: &mut RequestHeader, peer: IpAddr, listener: &Listener) -> Vec<HeaderValue> {
     let is_stranger = !listener.trusts(peer);
     let tells_of_client = listener.config.client_address_field.as_ref();
     let lies = |name: &&HeaderName| {
@@ -104,9 +93,14 @@ pub fn forget_lies(head: &mut RequestHeader, peer: IpAddr, listener: &Listener) 
             || name.contains('_') && (!listener.config.underscores_in_headers || is_ours(&name.replace('_', "-")))
     };
     let lies: Vec<HeaderName> = head.headers.keys().filter(lies).cloned().collect();
+    let mut said = Vec::new();
     for name in &lies {
+        if name.as_str().eq_ignore_ascii_case(X_FORWARDED_FOR) {
+            said.extend(head.headers.get_all(name).iter().cloned());
+        }
         head.remove_header(name);
     }
+    said
 }
 
 /// Whether only a proxy in front of us may say this.

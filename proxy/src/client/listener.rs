@@ -59,6 +59,9 @@ pub struct ListenerConfig {
     /// Lets the lines of HTTP/1 heads end with LF alone, as Nginx does; backends get CRLF. Else such heads are refused.
     #[serde(default)]
     pub lone_line_feeds: bool,
+    /// Takes a Host behind whose name is more than a port, as Nginx does, and passes the name alone on. Else such heads are refused.
+    #[serde(default)]
+    pub odd_ports: bool,
     /// Connections at a time, those of before a reload included. Further ones wait, and idle ones make room. Nginx:
     /// `worker_connections`.
     #[serde(default = "ten_thousand")]
@@ -238,6 +241,7 @@ impl Listener {
             max_size,
             deadline: config.timeouts.head.get(),
             lone_line_feeds: config.lone_line_feeds,
+            odd_ports: config.odd_ports,
         };
         let watch = Watch::new(limits, Arc::clone(refused_heads));
         Ok(Self {

@@ -34,6 +34,10 @@ impl Exchange {
         if let Ok((_, attempting)) = self.attempting_mut() {
             attempting.trial = None;
         }
+        // Before the connection ends, by which a client knows that it may come again.
+        if let Ok(request) = self.request_mut() {
+            request.notes.held.clear();
+        }
     }
 
     fn record(&self, session: &Session, status: u16, error: Option<&Error>) {

@@ -7,6 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::{H1UpgradePolicy, HttpPeer};
 
+use crate::pool::Http1;
+
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
@@ -75,6 +77,20 @@ pub fn wish_for_another_protocol(head: &mut RequestHeader) -> pingora::Result<()
         head.remove_header(&name);
     }
     head.insert_header(header::CONNECTION, "Upgrade")
+}
+
+/// Tells a backend that the connection is for this request alone, where that is so. A change to another protocol keeps it.
+///
+/// # Errors
+/// None that a head which has come in can cause.
+pub fn ends_with_answer(head: &mut RequestHeader, http1: Http1) -> pingora::Result<()> {
+    if http1 == Http1::Kept || head.headers.contains_key(header::UPGRADE) {
+        return Ok(());
+    }
+    if http1 == Http1::Version10 && !head.headers.contains_key(header::TRANSFER_ENCODING) {
+        head.set_version(Version::HTTP_10);
+    }
+    head.insert_header(header::CONNECTION, "close")
 }
 
 /// Makes an answer Veil's own: it speaks its own version, and what a backend says of its connection is not for clients.

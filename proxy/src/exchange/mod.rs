@@ -40,6 +40,8 @@ use crate::state::{Shared, State};
 pub struct Exchange {
     rules: Rules,
     stage: Stage,
+    /// That another route answers in place of an error, before it does: its name, where it is one of that name.
+    way_on: Option<Option<Arc<str>>>,
     /// The answer that Veil has given itself.
     refused: Option<Problem>,
     /// Of the answer that is on its way.
@@ -72,6 +74,7 @@ impl Exchange {
                 state: shared.state.load_full(),
             },
             stage: Stage::Expected,
+            way_on: None,
             refused: None,
             changes: BodyChanges::default(),
         }

@@ -148,6 +148,12 @@ impl Attempting {
         policy.decide(failure, &self.attempt, budget, Instant::now())
     }
 
+    /// Whether the request can be sent to somebody else, as far as the client is concerned.
+    pub fn may_be_sent_again(&self, session: &Session) -> bool {
+        let is_replayable = self.has_kept_body() || session.body_bytes_read() == 0;
+        is_replayable && self.taken.is_some() && !has_begun_to_answer(session)
+    }
+
     /// The kept connection was closed by the backend in the moment of its use. Once that is no failure, and the same
     /// backend may be asked again; but whether it has taken the request nobody knows, so that it is a retry.
     pub fn found_stale(&mut self, rules: &Rules, session: &Session) -> bool {

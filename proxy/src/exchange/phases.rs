@@ -61,7 +61,8 @@ impl ProxyHttp for Edge {
         if let Some(traces) = &exchange.rules.state.traces {
             arrived.request.notes.trace = Some(arrived.trace(traces, head));
         }
-        forwarded::forget_lies(head, arrived.connection.peer().ip(), &arrived.connection.listener);
+        let (peer, listener) = (arrived.connection.peer().ip(), &arrived.connection.listener);
+        arrived.request.notes.unproved = forwarded::forget_lies(head, peer, listener);
         exchange.stage = Stage::Arrived(arrived);
         body::settle_on_arrival(head).map_err(|_| Refusal::from(Violation::Authority.problem()).into())
     }
@@ -71,28 +72,37 @@ impl ProxyHttp for Edge {
         let mut named = None;
         loop {
             match exchange.passes(session, named.take()).await? {
-                Passed::On => break,
+                Passed::On => {}
                 Passed::Elsewhere(route) => {
                     exchange.leaves_its_route()?;
                     named = route;
+                    continue;
                 }
                 Passed::Answered => return Ok(true),
             }
-        }
-        exchange.goes_where_scripts_want()?;
-        match exchange.comes_in(session).await {
-            Ok(()) => Ok(false),
-            Err(NotRead::Refused(refusal)) => Err(refusal.into()),
-            Err(NotRead::ClientLeft) => Ok(true),
+            exchange.goes_where_scripts_want()?;
+            match exchange.comes_in(session).await {
+                Ok(()) => return Ok(false),
+                Err(NotRead::ClientLeft) => return Ok(true),
+                Err(NotRead::Refused(refusal)) if exchange.gives_way_before(&refusal, session) => {
+                    named = exchange.way_on.take().flatten();
+                    exchange.leaves_its_route()?;
+                }
+                Err(NotRead::Refused(refusal)) => return Err(refusal.into()),
+            }
         }
     }
 
     async fn upstream_peer(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<Box<HttpPeer>> {
-        let (rules, attempting) = exchange.attempting_mut()?;
+        let (_, attempting) = exchange.attempting_mut()?;
         if attempting.learn_of_death().await == Suspicion::Poison {
             return Err(Refusal::from(problem::POISON_BODY).into());
         }
-        attempting.begin(rules, session.req_header()).await?;
+        if exchange.way_on.is_some() {
+            exchange.goes_on_elsewhere(session).await?;
+        }
+        exchange.begins(session).await?;
+        let (rules, attempting) = exchange.attempting_mut()?;
         let mut peer = attempting
             .peer(session.req_header())
             .ok_or(Refusal::from(problem::INTERNAL))?;
@@ -140,9 +150,11 @@ impl ProxyHttp for Edge {
             // HTTP/1.0 may do without; HTTP/1.1, which we speak to backends, may not.
             head.insert_header(header::HOST, connection.listener.own_host())?;
         }
+        let http1 = attempting.pool.transport().http1();
         if attempting.is_in_race() {
             head.insert_header(header::CONNECTION, "close")?;
         }
+        hop::ends_with_answer(head, http1)?;
         for filter in exchange.filters() {
             filter.on_upstream_request(head, request);
         }
@@ -234,6 +246,7 @@ impl ProxyHttp for Edge {
             let failure = attempting.failure_to_connect(&error);
             attempting.failed(rules, failure, session)
         });
+        let retry = retry || exchange.gives_way_after(&error, session);
         error.set_retry(retry);
         error
     }
@@ -264,6 +277,8 @@ impl ProxyHttp for Edge {
                 _ => false,
             }
         });
+        let is_of_client = *error.esource() == ErrorSource::Downstream;
+        let retry = retry || !is_of_client && exchange.gives_way_after(&error, session);
         error.set_retry(retry);
         error
     }
@@ -349,6 +364,21 @@ impl Exchange {
             routed.pool = Some(Arc::clone(pool));
         }
         Ok(())
+    }
+
+    /// Takes a place at a backend; where nobody has one, of another route that answers in place of that, if there is any.
+    async fn begins(&mut self, session: &mut Session) -> pingora::Result<()> {
+        let (rules, attempting) = self.attempting_mut()?;
+        let Err(refusal) = attempting.begin(rules, session.req_header()).await else {
+            return Ok(());
+        };
+        let error: Box<Error> = refusal.into();
+        if !self.gives_way_after(&error, session) {
+            return Err(error);
+        }
+        self.goes_on_elsewhere(session).await?;
+        let (rules, attempting) = self.attempting_mut()?;
+        attempting.begin(rules, session.req_header()).await.map_err(Into::into)
     }
 
     /// Reads the body.

@@ -7,11 +7,13 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 
-use super::attempting::Answered;
+use super::arrived::Arrived;
+use super::attempting::{Answered, Attempting};
 use super::refusal::Refusal;
 use super::routed::{self, Routed};
 use super::{Exchange, Stage};
 use crate::filter::Settled;
+use crate::pool::Pool;
 use crate::request::jump::jump;
 use crate::request::problem;
 
@@ -89,7 +91,8 @@ impl Exchange {
         session: &mut Session,
         status: StatusCode,
     ) -> pingora::Result<bool> {
-        let Some(mut named) = self.hands_over(status, session.req_header()) else {
+        let way_on = self.way_on.take();
+        let Some(mut named) = way_on.or_else(|| self.hands_over(status, session.req_header())) else {
             return Ok(false);
         };
         while self.leaves_its_route().is_ok() {
@@ -101,6 +104,92 @@ impl Exchange {
             }
         }
         Ok(false)
+    }
+
+    /// Gives way to another route in place of a status, if a filter says so; whether that one asks backends, too.
+    pub(super) fn gives_way(&mut self, status: StatusCode, head: &RequestHeader) -> bool {
+        let Some(named) = self.hands_over(status, head) else {
+            return false;
+        };
+        self.way_on = Some(named);
+        let Ok(request) = self.request_mut() else { return false };
+        jump(request).is_ok() && self.leads_to_backends(head)
+    }
+
+    fn leads_to_backends(&self, head: &RequestHeader) -> bool {
+        let (router, way_on) = (&self.rules.state.router, self.way_on.as_ref());
+        let (
+            Some(named),
+            Some(Arrived {
+                connection, request, ..
+            }),
+        ) = (way_on, self.arrived())
+        else {
+            return false;
+        };
+        let route = match named {
+            Some(name) => router.named(name),
+            None => {
+                let found = router.find(&connection.listener.name, request.path(head), head, request);
+                found.ok().map(|found| found.route)
+            }
+        };
+        route.is_some_and(|route| route.serving.pool(head, request).is_some())
+    }
+
+    /// As [`Self::gives_way`], after an attempt whose request can be sent once more.
+    pub(super) fn gives_way_after(&mut self, error: &Error, session: &Session) -> bool {
+        let may_be_sent = |attempting: &&Attempting| attempting.may_be_sent_again(session);
+        let Some(attempting) = self.attempting().filter(may_be_sent) else {
+            return false;
+        };
+        let told = attempting.told().map(Refusal::from);
+        let refusal = Refusal::behind(error).or(told).or_else(|| Refusal::in_error(error));
+        refusal.is_some_and(|refusal| self.gives_way(refusal.problem.status, session.req_header()))
+    }
+
+    /// As [`Self::gives_way`], before anything of the body is read.
+    pub(super) fn gives_way_before(&mut self, refusal: &Refusal, session: &Session) -> bool {
+        let status = refusal.problem.status;
+        status.is_server_error() && session.body_bytes_read() == 0 && self.gives_way(status, session.req_header())
+    }
+
+    /// Has the backends asked of the route that it gave way to.
+    ///
+    /// # Errors
+    /// What that route's filters say, or that it has none.
+    pub(super) async fn goes_on_elsewhere(&mut self, session: &mut Session) -> pingora::Result<()> {
+        let Some(taken) = self.attempting_mut()?.1.taken.take() else {
+            return Err(Refusal::from(problem::INTERNAL).into());
+        };
+        match self.is_routed_anew(session).await {
+            Ok((routed, pool)) => {
+                self.stage = Stage::Attempting(routed.attempt(pool, taken, session.req_header()));
+                Ok(())
+            }
+            Err(error) => {
+                taken.release(&mut session.downstream_session).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn is_routed_anew(&mut self, session: &mut Session) -> pingora::Result<(Routed, Arc<Pool>)> {
+        let mut named = self.way_on.take().flatten();
+        loop {
+            self.leaves_its_route()?;
+            match self.passes(session, named).await? {
+                Passed::On => break,
+                Passed::Elsewhere(route) => named = route,
+                Passed::Answered => return Err(Refusal::from(problem::INTERNAL).into()),
+            }
+        }
+        let pool = self.routed().and_then(|routed| routed.pool.clone());
+        let pool = pool.ok_or(Refusal::from(problem::NO_ROUTE))?;
+        match std::mem::take(&mut self.stage) {
+            Stage::Routed(routed) => Ok((routed, pool)),
+            _ => Err(Refusal::from(problem::INTERNAL).into()),
+        }
     }
 
     /// To the route that its target leads to.

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::by::{By, Who};
-use super::refusing::RefusingStatus;
+use super::refusing::{RefusalLog, RefusingStatus, by_zone};
 use super::zones::Zones;
 use super::{Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
@@ -33,6 +33,9 @@ pub struct ConcurrencyLimit {
     status: RefusingStatus,
     /// Counts together with all others of this name, of other routes too; else each counts alone. Nginx: the zone.
     zone: Option<String>,
+    /// Whether Veil's own log tells of each that is one too many. Nginx: `limit_conn_log_level`.
+    #[serde(default)]
+    log: RefusalLog,
 }
 
 impl Settings for ConcurrencyLimit {
@@ -45,6 +48,8 @@ impl Settings for ConcurrencyLimit {
             most: self.most.get(),
             key: self.key.clone(),
             status: self.status,
+            zone: self.zone.clone(),
+            log: self.log,
             counts: match &self.zone {
                 Some(zone) => ZONES.shared(zone, make),
                 None => Arc::new(make()),
@@ -57,6 +62,8 @@ struct Limiter {
     most: u32,
     key: By,
     status: RefusingStatus,
+    zone: Option<String>,
+    log: RefusalLog,
     counts: Arc<Counts>,
 }
 
@@ -117,7 +124,11 @@ impl Filter for Limiter {
                 ctx.notes.held.push(Held(Box::new(place)));
                 Verdict::Continue
             }
-            None => Verdict::Refuse(self.status.of(TOO_MANY)),
+            None => {
+                let what = || format!("limiting connections{}", by_zone(self.zone.as_deref()));
+                self.log.tell(what, request, ctx);
+                Verdict::Refuse(self.status.of(TOO_MANY))
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use tokio::time::sleep;
 
 use super::by::{By, Who};
-use super::refusing::RefusingStatus;
+use super::refusing::{RefusalLog, RefusingStatus, by_zone};
 use super::zones::Zones;
 use super::{Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
@@ -37,6 +37,7 @@ pub struct RateLimit {
     clients: NonZeroU32,
     status: RefusingStatus,
     zone: Option<String>,
+    log: RefusalLog,
 }
 
 impl Settings for RateLimit {
@@ -67,6 +68,8 @@ impl RateLimit {
                 None => Arc::new(make()),
             },
             status: self.status,
+            zone: self.zone.clone(),
+            log: self.log,
         }
     }
 }
@@ -91,6 +94,9 @@ struct RateLimitFields {
     status: RefusingStatus,
     /// Counts together with all others of this name, of other routes too; else each counts alone. Nginx: `zone`.
     zone: Option<String>,
+    /// Whether Veil's own log tells of each that is one too many. Nginx: `limit_req_log_level`.
+    #[serde(default)]
+    log: RefusalLog,
 }
 
 fn many() -> NonZeroU32 {
@@ -115,6 +121,7 @@ impl TryFrom<RateLimitFields> for RateLimit {
             clients: fields.clients,
             status: fields.status,
             zone: fields.zone,
+            log: fields.log,
         })
     }
 }
@@ -128,6 +135,8 @@ struct Limiter {
     at_once: Duration,
     table: Arc<Table>,
     status: RefusingStatus,
+    zone: Option<String>,
+    log: RefusalLog,
 }
 
 /// What is known of clients.
@@ -183,7 +192,14 @@ impl Filter for Limiter {
                 sleep(wait).await;
                 Verdict::Continue
             })),
-            Err(wait) => Verdict::Refuse(self.status.of(rate_limited(wait))),
+            Err(wait) => {
+                let what = || {
+                    let excess = (self.patience + wait).div_duration_f64(self.interval);
+                    format!("limiting requests, excess: {excess:.3}{}", by_zone(self.zone.as_deref()))
+                };
+                self.log.tell(what, request, ctx);
+                Verdict::Refuse(self.status.of(rate_limited(wait)))
+            }
         }
     }
 }

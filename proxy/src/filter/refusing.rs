@@ -1,10 +1,13 @@
-//! The status of a refusal, where a filter lets it be chosen.
+//! What becomes of a refusal, where a filter lets it be chosen: its status, and whether the log tells of it.
 
 use http::StatusCode;
+use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::request::RequestCtx;
 use crate::request::problem::Problem;
+use crate::request::syntax::{host, protocol, request_uri};
 
 /// From 400 to 599; what the filter has unless given.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
@@ -20,6 +23,53 @@ impl RefusingStatus {
             ..problem
         }
     }
+}
+
+/// At which level Veil's own log tells of each refusal, besides the access line: as often as clients come.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum RefusalLog {
+    #[default]
+    Off,
+    Info,
+    Warn,
+    Error,
+}
+
+impl RefusalLog {
+    /// The words are Nginx's, by which programs such as fail2ban know whom to shut out.
+    pub fn tell(self, what: impl FnOnce() -> String, request: &RequestHeader, ctx: &RequestCtx) {
+        macro_rules! tell {
+            ($level:expr) => {
+                tracing::event!(
+                    $level,
+                    connection = ctx.notes.connection.as_ref().map(|connection| connection.number()),
+                    client = %ctx.account(),
+                    server = "",
+                    request = first_line(request),
+                    host = host(request),
+                    "{}",
+                    what()
+                )
+            };
+        }
+        match self {
+            Self::Off => {}
+            Self::Info => tell!(tracing::Level::INFO),
+            Self::Warn => tell!(tracing::Level::WARN),
+            Self::Error => tell!(tracing::Level::ERROR),
+        }
+    }
+}
+
+fn first_line(request: &RequestHeader) -> String {
+    let target = String::from_utf8_lossy(request_uri(request));
+    format!("{} {target} {}", request.method, protocol(request.version))
+}
+
+/// ` by zone "NAME"`, where there is one.
+pub fn by_zone(zone: Option<&str>) -> String {
+    zone.map_or_else(String::new, |zone| format!(" by zone \"{zone}\""))
 }
 
 impl TryFrom<u16> for RefusingStatus {

@@ -21,6 +21,13 @@ impl Map {
         self.0.push((key.into(), value.into()));
     }
 
+    /// Puts a value in the place of another, if there is one.
+    pub fn replace(&mut self, key: &str, value: impl Into<Draft>) {
+        if let Some((_, found)) = self.0.iter_mut().find(|(name, _)| name == key) {
+            *found = value.into();
+        }
+    }
+
     pub fn put_some(&mut self, key: &str, value: Option<impl Into<Draft>>) {
         if let Some(value) = value {
             self.put(key, value);
@@ -72,6 +79,18 @@ impl Draft {
             Self::Map(map) => map.has(key),
             Self::From(_, inner) => inner.is_of(key),
             Self::Scalar(_) | Self::List(_) => false,
+        }
+    }
+
+    /// What a map has under a key.
+    pub fn of(&self, key: &str) -> Option<Draft> {
+        match self {
+            Self::Map(Map(entries)) => entries
+                .iter()
+                .find(|(name, _)| name == key)
+                .map(|(_, value)| value.clone()),
+            Self::From(_, inner) => inner.of(key),
+            Self::Scalar(_) | Self::List(_) => None,
         }
     }
 

@@ -7,7 +7,7 @@ use super::scope::Scope;
 use super::syntax::Directive;
 
 /// `error_page STATUS… [=[CODE]] PATH`.
-pub fn error_pages<'a>(scope: &Scope<'a>, server: &Scope<'a>, report: &mut Report) -> Vec<Draft> {
+pub fn error_pages(scope: &Scope, report: &mut Report) -> Vec<Draft> {
     let mut filters = Vec::new();
     for directive in scope.all("error_page") {
         let Some((last, words)) = directive.words.split_last() else {
@@ -26,7 +26,7 @@ pub fn error_pages<'a>(scope: &Scope<'a>, server: &Scope<'a>, report: &mut Repor
         let to = last.text.as_str();
         let template = report.words.template(to);
         match template {
-            Ok(_) if to.starts_with('@') => settings.put("route", to),
+            Ok(_) if to.starts_with('@') => settings.put("route", report.words.route(to)),
             Ok(path) if path.starts_with('/') => settings.put("to", path),
             Ok(_) => {
                 report.missing(directive, "a page has to be a path, or a named location");
@@ -47,20 +47,6 @@ pub fn error_pages<'a>(scope: &Scope<'a>, server: &Scope<'a>, report: &mut Repor
             }
             Some(Err(_)) => settings.put("own_status", true),
         }
-        let is_passed = |scope: &Scope| {
-            ["proxy_pass", "grpc_pass"]
-                .iter()
-                .any(|name| own_has(scope.own(), name))
-        };
-        let leads_on =
-            is_passed(scope) && location_of(to, server).is_some_and(|there| is_passed(&server.within(there)));
-        if leads_on {
-            report.missing(
-                directive,
-                "after a backend no other one is asked: what fails there is answered with a page of Nginx's own kind",
-            );
-            continue;
-        }
         if scope.is_on("proxy_intercept_errors", report) == Some(true) {
             settings.put("intercept", true);
         }
@@ -72,40 +58,6 @@ pub fn error_pages<'a>(scope: &Scope<'a>, server: &Scope<'a>, report: &mut Repor
 
 fn own_has(own: &[Directive], name: &str) -> bool {
     own.iter().any(|directive| directive.name == name)
-}
-
-/// The location of a server that takes a path, or has this name.
-fn location_of<'a>(path: &str, server: &Scope<'a>) -> Option<&'a Directive> {
-    let mut best: Option<(usize, &Directive)> = None;
-    let mut by_expression = None;
-    for location in server.own_named("location") {
-        let (modifier, text) = match location.word(0) {
-            word @ ("=" | "^~" | "~" | "~*") => (word, location.word(1)),
-            word => ("", word),
-        };
-        let expression = if modifier == "~*" {
-            format!("(?i){text}")
-        } else {
-            text.to_owned()
-        };
-        match modifier {
-            "=" if path == text => return Some(location),
-            "=" => {}
-            "~" | "~*" => {
-                let fits = || regex::Regex::new(&expression).is_ok_and(|expression| expression.is_match(path));
-                if by_expression.is_none() && fits() {
-                    by_expression = Some(location);
-                }
-            }
-            _ if path.starts_with(text) && best.is_none_or(|(length, _)| text.len() > length) => {
-                best = Some((text.len(), location));
-            }
-            _ => {}
-        }
-    }
-    let best = best.map(|(_, location)| location);
-    let is_firm = best.is_some_and(|location| location.word(0) == "^~");
-    by_expression.filter(|_| !is_firm && !path.starts_with('@')).or(best)
 }
 
 /// `limit_except METHOD… { … }`: what holds for all other methods.

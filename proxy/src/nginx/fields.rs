@@ -1,4 +1,4 @@
-//! `proxy_set_header`, `proxy_hide_header` and `add_header` become filters of fields.
+//! `proxy_set_header`, `proxy_hide_header`, `proxy_pass_header` and `add_header` become filters of fields.
 
 use super::draft::{Draft, Map};
 use super::policies::filter;
@@ -60,7 +60,7 @@ pub fn request_headers(scope: &Scope, target: &str, report: &mut Report) -> Opti
     (!settings.is_empty()).then(|| filter("request_headers", settings))
 }
 
-/// `add_header` and `proxy_hide_header`.
+/// `add_header`
 pub fn response_headers(scope: &Scope, report: &mut Report) -> Vec<Draft> {
     let (mut always, mut otherwise) = (vec![Map::default()], vec![Map::default()]);
     for directive in scope.all("add_header") {
@@ -82,14 +82,6 @@ pub fn response_headers(scope: &Scope, report: &mut Report) -> Vec<Draft> {
             Err(variable) => report.missing(directive, format!("{variable} is not known; the field is left out")),
         }
     }
-    let hidden: Vec<Draft> = scope
-        .all("proxy_hide_header")
-        .into_iter()
-        .map(|directive| {
-            report.carried(directive);
-            Draft::from(directive.word(0))
-        })
-        .collect();
     let mut filters = Vec::new();
     let added = always.into_iter().map(|fields| (fields, true));
     for (fields, on_errors) in added.chain(otherwise.into_iter().map(|fields| (fields, false))) {
@@ -102,9 +94,31 @@ pub fn response_headers(scope: &Scope, report: &mut Report) -> Vec<Draft> {
         }
         filters.push(filter("response_headers", settings));
     }
-    // Answers pass the last filter first.
-    if !hidden.is_empty() {
-        filters.push(filter("response_headers", Map::default().with("remove", hidden)));
-    }
     filters
+}
+
+/// Fields of backends that Nginx keeps to itself, unless it is told otherwise.
+const OF_BACKENDS: [&str; 6] = [
+    "Server",
+    "X-Accel-Buffering",
+    "X-Accel-Charset",
+    "X-Accel-Expires",
+    "X-Accel-Limit-Rate",
+    "X-Accel-Redirect",
+];
+
+/// `proxy_hide_header` and `proxy_pass_header`. Comes behind what adds fields, for answers pass the last filter first.
+pub fn hidden(scope: &Scope, report: &mut Report) -> Draft {
+    let passed = scope.all("proxy_pass_header");
+    let is_passed = |name: &str| passed.iter().any(|passed| passed.word(0).eq_ignore_ascii_case(name));
+    let mut hidden: Vec<&str> = OF_BACKENDS.into_iter().filter(|name| !is_passed(name)).collect();
+    for directive in scope.all("proxy_hide_header") {
+        report.carried(directive);
+        let name = directive.word(0);
+        if !is_passed(name) && hidden.iter().all(|hidden| !hidden.eq_ignore_ascii_case(name)) {
+            hidden.push(name);
+        }
+    }
+    passed.iter().for_each(|directive| report.carried(directive));
+    filter("response_headers", Map::default().with("remove", hidden))
 }

@@ -14,6 +14,9 @@ pub struct Geo<'a> {
     /// Networks as YAML writes them, each with the row that says what it is.
     pub networks: Vec<(String, &'a Directive)>,
     pub default: Option<&'a Directive>,
+    /// Networks of those who tell whom they ask for.
+    pub proxies: Vec<String>,
+    pub is_recursive: bool,
 }
 
 /// Addresses of one family, as numbers.
@@ -34,10 +37,11 @@ impl<'a> Geo<'a> {
             match row.name.as_str() {
                 "ranges" | "volatile" => report.carried(row),
                 "default" => geo.default = Some(row),
-                "proxy" | "proxy_recursive" => report.missing(
-                    row,
-                    "only a listener's trusted_proxies are believed: use set_real_ip_from, and look up $remote_addr",
-                ),
+                "proxy" => geo.put_proxy(row, report),
+                "proxy_recursive" => {
+                    report.carried(row);
+                    geo.is_recursive = true;
+                }
                 "delete" if by_ranges => delete_range(&mut ranges, row, report),
                 "delete" => geo.delete(row, report),
                 name if by_ranges => match range(name, row) {
@@ -61,6 +65,16 @@ impl<'a> Geo<'a> {
                 report.carried(row);
                 self.networks.retain(|(known, _)| known != network);
                 self.networks.push((network.to_owned(), row));
+            }
+            Err(_) => report.missing(row, "only networks are known here, such as 10.0.0.0/8"),
+        }
+    }
+
+    fn put_proxy(&mut self, row: &Directive, report: &mut Report) {
+        match row.word(0).parse::<Cidr>() {
+            Ok(_) => {
+                report.carried(row);
+                self.proxies.push(row.word(0).to_owned());
             }
             Err(_) => report.missing(row, "only networks are known here, such as 10.0.0.0/8"),
         }

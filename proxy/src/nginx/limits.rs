@@ -79,6 +79,7 @@ fn rate_limit(directive: &Directive, scope: &Scope, http: &Scope, report: &mut R
     settings.put_some("key", key);
     settings.put("status", status("limit_req_status", scope, report));
     settings.put("zone", word("zone").unwrap_or_default());
+    settings.put("log", log("limit_req_log_level", scope, report));
     report.carried(directive);
     Some(filter("rate_limit", settings))
 }
@@ -93,8 +94,22 @@ fn concurrency_limit(directive: &Directive, scope: &Scope, http: &Scope, report:
     settings.put_some("key", key);
     settings.put("status", status("limit_conn_status", scope, report));
     settings.put("zone", directive.word(0));
+    settings.put("log", log("limit_conn_log_level", scope, report));
     report.carried(directive);
     Some(filter("concurrency_limit", settings))
+}
+
+/// `error` unless it is said otherwise.
+fn log(name: &str, scope: &Scope, report: &mut Report) -> &'static str {
+    let Some(said) = scope.one(name) else {
+        return "error";
+    };
+    report.carried(said);
+    match said.word(0) {
+        "info" | "notice" => "info",
+        "warn" => "warn",
+        _ => "error",
+    }
 }
 
 /// 503 unless it is said otherwise.

@@ -87,6 +87,7 @@ impl<'a> Maker<'_, 'a> {
     fn server(&mut self) {
         let server = self.server;
         self.report.words.server_name = server.first_name();
+        self.report.words.server = server.block.place.to_string();
         self.of_server = rules::rules(&server.scope, Level::Server, self.door.port, self.report);
         if self.of_server.answer {
             return self.answered(server.block, &server.scope, &everything(), Rules::default());
@@ -168,27 +169,47 @@ impl<'a> Maker<'_, 'a> {
             true => self.answered(block, scope, paths, rules),
             false => self.serve(block, scope, paths, rules),
         }
-        let named = block.word(0).strip_prefix('@').filter(|_| block.name == "location");
+        let named = Some(block.word(0)).filter(|name| name.starts_with('@') && block.name == "location");
         if internal.is_some() || named.is_some() {
             self.routes[first..].iter_mut().for_each(|route| {
                 route.within("match", |matches| matches.put("internal", true));
             });
         }
         match named {
-            Some(name) => {
-                if let Some(route) = self.routes.get_mut(first) {
-                    route.put_first("name", format!("@{name}").into());
-                }
-            }
+            Some(name) => self.name(first, &self.report.words.route(name), paths),
             None if internal.is_some() => self.answer(paths, 404),
             None => {}
+        }
+    }
+
+    /// The routes of a named location, from the first on: where it has several, one of its name leads to that whose condition holds.
+    fn name(&mut self, first: usize, name: &str, paths: &Paths) {
+        if let [.., _, _] = self.routes[first..] {
+            let mut leads = Vec::new();
+            for (number, route) in (1..).zip(&mut self.routes[first..]) {
+                let name = format!("{name} {number}");
+                // A path of its own, for no two routes may take the same requests.
+                route.within("match", |matches| matches.replace("path_exact", format!("/{name}")));
+                let lead = Map::default().with("reroute", Map::default().with("to", name.as_str()));
+                leads.push(match route.of("when") {
+                    Some(when) => lead.with("when", when),
+                    None => lead,
+                });
+                route.put_first("name", name.into());
+            }
+            let mut route = Draft::from(self.matching(paths).with("filters", leads));
+            route.within("match", |matches| matches.put("internal", true));
+            self.routes.insert(first, route);
+        }
+        if let Some(route) = self.routes.get_mut(first) {
+            route.put_first("name", name.into());
         }
     }
 
     /// A route whose rules leave nothing to be served.
     fn answered(&mut self, block: &'a Directive, scope: &Scope<'a>, paths: &Paths, rules: Rules) {
         let mut filters = fields::response_headers(scope, self.report);
-        filters.extend(errors::error_pages(scope, &self.server.scope, self.report));
+        filters.extend(errors::error_pages(scope, self.report));
         filters.extend(self.of_server.filters.clone());
         filters.extend(rules.filters);
         let route = self.matching(paths).with("filters", filters);
@@ -197,7 +218,7 @@ impl<'a> Maker<'_, 'a> {
 
     fn serve(&mut self, block: &'a Directive, scope: &Scope<'a>, paths: &Paths, rules: Rules) {
         let mut route = self.matching(paths);
-        let mut filters = errors::error_pages(scope, &self.server.scope, self.report);
+        let mut filters = errors::error_pages(scope, self.report);
         filters.extend(self.of_server.filters.clone());
         let has_rules = !rules.filters.is_empty();
         filters.extend(rules.filters);
@@ -300,7 +321,11 @@ impl<'a> Maker<'_, 'a> {
         for (when, url) in choices {
             let mut route = self.matching(paths);
             route.put_some("when", when);
-            match Target::of(pass, &url, scope, paths, self.report) {
+            let target = Target::of(pass, &url, scope, paths, self.report).map(|mut target| {
+                self.upstreams.settle_connections(&mut target, scope, self.report);
+                target
+            });
+            match target {
                 None if depends => {}
                 None => return self.answer(paths, 404),
                 Some(target) if self.upstreams.has_pool_for(&target, self.report) => {
@@ -339,9 +364,8 @@ impl<'a> Maker<'_, 'a> {
         let here = policies::here(scope, self.door.port, report);
         filters.extend(redirects::redirects(scope, target, &here, report));
         filters.extend(fields::response_headers(scope, report));
-        if !filters.is_empty() {
-            route.put("filters", filters);
-        }
+        filters.push(fields::hidden(scope, report));
+        route.put("filters", filters);
     }
 }
 
@@ -355,8 +379,8 @@ fn asks_for_leave(block: &Directive, location: &Directive) -> bool {
 
 /// Which paths a location takes, or why that cannot be said.
 fn paths(location: &Directive, has_regex: bool) -> Result<Paths, &'static str> {
-    if location.texts().any(|word| word.contains('\\')) && !location.word(0).starts_with('~') {
-        return Err("a path with a backslash in it, which other programs read otherwise: such requests are refused");
+    if location.texts().any(|word| word.contains(char::is_control)) {
+        return Err("a path with a control character in it: such requests are refused");
     }
     match (location.word(0), location.word(1)) {
         ("=", path) => Ok(Paths::Exact(path.to_owned())),
@@ -372,9 +396,9 @@ fn paths(location: &Directive, has_regex: bool) -> Result<Paths, &'static str> {
     }
 }
 
-/// A path as YAML writes it, in which `?`, `#` and `%` would mean something else.
+/// A path as YAML writes it, in which these would mean something else.
 fn spelt(path: &str) -> Cow<'_, str> {
-    match path.contains(['?', '#', '%']) {
+    match path.contains(['?', '#', '%', '\\']) {
         true => escaped(path),
         false => path.into(),
     }

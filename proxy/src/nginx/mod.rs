@@ -27,6 +27,7 @@ mod target;
 mod texts;
 mod upstreams;
 mod values;
+mod version;
 
 use std::collections::BTreeSet;
 
@@ -43,6 +44,7 @@ use self::servers::Server;
 use self::syntax::Directive;
 use self::texts::Words;
 use self::upstreams::Upstreams;
+pub use self::version::Version;
 use crate::client::endpoint::Endpoint;
 
 /// A configuration of Veil's, and what became of Nginx's.
@@ -60,7 +62,7 @@ pub fn import(origin: &Origin) -> Result<Imported, ReadError> {
     let directives = files::read(origin, &mut report)?.directives;
     report.words = Words::of(&directives);
     let yaml = draft::written(&whole(&directives, origin, &mut report));
-    settle(&directives, &mut report);
+    settle(&directives, false, &mut report);
     Ok(Imported { yaml, report })
 }
 
@@ -80,31 +82,33 @@ fn whole(directives: &[Directive], origin: &Origin, report: &mut Report) -> Map 
             );
         }
     }
-    if let Some(workers) = main.one("worker_processes") {
-        config.put_some(
-            "threads",
-            workers.word(0).parse::<u32>().ok().filter(|workers| *workers > 0),
-        );
-        report.carried(workers);
+    match main.one("worker_processes") {
+        Some(workers) => {
+            let count = workers.word(0).parse::<u32>().ok().filter(|workers| *workers > 0);
+            config.put_some("threads", count);
+            report.carried(workers);
+        }
+        // Who runs Nginx's own command line gets what Nginx would start; a file that is imported is free of it.
+        None if origin.prefix.is_some() => config.put("threads", 1_u32),
+        None => {}
     }
     let Some(http) = directives.iter().find(|directive| directive.name == "http") else {
         return config;
     };
     report.carried(http);
-    // Nginx has no such port, and several of it may run on one machine.
-    served(&main.within(http), origin.prefix.is_none(), &mut config, report);
+    served(&main.within(http), origin, &mut config, report);
     config
 }
 
 /// All that the `http` block says.
-fn served(http: &Scope, with_admin: bool, config: &mut Map, report: &mut Report) {
+fn served(http: &Scope, origin: &Origin, config: &mut Map, report: &mut Report) {
     let mut servers: Vec<Server> = http
         .own_named("server")
         .map(|block| Server::of(block, http, report))
         .collect();
     servers::unite(&mut servers, report);
     servers::settle_on_clients(&mut servers);
-    let mut upstreams = Upstreams::of(http);
+    let mut upstreams = Upstreams::of(http, origin.version);
     let main_log = logs::main(http, &servers);
     let mut routes = Vec::new();
     for server in &servers {
@@ -119,7 +123,8 @@ fn served(http: &Scope, with_admin: bool, config: &mut Map, report: &mut Report)
         }
     }
     config.put("listeners", listeners::listeners(&servers, report));
-    if with_admin {
+    // Nginx has no such port, and several of it may run on one machine.
+    if origin.prefix.is_none() {
         config.put("admin", Map::default().with("address", admin_address(&servers)));
     }
     config.put_part("tables", tables::tables(http, report));
@@ -175,16 +180,19 @@ fn listeners_of(addresses: &[&Endpoint], all: &[Server]) -> Vec<String> {
     addresses.iter().map(|address| listeners::name(address)).collect()
 }
 
-/// What was not looked at: it does no harm, or it is missing, with all that is in it.
-fn settle(directives: &[Directive], report: &mut Report) {
+/// What was not looked at: it does no harm, or it is missing, with all that is in it but for what was carried over nonetheless.
+fn settle(directives: &[Directive], within_missing: bool, report: &mut Report) {
     for directive in directives {
-        if let Some(note) = harmless(&directive.name) {
-            report.harmless(directive, note);
-        } else if !report.knows(directive) {
-            unused(directive, report);
+        if !within_missing {
+            if let Some(note) = harmless(&directive.name) {
+                report.harmless(directive, note);
+            } else if !report.knows(directive) {
+                unused(directive, report);
+            }
         }
-        if report.is_carried(directive) {
-            settle(directive.block.as_deref().unwrap_or_default(), report);
+        if report.knows(directive) {
+            let is_missing = !report.is_carried(directive);
+            settle(directive.block.as_deref().unwrap_or_default(), is_missing, report);
         }
     }
 }
@@ -209,13 +217,22 @@ fn unused(directive: &Directive, report: &mut Report) {
                 "TLS 1.3, and of TLS 1.2 what has forward secrecy and authenticated encryption",
             );
         }
+        "charset" if directive.word(0) == "off" => {
+            report.harmless(directive, "answers go with the charset that they say")
+        }
+        "charset" => report.changed(
+            directive,
+            "only texts of `return` go with it, other answers with the charset that they say",
+        ),
+        "keepalive_requests" => report.changed(directive, "a connection serves as many requests as its client sends"),
         "access_log" => report.harmless(directive, "nothing uses it: it is replaced wherever it would hold"),
         _ => report.missing(directive, "Veil has nothing for it"),
     }
 }
 
 /// What is taken from wherever it holds.
-const INHERITED: [&str; 32] = [
+const INHERITED: [&str; 38] = [
+    "absolute_redirect",
     "add_header",
     "allow",
     "auth_basic",
@@ -230,16 +247,20 @@ const INHERITED: [&str; 32] = [
     "gzip_types",
     "index",
     "limit_conn",
+    "limit_conn_log_level",
     "limit_conn_zone",
     "root",
     "client_body_timeout",
     "client_max_body_size",
     "deny",
     "limit_req",
+    "limit_req_log_level",
     "limit_req_zone",
+    "port_in_redirect",
     "proxy_buffering",
     "proxy_connect_timeout",
     "proxy_hide_header",
+    "proxy_pass_header",
     "proxy_next_upstream",
     "proxy_next_upstream_timeout",
     "proxy_next_upstream_tries",
@@ -248,6 +269,7 @@ const INHERITED: [&str; 32] = [
     "proxy_request_buffering",
     "proxy_send_timeout",
     "proxy_set_header",
+    "server_name_in_redirect",
 ];
 
 /// Why a directive changes nothing that a client or a backend could see.
@@ -263,8 +285,8 @@ fn harmless(name: &str) -> Option<&'static str> {
         | "accept_mutex"
         | "thread_pool"
         | "worker_aio_requests" => "how Nginx's processes share work",
-        "proxy_http_version" | "sendfile" | "tcp_nopush" | "tcp_nodelay" | "aio" | "directio" | "output_buffers"
-        | "postpone_output" | "sendfile_max_chunk" => "how Nginx writes to its sockets",
+        "sendfile" | "tcp_nopush" | "tcp_nodelay" | "aio" | "directio" | "output_buffers" | "postpone_output"
+        | "sendfile_max_chunk" => "how Nginx writes to its sockets",
         "server_names_hash_bucket_size"
         | "server_names_hash_max_size"
         | "types_hash_max_size"
@@ -289,15 +311,17 @@ fn harmless(name: &str) -> Option<&'static str> {
         | "client_header_buffer_size"
         | "client_body_in_file_only"
         | "connection_pool_size"
-        | "request_pool_size" => "how Nginx keeps what waits; Veil's `body` and `answers` have one budget of memory",
+        | "request_pool_size"
+        | "reset_timedout_connection" => {
+            "how Nginx keeps what waits; Veil's `body` and `answers` have one budget of memory"
+        }
         "ssl_session_cache" | "ssl_session_timeout" | "ssl_session_tickets" | "ssl_buffer_size" => {
             "Veil resumes TLS sessions by tickets of its own"
         }
         "pid" | "daemon" | "master_process" | "lock_file" | "pcre_jit" | "ssl_engine" | "timer_resolution" | "env" => {
             "how Nginx runs as a process"
         }
-        "types" | "default_type" | "charset" | "server_tokens" => "of files and pages of Nginx's own",
-        "limit_req_log_level" | "limit_conn_log_level" => "Veil's log tells of what is refused in its access lines",
+        "types" | "default_type" | "server_tokens" => "of files and pages of Nginx's own",
         "log_not_found" | "log_subrequest" | "error_log" | "open_log_file_cache" => "Veil's own log goes to stderr",
         _ => return None,
     })

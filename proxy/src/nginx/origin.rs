@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::syntax::Directive;
+use super::version::Version;
 
 /// A configuration of Nginx's, to be read each time that it is needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Origin {
     pub prefix: Option<PathBuf>,
     /// Directives outside of any block, which come last. Nginx: `-g`.
     pub directives: String,
+    /// What it was written for.
+    pub version: Version,
 }
 
 /// Names in these are relative to the prefix; in all others, to the main file's folder.
@@ -52,6 +55,9 @@ impl Origin {
         if !self.directives.is_empty() {
             arguments.extend(["--nginx-directives".into(), self.directives.clone().into()]);
         }
+        if self.version != Version::NEWEST {
+            arguments.extend(["--nginx-version".into(), self.version.to_string().into()]);
+        }
         arguments
     }
 
@@ -67,7 +73,8 @@ impl Origin {
                 _ => None,
             };
             if let (Some(folder), Some(word)) = (folder, directive.words.first_mut())
-                && is_name_of_file(&word.text)
+                && (is_name_of_file(&word.text)
+                    || directive.name == "auth_basic_user_file" && word.text.starts_with('$'))
             {
                 word.text = folder.join(&word.text).to_string_lossy().into_owned();
             }
@@ -98,7 +105,7 @@ mod tests {
         let origin = Origin {
             file: "/c/nginx.conf".into(),
             prefix: Some("/p".into()),
-            directives: String::new(),
+            ..Origin::default()
         };
         let text = "pid x; http { access_log off; server { root html; ssl_certificate a.pem; access_log /x; error_log stderr; } }";
         let mut directives = parse("x", text).unwrap();

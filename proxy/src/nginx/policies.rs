@@ -16,7 +16,7 @@ pub(super) fn filter(name: &str, settings: Map) -> Draft {
 }
 
 /// `return CODE [TEXT]`, `return CODE URL`, `return URL`.
-pub fn answer(directive: &Directive, here: &str, report: &mut Report) -> Option<Draft> {
+pub fn answer(directive: &Directive, (here, content_type): (&str, &str), report: &mut Report) -> Option<Draft> {
     let (status, text) = match directive.word(0).parse::<u16>() {
         Ok(status) => (status, directive.word(1)),
         Err(_) => (302, directive.word(0)),
@@ -38,9 +38,32 @@ pub fn answer(directive: &Directive, here: &str, report: &mut Report) -> Option<
     } else if !text.is_empty() {
         settings.put("body", text);
     }
+    if !text.is_empty() {
+        settings.put("content_type", content_type);
+    }
     report.carried(directive);
     Some(filter("respond", settings))
 }
+
+/// Of texts that Nginx answers with itself.
+pub fn content_type(scope: &Scope) -> String {
+    let said = |name: &str| scope.one(name).map(|directive| directive.word(0));
+    let of = said("default_type").unwrap_or("text/plain");
+    match said("charset").filter(|charset| *charset != "off" && !texts::has_variables(charset)) {
+        Some(charset) if TEXTS.contains(&of) => format!("{of}; charset={charset}"),
+        _ => of.to_owned(),
+    }
+}
+
+/// Those that go with a charset. Nginx: `charset_types`.
+const TEXTS: [&str; 6] = [
+    "text/html",
+    "text/xml",
+    "text/plain",
+    "text/vnd.wap.wml",
+    "application/javascript",
+    "application/rss+xml",
+];
 
 fn redirect(directive: &Directive, status: u16, url: &str, here: &str, report: &mut Report) -> Option<Draft> {
     let to = template(directive, url, report)?;
@@ -175,23 +198,36 @@ pub fn doors<'a>(
 /// `auth_basic` with `auth_basic_user_file`.
 pub fn basic_auth(scope: &Scope, report: &mut Report) -> Option<Draft> {
     let realm = scope.one("auth_basic").filter(|directive| directive.word(0) != "off")?;
-    let Some(file) = scope
+    let file = scope
         .one("auth_basic_user_file")
-        .filter(|file| !texts::has_variables(realm.word(0)) && !texts::has_variables(file.word(0)))
-    else {
+        .filter(|_| !texts::has_variables(realm.word(0)));
+    let Some((file, users)) = file.and_then(|file| Some((file, users(file, report)?))) else {
         report.missing(
             realm,
-            "it has no file of users, or variables; those requests are answered with 403",
+            "it has no file of users, or variables that are not known; those requests are answered with 403",
         );
         return Some(closed());
     };
     report.carried(realm);
     report.carried(file);
-    let settings = Map::default().with("realm", realm.word(0)).with("file", file.word(0));
+    let mut settings = Map::default().with("realm", realm.word(0));
+    settings.extend(users);
     Some(filter(
         "basic_auth",
         settings.with("forward", true).with("tolerant", true),
     ))
+}
+
+/// The file of users; or the folder of those whose names have variables, from the first part on that has any.
+fn users(directive: &Directive, report: &Report) -> Option<Map> {
+    let path = directive.word(0);
+    let Some((before, _)) = path.split_once('$') else {
+        return Some(Map::default().with("file", path));
+    };
+    let (folder, name) = path.split_at(before.rfind('/').map_or(0, |slash| slash + 1));
+    let name = report.words.template(name).ok()?;
+    let folder = if folder.is_empty() { "." } else { folder };
+    Some(Map::default().with("folder", folder).with("file", name))
 }
 
 /// `auth_request PATH`, by the location of that very path.
@@ -252,7 +288,8 @@ pub fn files(scope: &Scope, paths: &Paths, here: &str, report: &mut Report) -> O
         }
         (None, root) => root?,
     };
-    if texts::has_variables(root.word(0)) {
+    let folder = report.words.with_constants(root.word(0));
+    if texts::has_variables(&folder) {
         report.missing(
             root,
             "a folder that is known with each request only; those requests are answered with 404",
@@ -260,7 +297,10 @@ pub fn files(scope: &Scope, paths: &Paths, here: &str, report: &mut Report) -> O
         return None;
     }
     report.carried(root);
-    let mut settings = Map::default().with("root", root.word(0));
+    if let Some(directive) = scope.one("default_type") {
+        report.changed(directive, "files are what Veil knows by the ends of their names");
+    }
+    let mut settings = Map::default().with("root", folder);
     settings.put_some("under", under);
     if !here.is_empty() {
         settings.put("origin", here);
@@ -310,7 +350,10 @@ fn fallback(try_files: &Directive, report: &mut Report) -> Option<Draft> {
         return Some(filter("respond", Map::default().with("status", status)));
     }
     if last.text.starts_with('@') {
-        return Some(filter("reroute", Map::default().with("to", last.text.as_str())));
+        return Some(filter(
+            "reroute",
+            Map::default().with("to", report.words.route(&last.text)),
+        ));
     }
     match report.words.template(&last.text) {
         Ok(to) if to.starts_with('/') => {

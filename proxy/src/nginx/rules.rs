@@ -30,6 +30,7 @@ pub fn rules(scope: &Scope, level: Level, port: u16, report: &mut Report) -> Rul
     let mut writer = Writer {
         level,
         here,
+        content_type: policies::content_type(scope),
         report,
         rules: Rules::default(),
         unless: Vec::new(),
@@ -53,6 +54,8 @@ struct Writer<'r> {
     level: Level,
     /// What a redirect's path comes behind.
     here: String,
+    /// Of texts that are answered with.
+    content_type: String,
     report: &'r mut Report,
     rules: Rules,
     /// What has to hold so that nothing before has ended the rules.
@@ -126,7 +129,7 @@ impl Writer<'_> {
     }
 
     fn answer(&mut self, directive: &Directive, conditions: &[String]) -> bool {
-        let answer = policies::answer(directive, &self.here, self.report);
+        let answer = policies::answer(directive, (&self.here, &self.content_type), self.report);
         let answer = answer.unwrap_or_else(|| filter("respond", Map::default().with("status", 404_u16)));
         self.push(answer, conditions);
         self.rules.answer |= conditions.is_empty();

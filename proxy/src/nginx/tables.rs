@@ -39,7 +39,7 @@ pub fn tables(http: &Scope, report: &mut Report) -> Map {
             }
         }
         if directive.name == "geo" {
-            table.of_geo(directive);
+            settings.extend(table.of_geo(directive));
         }
         settings.put_some("default", table.default);
         settings.put("rows", table.rows);
@@ -101,12 +101,21 @@ impl Table<'_> {
         }
     }
 
-    fn of_geo(&mut self, block: &Directive) {
+    /// What the table says of proxies, besides its rows.
+    fn of_geo(&mut self, block: &Directive) -> Map {
         let geo = Geo::of(block, self.report);
         self.default = geo.default.and_then(|row| self.value(row));
         for (network, row) in &geo.networks {
             self.row(row, "network", network);
         }
+        let mut settings = Map::default();
+        if !geo.proxies.is_empty() {
+            settings.put("proxies", geo.proxies);
+            if !geo.is_recursive {
+                settings.put("nearest_proxy_only", true);
+            }
+        }
+        settings
     }
 
     fn of_split(&mut self, row: &Directive) {

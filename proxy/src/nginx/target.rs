@@ -80,6 +80,14 @@ impl Target {
     }
 }
 
+impl Target {
+    /// Has it reached in another way, by a pool of its own.
+    pub fn is_reached_by(&mut self, key: &str, value: impl Into<Draft>, suffix: &str) {
+        self.transport.put(key, value);
+        self.pool.push_str(suffix);
+    }
+}
+
 /// What `proxy_pass` may name, each with the condition under which it does: one without, or all values of a `map`.
 pub fn choices(pass: &Directive, http: &Scope, report: &Report) -> Vec<(Option<String>, String)> {
     let url = report.words.with_constants(pass.word(0));
@@ -175,16 +183,16 @@ fn tls(directives: &str, scope: &Scope, host: &str, report: &mut Report) -> Map 
         }
     }
     match said("name") {
-        Some(name) if texts::has_variables(name.word(0)) => {
-            report.missing(
+        Some(name) => match report.words.with_constants(name.word(0)) {
+            said if texts::has_variables(&said) => report.missing(
                 name,
                 "one name for all of a pool's backends, or that of each one's address",
-            );
-        }
-        Some(name) => {
-            report.carried(name);
-            tls.put("server_name", name.word(0));
-        }
+            ),
+            said => {
+                report.carried(name);
+                tls.put("server_name", said);
+            }
+        },
         None => tls.put("server_name", without_port(host)),
     }
     for what in ["server_name", "session_reuse", "protocols", "ciphers"] {

@@ -51,8 +51,12 @@ pub struct Words {
     captures: BTreeSet<String>,
     /// Whether paths are written anew.
     has_targets: bool,
+    /// Named locations, and how many servers have one of that name.
+    named: BTreeMap<String, usize>,
     /// Of the server that is looked at: its first name.
     pub server_name: String,
+    /// Of the same: its place.
+    pub server: String,
 }
 
 impl Words {
@@ -78,6 +82,9 @@ impl Words {
                     }
                     self.notes.insert(name);
                 }
+                ("location", 1) if directive.word(0).starts_with('@') => {
+                    *self.named.entry(directive.word(0).to_owned()).or_default() += 1;
+                }
                 ("rewrite" | "try_files" | "error_page", _) => self.has_targets = true,
                 _ => {}
             }
@@ -85,6 +92,14 @@ impl Words {
             self.captures.extend(expressions.flat_map(groups));
             let block = directive.block.as_deref().unwrap_or_default();
             self.gather(block, is_conditional || directive.name == "if");
+        }
+    }
+
+    /// What the route of a named location is called, which only its own server's know.
+    pub fn route(&self, name: &str) -> String {
+        match self.named.get(name) {
+            Some(servers) if *servers > 1 => format!("{name} ({})", self.server),
+            _ => name.to_owned(),
         }
     }
 

@@ -8,19 +8,50 @@ use super::scope::Scope;
 use super::syntax::Directive;
 use super::target::Target;
 use super::values;
+use super::version::Version;
 
 /// The pools that routes ask for, and the upstreams that they come from.
 pub struct Upstreams<'a> {
+    version: Version,
     blocks: BTreeMap<&'a str, &'a Directive>,
     /// None where no server of an upstream can be had.
     pools: BTreeMap<String, Option<Draft>>,
 }
 
 impl<'a> Upstreams<'a> {
-    pub fn of(http: &Scope<'a>) -> Self {
+    pub fn of(http: &Scope<'a>, version: Version) -> Self {
         Self {
+            version,
             blocks: http.own_named("upstream").map(|block| (block.word(0), block)).collect(),
             pools: BTreeMap::new(),
+        }
+    }
+
+    /// Has a target reached as `proxy_http_version` says, over connections that are kept where Nginx keeps them. One that is not
+    /// reached as pools are by default has a pool of its own.
+    pub fn settle_connections(&self, target: &mut Target, scope: &Scope, report: &mut Report) {
+        let said = scope.one("proxy_http_version");
+        said.into_iter().for_each(|said| report.carried(said));
+        let usual = if self.version.keeps_connections() { "1.1" } else { "1.0" };
+        let (http1, suffix) = match said.map_or(usual, |said| said.word(0)) {
+            _ if target.is_grpc => return,
+            "1.0" => ("http_1_0", "-http1.0"),
+            "2" => return target.is_reached_by("http2", true, "-http2"),
+            _ if self.keeps(&target.name, scope) => return,
+            _ => ("one_request", "-closed"),
+        };
+        target.is_reached_by("http1", http1, suffix);
+    }
+
+    /// Whether connections that speak HTTP/1.1 serve further requests.
+    fn keeps(&self, name: &str, scope: &Scope) -> bool {
+        let upstream = self.blocks.get(name).and_then(|upstream| upstream.block.as_deref());
+        let said = upstream.into_iter().flatten().rfind(|inner| inner.name == "keepalive");
+        match said {
+            Some(said) if said.word(0) == "0" => false,
+            _ if self.version.keeps_connections() => true,
+            // Before, each request said that its connection was to be closed unless that field was taken away.
+            said => said.is_some() && scope.all("proxy_set_header").iter().any(|field| is_connection(field)),
         }
     }
 
@@ -68,6 +99,10 @@ impl<'a> Upstreams<'a> {
         }
         pools
     }
+}
+
+fn is_connection(field: &Directive) -> bool {
+    field.word(0).eq_ignore_ascii_case("connection") && field.word(1) != "close"
 }
 
 fn of_one_server(name: &str, port: u16) -> Map {

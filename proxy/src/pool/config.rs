@@ -14,7 +14,7 @@ use super::members::discovery::DiscoverConfig;
 use super::members::ejection::EjectionConfig;
 use super::members::health::HealthConfig;
 use super::members::spawned::SpawnConfig;
-use super::transport::{TlsConfig, TransportConfig};
+use super::transport::{Http1, TlsConfig, TransportConfig};
 use crate::client::proxy_protocol::ProxyProtocol;
 use crate::yaml::units::{Duration, some_time};
 
@@ -37,6 +37,8 @@ pub struct PoolConfig {
     pub hedge: Option<HedgeConfig>,
     /// Backends are spoken to in TLS. `{}` is enough where the system trusts whoever signed their certificates.
     pub tls: Option<TlsConfig>,
+    /// Backends of HTTP/1 are spoken to otherwise than in HTTP/1.1 over connections that are kept.
+    pub http1: Http1,
     /// Backends speak HTTP/2, as those of gRPC do: agreed upon in TLS (ALPN), else from the first byte (h2c).
     pub http2: bool,
     /// Tells backends of the client before all else on a connection, which then serves that client's requests alone.
@@ -57,6 +59,7 @@ impl PoolConfig {
     pub fn transport(&self) -> TransportConfig {
         TransportConfig {
             tls: self.tls.clone(),
+            http1: self.http1,
             http2: self.http2,
             proxy_protocol: self.proxy_protocol,
         }

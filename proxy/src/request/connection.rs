@@ -7,6 +7,12 @@ pub trait OnConnection: fmt::Debug + Send + Sync {
     /// Which one of all it is, from 1 on. Nginx: `$connection`.
     fn number(&self) -> u64;
 
+    /// How many requests have come by it. Nginx: `$connection_requests`.
+    fn requests(&self) -> u64;
+
+    /// Whether the present request was there before the one before it had its answer. Nginx: `$pipe`.
+    fn is_pipelined(&self) -> bool;
+
     /// Of all there are.
     fn counts(&self) -> ConnectionCounts;
 }

@@ -21,6 +21,8 @@ pub struct Notes {
     /// Veil's end of the connection.
     pub server: Option<SocketAddr>,
     pub tls: Option<Arc<TlsFacts>>,
+    /// What a stranger has said in X-Forwarded-For, which nobody else hears of.
+    pub unproved: Vec<HeaderValue>,
     /// None for a request that came by none.
     pub connection: Option<Arc<dyn OnConnection>>,
     pub route: Option<Arc<str>>,

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::expression::{Expression, as_it_is};
+use super::syntax::{address, from_the_last};
 use super::variables::Template;
 use super::{LookUp, RequestCtx};
 use crate::yaml::units::{Cidr, Ratio};
@@ -49,6 +51,8 @@ pub struct Table {
     networks: Vec<(Cidr, Template)>,
     /// Each with the least hash that is behind it.
     shares: Vec<(u64, Template)>,
+    proxies: Vec<Cidr>,
+    nearest_proxy_only: bool,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -58,6 +62,13 @@ struct TableFields {
     of: Template,
     /// What it is where no row fits; nothing unless given.
     default: Option<Template>,
+    /// Where what is looked up is the address of one of these, that which it has written last into X-Forwarded-For is looked up
+    /// in its place, and so on. Nginx: `proxy` of `geo`.
+    #[serde(default)]
+    proxies: Vec<Cidr>,
+    /// Whom the first of them has told of is looked up, be it a proxy too. Nginx: without `proxy_recursive`.
+    #[serde(default)]
+    nearest_proxy_only: bool,
     rows: Vec<RowFields>,
 }
 
@@ -98,6 +109,8 @@ impl TryFrom<TableFields> for Table {
             expressions: Vec::new(),
             networks: Vec::new(),
             shares: Vec::new(),
+            proxies: fields.proxies,
+            nearest_proxy_only: fields.nearest_proxy_only,
         };
         let mut so_far = 0.0;
         for row in fields.rows {
@@ -167,6 +180,15 @@ impl Host {
 type Row<'a> = (&'a Template, Vec<(Box<str>, Box<str>)>);
 
 impl Table {
+    fn key(&self, head: &RequestHeader, ctx: &RequestCtx) -> Vec<u8> {
+        let key = self.of.bytes(head, ctx);
+        if self.proxies.is_empty() {
+            return key;
+        }
+        let found = self.behind_proxies(&key, head, ctx);
+        found.map_or(key, |address| address.to_string().into_bytes())
+    }
+
     fn row(&self, key: &[u8]) -> Option<Row<'_>> {
         let text = String::from_utf8_lossy(key);
         let plain = |is| Some((is, Vec::new()));
@@ -191,6 +213,25 @@ impl Table {
             }
         }
         self.default.as_ref().and_then(plain)
+    }
+
+    /// Whom the proxies tell of, where what is looked up is the address of one.
+    fn behind_proxies(&self, key: &[u8], head: &RequestHeader, ctx: &RequestCtx) -> Option<IpAddr> {
+        let of_proxy = |address: &IpAddr| self.proxies.iter().any(|network| network.contains(*address));
+        let proxy = address(key).filter(of_proxy)?;
+        let passed_on = head.headers.get_all("x-forwarded-for").iter();
+        let lines: Vec<&[u8]> = passed_on
+            .chain(&ctx.notes.unproved)
+            .map(HeaderValue::as_bytes)
+            .collect();
+        let mut found = proxy;
+        for told in from_the_last(&lines).map_while(address) {
+            found = told;
+            if self.nearest_proxy_only || !of_proxy(&found) {
+                break;
+            }
+        }
+        Some(found)
     }
 
     fn by_text(&self, text: &str) -> Option<&Template> {
@@ -218,7 +259,7 @@ impl LookUp for Tables {
             return;
         };
         DEPTH.set(depth + 1);
-        let key = table.of.bytes(head, ctx);
+        let key = table.key(head, ctx);
         if let Some((is, groups)) = table.row(&key) {
             text.append(&mut is.bytes_with(head, ctx, &groups));
         }
@@ -287,6 +328,40 @@ mod tests {
         let yaml = "{ of: $header_x_a, rows: [{ network: 10.0.0.0/8, is: far }, { network: 10.1.0.0/16, is: near }] }";
         for (value, is) in [("10.1.2.3", "near"), ("10.2.2.3", "far"), ("11.0.0.1", ""), ("x", "")] {
             assert_eq!(said(yaml, value), is, "{value}");
+        }
+    }
+
+    #[test]
+    fn proxies_are_asked_whom_they_are_for() {
+        let rows = "default: none, rows: [{ network: 10.0.0.0/8, is: proxy }, { network: 192.0.2.0/24, is: near }]";
+        for (proxies, told, is) in [
+            ("", "192.0.2.9", "proxy"),
+            ("proxies: [10.0.0.1/32],", "192.0.2.9", "near"),
+            ("proxies: [10.0.0.1/32],", "203.0.113.1, 192.0.2.9:80", "near"),
+            ("proxies: [10.0.0.1/32],", "192.0.2.9, 10.0.0.1", "near"),
+            ("proxies: [10.0.0.1/32],", "192.0.2.9, 10.0.0.2", "proxy"),
+            ("proxies: [10.0.0.1/32],", "192.0.2.9, who?", "proxy"),
+            ("proxies: [10.0.0.1/32],", "203.0.113.1", "none"),
+            ("proxies: [10.0.0.1/32],", "", "proxy"),
+            (
+                "proxies: [10.0.0.1/32], nearest_proxy_only: true,",
+                "192.0.2.9, 10.0.0.1",
+                "proxy",
+            ),
+            ("proxies: [10.0.0.3/32],", "192.0.2.9", "proxy"),
+        ] {
+            let yaml = format!("{{ x: {{ of: $client_address, {proxies} {rows} }} }}");
+            let tables: Tables = serde_yaml::from_str(&yaml).unwrap();
+            let mut of_stranger = ctx("10.0.0.1");
+            of_stranger.notes.unproved = vec![HeaderValue::from_str(told).unwrap()];
+            for (head, ctx) in [
+                (request("GET", "/", &[("x-forwarded-for", told)]), ctx("10.0.0.1")),
+                (request("GET", "/", &[]), of_stranger),
+            ] {
+                let mut said = Vec::new();
+                tables.append("x", &head, &ctx, &mut said);
+                assert_eq!(String::from_utf8(said).unwrap(), is, "{proxies} {told}");
+            }
         }
     }
 

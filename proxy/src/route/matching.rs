@@ -360,7 +360,10 @@ impl<'de> Deserialize<'de> for PathText {
                 "{text:?}: a route sees the path only; write it without ? and #"
             )));
         }
-        match path::canonical(&text) {
+        // A backslash is one of `paths: as_sent`.
+        let judged = text.replace("%5C", "");
+        match path::canonical(&judged) {
+            Ok(canonical) if canonical == judged && judged != text => Ok(Self(normal(&text))),
             // A person writes é where clients send %C3%A9.
             Ok(canonical) if canonical == text || !text.contains('%') && !text.contains("//") => {
                 Ok(Self(normal(&canonical)))

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use pingora::server::ShutdownWatch;
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use crate::client::connection::{Connections, Dispensable};
@@ -113,6 +114,8 @@ impl Acceptor {
         };
         if let (Some(newcomer), Some(place)) = (entrance.newcomer.take(), place) {
             self.spawn(newcomer, place);
+            // First come, first served: of those that wake up together, the last one would run first.
+            yield_now().await;
         }
     }
 
@@ -181,6 +184,8 @@ impl Acceptor {
         let connection = self.connections.enter(&self.listener, ends, place);
         let (proxy, shutdown) = (Arc::clone(&self.proxy), self.shutdown.clone());
         tokio::spawn(async move {
+            // Behind what woke up before: a client that has just left makes place for the one that comes.
+            yield_now().await;
             stream.set_nodelay();
             serve(stream, connection, &proxy, &shutdown).await;
         });

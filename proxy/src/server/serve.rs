@@ -67,13 +67,13 @@ async fn serve_http1(mut wire: Box<Wire>, entered: &Entered, proxy: &Arc<Proxy>,
         let Some(reusable) = proxy.process_new_http(session_over(wire, settings), shutdown).await else {
             return;
         };
-        entered.await_request();
         let stream;
         (stream, settings) = reusable.consume();
         wire = match stream.into_any().downcast() {
             Ok(wire) => wire,
             Err(_) => return,
         };
+        entered.await_request(wire.has_more());
         let next = tokio::select! {
             biased;
             next = wire.next() => next,

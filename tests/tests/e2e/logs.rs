@@ -5,6 +5,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 
 use e2e::backend::Backend;
+use e2e::raw::Raw;
 use e2e::rsyslog::Rsyslog;
 use e2e::until::SOON;
 use e2e::veil::Veil;
@@ -59,6 +60,31 @@ fn a_route_may_be_logged_or_not() {
         .stderr
         .wait_for("the last line", |line| line.contains("/last").then_some(()));
     assert!(!veil.process.stderr.text().contains("/some/thing"));
+}
+
+#[test]
+fn a_line_says_whether_the_client_has_waited_for_the_answer_before() {
+    let backend = Backend::named("it");
+    let veil = start(
+        &backend,
+        "{ format: 'said $uri $pipe $connection_requests' }",
+        "access_log: on",
+    );
+    let get = |path: &str, more: &str| format!("GET /{path} HTTP/1.1\r\nHost: a\r\n{more}\r\n");
+    let both = [get("one", ""), get("two", ""), get("three", "Connection: close\r\n")].concat();
+    Raw::connect(veil.public).send(both).rest();
+    let mut waits = Raw::connect(veil.public);
+    waits.send(get("four", "")).response();
+    waits.send(get("five", "Connection: close\r\n")).rest();
+    for line in [
+        "said /one . 1",
+        "said /two p 2",
+        "said /three p 3",
+        "said /four . 1",
+        "said /five . 2",
+    ] {
+        veil.process.stderr.wait_for(line, |said| (said == line).then_some(()));
+    }
 }
 
 const FORMAT: &str =

@@ -178,3 +178,57 @@ fn says_why_it_does_not_run_in_the_background() {
     assert!(prefix.text("logs/error.log").contains("cannot listen"));
     drop(taken);
 }
+
+/// What an error log says of refused requests, but for what differs from one to the next.
+fn refusals(log: &str) -> Vec<String> {
+    let refused = log.lines().filter(|line| line.contains("limiting"));
+    let plain = |line: &str| {
+        let (moment, line) = line.split_at("2026/11/30 04:17:30 ".len());
+        assert!(moment.bytes().filter(u8::is_ascii_digit).count() == 14, "{moment}");
+        let letters = line
+            .split(' ')
+            .filter(|word| !word.contains(['#', '*']) && word.parse::<f64>().is_err());
+        letters.collect::<Vec<_>>().join(" ")
+    };
+    refused.map(plain).collect()
+}
+
+#[test]
+fn its_error_log_tells_of_the_refused_as_nginxs_does() {
+    let Some(nginx) = Nginx::binary() else {
+        return e2e::skip("nginx", "nginx is not installed (Debian: apt-get install nginx)");
+    };
+    let lines = |program: &std::path::Path| {
+        let prefix = Prefix::new(MAIN, "x");
+        let zone = "limit_req_zone $binary_remote_addr zone=one:1m rate=1r/m;";
+        let places =
+            "location /a { limit_req zone=one; } location /b { limit_req zone=one; limit_req_log_level warn; }";
+        let server = format!(
+            "server {{ listen {}; root {}; {places} }}",
+            prefix.address,
+            prefix.folder.path().display()
+        );
+        let temporary =
+            ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|name| format!("{name}_temp_path {name};"));
+        let http = format!("http {{ access_log off; {} {zone} {server} }}", temporary.concat());
+        fs::write(
+            prefix.path("nginx.conf"),
+            format!("{MAIN} master_process off; events {{ }} {http}\n"),
+        )
+        .unwrap();
+        let arguments = prefix.arguments();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let _process = Process::start_program(program.to_str().unwrap(), &arguments);
+        until("it listens", SOON, || TcpStream::connect(prefix.address).ok());
+        for path in ["a", "a", "b"] {
+            let request = format!("GET /{path} HTTP/1.1\r\nHost: c.test\r\nConnection: close\r\n\r\n");
+            e2e::raw::Raw::connect(prefix.address).send(request).rest();
+        }
+        until("both are told of", SOON, || {
+            Some(refusals(&prefix.text("logs/error.log"))).filter(|lines| lines.len() == 2)
+        })
+    };
+    let link = tempfile::tempdir().unwrap();
+    symlink(binary("veil"), link.path().join("nginx")).unwrap();
+    assert_eq!(lines(&link.path().join("nginx")), lines(nginx));
+}

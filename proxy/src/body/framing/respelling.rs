@@ -1,5 +1,9 @@
 //! Heads that mean one thing, in words that do not hold to the letter.
 
+use std::ops::Range;
+
+use memchr::memchr;
+
 use super::syntax::{authority_of_absolute, is_host};
 use crate::request::syntax::trim;
 
@@ -31,16 +35,32 @@ pub(super) fn respelt(head: &[u8]) -> Option<Vec<u8>> {
     Some(respelt)
 }
 
+/// The same head whose Host is a name alone, where it has a colon behind that. Nginx does not look at what follows.
+pub(super) fn with_name_alone(head: &[u8]) -> Option<Vec<u8>> {
+    let value = host_in(head)?;
+    let host = trim(&head[value.clone()]);
+    let address = if host.starts_with(b"[") { memchr(b']', host)? } else { 0 };
+    let name = &host[..address + memchr(b':', &host[address..])?];
+    Some([&head[..value.start], b" ", name, &head[value.end..]].concat())
+}
+
 /// Fields with another Host in the place of theirs, if there is one.
 fn with_host(fields: &[u8], host: &[u8]) -> Option<Vec<u8>> {
-    const NAME: &[u8] = b"\r\nhost:";
-    let is_host = |window: &[u8]| window.eq_ignore_ascii_case(NAME);
-    let Some(start) = fields.windows(NAME.len()).position(is_host) else {
+    let Some(value) = host_in(fields) else {
         return Some(fields.to_vec());
     };
-    let value = start + NAME.len();
-    let end = value + fields[value..].iter().position(|byte| *byte == b'\r')?;
-    is_host_or_empty(trim(&fields[value..end])).then(|| [&fields[..value], b" ", host, &fields[end..]].concat())
+    let is_good = is_host_or_empty(trim(&fields[value.clone()]));
+    is_good.then(|| [&fields[..value.start], b" ", host, &fields[value.end..]].concat())
+}
+
+/// Where the value of the first Host is.
+fn host_in(fields: &[u8]) -> Option<Range<usize>> {
+    const NAME: &[u8] = b"\r\nhost:";
+    let start = fields
+        .windows(NAME.len())
+        .position(|window| window.eq_ignore_ascii_case(NAME))?
+        + NAME.len();
+    Some(start..start + memchr(b'\r', &fields[start..])?)
 }
 
 fn is_host_or_empty(value: &[u8]) -> bool {
@@ -51,6 +71,29 @@ fn is_host_or_empty(value: &[u8]) -> bool {
 mod tests {
     use super::super::head::check;
     use super::*;
+
+    #[test]
+    fn a_host_is_a_name_whatever_comes_behind() {
+        for (host, name) in [
+            ("a:1:2", Some("a")),
+            ("a:b", Some("a")),
+            ("a:b@c", Some("a")),
+            ("[::1]:80:81", Some("[::1]")),
+            ("[v1.a:,b]:x", Some("[v1.a:,b]")),
+            ("a:1", Some("a")),
+            ("a", None),
+            ("[::1]", None),
+            ("[::1", None),
+        ] {
+            let head = |host: &str| format!("GET / HTTP/1.1\r\nA: b\r\nHOST: {host} \r\nC: d\r\n\r\n");
+            let alone = with_name_alone(head(host).as_bytes());
+            let wanted = name.map(|name| head(name).replace(" \r", "\r").into_bytes());
+            assert_eq!(alone, wanted, "{host}");
+            assert!(wanted.is_none_or(|head| check(&head).is_ok()), "{host}");
+        }
+        let twice = with_name_alone(b"GET / HTTP/1.1\r\nHost: a:b\r\nHost: c\r\n\r\n");
+        assert!(twice.is_none_or(|head| check(&head).is_err()));
+    }
 
     #[test]
     fn respells_what_means_one_thing_only() {

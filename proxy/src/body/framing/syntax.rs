@@ -35,7 +35,7 @@ pub(super) fn is_host(value: &[u8]) -> bool {
     let name_is_good = match name.strip_prefix(b"[") {
         Some(address) => address
             .strip_suffix(b"]")
-            .is_some_and(|inside| !inside.is_empty() && inside.iter().all(|byte| *byte == b':' || plain(byte))),
+            .is_some_and(|inside| !inside.is_empty() && inside.iter().all(|byte| b":,".contains(byte) || plain(byte))),
         None => !name.is_empty() && name.iter().all(plain),
     };
     name_is_good && !name.windows(2).any(|pair| pair == b"..") && port.iter().all(u8::is_ascii_digit)

@@ -67,6 +67,8 @@ impl Connections {
             blocked_since: AtomicU64::new(NEVER),
             multiplexed: AtomicBool::new(false),
             streams: AtomicU32::new(0),
+            requests: AtomicU64::new(0),
+            pipelined: AtomicBool::new(false),
             asked: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             cut: AtomicBool::new(false),

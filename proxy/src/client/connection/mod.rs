@@ -51,6 +51,9 @@ pub struct Connection {
     multiplexed: AtomicBool,
     /// HTTP/2: those that are being served.
     streams: AtomicU32,
+    requests: AtomicU64,
+    /// HTTP/1: the present request was there before the one before it had its answer.
+    pipelined: AtomicBool,
     /// It is to leave if it idles.
     asked: AtomicBool,
     ended: AtomicBool,
@@ -110,13 +113,15 @@ impl Connection {
     /// A request's head is complete.
     pub fn begin_request(&self) {
         self.all.count_request();
+        self.requests.fetch_add(1, Ordering::Relaxed);
         if !self.is_multiplexed() {
             self.work();
         }
     }
 
-    /// The answer is out; a further request may come.
-    pub fn await_request(&self) {
+    /// The answer is out; a further request may come, or is there already.
+    pub fn await_request(&self, is_pipelined: bool) {
+        self.pipelined.store(is_pipelined, Ordering::Relaxed);
         self.since.store(self.all.measured(), Ordering::Relaxed);
         self.phase.store(Phase::Waiting as u8, Ordering::Relaxed);
     }
@@ -313,6 +318,14 @@ impl OnConnection for Connection {
         self.id + 1
     }
 
+    fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    fn is_pipelined(&self) -> bool {
+        self.pipelined.load(Ordering::Relaxed)
+    }
+
     fn counts(&self) -> ConnectionCounts {
         self.all.counts()
     }
@@ -330,7 +343,7 @@ pub struct Stream(Arc<Connection>);
 impl Drop for Stream {
     fn drop(&mut self) {
         if self.0.streams.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.await_request();
+            self.0.await_request(false);
         }
     }
 }

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::digest;
 use subtle::ConstantTimeEq;
 
+use super::des_crypt::des_crypt;
 use super::md5_crypt::md5_crypt;
 
 /// Who may come in, and with which password.
@@ -16,6 +17,8 @@ pub(super) struct Users(HashMap<String, Hash>);
 #[derive(Clone)]
 pub(super) enum Hash {
     Bcrypt(Box<str>),
+    /// Two letters of salt, and eleven more.
+    Des(Box<str>),
     /// `$1$SALT$…` or `$apr1$SALT$…`
     Md5(Box<str>),
     Plain(Box<str>),
@@ -84,6 +87,9 @@ impl Hash {
                 None => Err("has no MD5 behind a salt".to_owned()),
             };
         }
+        if des_crypt("", text).is_some() {
+            return Ok(Self::Des(text.into()));
+        }
         let is_bcrypt = ["$2a$", "$2b$", "$2y$"].iter().any(|prefix| text.starts_with(prefix));
         match text.parse::<bcrypt::HashParts>() {
             Ok(_) if is_bcrypt => Ok(Self::Bcrypt(text.into())),
@@ -109,7 +115,8 @@ impl Hash {
     pub fn is_of(&self, password: &str) -> bool {
         match self {
             Self::Bcrypt(hash) => bcrypt::verify(password, hash).unwrap_or(false),
-            Self::Md5(hash) => md5_crypt(password, hash).is_some_and(|made| made.as_bytes().ct_eq(hash.as_bytes()).into()),
+            Self::Des(hash) => is_made(des_crypt(password, hash), hash),
+            Self::Md5(hash) => is_made(md5_crypt(password, hash), hash),
             Self::Plain(plain) => password.as_bytes().ct_eq(plain.as_bytes()).into(),
             Self::Sha1 { sum, salt, .. } => {
                 let salted = [password.as_bytes(), salt].concat();
@@ -121,9 +128,13 @@ impl Hash {
     /// As its file has it.
     pub fn text(&self) -> &str {
         match self {
-            Self::Bcrypt(text) | Self::Md5(text) | Self::Plain(text) | Self::Sha1 { text, .. } => text,
+            Self::Bcrypt(text) | Self::Des(text) | Self::Md5(text) | Self::Plain(text) | Self::Sha1 { text, .. } => text,
         }
     }
+}
+
+fn is_made(made: Option<String>, hash: &str) -> bool {
+    made.is_some_and(|made| made.as_bytes().ct_eq(hash.as_bytes()).into())
 }
 
 #[cfg(test)]
@@ -149,6 +160,23 @@ mod tests {
                 assert!(!hash.is_of(wrong), "{} {wrong}", hash.text());
             }
         }
+    }
+
+    #[test]
+    fn des_is_that_of_the_systems() {
+        // By crypt() of glibc.
+        for (password, hash) in [
+            ("password", "sa3tHJ3/KuYvI"),
+            ("", "abmF1QH4PEr.E"),
+            ("x", "./7H4fGCYxIHQ"),
+            ("longer than eight", "zZb64kacvY9KA"),
+            ("secret", "9AQXQ31yFb2qo"),
+            ("\u{e4}\u{f6}", "QetjryL1r1hlY"),
+        ] {
+            assert!(Hash::read(hash).unwrap().is_of(password), "{password}");
+            assert!(!Hash::read(hash).unwrap().is_of("other"), "{password}");
+        }
+        assert!(Hash::read("zZb64kacvY9K!").is_err());
     }
 
     const WRONG: [(&str, &str); 10] = [

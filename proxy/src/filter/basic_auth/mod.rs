@@ -3,11 +3,13 @@
 //! bcrypt takes its time on purpose, so that it runs on threads of its own, few at a time; a password that was found good is
 //! remembered as a keyed hash, and costs no more than that from then on.
 
+mod des_crypt;
 mod hash;
 mod md5_crypt;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::thread::available_parallelism;
 
@@ -28,9 +30,10 @@ use super::watched::Watched;
 use super::{Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
 use crate::request::problem::{self, Problem};
+use crate::request::variables::Template;
 
 /// `basic_auth: { realm: staff, file: htpasswd }`: names and hashes as `htpasswd -B` writes them: bcrypt, or else MD5
-/// (`$apr1$`, `$1$`), `{SHA}`, `{SSHA}` or `{PLAIN}`. The file is read again when it changes. Backends do not get the password,
+/// (`$apr1$`, `$1$`), `{SHA}`, `{SSHA}`, `{PLAIN}` or the DES of old (`crypt()`). The file is read again when it changes. Backends do not get the password,
 /// unless told otherwise.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +42,8 @@ pub struct BasicAuth {
     #[serde(default = "restricted", deserialize_with = "realm")]
     realm: String,
     file: PathBuf,
+    /// Where files are whose names depend on requests: `file: $host`. They are read anew each time, and 403 where there is none.
+    folder: Option<PathBuf>,
     /// Lets `Authorization` go on to backends.
     #[serde(default)]
     forward: bool,
@@ -71,48 +76,107 @@ impl Settings for BasicAuth {
         let challenge = format!("Basic realm=\"{}\", charset=\"UTF-8\"", self.realm);
         let challenge = HeaderValue::try_from(challenge).map_err(|error| FilterError(error.to_string()))?;
         Ok(Arc::new(Guard {
-            challenge,
-            forward: self.forward,
-            users: Watched::open(&self.file, if self.tolerant { Users::read_what_can_be } else { Users::read })?,
-            good: Arc::new(Good::new()),
+            source: self.source()?,
+            judge: Arc::new(Judge {
+                challenge,
+                forward: self.forward,
+                good: Good::new(),
+            }),
         }))
     }
 
     fn files(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
-        vec![("file", &mut self.file)]
+        match &mut self.folder {
+            Some(folder) => vec![("folder", folder)],
+            None => vec![("file", &mut self.file)],
+        }
+    }
+}
+
+impl BasicAuth {
+    fn source(&self) -> Result<Source, FilterError> {
+        let read = if self.tolerant { Users::read_what_can_be } else { Users::read };
+        let Some(folder) = &self.folder else {
+            return Ok(Source::File(Watched::open(&self.file, read)?));
+        };
+        let name = self.file.to_str().ok_or_else(|| FilterError("file: it is no text".to_owned()))?;
+        Ok(Source::Folder {
+            folder: folder.clone(),
+            name: Template::parse(name).map_err(FilterError)?,
+            read,
+        })
     }
 }
 
 struct Guard {
-    challenge: HeaderValue,
-    forward: bool,
-    users: Watched<Users>,
-    good: Arc<Good>,
+    source: Source,
+    judge: Arc<Judge>,
+}
+
+/// Where users are.
+enum Source {
+    File(Watched<Users>),
+    Folder {
+        folder: PathBuf,
+        name: Template,
+        read: fn(&str) -> Result<Users, String>,
+    },
+}
+
+/// Whether a name leads to a file in its folder.
+fn stays_within(name: &str) -> bool {
+    let mut parts = Path::new(name).components().peekable();
+    parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
 }
 
 impl Filter for Guard {
-    fn on_request(&self, request: &mut RequestHeader, _: &mut RequestCtx) -> Verdict {
-        let challenge = self.challenge.clone();
-        let Some((name, password)) = credentials(request) else {
-            return Verdict::Challenge(UNAUTHORIZED, challenge);
+    fn on_request(&self, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
+        let Some(who) = credentials(request) else {
+            return self.judge.refusal();
         };
-        let (users, good) = (self.users.get(), Arc::clone(&self.good));
+        let judge = Arc::clone(&self.judge);
+        let (folder, name, read) = match &self.source {
+            Source::File(users) => return judge.verdict(&users.get(), who),
+            Source::Folder { folder, name, read } => (folder, name.bytes(request, ctx), *read),
+        };
+        let Some(name) = String::from_utf8(name).ok().filter(|name| stays_within(name)) else {
+            return Verdict::Refuse(NO_USERS);
+        };
+        let file = folder.join(name);
+        Verdict::Later(Box::pin(async move {
+            match spawn_blocking(move || read(&fs::read_to_string(file).ok()?).ok()).await {
+                Ok(Some(users)) => judge.verdict(&users, who),
+                _ => Verdict::Refuse(NO_USERS),
+            }
+        }))
+    }
+}
+
+struct Judge {
+    challenge: HeaderValue,
+    forward: bool,
+    good: Good,
+}
+
+impl Judge {
+    fn refusal(&self) -> Verdict {
+        Verdict::Challenge(UNAUTHORIZED, self.challenge.clone())
+    }
+
+    fn verdict(self: Arc<Self>, users: &Users, (name, password): (String, String)) -> Verdict {
         let amend = let_in(&name, self.forward);
         // Whoever is unknown is looked at for as long as anybody else.
         let hash = users.of(&name).cloned().unwrap_or_else(|| Hash::Bcrypt(NOBODY.into()));
-        if good.knows(&name, &password, &hash) {
+        if self.good.knows(&name, &password, &hash) || hash.is_quick() && hash.is_of(&password) {
             return amend;
         }
         if hash.is_quick() {
-            return match hash.is_of(&password) {
-                true => amend,
-                false => Verdict::Challenge(UNAUTHORIZED, challenge),
-            };
+            return self.refusal();
         }
         Verdict::Later(Box::pin(async move {
-            match good.learn(name, password, hash).await {
+            match self.good.learn(name, password, hash).await {
                 Some(true) => amend,
-                Some(false) => Verdict::Challenge(UNAUTHORIZED, challenge),
+                Some(false) => self.refusal(),
                 None => Verdict::Refuse(problem::INTERNAL),
             }
         }))
@@ -134,6 +198,8 @@ const UNAUTHORIZED: Problem = Problem::new(
     "unauthorized",
     "this is served to those who say who they are",
 );
+
+const NO_USERS: Problem = Problem::new(StatusCode::FORBIDDEN, "forbidden", "nobody may come in here");
 
 /// A hash of no password that anybody would say, of the cost that `htpasswd -B` and others use.
 const NOBODY: &str = "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy";
@@ -238,6 +304,36 @@ mod tests {
             ("ada", None),
         ] {
             assert_eq!(user(&guard, said).await.as_deref(), name, "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_may_depend_on_the_request() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("in")).unwrap();
+        fs::write(folder.path().join("in/a"), "ada:{PLAIN}a").unwrap();
+        fs::write(folder.path().join("b"), "ada:{PLAIN}b").unwrap();
+        let guard = built::<BasicAuth>(&format!("{{ folder: {}/in, file: $query_f }}", folder.path().display()));
+        for (query, password, status) in [
+            ("?f=a", "a", 200),
+            ("?f=a", "b", 401),
+            ("?f=../b", "b", 403),
+            ("?f=../in/a", "a", 403),
+            ("?f=x/../a", "a", 403),
+            ("?f=/etc/passwd", "a", 403),
+            ("?f=b", "b", 403),
+            ("?f=.", "a", 403),
+            ("?f=", "a", 403),
+            ("", "a", 403),
+        ] {
+            let value = format!("Basic {}", STANDARD.encode(format!("ada:{password}")));
+            let mut request = request("GET", &format!("/{query}"), &[("authorization", &value)]);
+            let said = match guard.on_request(&mut request, &mut ctx("192.0.2.1")).settled().await {
+                Settled::Amend(_) => 200,
+                Settled::Refuse(problem, _) => problem.status.as_u16(),
+                _ => 0,
+            };
+            assert_eq!(said, status, "{query} {password}");
         }
     }
 }

@@ -27,12 +27,16 @@ enum Word {
     BodyBytesSent,
     BytesSent,
     Code,
+    /// Which of its connection's requests it is.
+    ConnectionRequests,
     Cookie(Box<str>),
     Host,
     Header(Box<str>),
     Msec,
     /// What filters have noted, or a table says.
     Own(Known),
+    /// `p` where the client did not wait for the answer before, else `.`.
+    Pipe,
     Pool,
     RemoteAddr,
     RemotePort,
@@ -69,9 +73,11 @@ static WORDS: Vocabulary<Word> = Vocabulary {
         ("body_bytes_sent", Word::BodyBytesSent),
         ("bytes_sent", Word::BytesSent),
         ("code", Word::Code),
+        ("connection_requests", Word::ConnectionRequests),
         ("document_uri", Word::Uri),
         ("host", Word::Host),
         ("msec", Word::Msec),
+        ("pipe", Word::Pipe),
         ("pool", Word::Pool),
         ("query_string", Word::Args),
         ("remote_addr", Word::RemoteAddr),
@@ -172,6 +178,10 @@ impl Word {
             Self::BodyBytesSent => return push_number(text, line.response_bytes),
             Self::BytesSent => return push_number(text, head_sent(line) + line.response_bytes),
             Self::Code => line.code.map(str::as_bytes),
+            Self::ConnectionRequests => {
+                let connection = line.ctx.and_then(|ctx| ctx.notes.connection.as_ref());
+                return connection.map_or((), |connection| push_number(text, connection.requests()));
+            }
             Self::Cookie(name) => cookie(request, name),
             Self::Host => Some(host_name(host(request)).as_bytes()),
             Self::Header(name) => value_of(&request.headers, name),
@@ -180,6 +190,11 @@ impl Word {
                 return push_seconds(text, since.as_millis());
             }
             Self::Own(known) => return line.ctx.map_or((), |ctx| text.append(&mut known.bytes(request, ctx))),
+            Self::Pipe => {
+                let connection = line.ctx.and_then(|ctx| ctx.notes.connection.as_ref());
+                let is_pipelined = connection.is_some_and(|connection| connection.is_pipelined());
+                Some(if is_pipelined { b"p" } else { b"." })
+            }
             Self::Pool => line.pool.map(str::as_bytes),
             Self::RemoteAddr => return line.client.map_or((), |client| push_address(text, client)),
             Self::RemotePort => return line.ctx.map_or((), |ctx| push_number(text, ctx.peer.port().into())),

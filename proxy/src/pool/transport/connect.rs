@@ -4,6 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 
 use super::channel::{Channel, Io};
@@ -14,10 +16,26 @@ use crate::client::endpoint::Endpoint;
 use crate::client::proxy_protocol::{Ends, ProxyProtocol};
 use crate::client::stream::Stream;
 
+/// How backends are spoken to in HTTP/1.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Http1 {
+    /// In HTTP/1.1, on connections that are kept for further requests.
+    #[default]
+    Kept,
+    /// In HTTP/1.1, on a connection for each request. Nginx: `proxy_http_version 1.1` without `keepalive`.
+    OneRequest,
+    /// In HTTP/1.0, on a connection for each request, as Nginx did before 1.29.7; what cannot do without HTTP/1.1 goes in that: a
+    /// WebSocket, and a body whose length is not known before.
+    #[serde(rename = "http_1_0")]
+    Version10,
+}
+
 /// What a pool says of how its backends are reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TransportConfig {
     pub tls: Option<TlsConfig>,
+    pub http1: Http1,
     pub http2: bool,
     pub proxy_protocol: Option<ProxyProtocol>,
 }
@@ -81,7 +99,15 @@ impl Transport {
 
     /// Whether a connection may serve further requests: one that tells of its client is that client's.
     pub fn keeps(&self) -> bool {
-        !self.config.http2 && self.config.proxy_protocol.is_none()
+        !self.config.http2 && self.config.proxy_protocol.is_none() && self.config.http1 == Http1::Kept
+    }
+
+    /// How the backends are spoken to; as by default where they speak HTTP/2.
+    pub fn http1(&self) -> Http1 {
+        match self.config.http2 {
+            true => Http1::Kept,
+            false => self.config.http1,
+        }
     }
 
     /// A new connection to speak HTTP/1.1 on. `client` is on whose behalf, where it is on somebody's.

@@ -10,7 +10,7 @@ mod opening;
 mod tls;
 
 pub use self::channel::Channel;
-pub use self::connect::{Target, Transport, TransportConfig};
+pub use self::connect::{Http1, Target, Transport, TransportConfig};
 pub use self::connection::Connection;
 pub use self::http2::Trunk;
 pub use self::opening::Opening;

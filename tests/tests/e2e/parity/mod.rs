@@ -34,6 +34,8 @@ const UPSTREAMS: &str = "
   split_clients $arg_s $split { 40% one; 30% two; * rest; }
   geo $near { ranges; default far; 127.0.0.0-127.0.0.255 local; 127.0.0.1-127.0.0.1 self; }
   geo $arg_ip $of_arg { ranges; default none; 10.0.0.0-10.0.0.9 ten; 10.0.0.4-10.0.0.5 four; 10.0.0.20-10.0.0.30 gone; delete 10.0.0.20-10.0.0.30; }
+  geo $behind { proxy 127.0.0.0/8; default none; 127.0.0.0/8 here; 192.0.2.0/24 near; 2001:db8::/32 six; }
+  geo $far_behind { proxy_recursive; proxy 127.0.0.0/8; proxy 10.0.0.0/8; default none; 127.0.0.0/8 here; 192.0.2.0/24 near; }
   map $arg_p $picked { default echo; dead dead; w weighted; }
   upstream hashed { hash $arg_id consistent; server ECHO; }
 ";
@@ -71,7 +73,9 @@ fn imported_configurations_do_what_they_did() {
             let ask = |address| seen(&Raw::connect(address).send(text(index, request)).rest());
             let (theirs, ours) = (ask(address), ask(veil.veil.public));
             compared += 1;
-            if theirs != ours {
+            // Who could not be connected to a moment ago: see conf/nginx-differences.md.
+            let is_known_to_be_silent = theirs.0 == 502 && ours.0 == 503 && ours.1 == ["retry-after: 1"];
+            if theirs != ours && !is_known_to_be_silent {
                 let _ = writeln!(wrong, "{server}\n  {request}\n  nginx: {theirs:?}\n  veil:  {ours:?}");
             }
         }
@@ -79,6 +83,60 @@ fn imported_configurations_do_what_they_did() {
     drop(nginx);
     assert!(wrong.is_empty(), "{wrong}");
     assert!(compared >= 150, "{compared}");
+}
+
+/// How Nginx of before 1.29.7, as Debian has it, speaks to backends.
+const WAYS: [&str; 4] = [
+    "proxy_pass http://alone;",
+    "proxy_pass http://kept;",
+    "proxy_http_version 1.1; proxy_pass http://kept;",
+    "proxy_http_version 1.1; proxy_set_header Connection ''; proxy_pass http://kept;",
+];
+
+#[test]
+fn backends_are_spoken_to_as_by_an_older_nginx() {
+    let Some(binary) = Nginx::binary() else {
+        e2e::skip("nginx", "nginx is not installed (Debian: apt-get install nginx)");
+        return;
+    };
+    let ask = |is_nginx: bool, way: &str| {
+        let backend = Backend::start(|_| Answer::ok("x"));
+        let address = Nginx::free_address();
+        let upstream = |name: &str, more: &str| format!("upstream {name} {{ server {}; {more} }}", backend.address);
+        let http = format!(
+            "{} {} server {{ listen {address}; location / {{ {way} }} }}",
+            upstream("alone", ""),
+            upstream("kept", "keepalive 4;")
+        );
+        let nginx = is_nginx.then(|| Nginx::start(binary, address, &http));
+        let veil = (!is_nginx).then(|| Imported::of_version("1.22", address, &http));
+        let address = veil.as_ref().map_or(address, |veil| veil.veil.public);
+        for body in [
+            "",
+            "Content-Length: 1\r\n\r\nx",
+            "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        ] {
+            let (method, rest) = if body.is_empty() {
+                ("GET", "\r\n")
+            } else {
+                ("POST", body)
+            };
+            let request = format!("{method} / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{rest}");
+            Raw::connect(address).send(request).rest();
+        }
+        drop(nginx);
+        let received = backend.received();
+        let said = received
+            .iter()
+            .map(|one| (one.version().to_owned(), one.header("connection").map(str::to_owned)));
+        let said: Vec<_> = said.collect();
+        // A backend that is told to close the connection is not waited for.
+        let shares = said.iter().all(|(_, connection)| connection.is_none());
+        (said, shares.then(|| backend.connections().0))
+    };
+    for way in WAYS {
+        assert_eq!(ask(false, way), ask(true, way), "{way}");
+    }
 }
 
 fn cases() -> impl Iterator<Item = &'static (&'static str, &'static [&'static str])> {
@@ -92,7 +150,7 @@ fn folder() -> tempfile::TempDir {
         fs::create_dir(folder.path().join(name)).unwrap();
     }
     let users = "ada:$apr1$salt$Xxd1irWT9ycqoYxGFn4cb.\nbob:{SSHA}yI6cZwQadOA1e+/f+T+H3eCQQhRzYWx0\ncat:{PLAIN}password\n\
-                 dan:$1$salt$qJH7.N4xYta3aEG/dfqo/0\ncat:{PLAIN}other\nbroken\n";
+                 dan:$1$salt$qJH7.N4xYta3aEG/dfqo/0\nfay:sa3tHJ3/KuYvI\ncat:{PLAIN}other\nbroken\n";
     fs::write(folder.path().join("users"), users).unwrap();
     // Nginx may run as another user.
     let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -166,14 +224,7 @@ fn said(received: &Received) -> Vec<u8> {
 
 /// What a client sees: status, fields in order of their names, body. A proxy's own words of an error are not compared.
 fn seen(answer: &[u8]) -> (u16, Vec<String>, String) {
-    const OWN: [&str; 6] = [
-        "connection",
-        "date",
-        "server",
-        "x-request-id",
-        "content-type",
-        "transfer-encoding",
-    ];
+    const OWN: [&str; 5] = ["connection", "date", "server", "x-request-id", "transfer-encoding"];
     let text = String::from_utf8_lossy(answer);
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head
@@ -186,8 +237,12 @@ fn seen(answer: &[u8]) -> (u16, Vec<String>, String) {
     let mut fields: Vec<String> = head.lines().skip(1).map(shown).collect();
     fields.retain(|field| {
         let name = field.split(':').next().unwrap_or_default();
-        !(OWN.contains(&name) || is_own && matches!(name, "content-length" | "cache-control"))
+        !(OWN.contains(&name) || is_own && matches!(name, "content-length" | "content-type" | "cache-control"))
     });
+    // Nginx says of nothing too what it is.
+    if fields.iter().any(|field| field == "content-length: 0") {
+        fields.retain(|field| !field.starts_with("content-type:"));
+    }
     fields.sort();
     (status, fields, if is_own { String::new() } else { body.to_owned() })
 }
@@ -199,6 +254,10 @@ struct Imported {
 
 impl Imported {
     fn start(address: SocketAddr, http: &str) -> Self {
+        Self::of_version("1.30", address, http)
+    }
+
+    fn of_version(version: &str, address: SocketAddr, http: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (conf, yaml) = (folder.path().join("nginx.conf"), folder.path().join("veil.yaml"));
         fs::write(&conf, format!("events {{}}\nhttp {{\n{http}\n}}\n")).unwrap();
@@ -206,6 +265,8 @@ impl Imported {
             "import",
             "nginx",
             "--strict",
+            "--nginx-version",
+            version,
             conf.to_str().unwrap(),
             "-o",
             yaml.to_str().unwrap(),

@@ -125,6 +125,77 @@ pub const CASES: &[(&str, &[&str])] = &[
         "location / { proxy_pass http://$picked; }",
         &["GET /?p=", "GET /?p=dead", "GET /a/b?p=w", "GET /?p=none"],
     ),
+    (
+        "location / { error_page 404 = @pick; return 404; } location @pick { proxy_pass http://$picked; }",
+        &["GET /a?p=", "GET /a/b?p=w", "GET /?p=none"],
+    ),
+    (
+        "location / { error_page 502 503 = @back; proxy_pass http://dead; } location @back { proxy_pass http://echo; }",
+        &["GET /a?b", "POST /5", "GET /status/404", "HEAD /a"],
+    ),
+    (
+        "location / { error_page 502 503 =502 /back; proxy_pass http://dead; } location /back { internal; proxy_pass http://echo; }",
+        &["GET /a", "GET /a?b", "GET /back"],
+    ),
+    (
+        "location / { error_page 502 503 =200 /back/x?y; proxy_pass http://dead; } location /back/ { proxy_pass http://echo/; }",
+        &["GET /a"],
+    ),
+    (
+        "proxy_intercept_errors on; location / { error_page 404 = @back; error_page 500 /own; proxy_pass http://echo; } \
+         location @back { rewrite ^ /found break; proxy_pass http://echo; } location /own { return 200 own; }",
+        &[
+            "GET /status/404",
+            "POST /status/404",
+            "GET /status/500",
+            "GET /status/403",
+        ],
+    ),
+    (
+        "location / { error_page 404 = @pick; error_page 502 503 = @back; proxy_pass http://$picked; proxy_intercept_errors on; } \
+         location @back { proxy_pass http://echo; } location @pick { proxy_pass http://dead; }",
+        &["GET /a?p=dead", "GET /a?p=w"],
+    ),
+    (
+        "location / { error_page 404 = @same; return 404; } location @same { return 200 one; }",
+        &["GET /"],
+    ),
+    (
+        "root FOLDER; location / { try_files $uri @same; } location @same { return 200 two; }",
+        &["GET /none"],
+    ),
+    (
+        "location '/b\\c/' { proxy_pass http://echo; } location '/q\\z' { return 201; } location / { return 202; }",
+        &[
+            "GET /b%5Cc",
+            "GET /b%5Cc?d",
+            "GET /b%5cc/d",
+            "GET /q%5Cz",
+            "GET /q\\z",
+            "GET /q/z",
+        ],
+    ),
+    (
+        "location / { return 200 $behind-$far_behind; }",
+        &[
+            "GET /",
+            "GET / X-Forwarded-For: 192.0.2.1",
+            "GET / X-Forwarded-For: 10.0.0.1, 192.0.2.1",
+            "GET / X-Forwarded-For: 192.0.2.1, 127.0.0.1",
+            "GET / X-Forwarded-For: 192.0.2.1, 10.0.0.1, 127.0.0.9",
+            "GET / X-Forwarded-For: 2001:db8::1",
+        ],
+    ),
+    (
+        "auth_basic x; auth_basic_user_file FOLDER/$arg_f; EVERY",
+        &[
+            "GET /?f=users",
+            "GET /?f=users Authorization: Basic YWRhOnBhc3N3b3Jk",
+            "GET /?f=users Authorization: Basic YWRhOlBhc3N3b3Jk",
+            "GET /?f=none Authorization: Basic YWRhOnBhc3N3b3Jk",
+            "GET /?f=none",
+        ],
+    ),
 ];
 
 /// Users of each kind, whom nobody knows, and who knows no password.
@@ -136,6 +207,8 @@ const USERS: &[&str] = &[
     "GET / Authorization: Basic Y2F0OnBhc3N3b3Jk",
     "GET / Authorization: Basic ZGFuOnBhc3N3b3Jk",
     "GET / Authorization: Basic ZXZlOnBhc3N3b3Jk",
+    "GET / Authorization: Basic ZmF5OnBhc3N3b3Jk",
+    "GET / Authorization: Basic ZmF5OnBhc3N3b3Jl",
     "GET / Authorization: Basic YWRh",
     "GET / Authorization: Bearer YWRhOnBhc3N3b3Jk",
 ];

@@ -31,7 +31,7 @@ use super::Violation;
 use super::chunked::Chunked;
 use super::head::{self, BodyEnd, Head};
 use super::lines::mend_lines;
-use super::respelling::respelt;
+use super::respelling::{respelt, with_name_alone};
 use crate::request::problem;
 use crate::request::syntax::is_token_byte;
 
@@ -44,6 +44,8 @@ pub struct HeadLimits {
     pub deadline: Duration,
     /// Lines may end with LF alone; they are given their CR before anything else is made of them.
     pub lone_line_feeds: bool,
+    /// What is behind a Host's name may be no port; it is left out then, before anything else is made of the head.
+    pub odd_ports: bool,
 }
 
 /// The watch over all HTTP/1 streams of a listener.
@@ -167,6 +169,11 @@ impl Wire {
         }
         // An error on the way to the client is its end.
         poll_fn(|cx| self.poll_next(cx).map(|next| next.unwrap_or(Next::Gone))).await
+    }
+
+    /// Whether something of a further request has come already.
+    pub fn has_more(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Next>> {
@@ -350,8 +357,8 @@ impl Wire {
     fn pass_head(&mut self, mut end: usize) -> Gathered {
         self.timer = None;
         let mut checked = head::check(&self.pending[..end]);
-        if let Err(Violation::RequestLine | Violation::Authority) = checked
-            && let Some(respelt) = respelt(&self.pending[..end])
+        if let Err(violation) = checked
+            && let Some(respelt) = self.otherwise(&self.pending[..end], violation)
             && let Ok(head) = head::check(&respelt)
         {
             let rest = self.pending.split_off(end);
@@ -371,6 +378,15 @@ impl Wire {
                 Gathered::Head
             }
             Err(violation) => self.refuse(violation.problem(), violation),
+        }
+    }
+
+    /// A head that was found bad in other words, where some mean the same.
+    fn otherwise(&self, head: &[u8], violation: Violation) -> Option<Vec<u8>> {
+        match violation {
+            Violation::RequestLine | Violation::Authority => respelt(head),
+            Violation::Host if self.watch.limits.odd_ports => with_name_alone(head),
+            _ => None,
         }
     }
 
