@@ -68,7 +68,7 @@ macro_rules! filters {
             fn settings_mut(&mut self) -> Option<&mut dyn Settings> {
                 match self {
                     $(Self::$filter(settings) => Some(settings),)*
-                    Self::Own(_) => None,
+                    Self::Own(own) => own.settings_mut().map(|settings| settings as &mut dyn Settings),
                 }
             }
         }
@@ -116,8 +116,12 @@ filters! {
     StripPrefix in strip_prefix,
 }
 
-/// What YAML says of one filter.
+/// What YAML says of one filter. Only the first has to be written.
 pub trait Settings {
+    /// The filter itself. It is made for `veil check` and `veil explain` too, and anew at a reload that changes it.
+    ///
+    /// # Errors
+    /// It cannot work with these settings: what `veil check` then says, with the place of the filter.
     fn build(&self, workshop: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError>;
 
     /// Whether no request gets past it, so that its route needs no pool.
@@ -125,10 +129,13 @@ pub trait Settings {
         false
     }
 
+    /// The files that it reads, by their keys. A path that is relative is one from the folder of the configuration before
+    /// `build` sees it.
     fn files(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
         Vec::new()
     }
 
+    /// The pools that it asks or chooses, by their keys: each has to be defined.
     fn pools(&self) -> Vec<(&'static str, &str)> {
         Vec::new()
     }
@@ -138,6 +145,7 @@ pub trait Settings {
         Vec::new()
     }
 
+    /// Whether it has something to say to a body ([`Filter::on_body`]), which is then kept until it is whole.
     fn needs_whole_body(&self) -> bool {
         false
     }
@@ -314,6 +322,10 @@ impl fmt::Debug for Verdict {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::path::Path;
+
+    use serde::Deserialize;
+
     use super::testing::{ctx, request};
     use super::*;
 
@@ -357,6 +369,41 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[derive(Deserialize, JsonSchema)]
+    struct Reads {
+        list: PathBuf,
+        pool: String,
+    }
+
+    impl Filter for () {}
+
+    impl Settings for Reads {
+        fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
+            Ok(Arc::new(()))
+        }
+
+        fn files(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+            vec![("list", &mut self.list)]
+        }
+
+        fn pools(&self) -> Vec<(&'static str, &str)> {
+            vec![("pool", &self.pool)]
+        }
+    }
+
+    /// So that a path is one from the configuration's folder, and a pool that there is not is told of.
+    #[test]
+    fn its_files_and_pools_are_known_like_those_of_veils_own() {
+        register::<Reads>("reads_a_list");
+        let mut config: FilterConfig = serde_yaml::from_str("reads_a_list: { list: names, pool: app }").unwrap();
+        assert_eq!(config.pools(), [("pool", "app")]);
+        for (key, path) in config.files() {
+            assert_eq!((key, path.as_path()), ("list", Path::new("names")));
+            *path = Path::new("/etc/veil").join(&*path);
+        }
+        assert_eq!(config.files()[0].1, Path::new("/etc/veil/names"));
     }
 }
 

@@ -116,6 +116,11 @@ impl<T: ?Sized> Own<T> {
         self.name
     }
 
+    /// None once others share them.
+    pub fn settings_mut(&mut self) -> Option<&mut T> {
+        Arc::get_mut(&mut self.settings)
+    }
+
     pub fn settings(&self) -> &T {
         &self.settings
     }
