@@ -16,7 +16,7 @@ MOST_SEEN, MOST_CHANGED = 3, 2
 FALSE_COLOURS = re.compile(r"jpeg-(3-(adobe0|(none|short-jfif)-RGB)|4-(jfif-)?adobe[12])-")
 MOST_CHANGED_IN_FALSE_COLOURS = 6
 # Chromium takes the levels of an AVIF's alpha for those of a limited range, against the head of its coded data; Pillow does not.
-BY_PILLOW = re.compile(r"avif-alpha|.*\.tif$|.*-alpha.*\.avif$")
+BY_PILLOW = re.compile(r"avif-alpha|.*\.tif$|.*-(alpha|LA|RGBA).*\.avif$")
 # Nothing is hidden: the pictures are so small that a face would be all of them.
 FORMS = ("profile=lossless", "format=png", "profile=reencode&quality=100", "format=webp&quality=100", "format=avif&quality=100")
 QUERIES = tuple(f"detect=off&{query}" for query in FORMS)
