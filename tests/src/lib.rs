@@ -14,6 +14,7 @@ pub mod process;
 pub mod random;
 pub mod raw;
 mod received;
+pub mod redis;
 pub mod rsyslog;
 pub mod tls;
 pub mod until;

@@ -10,6 +10,7 @@
 mod arrived;
 mod attempting;
 mod body_changes;
+mod coming_in;
 mod finish;
 mod hedge;
 mod hop;
@@ -31,7 +32,7 @@ use self::attempting::{Answered, Attempting};
 use self::body_changes::BodyChanges;
 use self::refusal::Refusal;
 use self::routed::Routed;
-use crate::filter::Filter;
+use crate::filter::{Filter, Transform, Witness};
 use crate::request::RequestCtx;
 use crate::request::problem::{self, Problem};
 use crate::state::{Shared, State};
@@ -46,6 +47,10 @@ pub struct Exchange {
     refused: Option<Problem>,
     /// Of the answer that is on its way.
     changes: BodyChanges,
+    /// Who wants to see it as the backend gives it, if anybody.
+    witness: Option<Witness>,
+    /// The same, for the answer that has begun.
+    watching: Option<Box<dyn Transform>>,
 }
 
 /// What the request is served by: the state that it began under, and what all share.
@@ -77,6 +82,8 @@ impl Exchange {
             way_on: None,
             refused: None,
             changes: BodyChanges::default(),
+            witness: None,
+            watching: None,
         }
     }
 

@@ -82,7 +82,8 @@ impl ProxyHttp for Edge {
             }
             exchange.goes_where_scripts_want()?;
             match exchange.comes_in(session).await {
-                Ok(()) => return Ok(false),
+                Ok(None) => return Ok(false),
+                Ok(Some(answer)) => return exchange.answer(session, *answer).await.map(|()| true),
                 Err(NotRead::ClientLeft) => return Ok(true),
                 Err(NotRead::Refused(refusal)) if exchange.gives_way_before(&refusal, session) => {
                     named = exchange.way_on.take().flatten();
@@ -205,6 +206,7 @@ impl ProxyHttp for Edge {
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
         hop::own(head);
+        exchange.watching = exchange.witness.as_ref().and_then(|witness| witness(head));
         exchange.changes = exchange.dress(head, session)?;
         let replaced = exchange.changes.replaced.take();
         let taken = exchange.attempting().and_then(|attempting| attempting.taken.as_ref());
@@ -229,6 +231,9 @@ impl ProxyHttp for Edge {
         last: bool,
         exchange: &mut Exchange,
     ) -> pingora::Result<Option<Duration>> {
+        if let Some(watching) = &mut exchange.watching {
+            watching.next(body.as_deref().unwrap_or_default(), last);
+        }
         if exchange.changes.transforms() {
             *body = Some(exchange.changes.apply(body.take().unwrap_or_default(), last));
         }
@@ -379,32 +384,6 @@ impl Exchange {
         self.goes_on_elsewhere(session).await?;
         let (rules, attempting) = self.attempting_mut()?;
         attempting.begin(rules, session.req_header()).await.map_err(Into::into)
-    }
-
-    /// Reads the body.
-    async fn comes_in(&mut self, session: &mut Session) -> Result<(), NotRead> {
-        let Stage::Routed(routed) = &self.stage else {
-            return Err(Refusal::from(problem::INTERNAL).into());
-        };
-        let (pool, taken) = routed.read_body(&self.rules, session).await?;
-        if taken
-            .whole()
-            .and_then(|body| body.upgrade())
-            .is_some_and(|body| self.rules.shared.poison.knows(&body))
-        {
-            self.rules.shared.metrics.poison_body();
-            taken.release(&mut session.downstream_session).await;
-            return Err(Refusal::from(problem::POISON_BODY).into());
-        }
-        if let Err(problem) = routed.look_at(&taken, session.req_header()) {
-            taken.release(&mut session.downstream_session).await;
-            return Err(Refusal::from(problem).into());
-        }
-        routed.mirror(&taken, session.req_header());
-        if let Stage::Routed(routed) = std::mem::take(&mut self.stage) {
-            self.stage = Stage::Attempting(routed.attempt(pool, taken, session.req_header()));
-        }
-        Ok(())
     }
 
     fn is_answered(&mut self, latency: Duration) {

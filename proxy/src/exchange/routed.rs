@@ -15,6 +15,7 @@ use super::{Rules, hop, outcome};
 use crate::body::{self, AnswerLimits, Keeping, Limits, ReadError, Taken, Whole};
 use crate::client::forwarded;
 use crate::client::listener::Listener;
+use crate::filter::Recall;
 use crate::pool::Pool;
 use crate::request::RequestCtx;
 use crate::request::deadline::Patience;
@@ -66,6 +67,17 @@ impl Routed {
             .filters
             .iter()
             .try_for_each(|filter| filter.on_body(&beginning, head, &self.arrived.request))
+    }
+
+    /// What the route's filters know of a request whose body is kept.
+    pub fn recall(&self, taken: &Taken, head: &RequestHeader) -> Option<Recall> {
+        if !self.route.looks_at_bodies {
+            return None;
+        }
+        let body = taken.whole()?.upgrade()?;
+        let sent = || self.copied(head, Some(&body)).ok();
+        let mut filters = self.route.filters.iter();
+        filters.find_map(|filter| filter.recall(&body, head, &self.arrived.request, &sent))
     }
 
     /// Sends a copy elsewhere, where the route says so and the body can be had twice.

@@ -194,6 +194,8 @@ impl Exchange {
 
     /// To the route that its target leads to.
     pub(super) fn leaves_its_route(&mut self) -> Result<(), Refusal> {
+        // Another route's answer is none to what the first was asked.
+        self.witness = None;
         let mut arrived = match std::mem::take(&mut self.stage) {
             Stage::Routed(Routed { arrived, .. }) => arrived,
             Stage::Attempting(attempting) | Stage::Answered(Answered { attempting, .. }) => attempting.into_arrived(),

@@ -1,8 +1,12 @@
 //! What filters answer with, and what they make of others' answers.
 
 use std::fs::File;
+use std::pin::Pin;
 
 use bytes::Bytes;
+use pingora::http::ResponseHeader;
+
+use crate::request::notes::Held;
 
 /// The body of an answer.
 #[derive(Debug)]
@@ -45,3 +49,18 @@ pub trait Transform: Send + Sync {
     /// What comes of the next bytes; `last` says that no others follow.
     fn next(&mut self, bytes: &[u8], last: bool) -> Bytes;
 }
+
+/// What a filter knows of a request that has come in, in good time.
+pub type Recall = Pin<Box<dyn Future<Output = Recalled> + Send>>;
+
+pub enum Recalled {
+    /// An answer, and what it takes until it is sent.
+    Answer(Box<http::Response<Content>>, Held),
+    /// None, but this wants to see a backend's.
+    Missed(Witness),
+    /// Nothing, for this reason.
+    Passed(&'static str),
+}
+
+/// What sees the body of an answer with this head, as a backend gives it; what it makes of it goes nowhere.
+pub type Witness = Box<dyn Fn(&ResponseHeader) -> Option<Box<dyn Transform>> + Send + Sync>;

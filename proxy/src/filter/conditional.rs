@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use super::{BodyChange, Filter, Instead, Verdict};
+use super::{BodyChange, Filter, Instead, Recall, Verdict};
+use crate::body::Whole;
 use crate::request::RequestCtx;
 use crate::request::problem::{self, Problem};
 use crate::script::{Condition, Seen};
@@ -58,6 +59,19 @@ impl Filter for Conditional {
         match self.held(request, ctx) {
             true => self.filter.on_body(body, request, ctx),
             false => Ok(()),
+        }
+    }
+
+    fn recall(
+        &self,
+        body: &Arc<Whole>,
+        request: &RequestHeader,
+        ctx: &RequestCtx,
+        sent: &dyn Fn() -> Option<RequestHeader>,
+    ) -> Option<Recall> {
+        match self.held(request, ctx) {
+            true => self.filter.recall(body, request, ctx, sent),
+            false => None,
         }
     }
 

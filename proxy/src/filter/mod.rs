@@ -15,11 +15,12 @@ pub use pingora::http::{RequestHeader, ResponseHeader};
 use schemars::JsonSchema;
 use serde::de::MapAccess;
 
-pub use self::answer::{BodyChange, Content, Transform};
+pub use self::answer::{BodyChange, Content, Recall, Recalled, Transform, Witness};
 pub use self::by::By;
 pub use self::entry::FilterConfig;
 use self::own::Own;
 pub use self::own::register;
+use crate::body::Whole;
 use crate::request::RequestCtx;
 use crate::request::problem::Problem;
 use crate::script::Store;
@@ -110,6 +111,7 @@ filters! {
     Reroute in reroute,
     Respond in respond,
     ResponseHeaders in response_headers,
+    ResultCache in result_cache,
     Rewrite in rewrite,
     RewriteLocation in rewrite_location,
     Script in script,
@@ -201,6 +203,18 @@ pub trait Filter: Send + Sync {
     /// When the whole body has come, where it is kept; before a backend is chosen.
     fn on_body(&self, _body: &[u8], _request: &RequestHeader, _ctx: &RequestCtx) -> Result<(), Problem> {
         Ok(())
+    }
+
+    /// When the whole body has come, where it is kept, and no filter minds it: an answer that is known already. `sent` makes the
+    /// head as a backend gets it.
+    fn recall(
+        &self,
+        _body: &Arc<Whole>,
+        _request: &RequestHeader,
+        _ctx: &RequestCtx,
+        _sent: &dyn Fn() -> Option<RequestHeader>,
+    ) -> Option<Recall> {
+        None
     }
 
     /// Before the head goes to a backend, once for each that is tried.

@@ -65,6 +65,10 @@ const FILTERS: &[(&str, &[(&str, u16)])] = &[
         &[("", 401), ("Authorization: Basic YWRhOnNlY3JldA==", 200)],
     ),
     ("cache_control: { max_age: 1h }", &[("", 200)]),
+    (
+        "result_cache: { store: { memory: {} }, version: a }",
+        &[("", 200), ("", 200)],
+    ),
     ("rewrite_location: [{ prefix: \"http://app/\", to: / }]", &[("", 200)]),
     (
         "compression: { least_size: 1B }",

@@ -26,6 +26,9 @@ pub struct Metrics {
     retries: IntCounterVec,
     /// `veil_hedges_total{pool, result}`: second copies sent, by which answer was taken.
     hedges: IntCounterVec,
+    /// `veil_result_cache_total{route, result}`: what came of looking a request up: `hit`, `miss`, `error` where the store
+    /// failed, `bypass` for a body that cannot be told from others.
+    result_cache: IntCounterVec,
     /// `veil_poison_bodies_total`: requests refused because three workers died on them.
     poison_bodies: IntCounter,
     /// `veil_reloads_total{result}`
@@ -125,6 +128,12 @@ impl Metrics {
                 "Second copies sent while the first went unanswered, by whether theirs was the answer.",
                 &["pool", "result"],
             )?,
+            result_cache: counter(
+                &registry,
+                "veil_result_cache_total",
+                "Requests looked up among the answers that are kept, by what came of it.",
+                &["route", "result"],
+            )?,
             poison_bodies: registered(
                 &registry,
                 IntCounter::new(
@@ -192,6 +201,10 @@ impl Metrics {
     pub fn hedge(&self, pool: &str, won: bool) {
         let result = if won { "won" } else { "lost" };
         self.hedges.with_label_values(&[pool, result]).inc();
+    }
+
+    pub fn result_cache(&self, route: &str, result: &str) {
+        self.result_cache.with_label_values(&[route, result]).inc();
     }
 
     pub fn poison_body(&self) {

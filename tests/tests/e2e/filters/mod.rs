@@ -4,6 +4,7 @@ mod answers;
 mod clients;
 mod limits;
 mod reports;
+mod results;
 mod tokens;
 
 use std::fs;
