@@ -76,17 +76,15 @@ pub fn escaped_group(part: &str) -> Cow<'_, str> {
     utf8_percent_encode(part, UNFIT_IN_ARGUMENT).into()
 }
 
-/// A target of these parts; none where they cannot be asked for. What is escaped in the path stays so.
+/// A target of these parts; none where they cannot be asked for. What is escaped in the path stays so. It begins with one slash:
+/// with two it would be read as an authority.
 pub fn compose(path: &str, query: Option<&str>) -> Option<Box<str>> {
-    let path: Cow<'_, str> = utf8_percent_encode(path, UNFIT_IN_TARGET).into();
-    let root = if path.starts_with('/') { "" } else { "/" };
+    let path: Cow<'_, str> = utf8_percent_encode(path.trim_start_matches('/'), UNFIT_IN_TARGET).into();
     let target = match query.filter(|query| !query.is_empty()) {
-        Some(query) => format!("{root}{path}?{query}"),
-        None => format!("{root}{path}"),
+        Some(query) => format!("/{path}?{query}"),
+        None => format!("/{path}"),
     };
-    // A target that begins with two slashes would be read as an authority.
-    let is_fit = !target.starts_with("//") && PathAndQuery::try_from(target.as_str()).is_ok();
-    is_fit.then(|| target.into())
+    PathAndQuery::try_from(target.as_str()).is_ok().then(|| target.into())
 }
 
 /// What a path in its normal form has escaped.
@@ -106,3 +104,22 @@ const UNFIT: &AsciiSet = &CONTROLS
     .add(b'}');
 const UNFIT_IN_ARGUMENT: &AsciiSet = &UNFIT.add(b'&').add(b'+').add(b';');
 const UNFIT_IN_TARGET: &AsciiSet = &UNFIT.remove(b'%');
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_target_is_an_authority() {
+        for (path, target) in [
+            ("//a/b", "/a/b"),
+            ("a", "/a"),
+            ("///", "/"),
+            ("", "/"),
+            ("/a//b", "/a//b"),
+            ("//a?", "/a%3F"),
+        ] {
+            assert_eq!(compose(path, None).as_deref(), Some(target), "{path}");
+        }
+    }
+}
