@@ -24,7 +24,7 @@ pub struct Dispatcher {
     passive: PassiveHealth,
     queue: Queue<Lease>,
     hedge: Option<Hedge>,
-    silence: Silence,
+    silence: Arc<Silence>,
     /// Those who wait for a vacancy and do not stand in the queue.
     watchers: AtomicUsize,
     /// Told when a place has become free or a backend fit to serve, for those who do not stand in the queue.
@@ -45,7 +45,7 @@ impl Dispatcher {
             passive,
             queue,
             hedge,
-            silence: Silence::default(),
+            silence: Arc::default(),
             watchers: AtomicUsize::new(0),
             vacancies: Notify::new(),
         })
@@ -53,10 +53,6 @@ impl Dispatcher {
 
     pub fn chooser(&self) -> &Chooser {
         &self.chooser
-    }
-
-    pub fn silence(&self) -> &Silence {
-        &self.silence
     }
 
     pub fn queue(&self) -> &Queue<Lease> {
@@ -100,7 +96,8 @@ impl Dispatcher {
         if let Err(Refused::Nobody) = lease
             && let Some(since) = self.silence.begin(tried)
         {
-            tokio::spawn(knock(Arc::clone(self), Arc::clone(&self.transport), since));
+            let (chooser, transport) = (Arc::clone(&self.chooser), Arc::clone(&self.transport));
+            tokio::spawn(knock(Arc::downgrade(&self.silence), chooser, transport, since));
         }
         lease
     }

@@ -1,14 +1,14 @@
 //! That nobody could be connected to, remembered until somebody can be: meanwhile requests are refused at once, and the
 //! pool itself knocks at some doors every moment. Else each request would knock at every door of a pool that is dead.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::select_ok;
 use tokio::time::{sleep, timeout};
 
-use super::dispatcher::Dispatcher;
+use crate::pool::choose::chooser::Chooser;
 use crate::pool::clock::Moment;
 use crate::pool::members::backend::Backend;
 use crate::pool::transport::Transport;
@@ -65,18 +65,16 @@ impl Silence {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Since(u64);
 
-/// Ends this silence once somebody can be connected to.
-pub async fn knock(dispatcher: Arc<Dispatcher>, transport: Arc<Transport>, since: Since) {
-    let dispatcher = Arc::downgrade(&dispatcher);
+/// Ends this silence once somebody can be connected to, or it is no more.
+pub async fn knock(silence: Weak<Silence>, chooser: Arc<Chooser>, transport: Arc<Transport>, since: Since) {
     loop {
         sleep(MOMENT).await;
         // A pool that a reload has replaced is asked no more.
-        let Some(dispatcher) = dispatcher.upgrade() else { return };
-        let silence = dispatcher.silence();
+        let Some(silence) = silence.upgrade() else { return };
         if silence.since() != since.0 {
             return;
         }
-        let doors = dispatcher.chooser().some_that_may_serve(DOORS);
+        let doors = chooser.some_that_may_serve(DOORS);
         if silence.is_forgotten() || is_any_open(&doors, &transport).await {
             return silence.end();
         }

@@ -58,9 +58,10 @@ async fn knock(pool: &Arc<Pool>) -> usize {
     tried.len()
 }
 
+/// Each refuses connections at once.
 fn dead(backends: u32, more: &str) -> Arc<Pool> {
     let list: Vec<_> = (0..backends)
-        .map(|number| format!("{{ address: '10.1.{}.{}:80' {more} }}", number / 250, number % 250 + 1))
+        .map(|number| format!("{{ address: '127.1.{}.{}:1' {more} }}", number / 250, number % 250 + 1))
         .collect();
     pool(&format!("backends: [{}]", list.join(", ")))
 }
