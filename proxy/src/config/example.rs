@@ -132,14 +132,13 @@ impl Expected {
         let route = rehearsal.route.map(|route| route.name());
         differences.one("route", self.route.as_deref(), route.as_deref());
         let (mut pool, mut target, mut status, mut problem) = (None, None, None, None);
-        let empty = HeaderMap::new();
-        let (mut answer, mut sent) = (&empty, &empty);
+        let (mut answer, mut sent) = (Err("Veil gives no answer of its own"), Err("no backend gets it"));
         match &rehearsal.ends {
             Ends::Answered(head, code) => {
-                (status, problem, answer) = (Some(head.status.as_u16().to_string()), *code, &head.headers);
+                (status, problem, answer) = (Some(head.status.as_u16().to_string()), *code, Ok(&head.headers));
             }
             Ends::Sent(name, head) => {
-                (pool, sent) = (name.as_deref(), &head.headers);
+                (pool, sent) = (name.as_deref(), Ok(&head.headers));
                 target = Some(String::from_utf8_lossy(head.raw_path()).into_owned());
             }
         }
@@ -170,25 +169,30 @@ impl Differences {
         }
     }
 
-    fn fields(&mut self, key: &str, expected: &BTreeMap<String, Option<String>>, found: &HeaderMap) {
+    /// `found` says why where there is no such head, not even to have no field.
+    fn fields(
+        &mut self,
+        key: &str,
+        expected: &BTreeMap<String, Option<String>>,
+        found: Result<&HeaderMap, &'static str>,
+    ) {
         for (name, expected) in expected {
-            let parsed = HeaderName::try_from(name).ok();
-            let value = parsed.and_then(|parsed| shown(found, &parsed));
-            if value != *expected {
-                let told = |value: &Option<String>| {
-                    value
-                        .as_ref()
-                        .map_or_else(|| "none".to_owned(), |value| format!("{value:?}"))
-                };
-                let what = format!(
-                    "expected {name} {}, found {}: {}",
-                    told(expected),
-                    told(&value),
-                    self.course
-                );
-                self.found
-                    .push((vec![Step::from(key), Step::from(name.as_str())], what));
-            }
+            let value = found.map(|found| {
+                let parsed = HeaderName::try_from(name).ok();
+                parsed.and_then(|parsed| shown(found, &parsed))
+            });
+            let told = |value: &Option<String>| {
+                let value = value.as_ref();
+                value.map_or_else(|| "none".to_owned(), |value| format!("{value:?}"))
+            };
+            let found = match value {
+                Ok(value) if value == *expected => continue,
+                Ok(value) => format!("found {}", told(&value)),
+                Err(why) => format!("but {why}"),
+            };
+            let what = format!("expected {name} {}, {found}: {}", told(expected), self.course);
+            self.found
+                .push((vec![Step::from(key), Step::from(name.as_str())], what));
         }
     }
 }

@@ -184,7 +184,7 @@ impl Scripted {
             Hook::Pool => format!("{} gives {:?}, which is not among its pools", hook.signature(), beginning(value)),
             Hook::OnResponse => format!("{} decides nothing; set response.status", hook.signature()),
             _ => format!(
-                "{} gives {}, not answer(…), redirect(…), refuse(…) or nothing",
+                "{} gives {}, not answer(…), redirect(…), refuse(…) or nothing; a last line that gives something may be followed by `return;`",
                 hook.signature(),
                 value.type_name()
             ),

@@ -172,6 +172,27 @@ fn what_a_hook_gives_means_something_or_is_an_error() {
     assert_eq!(ask(&late, "GET / HTTP/1.1").status(), 500);
 }
 
+/// As `ngx.exit` does: a refusal that is not returned lets nobody in.
+#[test]
+fn a_decision_ends_the_hook_returned_or_not() {
+    let backend = Backend::named("app");
+    for decision in [
+        "return refuse(403);",
+        "refuse(403);",
+        "deny();",
+        "for n in 0..3 { refuse(403); }",
+        "try { refuse(403); } catch { }",
+        "let refused = refuse(403);",
+    ] {
+        let script = format!(
+            "fn deny() {{ refuse(403); }}\nfn on_request(request) {{ {decision} request.set_header(\"x-staff\", \"yes\"); }}\n"
+        );
+        let veil = scripted(&script, CLOSED, &backend);
+        assert_eq!(ask(&veil, "GET / HTTP/1.1").status(), 403, "{decision}");
+    }
+    assert!(backend.received().is_empty());
+}
+
 #[test]
 fn a_limit_counts_by_the_key_that_a_script_gives() {
     let backend = Backend::named("app");

@@ -1,7 +1,7 @@
 //! Answers: what a hook can decide, and the head of what a backend, or Veil itself, has answered.
 
 use http::StatusCode;
-use rhai::{Array, Dynamic, Engine, Map};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, Map, Position};
 
 use super::outcome::{Outcome, change, failure};
 use crate::script::draft::{Decision, field_name, field_value};
@@ -41,26 +41,31 @@ pub fn register(engine: &mut Engine) {
         });
 }
 
-fn answer(code: i64, body: &str, fields: Map) -> Outcome<Decision> {
+/// Whoever decides has said all: the hook ends, returned or not. What follows would be done for a request that is refused.
+fn decided(decision: Decision) -> Outcome<Dynamic> {
+    Err(EvalAltResult::Exit(Dynamic::from(decision), Position::NONE).into())
+}
+
+fn answer(code: i64, body: &str, fields: Map) -> Outcome<Dynamic> {
     let fields = fields
         .into_iter()
         .map(|(name, value)| Ok((field_name(&name)?, field_value(&name, &value.to_string())?)));
-    Ok(Decision::Answer {
+    decided(Decision::Answer {
         status: status(code, 200..=599)?,
         body: body.to_owned(),
         fields: fields.collect::<Result<_, String>>().map_err(failure)?,
     })
 }
 
-fn redirect(code: i64, to: &str) -> Outcome<Decision> {
+fn redirect(code: i64, to: &str) -> Outcome<Dynamic> {
     let mut fields = Map::new();
     fields.insert("location".into(), to.into());
     status(code, 300..=399)?;
     answer(code, "", fields)
 }
 
-fn refuse(code: i64, detail: Option<String>) -> Outcome<Decision> {
-    Ok(Decision::Refuse {
+fn refuse(code: i64, detail: Option<String>) -> Outcome<Dynamic> {
+    decided(Decision::Refuse {
         status: status(code, 400..=599)?,
         detail,
     })
