@@ -7,6 +7,7 @@ use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
 
 use super::hook::{Hook, Mistake};
 use super::library;
+use super::relation;
 use crate::yaml::diagnostic::suggest;
 
 /// # Errors
@@ -123,6 +124,9 @@ impl Inspection {
     }
 
     fn called(&self, call: &FnCallExpr, place: Position) -> Result<(), Mistake> {
+        if let Some(flaw) = relation::flaw(call) {
+            return Err(mistake(&flaw, place));
+        }
         if call.op_token.is_some() {
             return Ok(());
         }

@@ -16,6 +16,7 @@ mod library;
 mod limits;
 mod plain;
 mod program;
+mod relation;
 mod store;
 mod tally;
 mod view;

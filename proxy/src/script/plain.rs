@@ -364,7 +364,6 @@ mod tests {
     #[test]
     fn what_is_more_is_left_to_the_interpreter() {
         for text in [
-            "status == \"200\"",
             "path < \"/b\"",
             "path.len == 1",
             "parse_int(query(\"q\")) == 1",
