@@ -36,6 +36,7 @@ use crate::yaml::units;
 /// target, every byte of the body, and all fields but those that tell of the way and of the client's program (`User-Agent`,
 /// `Date`, `Via`, `X-Forwarded-For`, `X-Real-IP`, the request's id and trace), and where the same route, pool and person asks.
 /// A field that makes no difference to the answer is removed by `request_headers`. Of forms, the boundary makes none.
+/// `Cache-Status` and `Age` tell who sends what has been sent before that it was; `response_headers` before this filter removes them.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct ResultCache {
@@ -45,13 +46,13 @@ pub struct ResultCache {
     /// What else tells apart for whom an answer is.
     tenant: Option<Template>,
     /// How long an answer is given again.
-    #[serde(default = "an_hour")]
+    #[serde(default = "an_hour", deserialize_with = "units::some_time")]
     ttl: units::Duration,
     /// Largest answer that is kept.
     #[serde(default = "sixteen_mib")]
     largest: units::ByteSize,
     /// How long the store may take; a backend is asked then.
-    #[serde(default = "a_quarter")]
+    #[serde(default = "a_quarter", deserialize_with = "units::some_time")]
     timeout: units::Duration,
 }
 
@@ -69,7 +70,11 @@ fn a_quarter() -> units::Duration {
 
 impl Settings for ResultCache {
     fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
-        let largest = self.largest.get() as usize;
+        if self.version.is_empty() {
+            return Err(FilterError("version is empty; write what tells one state of the backends from another".to_owned()));
+        }
+        let largest = usize::try_from(self.largest.get()).ok().filter(|largest| *largest <= ROOM);
+        let largest = largest.ok_or_else(|| FilterError("largest is more than 128MiB, which all answers share".to_owned()))?;
         let limits = shelf::Limits {
             ttl: self.ttl.get(),
             timeout: self.timeout.get(),
@@ -115,12 +120,13 @@ impl Filter for Cache {
     fn recall(
         &self,
         body: &Arc<Whole>,
-        _: &RequestHeader,
+        request: &RequestHeader,
         ctx: &RequestCtx,
         sent: &dyn Fn() -> Option<RequestHeader>,
     ) -> Option<Recall> {
         let head = sent()?;
-        let tenant = self.tenant.as_ref().map(|tenant| tenant.bytes(&head, ctx));
+        // Of what the client sent: what tells tenants apart may be nothing that a backend gets.
+        let tenant = self.tenant.as_ref().map(|tenant| tenant.bytes(request, ctx));
         let scope = [self.scope.as_bytes(), tenant.as_deref().unwrap_or_default()];
         let digest = self.secret.digest(&scope, &head, ctx);
         let (shelf, room, body) = (Arc::clone(&self.shelf), self.room.clone(), Arc::clone(body));

@@ -57,9 +57,14 @@ pub struct Limits {
 pub struct Shelf {
     store: Box<dyn Store>,
     timeout: Duration,
-    /// Since when it has failed, if it does. Contended by requests of the route for a moment each.
-    failing: Mutex<Option<Instant>>,
+    /// One that is full still gives what it has.
+    gives: Opinion,
+    takes: Opinion,
 }
+
+/// Since when it has failed, if it does. Contended by requests of the route for a moment each.
+#[derive(Default)]
+struct Opinion(Mutex<Option<Instant>>);
 
 /// It has, or has just before, and its log line says why.
 pub struct Failed;
@@ -74,20 +79,25 @@ impl Shelf {
         Ok(Self {
             store,
             timeout: limits.timeout,
-            failing: Mutex::default(),
+            gives: Opinion::default(),
+            takes: Opinion::default(),
         })
     }
 
     pub async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, Failed> {
-        self.asked(self.store.get(name)).await
+        self.asked(&self.gives, self.store.get(name)).await
     }
 
     pub async fn put(&self, name: &str, sealed: Bytes) -> Result<(), Failed> {
-        self.asked(self.store.put(name, sealed)).await
+        self.asked(&self.takes, self.store.put(name, sealed)).await
     }
 
-    async fn asked<T>(&self, question: impl Future<Output = Result<T, String>>) -> Result<T, Failed> {
-        if self.failing.lock().is_some_and(|since| since.elapsed() < SILENCE) {
+    async fn asked<T>(
+        &self,
+        opinion: &Opinion,
+        question: impl Future<Output = Result<T, String>>,
+    ) -> Result<T, Failed> {
+        if opinion.0.lock().is_some_and(|since| since.elapsed() < SILENCE) {
             return Err(Failed);
         }
         let said = timeout(self.timeout, question).await;
@@ -96,7 +106,7 @@ impl Shelf {
             self.store.begin_anew();
         }
         let now = said.is_err().then(Instant::now);
-        let before = std::mem::replace(&mut *self.failing.lock(), now);
+        let before = std::mem::replace(&mut *opinion.0.lock(), now);
         match &said {
             Ok(_) if before.is_some() => tracing::info!("the store of a result_cache answers again"),
             Err(why) if before.is_none() => {

@@ -21,6 +21,47 @@ use tempfile::TempDir;
 
 use super::{folder, veil};
 
+#[test]
+fn a_tenant_that_backends_do_not_hear_of_is_told_apart_all_the_same() {
+    let backend = counting();
+    let veil = veil(
+        "{ request_headers: { remove: [X-Tenant] } },
+         { result_cache: { store: { memory: {} }, version: '1', tenant: $header_x_tenant } }",
+        Some(&backend),
+    );
+    let post = |tenant: &str| {
+        let request = client().post(veil.url("/")).header("x-tenant", tenant).body("same");
+        request.send().unwrap().text().unwrap()
+    };
+    let (one, other) = (post("a"), post("b"));
+    assert_ne!(one, other);
+    assert_eq!((post("a"), post("b")), (one, other));
+}
+
+#[test]
+fn a_pipe_among_the_answers_is_none() {
+    let (home, backend) = (home(), counting());
+    let veil = keeping(&in_folder(&home), &backend);
+    let post = || {
+        client()
+            .post(veil.url("/"))
+            .body("same")
+            .send()
+            .unwrap()
+            .text()
+            .unwrap()
+    };
+    let kept = || fs::read_dir(home.path().join("kept")).unwrap().next();
+    post();
+    let file = until("it is kept", SOON, || kept()?.ok()).path();
+    fs::remove_file(&file).unwrap();
+    let made = Command::new("mkfifo").arg(&file).status().unwrap();
+    assert!(made.success());
+    let before = post();
+    until("an answer is in its place", SOON, || file.is_file().then_some(()));
+    assert_eq!(post(), before);
+}
+
 /// Gives each request an answer of its own.
 fn counting() -> Backend {
     let asked = AtomicUsize::new(0);
