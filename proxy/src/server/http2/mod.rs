@@ -65,7 +65,7 @@ pub async fn serve(stream: Transport, entered: &Entered, proxy: &Arc<Proxy>, shu
                     }
                     begin(stream, entered, proxy, shutdown);
                 }
-                None if rejected == MOST_REJECTED => return entered.ends_because(Cause::Http2),
+                None if rejected + 1 == MOST_REJECTED => return entered.ends_because(Cause::Http2),
                 None => rejected += 1,
             },
             None => return,
