@@ -56,9 +56,12 @@ impl Stores {
         let known = self.0.iter().find(|store| store.root == root).cloned();
         let store = match known {
             Some(store) => store,
-            None => Arc::new(Store::new(root, client)?),
+            None => {
+                let store = Arc::new(Store::new(root, client)?);
+                self.0.push(store.clone());
+                store
+            }
         };
-        self.0.push(store.clone());
         let key = key.to_string();
         Ok(Object {
             store,

@@ -142,7 +142,7 @@ impl Attempting {
             cause: cause_label(failure),
             problem: None,
         });
-        self.attempt.replayable = self.has_kept_body() || session.body_bytes_read() == 0;
+        self.attempt.replayable = self.is_replayable(session);
         self.attempt.answering = has_begun_to_answer(session);
         let (policy, budget) = (&self.routed.route.retry, &rules.state.retry_budget);
         policy.decide(failure, &self.attempt, budget, Instant::now())
@@ -150,8 +150,11 @@ impl Attempting {
 
     /// Whether the request can be sent to somebody else, as far as the client is concerned.
     pub fn may_be_sent_again(&self, session: &Session) -> bool {
-        let is_replayable = self.has_kept_body() || session.body_bytes_read() == 0;
-        is_replayable && self.taken.is_some() && !has_begun_to_answer(session)
+        self.is_replayable(session) && self.taken.is_some() && !has_begun_to_answer(session)
+    }
+
+    fn is_replayable(&self, session: &Session) -> bool {
+        self.has_kept_body() || session.body_bytes_read() == 0
     }
 
     /// The kept connection was closed by the backend in the moment of its use. Once that is no failure, and the same

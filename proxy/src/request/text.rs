@@ -5,6 +5,11 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// Two digits a byte.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Appends a number in decimal digits.
 pub fn push_number(text: &mut Vec<u8>, number: u64) {
     let mut digits = [0; u64::MAX.ilog10() as usize + 1];

@@ -40,6 +40,8 @@ pub async fn reach(
         Health::Unknown | Health::Up => patience,
     };
     tokio::select! {
+        // One that is shared is there at once, and nobody has to listen for news of the backend.
+        biased;
         reached = timeout(patience, connect(backend, transport, client)) => reached?,
         () = backend.found_down() => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the backend was found to be down")),
     }

@@ -6,6 +6,8 @@ use ring::digest::{SHA256, digest};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::request::text::hexadecimal;
+
 /// Of a certificate, whoever's it is.
 #[derive(Clone, Debug)]
 pub struct Facts {
@@ -48,9 +50,5 @@ pub fn facts(der: &[u8]) -> Option<Facts> {
 
 /// SHA-256, in hexadecimal digits.
 pub fn fingerprint(der: &[u8]) -> String {
-    digest(&SHA256, der)
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hexadecimal(digest(&SHA256, der).as_ref())
 }

@@ -162,7 +162,7 @@ impl Inner {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
+    let mut options = OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
     io::Write::write_all(&mut file, bytes)
 }

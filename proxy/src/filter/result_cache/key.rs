@@ -14,6 +14,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use super::form::{Boundary, Splitter};
 use crate::body::Whole;
 use crate::request::RequestCtx;
+use crate::request::text::hexadecimal;
 
 pub struct Secret(hmac::Key);
 
@@ -146,7 +147,7 @@ impl Key {
         let cipher = UnboundKey::new(&CHACHA20_POLY1305, secret.as_ref()).map(LessSafeKey::new);
         let name = hmac::sign(&digest, b"what an answer is called");
         Self {
-            name: name.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
+            name: hexadecimal(name.as_ref()),
             cipher: cipher.expect("a tag of SHA-256 is as long as a key"),
         }
     }

@@ -62,7 +62,6 @@ impl Silence {
 }
 
 /// One silence of several.
-#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Since(u64);
 
 /// Ends this silence once somebody can be connected to, or it is no more.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use crate::pool::members::backend::Backend;
 use crate::request::syntax::is_token;
+use crate::request::text::hexadecimal;
 use crate::yaml::units::Duration;
 
 /// `sticky: { cookie: veil_backend, same_site: lax }`
@@ -130,10 +131,7 @@ impl Sticky {
     /// 64 bits of HMAC-SHA256, in hexadecimal digits.
     fn name_of(&self, backend: &Backend) -> String {
         let tag = hmac::sign(&self.key, backend.name().as_bytes());
-        tag.as_ref()[..8].iter().fold(String::new(), |mut name, byte| {
-            write!(name, "{byte:02x}").expect("a string can be written to");
-            name
-        })
+        hexadecimal(&tag.as_ref()[..8])
     }
 }
 

@@ -9,6 +9,7 @@ use ring::{digest, hmac};
 use subtle::ConstantTimeEq;
 
 use super::outcome::{Outcome, failure};
+use crate::request::text::hexadecimal;
 use crate::script::bounds::heavy;
 
 pub fn register(engine: &mut Engine) {
@@ -39,10 +40,6 @@ pub fn register(engine: &mut Engine) {
 fn signature(key: &str, text: &str) -> hmac::Tag {
     heavy();
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), text.as_bytes())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn base64_decode(text: &str) -> Outcome<String> {
