@@ -69,18 +69,27 @@ impl Tickets {
         self.keys.read().iter().map(with_age).collect()
     }
 
-    fn seal(&self, session: &[u8]) -> Result<Vec<u8>, Unspecified> {
+    /// For listeners that let in the same clients: a session is resumed without a certificate, so that it is good nowhere else,
+    /// nor here once others are let in. Nobody is asked who he is where `admitted` is empty.
+    pub fn among(self: Arc<Self>, admitted: Vec<u8>) -> Arc<dyn ProducesTickets> {
+        Arc::new(Among {
+            tickets: self,
+            admitted,
+        })
+    }
+
+    fn seal(&self, session: &[u8], admitted: &[u8]) -> Result<Vec<u8>, Unspecified> {
         if self.keys.read().first().is_none_or(Key::is_old) {
             self.change_keys()?;
         }
         let keys = self.keys.read();
-        keys.first().ok_or(Unspecified)?.seal(session)
+        keys.first().ok_or(Unspecified)?.seal(session, admitted)
     }
 
-    fn open(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+    fn open(&self, ticket: &[u8], admitted: &[u8]) -> Option<Vec<u8>> {
         let (name, sealed) = ticket.split_at_checked(NAME)?;
         let keys = self.keys.read();
-        keys.iter().find(|key| key.key.name == name)?.open(sealed)
+        keys.iter().find(|key| key.key.name == name)?.open(sealed, admitted)
     }
 
     fn change_keys(&self) -> Result<(), Unspecified> {
@@ -117,33 +126,44 @@ impl Key {
         UnboundKey::new(&CHACHA20_POLY1305, &self.key.secret.0).map(LessSafeKey::new)
     }
 
-    /// The key's name, a nonce, and the session, sealed together with the name.
-    fn seal(&self, session: &[u8]) -> Result<Vec<u8>, Unspecified> {
+    /// The key's name, a nonce, and the session, sealed together with the name and with who is let in.
+    fn seal(&self, session: &[u8], admitted: &[u8]) -> Result<Vec<u8>, Unspecified> {
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce)?;
         let mut sealed = session.to_vec();
-        let name = Aad::from(&self.key.name);
-        self.cipher()?
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), name, &mut sealed)?;
+        self.cipher()?.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            self.label(admitted),
+            &mut sealed,
+        )?;
         Ok([&self.key.name[..], &nonce, &sealed].concat())
     }
 
     /// What follows the name.
-    fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+    fn open(&self, sealed: &[u8], admitted: &[u8]) -> Option<Vec<u8>> {
         let (nonce, sealed) = sealed.split_first_chunk()?;
         let mut session = sealed.to_vec();
-        let name = Aad::from(&self.key.name);
-        let opened = self
-            .cipher()
-            .ok()?
-            .open_in_place(Nonce::assume_unique_for_key(*nonce), name, &mut session);
+        let opened =
+            self.cipher()
+                .ok()?
+                .open_in_place(Nonce::assume_unique_for_key(*nonce), self.label(admitted), &mut session);
         let length = opened.ok()?.len();
         session.truncate(length);
         Some(session)
     }
+
+    fn label(&self, admitted: &[u8]) -> Aad<Vec<u8>> {
+        Aad::from([&self.key.name[..], admitted].concat())
+    }
 }
 
-impl ProducesTickets for Tickets {
+struct Among {
+    tickets: Arc<Tickets>,
+    /// Says who is let in.
+    admitted: Vec<u8>,
+}
+
+impl ProducesTickets for Among {
     fn enabled(&self) -> bool {
         true
     }
@@ -153,15 +173,15 @@ impl ProducesTickets for Tickets {
     }
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        self.seal(plain).ok()
+        self.tickets.seal(plain, &self.admitted).ok()
     }
 
     fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
-        self.open(cipher)
+        self.tickets.open(cipher, &self.admitted)
     }
 }
 
-impl fmt::Debug for Tickets {
+impl fmt::Debug for Among {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tickets")
     }
@@ -185,42 +205,57 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    const ALL: &[u8] = b"";
+
     #[test]
     fn a_successor_opens_what_its_predecessor_sealed() {
         let (old, new) = (Tickets::default(), Tickets::default());
-        let ticket = old.encrypt(b"session").unwrap();
-        assert_eq!(new.decrypt(&ticket), None);
+        let ticket = old.seal(b"session", ALL).unwrap();
+        assert_eq!(new.open(&ticket, ALL), None);
         let letter = serde_json::to_vec(&old.keys()).unwrap();
         new.inherit(serde_json::from_slice(&letter).unwrap());
-        assert_eq!(new.decrypt(&ticket).as_deref(), Some(&b"session"[..]));
-        let ticket = new.encrypt(b"another").unwrap();
-        assert_eq!(old.decrypt(&ticket).as_deref(), Some(&b"another"[..]));
+        assert_eq!(new.open(&ticket, ALL).as_deref(), Some(&b"session"[..]));
+        let ticket = new.seal(b"another", ALL).unwrap();
+        assert_eq!(old.open(&ticket, ALL).as_deref(), Some(&b"another"[..]));
     }
 
     #[test]
     fn a_key_opens_for_as_long_again_as_it_seals() {
         let tickets = Tickets::default();
-        let ticket = tickets.encrypt(b"session").unwrap();
+        let ticket = tickets.seal(b"session", ALL).unwrap();
         for opens in [true, false] {
             let aged = tickets.keys().into_iter().map(|mut key| {
                 key.age_seconds += LIFETIME.as_secs() + 1;
                 key
             });
             tickets.inherit(aged.collect());
-            tickets.encrypt(b"another").unwrap();
-            assert_eq!(tickets.decrypt(&ticket).is_some(), opens);
+            tickets.seal(b"another", ALL).unwrap();
+            assert_eq!(tickets.open(&ticket, ALL).is_some(), opens);
+        }
+    }
+
+    #[test]
+    fn a_ticket_is_good_where_the_same_clients_are_let_in() {
+        let tickets: Arc<Tickets> = Arc::default();
+        let among = |admitted: &[u8]| Arc::clone(&tickets).among(admitted.to_vec());
+        let kinds: [&[u8]; 4] = [b"", b"required one", b"required two", b"optional one"];
+        for sealer in kinds {
+            let ticket = among(sealer).encrypt(b"session").unwrap();
+            for opener in kinds {
+                assert_eq!(among(opener).decrypt(&ticket).is_some(), opener == sealer);
+            }
         }
     }
 
     #[test]
     fn no_ticket_that_was_touched_is_opened() {
         let tickets = Tickets::default();
-        let ticket = tickets.encrypt(b"session").unwrap();
+        let ticket = tickets.seal(b"session", ALL).unwrap();
         for place in 0..ticket.len() {
             let mut touched = ticket.clone();
             touched[place] ^= 1;
-            assert_eq!(tickets.decrypt(&touched), None, "{place}");
-            assert_eq!(tickets.decrypt(&ticket[..place]), None, "{place}");
+            assert_eq!(tickets.open(&touched, ALL), None, "{place}");
+            assert_eq!(tickets.open(&ticket[..place], ALL), None, "{place}");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::pin::Pin;
 
 use bytes::Bytes;
+use http::HeaderName;
 use pingora::http::ResponseHeader;
 
 use crate::request::notes::Held;
@@ -35,6 +36,14 @@ impl From<Bytes> for Content {
         Self::Bytes(bytes)
     }
 }
+
+/// What vouches for a body byte by byte (RFC 9530, and what came before it), and does not for another one.
+pub const DIGESTS: [HeaderName; 4] = [
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("repr-digest"),
+];
 
 /// What becomes of an answer's body after a filter has seen its head, which fits the change already, but for its length.
 pub enum BodyChange {

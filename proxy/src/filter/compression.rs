@@ -11,6 +11,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::answer::DIGESTS;
 use super::media_type::{essence, fits, preference};
 use super::{BodyChange, Filter, FilterError, Settings, Transform, Workshop};
 use crate::request::RequestCtx;
@@ -128,8 +129,8 @@ impl Filter for Compression {
         response
             .insert_header(header::CONTENT_ENCODING, coding.name())
             .expect("a coding's name is a token");
-        for name in [header::ACCEPT_RANGES, http::HeaderName::from_static("content-md5")] {
-            response.remove_header(&name);
+        for name in DIGESTS.iter().chain(&[header::ACCEPT_RANGES]) {
+            response.remove_header(name);
         }
         weaken(response);
         if request.method == Method::HEAD {

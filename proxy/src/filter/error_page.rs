@@ -10,6 +10,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
+use super::answer::DIGESTS;
 use super::media_type::{of_name, wants_page};
 use super::watched::Watched;
 use super::{BodyChange, Filter, FilterError, Instead, Settings, Workshop};
@@ -235,8 +236,8 @@ impl Filter for Replacement {
                 return None;
             }
         }
-        for name in ABOUT_THE_BODY {
-            response.remove_header(&name);
+        for name in ABOUT_THE_BODY.iter().chain(&DIGESTS) {
+            response.remove_header(name);
         }
         if let Some(status) = self.settings.answer_with {
             let _ = response.set_status(status);

@@ -152,7 +152,10 @@ impl ForwardAuth {
         if let Some(client) = ctx.client {
             head.insert_header("X-Forwarded-For", client.to_string())?;
         }
-        for ChangedName(name) in &self.see {
+        // What Veil says itself is not the client's to say once more.
+        let told = head.headers.clone();
+        let seen = self.see.iter().filter(|ChangedName(name)| !told.contains_key(name));
+        for ChangedName(name) in seen {
             for value in request.headers.get_all(name) {
                 head.append_header(name.clone(), value.clone())?;
             }

@@ -48,6 +48,7 @@ impl Filter for StripPrefix {
             Some(target) => ctx.notes.target = Some(target),
             None => return Verdict::Refuse(problem::BAD_PATH),
         }
+        ctx.notes.is_stripped = true;
         Verdict::Continue
     }
 }

@@ -43,7 +43,9 @@ pub use self::outlook::Outlook;
 use self::parts::Parts;
 pub use self::parts::{PoolError, PoolProblem};
 pub use self::status::{BackendStatus, PoolStatus};
-pub use self::transport::{Channel, Connection, Http1, Opening, Target, TlsConfig, Transport, TransportConfig};
+pub use self::transport::{
+    Channel, Connection, Http1, Opening, Target, TlsConfig, Transport, TransportConfig, head_of_answer,
+};
 
 pub struct Pool(Parts);
 

@@ -18,6 +18,8 @@ use super::trace::Trace;
 pub struct Notes {
     /// Path and query that backends get in the place of the client's.
     pub target: Option<Box<str>>,
+    /// The beginning of the client's path was taken away, for what it asks for does not know of it.
+    pub is_stripped: bool,
     /// Veil's end of the connection.
     pub server: Option<SocketAddr>,
     pub tls: Option<Arc<TlsFacts>>,

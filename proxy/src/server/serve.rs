@@ -31,7 +31,10 @@ pub async fn serve(stream: Stream, entered: Entered, proxy: &Arc<Proxy>, shutdow
             let Ok(stream) = Box::pin(tls.acceptor.accept(socket)).await else {
                 return entered.ends_because(Cause::Handshake);
             };
-            entered.has_shaken_hands(facts_of(&stream));
+            let Some(facts) = facts_of(&stream) else {
+                return entered.ends_because(Cause::Handshake);
+            };
+            entered.has_shaken_hands(facts);
             let downstream = Downstream::tls(stream);
             let speaks_http2 = downstream.has_agreed_on_http2();
             let wire = watch.over_secured(Box::new(downstream), entered.reading_for());

@@ -13,7 +13,7 @@ use pingora::{ErrorType, OrErr};
 
 use crate::body::Whole;
 use crate::filter::{Asked, Subrequests};
-use crate::pool::{Lease, Opening, Outcome, Pool};
+use crate::pool::{Lease, Opening, Outcome, Pool, head_of_answer};
 use crate::request::RequestCtx;
 
 /// Sends requests without bodies to pools.
@@ -81,8 +81,7 @@ async fn send(session: &mut HttpSession, head: Box<RequestHeader>, body: Option<
     }
     drop(body);
     session.finish_request_body().await?;
-    session.read_response_header().await?;
-    Ok(session.response_header().map_or(0, |head| head.status.as_u16()))
+    Ok(head_of_answer(session).await?.status.as_u16())
 }
 
 /// As a request's own: it is only a question, and may be put again.
@@ -142,9 +141,7 @@ fn peer(pool: &Pool, lease: &Lease) -> HttpPeer {
 async fn ask(session: &mut HttpSession, head: Box<RequestHeader>) -> pingora::Result<ResponseHeader> {
     session.write_request_header(head).await?;
     session.finish_request_body().await?;
-    session.read_response_header().await?;
-    let answer = session.response_header().cloned();
-    answer.ok_or_else(|| pingora::Error::new(pingora::ErrorType::InvalidHTTPHeader))
+    head_of_answer(session).await
 }
 
 /// Reads what is left of an answer, if that is little.

@@ -6,6 +6,7 @@ use ring::digest::{SHA256, digest};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::distinguished_name;
 use crate::request::text::hexadecimal;
 
 /// Of a certificate, whoever's it is.
@@ -13,7 +14,7 @@ use crate::request::text::hexadecimal;
 pub struct Facts {
     /// The hosts that it is for, in lower case; those of its SAN, or its common name where it has none.
     pub names: Vec<String>,
-    /// `CN=…,O=…`
+    /// `CN=…,O=…`, as RFC 4514 writes it.
     pub subject: String,
     /// When it begins to hold, and when it ceases to.
     pub from: SystemTime,
@@ -42,7 +43,7 @@ pub fn facts(der: &[u8]) -> Option<Facts> {
     let moment = |seconds: i64| UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
     Some(Facts {
         names,
-        subject: certificate.subject().to_string().replace(", ", ","),
+        subject: distinguished_name::text(certificate.subject()),
         from: moment(validity.not_before.timestamp()),
         until: moment(validity.not_after.timestamp()),
     })

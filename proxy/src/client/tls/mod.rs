@@ -1,6 +1,7 @@
 //! TLS towards clients, by rustls: versions 1.2 and 1.3, HTTP/2 and HTTP/1.1 offered, certificates by name.
 
 mod certificates;
+mod distinguished_name;
 pub mod facts;
 
 use std::env;
@@ -9,8 +10,10 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use pingora::tls::{RootCertStore, RusTlsError, ServerConfig, ServerTlsStream, TlsAcceptor};
+use ring::digest::{SHA256, digest};
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::{TLS12, TLS13};
 use schemars::JsonSchema;
@@ -254,12 +257,16 @@ impl TlsConfig {
             Version::Tls12 => ServerConfig::builder_with_protocol_versions(&[&TLS12, &TLS13]),
             Version::Tls13 => ServerConfig::builder_with_protocol_versions(&[&TLS13]),
         };
-        let builder = match &self.client {
-            None => builder.with_no_client_auth(),
-            Some(client) => builder.with_client_cert_verifier(client.verifier()?),
+        let (builder, admitted) = match &self.client {
+            None => (builder.with_no_client_auth(), Vec::new()),
+            Some(client) => {
+                let roots = client.roots()?;
+                let admitted = client.admitted(&roots);
+                (builder.with_client_cert_verifier(client.verifier(roots)?), admitted)
+            }
         };
         let mut config = builder.with_cert_resolver(Arc::clone(&resolver) as _);
-        config.ticketer = tickets();
+        config.ticketer = tickets().among(admitted);
         // All that rustls speaks is strong; scanners ask for one order all the same. Nginx: ssl_prefer_server_ciphers.
         config.ignore_client_order = true;
         let http2 = speaks_http2.then(|| b"h2".to_vec());
@@ -272,34 +279,52 @@ impl TlsConfig {
 }
 
 impl ClientConfig {
-    fn verifier(&self) -> Result<Arc<dyn pingora::tls::ClientCertVerifier>, TlsError> {
-        let wrong = |reason: String| TlsError::Ca {
+    fn wrong(&self, reason: impl ToString) -> TlsError {
+        TlsError::Ca {
             ca: self.ca.clone(),
-            reason,
-        };
+            reason: reason.to_string(),
+        }
+    }
+
+    fn roots(&self) -> Result<RootCertStore, TlsError> {
         let mut roots = RootCertStore::empty();
-        std::fs::File::open(&self.ca).map_err(|error| wrong(error.to_string()))?;
-        pingora::tls::load_ca_file_into_store(&self.ca, &mut roots).map_err(|error| wrong(error.to_string()))?;
+        std::fs::File::open(&self.ca).map_err(|error| self.wrong(error))?;
+        pingora::tls::load_ca_file_into_store(&self.ca, &mut roots).map_err(|error| self.wrong(error))?;
+        Ok(roots)
+    }
+
+    /// Who is let in by these, for sessions that are resumed: nobody is asked for a certificate then.
+    fn admitted(&self, roots: &RootCertStore) -> Vec<u8> {
+        let mut signers: Vec<String> = roots.roots.iter().map(|root| format!("{root:?}")).collect();
+        signers.sort_unstable();
+        let said = format!("{:?} {signers:?}", self.certificate);
+        digest(&SHA256, said.as_bytes()).as_ref().to_vec()
+    }
+
+    fn verifier(&self, roots: RootCertStore) -> Result<Arc<dyn pingora::tls::ClientCertVerifier>, TlsError> {
         let builder = WebPkiClientVerifier::builder(Arc::new(roots));
         let builder = match self.certificate {
             Wanted::Required => builder,
             Wanted::Optional => builder.allow_unauthenticated(),
         };
-        builder.build().map_err(|error| wrong(error.to_string()))
+        builder.build().map_err(|error| self.wrong(error))
     }
 }
 
-/// What the handshake has told of a connection.
-pub fn facts_of<S>(stream: &ServerTlsStream<S>) -> TlsFacts {
+/// What the handshake has told of a connection; none where the client's certificate, which a resumed session remembers, has run
+/// out since.
+pub fn facts_of<S>(stream: &ServerTlsStream<S>) -> Option<TlsFacts> {
     let (_, session) = stream.get_ref();
     let shown = session.peer_certificates().and_then(|chain| chain.first());
-    let client = shown.and_then(|der| {
-        Some(ClientCertificate {
-            subject: facts::facts(der)?.subject.into(),
-            fingerprint: facts::fingerprint(der).into(),
-        })
+    let shown = shown.and_then(|der| Some((facts::facts(der)?, facts::fingerprint(der))));
+    if shown.as_ref().is_some_and(|(facts, _)| facts.until < SystemTime::now()) {
+        return None;
+    }
+    let client = shown.map(|(facts, fingerprint)| ClientCertificate {
+        subject: facts.subject.into(),
+        fingerprint: fingerprint.into(),
     });
-    TlsFacts {
+    Some(TlsFacts {
         version: match session.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
             Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
@@ -307,7 +332,7 @@ pub fn facts_of<S>(stream: &ServerTlsStream<S>) -> TlsFacts {
         },
         server_name: session.server_name().map(Into::into),
         client,
-    }
+    })
 }
 
 /// The environment says whom to trust, and nobody can be read there.

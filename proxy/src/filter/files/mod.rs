@@ -24,7 +24,7 @@ use super::media_type::{of_name, preference};
 use super::{Content, Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
 use crate::request::problem::{self, Problem};
-use crate::request::target::Target;
+use crate::request::target::{self, Target};
 use crate::request::variables::Template;
 
 /// `files: { root: /srv/www }`: GET and HEAD of what lies under `root`, by the path that backends would get (after
@@ -101,7 +101,12 @@ impl Filter for Folder {
             return Verdict::Refuse(problem::BAD_PATH);
         };
         let origin = settings.origin.as_ref().map(|origin| origin.bytes(request, ctx));
-        let (served, asked) = (Arc::clone(&self.0), Asked::by(request, &target, index, origin));
+        let sent = ctx.path(request);
+        let known_as = match ctx.notes.is_stripped && sent.ends_with(&path) {
+            true => sent.to_owned(),
+            false => path.clone(),
+        };
+        let (served, asked) = (Arc::clone(&self.0), Asked::by(request, &target, known_as, index, origin));
         Verdict::Later(Box::pin(async move {
             let found = spawn_blocking(move || served.answer(&path, &asked)).await;
             found.unwrap_or(Verdict::Refuse(problem::INTERNAL))
@@ -111,6 +116,8 @@ impl Filter for Folder {
 
 /// What a request says of the file that it wants.
 struct Asked {
+    /// The path by which the client knows it.
+    path: String,
     codings: Vec<(&'static str, &'static str)>,
     query: Option<String>,
     /// What stands for a folder.
@@ -122,7 +129,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn by(request: &RequestHeader, target: &Target, index: String, origin: Option<Vec<u8>>) -> Self {
+    fn by(request: &RequestHeader, target: &Target, path: String, index: String, origin: Option<Vec<u8>>) -> Self {
         let mut codings: Vec<_> = [("br", ".br"), ("zstd", ".zst"), ("gzip", ".gz")]
             .into_iter()
             .map(|(coding, suffix)| (preference(request, coding).unwrap_or(0), coding, suffix))
@@ -130,6 +137,7 @@ impl Asked {
             .collect();
         codings.sort_by(|(a, ..), (b, ..)| b.cmp(a));
         Self {
+            path,
             codings: codings.into_iter().map(|(_, coding, suffix)| (coding, suffix)).collect(),
             query: target.query().map(str::to_owned),
             index,
@@ -158,7 +166,7 @@ impl Served {
         };
         match found {
             Ok(found) => found.answer(asked.is_plain, &asked.conditions, self.settings.precompressed),
-            Err(Missing::Folder) => moved(path, asked),
+            Err(Missing::Folder) => moved(asked),
             Err(Missing::Nothing) if self.settings.pass_on => Verdict::Continue,
             Err(Missing::Nothing) => Verdict::Refuse(NO_FILE),
             Err(Missing::Trouble(error)) => {
@@ -238,8 +246,9 @@ impl Served {
 const NO_FILE: Problem = Problem::new(StatusCode::NOT_FOUND, "no_file", "there is no such file here");
 
 /// A folder is asked for with a slash at its end, or the links of its page would lead elsewhere.
-fn moved(path: &str, asked: &Asked) -> Verdict {
-    let Some(location) = crate::request::target::compose(&format!("{}/", crate::request::target::escaped(path)), asked.query.as_deref()) else {
+fn moved(asked: &Asked) -> Verdict {
+    let path = format!("{}/", target::escaped(&asked.path));
+    let Some(location) = target::compose(&path, asked.query.as_deref()) else {
         return Verdict::Refuse(problem::BAD_PATH);
     };
     let mut answer = http::Response::new(Content::Bytes(Bytes::new()));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use e2e::backend::{Answer, Backend};
 use e2e::until::{SOON, until};
+use e2e::veil::Veil;
 
 use super::{ask, folder, veil, veil_with};
 
@@ -130,4 +131,88 @@ fn another_pool_says_who_may_come_in() {
     assert_eq!(asks("sid=slow").status(), 503);
     assert_eq!(asks("sid=odd").status(), 503);
     assert_eq!(app.received().len(), 1, "nobody else came in");
+}
+
+/// RFC 9110, section 15.2: what announces an answer is none, and no end of what has no body.
+#[test]
+fn an_authority_a_copy_and_a_check_may_announce_their_answers() {
+    let announced = |status: &str| {
+        let early = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(3);
+        let json = "{\"status\":\"up\"}";
+        let head = format!(
+            "HTTP/1.1 {status}\r\nX-User: ada\r\nContent-Length: {}\r\n\r\n{json}",
+            json.len()
+        );
+        Answer::Pieces(vec![
+            (Duration::ZERO, early.into_bytes()),
+            (Duration::from_millis(20), head.into_bytes()),
+        ])
+    };
+    let app = Backend::named("private");
+    let login = Backend::start(move |request| match request.header("cookie") {
+        Some("sid=ada") => announced("200 OK"),
+        Some("sid=switch") => Answer::Pieces(vec![(
+            Duration::ZERO,
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n".to_vec(),
+        )]),
+        Some("sid=endless") => Answer::Pieces(vec![(Duration::ZERO, b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000))]),
+        _ => announced("403 Forbidden"),
+    });
+    let veil = Veil::start(&format!(
+        "version: 1\nlisteners: {{ public: {{ address: 127.0.0.1:0 }} }}\nadmin: {{ address: 127.0.0.1:0 }}\nroutes:\n  \
+         - {{ match: {{ path_prefix: / }}, pool: app, mirror: {{ pool: checked }}, \
+         filters: [{{ forward_auth: {{ pool: login, see: [Cookie, Host, X-Original-URI, X-Request-Id], set: [X-User], timeout: 2s }} }}] }}\npools:\n  \
+         app: {{ backends: [{{ address: {} }}] }}\n  login: {{ backends: [{{ address: {1}, max_fails: 0 }}] }}\n  \
+         checked: {{ backends: [{{ address: {1}, max_fails: 0 }}], \
+         health: {{ path: /, headers: {{ Cookie: sid=ada }}, expect: {{ json: {{ status: up }} }} }} }}\n",
+        app.address, login.address
+    ));
+    until("the check understands it", SOON, || {
+        let checks = login.received().iter().filter(|asked| asked.path() == "/").count();
+        (checks > 1 && veil.eligible() == 3).then_some(())
+    });
+    let asks = |cookie: &str| {
+        let lies = "X-Original-URI: /public\r\nX-Request-Id: one";
+        ask(
+            &veil,
+            &format!("GET /private HTTP/1.1\r\nHost: a.test\r\n{lies}\r\nCookie: {cookie}"),
+        )
+        .status()
+    };
+    for (cookie, status) in [
+        ("sid=ada", 200),
+        ("sid=eve", 403),
+        ("sid=switch", 503),
+        ("sid=endless", 503),
+        ("sid=ada", 200),
+    ] {
+        assert_eq!(asks(cookie), status, "{cookie}");
+    }
+    assert_eq!(app.received().last().unwrap().header("x-user"), Some("ada"));
+    // What Veil says itself is said once.
+    let asked = login.received();
+    let question = asked
+        .iter()
+        .find(|asked| asked.header("x-original-uri").is_some())
+        .unwrap();
+    for (name, value) in [
+        ("host", "a.test"),
+        ("x-original-uri", "/private"),
+        ("x-request-id", "one"),
+    ] {
+        assert_eq!(question.headers(name), [value], "{name}");
+    }
+    until("the copies are taken", SOON, || {
+        let copies = login
+            .received()
+            .iter()
+            .filter(|asked| asked.path() == "/private")
+            .count();
+        (copies == 2).then_some(())
+    });
+    assert!(
+        !veil.process.stderr.text().contains("panicked"),
+        "{}",
+        veil.process.stderr.text()
+    );
 }

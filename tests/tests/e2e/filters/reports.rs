@@ -71,6 +71,11 @@ fn compression_says_the_same_of_head_and_leaves_parts_alone() {
             };
             match (request.method(), request.path()) {
                 ("HEAD", _) => pieces(&head("200 OK", "", text.len()), b""),
+                (_, "/vouched") => {
+                    let more =
+                        "\r\nRepr-Digest: sha-256=:AA==:\r\nContent-Digest: sha-256=:AA==:\r\nDigest: sha-256=AA==";
+                    pieces(&head("200 OK", more, text.len()), text.as_bytes())
+                }
                 (_, "/part") => {
                     let range = format!("\r\nContent-Range: bytes 0-8999/{}", text.len());
                     pieces(&head("206 Partial Content", &range, 9000), &text.as_bytes()[..9000])
@@ -93,9 +98,17 @@ fn compression_says_the_same_of_head_and_leaves_parts_alone() {
             .lines()
             .map(str::to_ascii_lowercase)
             .filter(|line| {
-                ["content-encoding:", "content-length:", "etag:", "vary:"]
-                    .iter()
-                    .any(|name| line.starts_with(name))
+                [
+                    "content-encoding:",
+                    "content-length:",
+                    "etag:",
+                    "vary:",
+                    "repr-",
+                    "content-digest",
+                    "digest",
+                ]
+                .iter()
+                .any(|name| line.starts_with(name))
             })
             .collect();
         fields.sort();
@@ -107,6 +120,12 @@ fn compression_says_the_same_of_head_and_leaves_parts_alone() {
         assert!(head.1.is_empty(), "{accepted}");
     }
     assert!(head_of("GET", "/", "gzip").0.contains(&"etag: w/\"one\"".to_owned()));
+    // RFC 9530: nobody vouches for bytes that are others.
+    let vouching = |accepted: &str| {
+        let (fields, _) = head_of("GET", "/vouched", accepted);
+        fields.iter().filter(|field| field.contains("digest:")).count()
+    };
+    assert_eq!((vouching("gzip"), vouching("identity")), (0, 3));
     for (path, accepted, length) in [
         ("/part", "gzip", 9000),
         ("/as-it-is", "gzip", text.len()),
@@ -251,6 +270,42 @@ fn files_send_nobody_away_and_are_no_more_than_they_are() {
     }
     let other = get("/app.js", "\r\nRange: bytes=0-3\r\nIf-Range: \"other\"");
     assert_eq!((other.status(), &*other.body), (200, b"plain plain plain".as_slice()));
+}
+
+/// caddy#1327, #2555, #4179: whose path has lost its beginning on the way is sent to a folder by the path that it knows.
+#[test]
+fn a_folder_is_where_the_client_knows_it_to_be() {
+    let folder = folder(&[("index.html", b"home")]);
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    fs::write(folder.path().join("sub/index.html"), "sub").unwrap();
+    let files = format!("{{ files: {{ root: {} }} }}", folder.path().display());
+    let routes = [
+        format!("{{ match: {{ path_prefix: /docs/ }}, filters: [{{ strip_prefix: /docs }}, {files}] }}"),
+        format!(
+            "{{ match: {{ path_prefix: /other/ }}, filters: [{{ strip_prefix: /other }}, {{ rewrite: {{ to: /sub }} }}, {files}] }}"
+        ),
+        format!("{{ match: {{ path_prefix: / }}, filters: [{files}] }}"),
+    ];
+    let routes: String = routes.iter().map(|route| format!("  - {route}\n")).collect();
+    let veil = veil_with(&routes, &[]);
+    for (asked, leads) in [
+        ("/docs/sub?a=b", "/docs/sub/?a=b"),
+        ("/docs//%73ub", "/docs/sub/"),
+        ("/sub", "/sub/"),
+        ("/other/x", "/sub/"),
+    ] {
+        let answer = ask(&veil, &format!("GET {asked} HTTP/1.1\r\nHost: a"));
+        assert_eq!(
+            (answer.status(), answer.header("location")),
+            (301, Some(leads)),
+            "{asked}"
+        );
+        assert_eq!(
+            ask(&veil, &format!("GET {leads} HTTP/1.1\r\nHost: a")).body,
+            b"sub",
+            "{asked}"
+        );
+    }
 }
 
 /// Of many limiters: a client that says another address in each request is one client all the same.

@@ -1,5 +1,6 @@
 //! TLS towards clients: which certificate they are shown, and which one they show.
 
+mod clients;
 mod renewal;
 
 use std::fs;

@@ -14,7 +14,7 @@ use super::config::HealthConfig;
 use super::expect::Unexpected;
 use crate::client::endpoint::Endpoint;
 use crate::pool::members::backend::{Backend, Cause};
-use crate::pool::transport::{Opening, Transport};
+use crate::pool::transport::{Opening, Transport, head_of_answer};
 use crate::program;
 
 /// What a check found.
@@ -106,11 +106,8 @@ impl Check {
         let (mut session, _) = self.connector.get_http_session(&peer).await?;
         session.write_request_header(Box::new(self.request(host)?)).await?;
         session.finish_request_body().await?;
-        session.read_response_header().await?;
-        let (status, headers) = match session.response_header() {
-            Some(head) => (head.status.as_u16(), head.headers.clone()),
-            None => return Err(pingora::Error::new(pingora::ErrorType::InvalidHTTPHeader).into()),
-        };
+        let head = head_of_answer(&mut session).await?;
+        let status = head.status.as_u16();
         let body = match status == BUSY_OR_DRAINING || self.config.expect.wants_body() {
             true => self.body(&mut session).await?,
             false => Vec::new(),
@@ -126,7 +123,9 @@ impl Check {
                 _ => {}
             }
         }
-        self.config.expect.matches(status, &headers, &body, json.as_ref())?;
+        self.config
+            .expect
+            .matches(status, &head.headers, &body, json.as_ref())?;
         Ok(CheckResult::Well)
     }
 
