@@ -9,6 +9,7 @@ use crate::client::endpoint::Endpoint;
 use crate::client::listener::ListenerConfig;
 use crate::filter::FilterConfig;
 use crate::pool::PoolConfig;
+use crate::request::tables;
 use crate::route::RouteConfig;
 use crate::yaml::diagnostic::{Diagnostic, suggest};
 use crate::yaml::document::{Document, Path, Step, steps};
@@ -45,6 +46,29 @@ impl Check<'_> {
         }
         self.collector(config);
         self.keepalived(config);
+        self.tables(config);
+    }
+
+    /// Tables that texts and scripts name.
+    fn tables(&mut self, config: &Config) {
+        let names: Vec<&str> = config.tables.names().collect();
+        let mut unknown = Vec::new();
+        for (at, text) in self.document.texts() {
+            let named = tables::named_in(text).filter(|name| !names.contains(name));
+            unknown.extend(named.map(|name| (at.clone(), name.to_owned())));
+        }
+        for (at, name) in unknown {
+            if !self.document.lost(&steps!["tables"]) {
+                let help = suggest("defined tables", &name, names.iter().copied());
+                let help =
+                    help.unwrap_or_else(|| format!("define it: tables: {{ {name}: {{ of: $host, rows: [] }} }}"));
+                self.report(
+                    &at,
+                    &format!("$table_{name} is of a table that is not defined"),
+                    Some(help),
+                );
+            }
+        }
     }
 
     fn version(&mut self) {
@@ -124,6 +148,13 @@ impl Check<'_> {
     fn hidden(&mut self, routes: &[RouteConfig]) {
         let mut of_path: HashMap<String, Vec<&RouteConfig>> = HashMap::new();
         for (index, route) in routes.iter().enumerate() {
+            // What it takes is not known.
+            if ["match", "when"]
+                .iter()
+                .any(|key| self.document.lost(&steps!["routes", index, *key]))
+            {
+                continue;
+            }
             let earlier = of_path.entry(format!("{:?}", route.r#match.path)).or_default();
             if let Some(earlier) = earlier.iter().find(|earlier| earlier.hides(route)) {
                 let what = format!(

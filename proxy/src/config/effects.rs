@@ -30,7 +30,7 @@ impl Before {
             pool: ctx.notes.wanted_pool.clone(),
             key: ctx.notes.key.clone(),
             noted: ctx.notes.noted.clone(),
-            failed: ctx.notes.failed_script.get(),
+            failed: ctx.notes.failed_script.told(),
         }
     }
 
@@ -42,7 +42,7 @@ impl Before {
         effects.extend(changed("tells apart by", &self.key, &notes.key));
         let noted = notes.noted.iter().filter(|note| !self.noted.contains(note));
         effects.extend(noted.map(|(name, text)| format!("notes {name}: {text}")));
-        effects.extend(changed("fails at", &self.failed, &notes.failed_script.get()));
+        effects.extend(changed("fails at", &self.failed, &notes.failed_script.told()));
         effects
     }
 }
@@ -52,7 +52,7 @@ impl AnswerBefore {
         Self {
             status: head.status,
             fields: head.headers.clone(),
-            failed: ctx.notes.failed_script.get(),
+            failed: ctx.notes.failed_script.told(),
         }
     }
 
@@ -60,7 +60,7 @@ impl AnswerBefore {
         let mut effects = on_fields(&self.fields, &head.headers);
         let is_other = self.status != head.status;
         effects.extend(is_other.then(|| format!("makes the status {}", head.status.as_u16())));
-        effects.extend(changed("fails at", &self.failed, &ctx.notes.failed_script.get()));
+        effects.extend(changed("fails at", &self.failed, &ctx.notes.failed_script.told()));
         effects
     }
 }

@@ -69,7 +69,7 @@ impl Exchange {
         let attempting = self.attempting();
         let trial = attempting.and_then(|attempting| attempting.trial.as_ref());
         let trace_id = request.notes.trace.map(|trace| trace.id());
-        let script = request.notes.failed_script.get();
+        let script = request.notes.failed_script.place();
         let mut line = Line {
             time: SystemTime::now(),
             id: request.id.as_str(),

@@ -13,7 +13,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 use super::Exchange;
 use super::body_changes::BodyChanges;
 use crate::body::{ReadError, Violation};
-use crate::filter::Content;
+use crate::filter::{Besides, Content};
 use crate::request::problem::Problem;
 use crate::request::problem::{self, X_REQUEST_ID};
 use crate::request::syntax::titled;
@@ -24,6 +24,8 @@ pub struct Refusal {
     pub problem: Problem,
     /// What would do: `Allow`, or `WWW-Authenticate`.
     field: Option<Box<(HeaderName, HeaderValue)>>,
+    /// In the place of the problem's own words.
+    detail: Option<Box<str>>,
 }
 
 impl Refusal {
@@ -33,13 +35,16 @@ impl Refusal {
         Self {
             problem: problem::METHOD_NOT_ALLOWED,
             field: names.map(|names| Box::new((header::ALLOW, names))),
+            detail: None,
         }
     }
 
-    pub fn with_challenge(problem: Problem, challenge: Option<HeaderValue>) -> Self {
+    pub fn with(problem: Problem, besides: Besides) -> Self {
+        let challenge = besides.challenge.map(|challenge| (header::WWW_AUTHENTICATE, challenge));
         Self {
             problem,
-            field: challenge.map(|challenge| Box::new((header::WWW_AUTHENTICATE, challenge))),
+            field: challenge.map(Box::new),
+            detail: besides.detail,
         }
     }
 
@@ -69,7 +74,7 @@ impl Refusal {
 
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
-        Self { problem, field: None }
+        Self::with(problem, Besides::default())
     }
 }
 
@@ -101,12 +106,14 @@ impl Exchange {
         }
         self.refused = Some(refusal.problem);
         let request = self.request()?;
-        let script = request.notes.failed_script.get();
+        let script = request.notes.failed_script.place();
         let script = script
             .as_deref()
             .filter(|_| refusal.problem == problem::SCRIPT_FAILED)
             .map(|script| ("script", script));
-        let (mut head, mut body) = refusal.problem.response_with(&request.id, script.as_slice())?;
+        let detail = refusal.detail.as_deref().map(|detail| ("detail", detail));
+        let more: Vec<_> = script.into_iter().chain(detail).collect();
+        let (mut head, mut body) = refusal.problem.response_with(&request.id, &more)?;
         if let Some(page) = self.page_of(head.status, &mut head)? {
             body = page;
         }

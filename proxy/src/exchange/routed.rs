@@ -82,7 +82,12 @@ impl Routed {
 
     /// Sends a copy elsewhere, where the route says so and the body can be had twice.
     pub fn mirror(&self, taken: &Taken, head: &RequestHeader) {
-        let Some(mirror) = self.route.mirror.as_ref().filter(|mirror| mirror.wants()) else {
+        let Some(mirror) = self
+            .route
+            .mirror
+            .as_ref()
+            .filter(|mirror| mirror.wants(head, &self.arrived.request))
+        else {
             return;
         };
         let body = taken.whole().and_then(|body| body.upgrade());

@@ -50,10 +50,10 @@ impl Exchange {
                     self.answer(session, *response).await?;
                     return Ok(Passed::Answered);
                 }
-                Settled::Refuse(problem, challenge) => {
+                Settled::Refuse(problem, besides) => {
                     return match self.hands_over(problem.status, session.req_header()) {
                         Some(route) => Ok(Passed::Elsewhere(route)),
-                        None => Err(Refusal::with_challenge(problem, challenge).into()),
+                        None => Err(Refusal::with(problem, besides).into()),
                     };
                 }
             }

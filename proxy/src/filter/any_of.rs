@@ -70,7 +70,7 @@ async fn first_that_lets_in(asked: Vec<Verdict>) -> Verdict {
         let verdict = verdict.settled().await.into();
         match verdict {
             Verdict::Continue | Verdict::Amend(_) => return verdict,
-            Verdict::Refuse(_) if matches!(kept_out, Verdict::Challenge(..)) => {}
+            Verdict::Refuse(_) | Verdict::Explain(..) if matches!(kept_out, Verdict::Challenge(..)) => {}
             _ => kept_out = verdict,
         }
     }
@@ -106,8 +106,8 @@ mod tests {
                 let settled = doors.on_request(&mut request, &mut ctx(client)).settled().await;
                 let got = match settled {
                     Settled::Continue | Settled::Amend(_) => 0,
-                    Settled::Refuse(problem, challenge) => {
-                        assert!(challenge.is_some());
+                    Settled::Refuse(problem, besides) => {
+                        assert!(besides.challenge.is_some());
                         problem.status.as_u16()
                     }
                     _ => 1,
@@ -117,7 +117,7 @@ mod tests {
         }
         let shut = built::<AnyOf>("[{ access: { deny: [0.0.0.0/0] } }]");
         let settled = shut.on_request(&mut request("GET", "/", &[]), &mut ctx("192.0.2.1")).settled().await;
-        assert!(matches!(settled, Settled::Refuse(problem, None) if problem.status == 403));
+        assert!(matches!(settled, Settled::Refuse(problem, besides) if problem.status == 403 && besides.challenge.is_none()));
     }
 
     #[test]

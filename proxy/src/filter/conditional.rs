@@ -49,7 +49,9 @@ impl Filter for Conditional {
             Ok(true) => self.filter.on_request(request, ctx),
             Ok(false) => Verdict::Continue,
             Err(failure) => {
-                ctx.notes.failed_script.set(format!("when of {}: {failure}", self.name));
+                ctx.notes
+                    .failed_script
+                    .set(format!("when of {}", self.name), failure.what);
                 Verdict::Refuse(problem::SCRIPT_FAILED)
             }
         }

@@ -261,6 +261,8 @@ pub enum Verdict {
     Refuse(Problem),
     /// Ends here, with a problem document and how to prove who one is: `WWW-Authenticate`.
     Challenge(Problem, HeaderValue),
+    /// Ends here, with a problem document whose `detail` is this.
+    Explain(Problem, Box<str>),
     /// Somebody else has to be asked first. Whoever makes this bounds the time that it takes.
     Later(Pin<Box<dyn Future<Output = Verdict> + Send>>),
 }
@@ -287,8 +289,9 @@ impl Verdict {
                 Self::Amend(amendment) => return Settled::Amend(amendment),
                 Self::Reroute(to) => return Settled::Reroute(to),
                 Self::Answer(answer) => return Settled::Answer(answer),
-                Self::Refuse(problem) => return Settled::Refuse(problem, None),
-                Self::Challenge(problem, challenge) => return Settled::Refuse(problem, Some(challenge)),
+                Self::Refuse(problem) => return Settled::Refuse(problem, Besides::default()),
+                Self::Challenge(problem, challenge) => return Settled::Refuse(problem, Besides::challenge(challenge)),
+                Self::Explain(problem, detail) => return Settled::Refuse(problem, Besides::detail(detail)),
                 Self::Later(verdict) => verdict.await,
             };
         }
@@ -302,8 +305,11 @@ impl From<Settled> for Verdict {
             Settled::Amend(amendment) => Self::Amend(amendment),
             Settled::Reroute(to) => Self::Reroute(to),
             Settled::Answer(answer) => Self::Answer(answer),
-            Settled::Refuse(problem, None) => Self::Refuse(problem),
-            Settled::Refuse(problem, Some(challenge)) => Self::Challenge(problem, challenge),
+            Settled::Refuse(problem, besides) => match (besides.challenge, besides.detail) {
+                (Some(challenge), _) => Self::Challenge(problem, challenge),
+                (None, Some(detail)) => Self::Explain(problem, detail),
+                (None, None) => Self::Refuse(problem),
+            },
         }
     }
 }
@@ -315,8 +321,32 @@ pub enum Settled {
     /// To the route of this name, or else to that of its target.
     Reroute(Option<Arc<str>>),
     Answer(Box<http::Response<Content>>),
-    /// With `WWW-Authenticate`, if any.
-    Refuse(Problem, Option<HeaderValue>),
+    Refuse(Problem, Besides),
+}
+
+/// What a refusal says besides its problem.
+#[derive(Debug, Default, PartialEq)]
+pub struct Besides {
+    /// `WWW-Authenticate`
+    pub challenge: Option<HeaderValue>,
+    /// In the place of the problem's own words.
+    pub detail: Option<Box<str>>,
+}
+
+impl Besides {
+    fn challenge(challenge: HeaderValue) -> Self {
+        Self {
+            challenge: Some(challenge),
+            detail: None,
+        }
+    }
+
+    fn detail(detail: Box<str>) -> Self {
+        Self {
+            challenge: None,
+            detail: Some(detail),
+        }
+    }
 }
 
 impl fmt::Debug for Verdict {
@@ -326,7 +356,9 @@ impl fmt::Debug for Verdict {
             Self::Amend(_) => f.write_str("Amend"),
             Self::Reroute(to) => f.debug_tuple("Reroute").field(to).finish(),
             Self::Answer(answer) => f.debug_tuple("Answer").field(answer).finish(),
-            Self::Refuse(problem) | Self::Challenge(problem, _) => f.debug_tuple("Refuse").field(problem).finish(),
+            Self::Refuse(problem) | Self::Challenge(problem, _) | Self::Explain(problem, _) => {
+                f.debug_tuple("Refuse").field(problem).finish()
+            }
             Self::Later(_) => f.write_str("Later"),
         }
     }
@@ -358,7 +390,7 @@ mod tests {
     #[tokio::test]
     async fn a_verdict_may_take_its_time() {
         let verdict = Asks.on_request(&mut request("GET", "/", &[]), &mut ctx("192.0.2.1"));
-        assert!(matches!(verdict.settled().await, Settled::Refuse(problem, None) if problem.code == "no_route"));
+        assert!(matches!(verdict.settled().await, Settled::Refuse(problem, _) if problem.code == "no_route"));
     }
 
     #[test]

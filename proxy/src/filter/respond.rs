@@ -1,5 +1,7 @@
 //! A fixed answer. Nginx: `return 404 "text"`.
 
+use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,6 +10,7 @@ use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
+use super::headers::Fields;
 use super::{Content, Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
 use crate::request::variables::Template;
@@ -24,6 +27,11 @@ pub struct Respond {
     body: String,
     /// In place of `body`, a text with variables.
     template: Option<Text>,
+    /// In place of `body`, a file with it; read with the configuration.
+    file: Option<PathBuf>,
+    /// Further header fields of the answer.
+    #[serde(default)]
+    headers: Fields,
     #[serde(default = "plain_text", deserialize_with = "header_value")]
     #[schemars(with = "String")]
     content_type: HeaderValue,
@@ -50,8 +58,22 @@ impl Settings for Respond {
         true
     }
 
+    fn files(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        self.file.iter_mut().map(|file| ("file", file)).collect()
+    }
+
+    /// Its file may say something else by now.
+    fn may_be_kept(&self) -> bool {
+        self.file.is_none()
+    }
+
     fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
-        Ok(Arc::new(self.clone()))
+        let mut built = self.clone();
+        if let Some(file) = &self.file {
+            let unread = |error| FilterError(format!("{}: {error}", file.display()));
+            built.body = fs::read_to_string(file).map_err(unread)?;
+        }
+        Ok(Arc::new(built))
     }
 }
 
@@ -68,6 +90,11 @@ impl Filter for Respond {
             answer
                 .headers_mut()
                 .insert(header::CONTENT_TYPE, self.content_type.clone());
+        }
+        for (name, value) in self.headers.iter() {
+            if let Some(value) = value.render(request, ctx) {
+                answer.headers_mut().insert(name.name.clone(), value);
+            }
         }
         if !matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
             answer
@@ -131,6 +158,25 @@ mod tests {
         let answer = answer(r#"{ status: 200, template: "$method $path of $client_address\n" }"#);
         assert_eq!(answer.headers()["content-length"], "19");
         assert!(matches!(answer.body(), Content::Bytes(bytes) if bytes == "GET / of 192.0.2.1\n"));
+    }
+
+    #[test]
+    fn it_may_have_fields_and_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("page.html");
+        fs::write(&file, "<p>later</p>").unwrap();
+        let yaml = format!(
+            "{{ status: 503, file: {}, content_type: text/html, headers: {{ Retry-After: '60', X-For: $client_address }} }}",
+            file.display()
+        );
+        let built = filter::<Respond>(&yaml).build(&Workshop::default()).unwrap();
+        let Verdict::Answer(answer) = built.on_request(&mut request("GET", "/", &[]), &mut ctx("192.0.2.1")) else {
+            panic!("goes on");
+        };
+        assert!(matches!(answer.body(), Content::Bytes(bytes) if bytes == "<p>later</p>"));
+        let fields = answer.headers();
+        assert_eq!((&fields["retry-after"], &fields["x-for"], &fields["content-length"]), (&"60".parse().unwrap(), &"192.0.2.1".parse().unwrap(), &12.into()));
+        assert!(filter::<Respond>("{ status: 503, file: /nowhere }").build(&Workshop::default()).is_err());
     }
 
     #[test]

@@ -22,8 +22,27 @@ use crate::yaml::document::at_in_text;
 /// A script in Rhai, whose functions `on_request(request)`, `on_response(response, request)`, `key(request)` and `pool(request)`
 /// are called; conf/programming.md says what they may do.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "ScriptFields")]
+#[schemars(with = "ScriptFields")]
 pub struct Script {
+    name: Option<String>,
+    source: Source,
+    on_error: OnError,
+    limits: Limits,
+    settings: BTreeMap<String, String>,
+    pools: Vec<String>,
+}
+
+/// Where its text is.
+#[derive(Clone, Debug, PartialEq)]
+enum Source {
+    File(PathBuf),
+    Inline(Text),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ScriptFields {
     /// What logs and metrics call it; its file's name unless given.
     name: Option<String>,
     file: Option<PathBuf>,
@@ -39,6 +58,26 @@ pub struct Script {
     /// Those that `pool(request)` may choose.
     #[serde(default)]
     pools: Vec<String>,
+}
+
+impl TryFrom<ScriptFields> for Script {
+    type Error = String;
+
+    fn try_from(fields: ScriptFields) -> Result<Self, String> {
+        let source = match (fields.file, fields.inline) {
+            (Some(file), None) => Source::File(file),
+            (None, Some(text)) => Source::Inline(text),
+            _ => return Err("has a file and an inline script, or neither; write one of them".to_owned()),
+        };
+        Ok(Self {
+            name: fields.name,
+            source,
+            on_error: fields.on_error,
+            limits: fields.limits,
+            settings: fields.settings,
+            pools: fields.pools,
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq)]
@@ -65,13 +104,12 @@ impl<'de> Deserialize<'de> for Text {
 
 impl Settings for Script {
     fn build(&self, workshop: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
-        let (text, source) = match (&self.file, &self.inline) {
-            (Some(file), None) => {
+        let (text, source) = match &self.source {
+            Source::File(file) => {
                 let source = file.display().to_string();
                 (fs::read_to_string(file).map_err(|error| FilterError(format!("{source}: {error}")))?, source)
             }
-            (None, Some(Text(text))) => (text.clone(), "inline".to_owned()),
-            _ => return Err(FilterError("has a file and an inline script, or neither; write one of them".to_owned())),
+            Source::Inline(Text(text)) => (text.clone(), "inline".to_owned()),
         };
         let program = Program::hooks(&text, &self.limits).map_err(|mistake| {
             FilterError(format!("{source}:{}:{}: {}", mistake.line, mistake.column, mistake.what))
@@ -94,7 +132,10 @@ impl Settings for Script {
     }
 
     fn files(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
-        self.file.iter_mut().map(|file| ("file", file)).collect()
+        match &mut self.source {
+            Source::File(file) => vec![("file", file)],
+            Source::Inline(_) => Vec::new(),
+        }
     }
 
     fn pools(&self) -> Vec<(&'static str, &str)> {
@@ -122,7 +163,7 @@ impl Filter for Scripted {
                 Ok((value, draft)) => {
                     carry_out(draft, request, ctx);
                     if let Some(decision) = settle(hook, value, ctx) {
-                        return verdict(decision, ctx);
+                        return verdict(decision);
                     }
                 }
                 Err(_) if self.settings.on_error == OnError::Closed => return Verdict::Refuse(problem::SCRIPT_FAILED),
@@ -202,7 +243,7 @@ impl Scripted {
     /// To the access line, and, not more than once a second, to the log.
     fn tell(&self, failure: &Failure, ctx: &RequestCtx) {
         let (script, request) = (self.place(failure), ctx.id.as_str());
-        ctx.notes.failed_script.set(script.as_str());
+        ctx.notes.failed_script.set(script.as_str(), failure.what.as_str());
         if let Some(silent) = self.tally.tells(script::since_start()) {
             tracing::error!(script, request, silent, "a script has failed: {failure}");
         }
@@ -261,7 +302,7 @@ fn change_answer(draft: Draft, response: &mut ResponseHeader) {
     }
 }
 
-fn verdict(decision: Decision, ctx: &RequestCtx) -> Verdict {
+fn verdict(decision: Decision) -> Verdict {
     match decision {
         Decision::Answer { status, body, fields } => {
             let mut answer = http::Response::new(Content::Bytes(body.into()));
@@ -277,17 +318,10 @@ fn verdict(decision: Decision, ctx: &RequestCtx) -> Verdict {
         }
         Decision::Refuse { status, detail } => {
             let problem = Problem::new(status, "refused", "a rule of this site refuses the request");
-            let told = detail.as_deref().and_then(|detail| said(problem, detail, ctx));
-            told.unwrap_or(Verdict::Refuse(problem))
+            match detail {
+                Some(detail) => Verdict::Explain(problem, detail.into()),
+                None => Verdict::Refuse(problem),
+            }
         }
     }
-}
-
-/// The problem's document with the script's own words.
-fn said(problem: Problem, detail: &str, ctx: &RequestCtx) -> Option<Verdict> {
-    let (head, body) = problem.response_with(&ctx.id, &[("detail", detail)]).ok()?;
-    let mut answer = http::Response::new(Content::Bytes(body));
-    *answer.status_mut() = head.status;
-    *answer.headers_mut() = head.headers.clone();
-    Some(Verdict::Answer(Box::new(answer)))
 }

@@ -95,17 +95,25 @@ pub struct Pace {
     pub after: u64,
 }
 
-/// The name of a script with its line. Who only looks at a request may fail too; so it is behind a lock of the request's own.
+/// The name of a script with its line, and why it has failed. Who only looks at a request may fail too; so it is behind a lock
+/// of the request's own.
 #[derive(Debug, Default)]
-pub struct FailedScript(Mutex<Option<Box<str>>>);
+pub struct FailedScript(Mutex<Option<(Box<str>, Box<str>)>>);
 
 impl FailedScript {
-    pub fn set(&self, place: impl Into<Box<str>>) {
-        *self.0.lock() = Some(place.into());
+    pub fn set(&self, place: impl Into<Box<str>>, why: impl Into<Box<str>>) {
+        *self.0.lock() = Some((place.into(), why.into()));
     }
 
-    pub fn get(&self) -> Option<Box<str>> {
-        self.0.lock().clone()
+    /// Where, which everybody may know.
+    pub fn place(&self) -> Option<Box<str>> {
+        self.0.lock().as_ref().map(|(place, _)| place.clone())
+    }
+
+    /// Where and why, for those who operate Veil.
+    pub fn told(&self) -> Option<Box<str>> {
+        let failed = self.0.lock();
+        failed.as_ref().map(|(place, why)| format!("{place}: {why}").into())
     }
 }
 

@@ -16,6 +16,26 @@ use super::variables::Template;
 use super::{LookUp, RequestCtx};
 use crate::yaml::units::{Cidr, Ratio};
 
+/// The tables that a text with variables names: `$table_plan`, `$(table_plan)`.
+pub fn named_in(text: &str) -> impl Iterator<Item = &str> {
+    let is_in_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    // After `$$` there is a dollar sign, and no variable.
+    let mut pieces = text.split('$').skip(1);
+    std::iter::from_fn(move || {
+        let piece = pieces.next()?;
+        if piece.is_empty() {
+            pieces.next();
+        }
+        let name = piece
+            .strip_prefix('(')
+            .unwrap_or(piece)
+            .strip_prefix("table_")
+            .unwrap_or_default();
+        Some(&name[..name.find(|c| !is_in_name(c)).unwrap_or(name.len())])
+    })
+    .filter(|name| !name.is_empty())
+}
+
 /// All tables, by their names.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
 #[serde(from = "BTreeMap<String, Table>")]
@@ -29,6 +49,10 @@ impl From<BTreeMap<String, Table>> for Tables {
 }
 
 impl Tables {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// None where there is none.
     pub fn for_requests(&self) -> Option<Arc<dyn LookUp>> {
         (!self.0.is_empty()).then(|| Arc::new(self.clone()) as Arc<dyn LookUp>)

@@ -11,6 +11,7 @@ use crate::body::Whole;
 use crate::pool::Pool;
 use crate::request::RequestCtx;
 use crate::request::random_bits;
+use crate::script::{Condition, Seen};
 use crate::upstream::subrequest::PoolClient;
 use crate::yaml::units::Ratio;
 
@@ -20,12 +21,22 @@ use crate::yaml::units::Ratio;
 #[serde(deny_unknown_fields)]
 pub struct MirrorConfig {
     pub pool: String,
+    /// Requests that are copied; all of them unless given.
+    when: Option<Condition>,
     /// Of the requests, at random.
     #[serde(default = "all")]
     share: Ratio,
     /// Copies under way at a time; further ones are not made.
     #[serde(default = "a_hundred")]
     most: u16,
+}
+
+impl MirrorConfig {
+    /// Whether a request is one of those that are copied, before its share is drawn. One on which the condition fails is none.
+    pub fn is_for(&self, head: &RequestHeader, ctx: &RequestCtx) -> bool {
+        let holds = |when: &Condition| when.holds(Seen::of(head, ctx), "mirror").unwrap_or(false);
+        self.when.as_ref().is_none_or(holds)
+    }
 }
 
 fn all() -> Ratio {
@@ -37,26 +48,27 @@ fn a_hundred() -> u16 {
 }
 
 pub struct Mirror {
+    config: MirrorConfig,
     pool: Arc<Pool>,
     client: PoolClient,
-    share: f64,
     room: Arc<Semaphore>,
 }
 
 impl Mirror {
     pub fn new(config: &MirrorConfig, pool: Arc<Pool>, client: &PoolClient) -> Self {
         Self {
+            config: config.clone(),
             pool,
             client: client.clone(),
-            share: config.share.get(),
             room: Arc::new(Semaphore::new(config.most.into())),
         }
     }
 
-    /// Whether this request is one of the share.
-    pub fn wants(&self) -> bool {
+    /// Whether this request is one that is copied.
+    pub fn wants(&self, head: &RequestHeader, ctx: &RequestCtx) -> bool {
         // 53 bits make a fraction of double precision.
-        ((random_bits() >> 11) as f64) < self.share * (1_u64 << 53) as f64
+        let is_drawn = ((random_bits() >> 11) as f64) < self.config.share.get() * (1_u64 << 53) as f64;
+        is_drawn && self.config.is_for(head, ctx)
     }
 
     /// Sends a copy, which has this head, if there is room.

@@ -138,6 +138,10 @@ impl Inspection {
         if self.variables.contains(name) {
             return Ok(());
         }
+        if self.functions.iter().any(|(known, _)| known == name) {
+            let what = format!("{name:?} is a function; write {name}(\"…\")");
+            return Err(mistake(&what, place));
+        }
         let known = suggest("variables", name, self.variables.iter().copied()).unwrap_or_default();
         Err(mistake(&format!("there is no {name:?}; {known}"), place))
     }
@@ -149,6 +153,9 @@ impl Inspection {
         let is_function = |parameters: usize| self.functions.contains(&(name.to_owned(), parameters));
         if OF_THE_LANGUAGE.contains(&name) || is_function(count) || implied > 0 && is_function(call.args.len()) {
             return Ok(());
+        }
+        if name == "not" {
+            return Err(mistake("there is no function \"not\"; write !(…)", place));
         }
         let counts: Vec<String> = self
             .functions

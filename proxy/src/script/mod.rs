@@ -20,6 +20,7 @@ mod relation;
 mod store;
 mod tally;
 mod view;
+mod wording;
 
 pub use self::condition::{CONDITIONS, Condition};
 pub use self::draft::{Decision, Draft};

@@ -17,6 +17,7 @@ use super::library::{Request, Response};
 use super::limits::Limits;
 use super::plain::Plain;
 use super::view::{Kept, Seen};
+use super::wording::{uncapitalised, worded};
 
 /// A condition or the hooks of one script, ready to run on any thread.
 pub struct Program {
@@ -39,7 +40,7 @@ impl Program {
         let engine = engine(&limits);
         let ast = engine
             .compile_expression(text)
-            .map_err(|error| mistake(&error.0.to_string(), error.1))?;
+            .map_err(|error| mistake(&error.0.to_string(), text, error.1))?;
         inspect::condition(&engine, &ast)?;
         Ok(Self {
             engine,
@@ -66,7 +67,7 @@ impl Program {
         let engine = engine(limits);
         let ast = engine
             .compile(text)
-            .map_err(|error| mistake(&error.0.to_string(), error.1))?;
+            .map_err(|error| mistake(&error.0.to_string(), text, error.1))?;
         let line = |hook: Hook| {
             let begins = format!("fn {}", hook.name());
             text.lines()
@@ -219,19 +220,12 @@ fn failure(error: EvalAltResult) -> Failure {
 }
 
 /// A mistake in the interpreter's words.
-fn mistake(what: &str, place: Position) -> Mistake {
+fn mistake(what: &str, text: &str, place: Position) -> Mistake {
     Mistake {
         line: place.line().unwrap_or(1),
         column: place.position().unwrap_or(1),
-        what: uncapitalised(what),
+        what: worded(what, text, place),
     }
-}
-
-fn uncapitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    letters
-        .next()
-        .map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 /// Bytes of a script: reading takes time in proportion.

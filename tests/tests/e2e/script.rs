@@ -372,6 +372,6 @@ fn an_example_that_goes_another_way_is_a_mistake_with_its_place() {
     let yaml = "version: 1\nlisteners: { public: { address: 127.0.0.1:0 } }\nroutes:\n  - match: { path_prefix: / }\n    filters:\n      \
                 - respond: { status: 404 }\nexamples:\n  - url: http://a.test/\n    expect: { status: 403 }\n";
     let (good, said) = own_filter(&["check", "FILE"], yaml);
-    let expected = "veil.yaml:9:23: example \"GET http://a.test/\": expected status \"403\", found \"404\": route \"/\" takes it, filter respond answers 404";
+    let expected = "veil.yaml:9:23: example \"GET http://a.test/\": expected status 403, found 404: route \"/\" takes it, filter respond answers 404";
     assert!(!good && said.contains(expected), "{said}");
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use pingora::http::ResponseHeader;
 use serde::Serialize;
 
 use crate::cli::columns::columns;
@@ -23,11 +24,63 @@ pub struct Explanation {
     pub filters: Vec<Filtered>,
     /// What backends are asked for, where filters have made it another target.
     pub target: Option<String>,
+    /// What filters do to the head that backends get, in words.
+    pub on_sent: Vec<String>,
     pub pool: Option<Asked>,
+    /// The pool that gets a copy, if its share falls to this request.
+    pub mirror: Option<String>,
     /// What Veil answers itself, if it does.
-    pub answer: Option<String>,
-    /// What filters then did to that, in words.
+    pub answer: Option<Answer>,
+    /// What filters do to that, or else to a backend's answer of 200 without fields, in words.
     pub on_answer: Vec<String>,
+}
+
+/// An answer of Veil's own.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    pub status: u16,
+    /// A problem's.
+    pub code: Option<&'static str>,
+    /// More on a refusal.
+    pub why: Option<String>,
+    /// As the client gets them.
+    pub fields: Vec<(String, String)>,
+    /// Its beginning, where it is no problem document and known.
+    pub body: Option<String>,
+}
+
+impl Answer {
+    pub fn new(head: &ResponseHeader, code: Option<&'static str>, why: Option<String>, body: Option<&[u8]>) -> Self {
+        const SHOWN: usize = 200;
+        let fields = head.headers.iter();
+        let fields =
+            fields.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        let body = body.filter(|body| code.is_none() && !body.is_empty());
+        Self {
+            status: head.status.as_u16(),
+            code,
+            why,
+            fields: fields.collect(),
+            body: body.map(|body| String::from_utf8_lossy(&body[..body.len().min(SHOWN)]).into_owned()),
+        }
+    }
+
+    /// `404 no_route`
+    pub fn outcome(&self) -> String {
+        let code = self.code.map(|code| format!(" {code}")).unwrap_or_default();
+        let why = self.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        format!("{}{code}{why}", self.status)
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Veil answers {}", self.outcome())?;
+        for (name, value) in &self.fields {
+            writeln!(f, "   {name}: {value}")?;
+        }
+        self.body.as_ref().map_or(Ok(()), |body| writeln!(f, "   {body:?}"))
+    }
 }
 
 /// The pool that serves it.
@@ -50,7 +103,7 @@ pub struct Asked {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} {}{} from {}", self.method, self.host, self.path, self.client)?;
-        for Considered { route, fit } in &self.routes {
+        for Considered { route, fit, why } in &self.routes {
             let fit = match fit {
                 Fit::Takes => "takes it",
                 Fit::OtherHost => "is for another host",
@@ -64,7 +117,8 @@ impl fmt::Display for Explanation {
                 Fit::OtherCondition => "is not for it: its when does not hold",
                 Fit::ConditionFails => "has a when that fails on it",
             };
-            writeln!(f, "route {route:?} {fit}")?;
+            let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            writeln!(f, "route {route:?} {fit}{why}")?;
         }
         for Filtered {
             filter,
@@ -83,11 +137,18 @@ impl fmt::Display for Explanation {
         if let Some(target) = &self.target {
             writeln!(f, "backends are asked for {target}")?;
         }
+        for effect in &self.on_sent {
+            writeln!(f, "for backends, {effect}")?;
+        }
+        let whose = self.answer.as_ref().map_or("if a backend answers 200, ", |_| "");
         for effect in &self.on_answer {
-            writeln!(f, "{effect}")?;
+            writeln!(f, "{whose}{effect}")?;
         }
         if let Some(answer) = &self.answer {
-            writeln!(f, "Veil answers {answer}")?;
+            answer.fmt(f)?;
+        }
+        if let Some(pool) = &self.mirror {
+            writeln!(f, "a copy may go to pool {pool:?}")?;
         }
         self.pool.as_ref().map_or(Ok(()), |asked| asked.fmt(f))
     }

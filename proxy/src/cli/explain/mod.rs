@@ -8,13 +8,13 @@ use std::io;
 
 use pingora::http::RequestHeader;
 
-pub use self::answer::{Asked, Explanation};
+pub use self::answer::{Answer, Asked, Explanation};
 pub use self::question::Question;
 use crate::cli::pools::{self, AdminListener, OperateError};
 use crate::client::endpoint::Endpoint;
 use crate::client::tls::{TrustError, check_trust};
 use crate::config::Config;
-use crate::config::rehearsal::{Ends, Rehearsal, RehearsalError, rehearse};
+use crate::config::rehearsal::{Ends, Rehearsal, RehearsalError, Stage};
 use crate::pool::{Pool, PoolConfig, PoolError, PoolStatus};
 use crate::request::RequestCtx;
 use crate::route::RouteConfig;
@@ -55,13 +55,16 @@ pub async fn explain(config: &Config, question: &Question) -> Result<Explanation
         route,
         filters,
         ends,
+        on_sent,
         on_answer,
+        answer,
+        body,
         why,
         respelt,
         ctx,
         head,
         ..
-    } = rehearse(config, asked).await?;
+    } = Stage::new(config).rehearse(asked).await?;
     let mut explanation = Explanation {
         client: question.client,
         method: question.method.to_string(),
@@ -69,19 +72,19 @@ pub async fn explain(config: &Config, question: &Question) -> Result<Explanation
         path,
         routes: considered,
         filters,
+        on_sent,
         target: None,
         pool: None,
+        mirror: None,
         answer: None,
         on_answer,
     };
     match (ends, route) {
-        (Ends::Answered(answer, code), _) => {
-            let code = code.map(|code| format!(" {code}")).unwrap_or_default();
-            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-            explanation.answer = Some(format!("{}{code}{why}", answer.status.as_u16()));
-        }
+        (Ends::Answered(code), _) => explanation.answer = Some(Answer::new(&answer, code, why, body.as_deref())),
         (Ends::Sent(Some(name), _), Some(route)) => {
             explanation.target = ctx.notes.target.as_deref().map(str::to_owned).or(respelt);
+            let mirror = route.mirror.as_ref().filter(|mirror| mirror.is_for(&head, &ctx));
+            explanation.mirror = mirror.map(|mirror| mirror.pool.clone());
             if let Some(pool) = config.pools.get(&name) {
                 explanation.pool = Some(ask(&name, pool, route, (&head, &ctx), question).await?);
             }
@@ -188,6 +191,10 @@ pools:
       - { address: 10.0.0.4:80, name: gone, weight: 0 }
 ";
 
+    fn outcome(explanation: &Explanation) -> Option<String> {
+        explanation.answer.as_ref().map(Answer::outcome)
+    }
+
     async fn explained(arguments: &str) -> Result<Explanation, ExplainError> {
         explained_in(CONFIG, arguments).await
     }
@@ -221,20 +228,59 @@ sent to at most 3 of them; one that cannot be connected to does not count
     }
 
     #[tokio::test]
+    async fn tells_what_becomes_of_heads_and_why_scripts_fail() {
+        let config = CONFIG.replace(
+            "    filters: [{ access: { deny: [192.0.2.66] } }, { request_headers: { remove: [Cookie] } }]\n",
+            "    mirror: { pool: blur, when: query(\"x\") == \"1\" }
+    filters:
+      - request_headers: { remove: [Cookie], set: { X-Tenant: $host } }
+      - response_headers: { set: { X-Frame-Options: DENY } }
+      - script: { on_error: closed, inline: 'fn on_request(request) { if query(\"x\") == \"2\" { redirect(\"/\" + 2) } parse_int(query(\"x\")); return; }' }\n",
+        );
+        let said = async |query: &str| {
+            let asked = format!("--client 192.0.2.1 --method POST --path /v1/a?x={query} --header Cookie:a=b");
+            let text = explained_in(&config, &asked).await.unwrap().to_string();
+            text.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let (sent, elsewhere, failed) = (said("1").await, said("2").await, said("y").await);
+        for line in [
+            "for backends, filter request_headers sets x-tenant: localhost",
+            "for backends, filter request_headers removes cookie",
+            "if a backend answers 200, filter response_headers sets x-frame-options: DENY",
+            "a copy may go to pool \"blur\"",
+        ] {
+            assert!(sent.iter().any(|said| said == line), "{line}: {sent:#?}");
+        }
+        for line in ["Veil answers 302", "   location: /2", "   x-frame-options: DENY"] {
+            assert!(elsewhere.iter().any(|said| said == line), "{line}: {elsewhere:#?}");
+        }
+        assert!(
+            !elsewhere.iter().any(|said| said.contains("a copy may go")),
+            "{elsewhere:#?}"
+        );
+        let why = "filter script fails at inline:1: error parsing integer number 'y'";
+        assert!(failed.iter().any(|said| said.starts_with(why)), "{failed:#?}");
+        assert!(
+            failed.iter().any(|said| said == "Veil answers 500 script_failed"),
+            "{failed:#?}"
+        );
+    }
+
+    #[tokio::test]
     async fn tells_where_a_request_ends_early() {
         let denied = explained("--client 192.0.2.66 --path /v1/blur --method POST")
             .await
             .unwrap();
         assert_eq!(
-            (denied.answer.as_deref(), denied.pool.is_none()),
+            (outcome(&denied).as_deref(), denied.pool.is_none()),
             (Some("403 forbidden"), true)
         );
         let other_method = explained("--client 192.0.2.1 --path /v1/blur").await.unwrap();
-        assert_eq!(other_method.answer.as_deref(), Some("405 method_not_allowed"));
+        assert_eq!(outcome(&other_method).as_deref(), Some("405 method_not_allowed"));
         let nowhere = explained("--client 192.0.2.1 --path /metrics").await.unwrap();
-        assert_eq!(nowhere.answer.as_deref(), Some("404 no_route"));
+        assert_eq!(outcome(&nowhere).as_deref(), Some("404 no_route"));
         let resolved = explained("--client 192.0.2.1 --path /v1/../metrics").await.unwrap();
-        assert_eq!(resolved.answer.as_deref(), Some("404 no_route"));
+        assert_eq!(outcome(&resolved).as_deref(), Some("404 no_route"));
         assert!(explained("--client 192.0.2.1 --path /v1/..;/b").await.is_err());
     }
 
@@ -251,7 +297,7 @@ sent to at most 3 of them; one that cannot be connected to does not count
         let asked = "--client 192.0.2.1 --method POST --path /v1//%7Eblur%3F?q=%7E";
         let target = async |config: &str, further: &str| {
             let said = explained_in(config, &format!("{asked} {further}")).await.unwrap();
-            (said.target, said.answer)
+            (said.target.clone(), outcome(&said))
         };
         let respelt = (Some("/v1/~blur%3F?q=%7E".to_owned()), None);
         assert_eq!(target(CONFIG, "").await, (None, None));
@@ -262,7 +308,7 @@ sent to at most 3 of them; one that cannot be connected to does not count
             let refused = explained_in(config, "--client 192.0.2.1 --method POST --path /v1/a%2Fb")
                 .await
                 .unwrap();
-            let answer = refused.answer.unwrap();
+            let answer = outcome(&refused).unwrap();
             assert!(answer.starts_with("400 bad_path: "), "{answer}");
             assert!(refused.pool.is_none());
         }
@@ -280,10 +326,8 @@ sent to at most 3 of them; one that cannot be connected to does not count
             "  - { match: { path_prefix: / }, pool: blur }\n  - name: api\n",
         );
         let said = async |path: &str| {
-            explained_in(&config, &format!("--client 192.0.2.1 --path {path}"))
-                .await
-                .unwrap()
-                .answer
+            let said = explained_in(&config, &format!("--client 192.0.2.1 --path {path}")).await;
+            outcome(&said.unwrap())
         };
         assert_eq!(said("/v1/blur").await.as_deref(), Some("405 method_not_allowed"));
         assert_eq!(said("/v2/blur").await, None);

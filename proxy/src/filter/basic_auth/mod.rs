@@ -277,7 +277,8 @@ mod tests {
         let (mut request, mut ctx) = (request("GET", "/", &[("authorization", &value)]), ctx("192.0.2.1"));
         match guard.on_request(&mut request, &mut ctx).settled().await {
             Settled::Amend(amend) => amend(&mut request, &mut ctx),
-            Settled::Refuse(problem, Some(challenge)) => {
+            Settled::Refuse(problem, besides) => {
+                let challenge = besides.challenge.unwrap();
                 assert_eq!((problem.status.as_u16(), challenge.to_str().unwrap().starts_with("Basic realm=\"staff\"")), (401, true));
             }
             _ => panic!("neither in nor out"),

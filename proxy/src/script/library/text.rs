@@ -11,6 +11,9 @@ pub fn register(engine: &mut Engine) {
     engine
         .register_get("len", |text: &mut Text| text.chars().count() as i64)
         .register_fn("len", |text: &str| text.chars().count() as i64)
+        .register_fn("+", |text: &str, number: i64| format!("{text}{number}"))
+        .register_fn("+", |number: i64, text: &str| format!("{number}{text}"))
+        .register_fn("+", |text: &str, truth: bool| format!("{text}{truth}"))
         .register_fn("is_empty", |text: &str| text.is_empty())
         .register_fn("contains", |text: &str, part: &str| text.contains(part))
         .register_fn("starts_with", |text: &str, part: &str| text.starts_with(part))

@@ -154,6 +154,15 @@ impl Document {
         &self.value
     }
 
+    /// All texts, with their places.
+    pub fn texts(&self) -> impl Iterator<Item = (Path, &str)> {
+        let text = |path: Path| {
+            let text = path.iter().try_fold(&self.value, child)?.as_str()?;
+            Some((path, text))
+        };
+        texts(&self.value).into_iter().filter_map(text)
+    }
+
     pub fn doubts(&self) -> &[Diagnostic] {
         &self.doubts
     }
@@ -188,7 +197,7 @@ impl Document {
     /// Reads the document as a `T`. Each mistake is noted and taken out, and the rest is read again, until what is left
     /// is a `T` (or nothing is left), so that all mistakes are found at once.
     pub fn read<T: DeserializeOwned>(&mut self) -> (Option<T>, Vec<Diagnostic>) {
-        let mut mistakes = Vec::new();
+        let mut mistakes = self.tagged();
         while mistakes.len() < MOST_MISTAKES {
             let error = match serde_path_to_error::deserialize::<_, T>(&self.value) {
                 Ok(read) => return (Some(read), mistakes),
@@ -206,6 +215,18 @@ impl Document {
             }
         }
         (None, mistakes)
+    }
+
+    /// Texts that begin with `!`, of which YAML takes away the first word.
+    fn tagged(&mut self) -> Vec<Diagnostic> {
+        let mut mistakes = Vec::new();
+        let is_tagged = |value: &Value| matches!(value, Value::Tagged(tagged) if !is_tree(&tagged.value));
+        for path in paths(&self.value, &is_tagged).into_iter().rev() {
+            let what = "YAML takes what begins with ! for a tag; write it in quotes: '!(…)'";
+            mistakes.push(self.explain(&path, what));
+            self.remove(&path);
+        }
+        mistakes
     }
 
     /// A mistake in, or in the absence of, what is at `path`.
@@ -369,14 +390,17 @@ fn child<'a>(value: &'a Value, step: &Step) -> Option<&'a Value> {
 
 /// The paths of all texts under a node, in the order of the file.
 fn texts(value: &Value) -> Vec<Path> {
+    paths(value, &Value::is_string)
+}
+
+/// The paths of all nodes of a kind that has none below it, in the order of the file.
+fn paths(value: &Value, is_meant: &dyn Fn(&Value) -> bool) -> Vec<Path> {
     let below = |step: Step, child: &Value| -> Vec<Path> {
-        texts(child)
-            .into_iter()
-            .map(|path| [slice::from_ref(&step), &path].concat())
-            .collect()
+        let paths = paths(child, is_meant).into_iter();
+        paths.map(|path| [slice::from_ref(&step), &path].concat()).collect()
     };
     match value {
-        Value::String(_) => vec![Path::new()],
+        value if is_meant(value) => vec![Path::new()],
         Value::Sequence(items) => items
             .iter()
             .enumerate()

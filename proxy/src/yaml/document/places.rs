@@ -33,7 +33,7 @@ impl Places {
 
     /// The place of what `path` leads to, or of the nearest node above it that exists.
     pub fn find(&self, path: &[Step], at: At) -> Option<Place> {
-        let mut here = self.tree.get_or_init(|| load(&self.text, false).ok()).as_ref()?;
+        let mut here = self.tree.get_or_init(|| self.tree()).as_ref()?;
         let mut place = Some((1, 1));
         for (depth, step) in path.iter().enumerate() {
             let (key, next) = match (step, here) {
@@ -58,6 +58,12 @@ impl Places {
             here = next;
         }
         place
+    }
+
+    /// Its parser knows no tags either, where one may be meant for something else: `when: !(client in …)`.
+    fn tree(&self) -> Option<Node> {
+        let untagged = || load(&self.text.replace(": !", ": ~").replace("- !", "- ~"), false);
+        load(&self.text, false).or_else(|_| untagged()).ok()
     }
 
     /// The place of a line and column of the text that a scalar holds, which begins at `start`: after its quotation mark, or
