@@ -13,9 +13,11 @@ mod text;
 use rhai::Engine;
 
 pub use self::answers::Response;
+pub use self::crypto::bucket;
 pub use self::expression::{is_found, prepare};
 pub use self::network::networks;
 pub use self::requests::{Request, Variable, variables};
+pub use self::text::{OfAText, length, of_a_text};
 
 pub fn register(engine: &mut Engine) {
     text::register(engine);

@@ -9,8 +9,8 @@ use crate::script::bounds::heavy;
 
 pub fn register(engine: &mut Engine) {
     engine
-        .register_get("len", |text: &mut Text| text.chars().count() as i64)
-        .register_fn("len", |text: &str| text.chars().count() as i64)
+        .register_get("len", |text: &mut Text| length(text))
+        .register_fn("len", length)
         .register_fn("+", |text: &str, number: i64| format!("{text}{number}"))
         .register_fn("+", |number: i64, text: &str| format!("{number}{text}"))
         .register_fn("+", |text: &str, truth: bool| format!("{text}{truth}"))
@@ -29,15 +29,36 @@ pub fn register(engine: &mut Engine) {
         .register_fn("after", |text: &str, part: &str| {
             text.split_once(part).map_or("", |(_, after)| after).to_owned()
         })
-        .register_fn("trim", |text: &str| text.trim().to_owned())
-        .register_fn("to_lower", |text: &str| text.to_lowercase())
-        .register_fn("to_upper", |text: &str| text.to_uppercase())
         .register_fn("split", split)
         .register_fn("join", join)
         .register_fn("replace", replace)
         .register_fn("matches", matches)
-        .register_fn("decode", |text: &str| decode(text))
         .register_fn("encode", encode);
+    for (name, makes) in OF_A_TEXT {
+        engine.register_fn(name, move |text: &str| makes(text));
+    }
+}
+
+/// Makes another text of one.
+pub type OfAText = fn(&str) -> String;
+
+/// Those that take nothing besides.
+const OF_A_TEXT: [(&str, OfAText); 4] = [
+    ("trim", |text| text.trim().to_owned()),
+    ("to_lower", |text| text.to_lowercase()),
+    ("to_upper", |text| text.to_uppercase()),
+    ("decode", decode),
+];
+
+/// What makes another text of one, by its name.
+pub fn of_a_text(name: &str) -> Option<OfAText> {
+    let mut all = OF_A_TEXT.iter();
+    all.find(|(known, _)| *known == name).map(|(_, makes)| *makes)
+}
+
+/// Characters.
+pub fn length(text: &str) -> i64 {
+    text.chars().count() as i64
 }
 
 fn sub_string(text: &str, start: i64, length: i64) -> String {
