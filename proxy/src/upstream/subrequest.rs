@@ -54,22 +54,29 @@ impl PoolClient {
         let Ok(lease) = pool.acquire(&key, &[]).await else {
             return;
         };
-        let (began, peer) = (Instant::now(), peer(pool, &lease));
-        let Ok((mut session, _)) = connector.get_http_session(&peer).await else {
-            lease.report(Outcome::ConnectFailed);
-            return;
-        };
-        match send(&mut session, Box::new(head), body).await {
-            Ok(status) => lease.report(Outcome::Answered {
-                status,
-                latency: began.elapsed(),
-            }),
-            Err(_) => lease.report(Outcome::Reset),
+        let (began, peer, mut body) = (Instant::now(), peer(pool, &lease), body);
+        for _ in 0..2 {
+            let Ok((mut session, reused)) = connector.get_http_session(&peer).await else {
+                return lease.report(Outcome::ConnectFailed);
+            };
+            // Once more where a kept connection may have been closed meanwhile, and twice does no harm.
+            let may_repeat = reused && head.method.is_idempotent();
+            let sent = if may_repeat { body.clone() } else { body.take() };
+            match send(&mut session, Box::new(head.clone()), sent).await {
+                Ok(status) => {
+                    let latency = began.elapsed();
+                    lease.report(Outcome::Answered { status, latency });
+                    if has_ended(&mut session, u64::MAX).await {
+                        let idle = pool.timeouts().idle.get();
+                        connector.release_http_session(session, &peer, Some(idle)).await;
+                    }
+                    return;
+                }
+                Err(_) if may_repeat => {}
+                Err(_) => break,
+            }
         }
-        if has_ended(&mut session, u64::MAX).await {
-            let idle = pool.timeouts().idle.get();
-            connector.release_http_session(session, &peer, Some(idle)).await;
-        }
+        lease.report(Outcome::Reset);
     }
 }
 

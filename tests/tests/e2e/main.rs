@@ -18,6 +18,7 @@ mod filters;
 mod first_contact;
 mod framing;
 mod hedge;
+mod http2;
 mod lifecycle;
 mod listeners;
 mod logs;

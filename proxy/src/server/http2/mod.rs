@@ -39,7 +39,6 @@ pub async fn serve(stream: Transport, entered: &Entered, proxy: &Arc<Proxy>, shu
     let mut window = Window::default();
     let mut stopping = shutdown.clone();
     let mut told = false;
-    let mut rejected = 0;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -58,16 +57,13 @@ pub async fn serve(stream: Transport, entered: &Entered, proxy: &Arc<Proxy>, shu
             }
         };
         match accepted {
-            Some(Ok((request, answer))) => match Stream::new(request, answer, &digest) {
-                Some(stream) => {
-                    if stream.has_body() && window.widen_for(stream.promised_length()) {
-                        connection.set_target_window_size(window.bytes());
-                    }
-                    begin(stream, entered, proxy, shutdown);
+            Some(Ok((request, answer))) => {
+                let stream = Stream::new(request, answer, &digest);
+                if stream.has_body() && window.widen_for(stream.promised_length()) {
+                    connection.set_target_window_size(window.bytes());
                 }
-                None if rejected + 1 == MOST_REJECTED => return entered.ends_because(Cause::Http2),
-                None => rejected += 1,
-            },
+                begin(stream, entered, proxy, shutdown);
+            }
             None => return,
             Some(Err(error)) => return tell_end(entered, &error),
         }
@@ -130,9 +126,6 @@ fn join_cookies(head: &mut RequestHeader) {
         let _ = head.insert_header(header::COOKIE, joined);
     }
 }
-
-/// Malformed requests that one connection may send. Pingora's own accept loop has the same bound.
-const MOST_REJECTED: usize = 32;
 
 #[cfg(test)]
 mod tests {

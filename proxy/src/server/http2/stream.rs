@@ -38,20 +38,11 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// None where the request means nothing, which the client has been told then.
-    pub fn new(
-        request: http::Request<RecvStream>,
-        mut answer: SendResponse<Bytes>,
-        digest: &Arc<Digest>,
-    ) -> Option<Self> {
+    /// What means nothing has gone no further than HTTP/2's library: two lengths, a target with a space.
+    pub fn new(request: http::Request<RecvStream>, answer: SendResponse<Bytes>, digest: &Arc<Digest>) -> Self {
         let (parts, chunks) = request.into_parts();
-        let request = RequestHeader::from(parts);
-        if !is_sound(&request) {
-            answer.send_reset(Reason::PROTOCOL_ERROR);
-            return None;
-        }
-        Some(Self {
-            request,
+        Self {
+            request: RequestHeader::from(parts),
             chunks,
             answer,
             body: None,
@@ -60,7 +51,7 @@ impl Stream {
             bytes_read: 0,
             bytes_sent: 0,
             digest: Arc::clone(digest),
-        })
+        }
     }
 
     pub fn has_body(&self) -> bool {
@@ -188,16 +179,6 @@ impl Stream {
             HttpTask::Failed(error) => Err(error),
         }
     }
-}
-
-/// Whether the target fits in a request line, and the body has one length at most (RFC 9113, section 8.1.1).
-fn is_sound(request: &RequestHeader) -> bool {
-    let target = request.raw_path();
-    let lengths = request.headers.get_all(header::CONTENT_LENGTH);
-    let mut lengths = lengths.iter().map(|length| plain_number(length.as_bytes()));
-    let first = lengths.next();
-    let one_length = first.is_none_or(|first| first.is_some() && lengths.all(|length| length == first));
-    one_length && !target.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n' | b' '))
 }
 
 const HOP_BY_HOP: [HeaderName; 2] = [
@@ -367,27 +348,3 @@ impl Session for Stream {
 }
 
 type CustomReader = Box<dyn Messages<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_body_has_one_length_and_a_target_is_one_word() {
-        for (lengths, sound) in [
-            (&[][..], true),
-            (&["5"], true),
-            (&["5", "5"], true),
-            (&["5", "6"], false),
-            (&["5, 5"], false),
-            (&["+5"], false),
-        ] {
-            let mut request = RequestHeader::build("POST", b"/", None).unwrap();
-            for length in lengths {
-                request.append_header(header::CONTENT_LENGTH, *length).unwrap();
-            }
-            assert_eq!(is_sound(&request), sound, "{lengths:?}");
-        }
-    }
-}
