@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image, ImageRef},
+    FilterType, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedImage, TypedImageRef},
+    pixels::U8x3,
 };
 use image::{RgbImage, imageops};
 
@@ -128,16 +129,24 @@ impl View {
             height: pixels.height(),
             reason,
         };
-        let source = ImageRef::new(pixels.width(), pixels.height(), pixels.as_raw(), PixelType::U8x3)
-            .map_err(|error| failed(error.to_string()))?;
-        let mut resized = Image::new(size.width, size.height, PixelType::U8x3);
-        Resizer::new()
-            .resize(&source, &mut resized, &options)
-            .map_err(|error| failed(error.to_string()))?;
-        RgbImage::from_raw(size.width, size.height, resized.into_vec())
-            .map(Cow::Owned)
-            .ok_or_else(|| failed("the result has another size".to_owned()))
+        let mut resized = RgbImage::new(size.width, size.height);
+        resize(pixels, &mut resized, &options).map_err(failed)?;
+        Ok(Cow::Owned(resized))
     }
+}
+
+/// For one kind of pixels, named, so that no code for the dozen others is built.
+fn resize(source: &RgbImage, target: &mut RgbImage, options: &ResizeOptions) -> Result<(), String> {
+    let (width, height) = target.dimensions();
+    let source = TypedImageRef::<U8x3>::from_buffer(source.width(), source.height(), source.as_raw());
+    let target = TypedImage::<U8x3>::from_buffer(width, height, target);
+    let (source, mut target) = (
+        source.map_err(|error| error.to_string())?,
+        target.map_err(|error| error.to_string())?,
+    );
+    Resizer::new()
+        .resize_typed(&source, &mut target, options)
+        .map_err(|error| error.to_string())
 }
 
 impl Turn {

@@ -1,17 +1,12 @@
 //! AVIF out, by `rav1e` without assembler: 8 bits, full range, colour as fine as brightness, alpha as a picture of its own.
 //! Its boxes are made here and always the same, so that the proof is to make them once more.
 
-use image::DynamicImage;
-use rav1e::prelude::{
-    ChromaSampling, ColorDescription, ColorPrimaries, Config, Context, EncoderConfig, EncoderStatus,
-    MatrixCoefficients, PixelRange, SpeedSettings, TransferCharacteristics,
-};
-
 use crate::{
     codec::{Items, Picture, Profile},
     error::Error,
     geometry::Size,
 };
+use image::DynamicImage;
 
 /// At a quality from 1 to 100.
 ///
@@ -180,45 +175,9 @@ fn full(kind: &[u8; 4], version: u8, parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// One plane, or three as large.
-fn coded(size: Size, planes: &[Vec<u8>], quantiser: usize) -> Result<Vec<u8>, Error> {
-    let mut encoder = EncoderConfig {
-        width: size.width as usize,
-        height: size.height as usize,
-        still_picture: true,
-        quantizer: quantiser,
-        min_quantizer: quantiser as u8,
-        chroma_sampling: if planes.len() == 1 {
-            ChromaSampling::Cs400
-        } else {
-            ChromaSampling::Cs444
-        },
-        pixel_range: PixelRange::Full,
-        color_description: Some(ColorDescription {
-            color_primaries: ColorPrimaries::BT709,
-            transfer_characteristics: TransferCharacteristics::SRGB,
-            matrix_coefficients: MatrixCoefficients::BT601,
-        }),
-        ..EncoderConfig::default()
-    };
-    encoder.speed_settings = SpeedSettings::from_preset(FASTEST);
-    encoder.speed_settings.rdo_lookahead_frames = 1;
-    let config = Config::new().with_encoder_config(encoder).with_threads(1);
-    let mut context: Context<u8> = config.new_context().map_err(Error::internal)?;
-    let mut frame = context.new_frame();
-    for (samples, plane) in planes.iter().zip(&mut frame.planes) {
-        plane.copy_from_raw_u8(samples, size.width as usize, 1);
-    }
-    context.send_frame(frame).map_err(Error::internal)?;
-    context.flush();
-    let mut data = Vec::new();
-    loop {
-        match context.receive_packet() {
-            Ok(packet) => data.extend(packet.data),
-            Err(EncoderStatus::Encoded) => {}
-            Err(EncoderStatus::LimitReached) => return Ok(data),
-            Err(error) => return Err(Error::internal(error)),
-        }
-    }
+fn coded(size: Size, planes: &[Vec<u8>], quantiser: u8) -> Result<Vec<u8>, Error> {
+    let sides = (size.width as usize, size.height as usize);
+    av1_still::encode(sides, planes, quantiser).map_err(Error::internal)
 }
 
 /// Brightness and how much bluer and redder it is, by BT.601 in the full range.
@@ -243,8 +202,8 @@ fn alpha(pixels: &DynamicImage) -> Vec<u8> {
 }
 
 /// AV1's step for a quality, so that it looks about as in a JPEG of that quality.
-fn quantiser(quality: u8) -> usize {
-    (usize::from(100 - quality.min(100)) * 2).clamp(FINEST, 255)
+fn quantiser(quality: u8) -> u8 {
+    ((100 - quality.min(100)) * 2).max(FINEST)
 }
 
 /// The kinds of the units in coded data, each of which says how long it is (AV1, 5.3).
@@ -275,9 +234,7 @@ const ALPHA_ITEM: u32 = 2;
 const NEEDED: u8 = 0x80;
 const BOX_HEAD: usize = 8;
 /// Of what is shown through.
-const FINEST: usize = 4;
-/// Of ten.
-const FASTEST: u8 = 10;
+const FINEST: u8 = 4;
 /// A sequence's head, the mark between pictures, a picture.
 const PICTURE_UNITS: [u8; 3] = [1, 2, 6];
 

@@ -30,6 +30,8 @@ pub struct Decoder<'a> {
     code: u32,
     /// The length of the interval that the number lies in, 2¹⁵ to 2¹⁶ between two decisions (A).
     interval: u32,
+    /// Whether the interval began with the number when its bits ended.
+    is_spent: bool,
 }
 
 impl<'a> Decoder<'a> {
@@ -39,12 +41,21 @@ impl<'a> Decoder<'a> {
             bits,
             code,
             interval: 1 << 16,
+            is_spent: code == 0,
         }
     }
 
     /// What follows the bits that were looked at so far, some of which may not have told anything yet.
     pub fn bits(&self) -> &BitReader<'a> {
         &self.bits
+    }
+
+    /// Whether the codes break off. Behind its last bit a number goes on with zeros, which an encoder leaves out (D.1.8). It
+    /// takes the number with the most of them in its last interval: few, but by a rare chance or where that interval begins
+    /// with the number, as all do behind it that a long even ground narrows; then nothing of the number is left to read. Where
+    /// a file was cut, there is.
+    pub fn has_run_out(&self) -> bool {
+        self.bits.missing() > MOST_LEFT_OUT && !self.is_spent
     }
 
     #[inline(always)]
@@ -78,10 +89,17 @@ impl<'a> Decoder<'a> {
         self.bits.refill();
         self.code = self.code << doublings | self.bits.take(doublings);
         self.interval <<= doublings;
+        if self.bits.overrun() && self.bits.missing() <= AHEAD {
+            self.is_spent = self.code == 0;
+        }
     }
 }
 
 const LEAST_INTERVAL: u32 = 1 << 15;
+/// Bits that the decoder takes before it needs them.
+const AHEAD: u32 = 16;
+/// And the zeros up to a whole byte, and those of a rare chance.
+const MOST_LEFT_OUT: u32 = AHEAD + 7 + 24;
 
 #[cfg(test)]
 mod tests {

@@ -111,8 +111,7 @@ impl<'a> Entropy<'a> for Arithmetic<'a> {
         self.decoder.bits()
     }
 
-    /// Never: an encoder may leave out what would be zeros at the end of an interval (D.1.8).
     fn has_run_out(&self) -> bool {
-        false
+        self.decoder.has_run_out()
     }
 }
