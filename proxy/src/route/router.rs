@@ -136,7 +136,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::filter::Filter;
     use crate::request::path;
     use crate::request::testing::{ctx, request};
 
@@ -423,26 +422,6 @@ mod tests {
                 "{path}"
             );
         }
-    }
-
-    #[test]
-    fn a_filter_that_a_reload_leaves_as_it_is_lives_on() {
-        let routes = |filters: &str| -> Vec<RouteConfig> {
-            let yaml = format!("[{{ match: {{ path_prefix: / }}, filters: [{filters}] }}]");
-            serde_yaml::from_str(&yaml).unwrap()
-        };
-        let (limit, other) = ("{ rate_limit: { rate: 1/m } }", "{ rate_limit: { rate: 2/m } }");
-        let build = |filters: &str, previous| {
-            Router::new(&routes(filters), &Surroundings::of(&HashMap::new()), previous).unwrap()
-        };
-        let before = build(&format!("{limit}, {limit}"), None);
-        let after = build(&format!("{other}, {limit}, {limit}, {limit}"), Some(&before));
-        let is_kept = |filter: &Arc<dyn Filter>| {
-            let kept = |old: &Arc<dyn Filter>| std::ptr::addr_eq(Arc::as_ptr(old), Arc::as_ptr(filter));
-            before.routes[0].filters.iter().position(kept)
-        };
-        let kept: Vec<_> = after.routes[0].filters.iter().map(is_kept).collect();
-        assert_eq!(kept, [None, Some(0), Some(1), None]);
     }
 
     #[test]
