@@ -50,7 +50,11 @@ pub fn bind(endpoint: &Endpoint, making: &Making<'_>) -> io::Result<(Bound, Endp
         }
         Endpoint::Unix(path) => {
             let socket = bind_unix(path)?;
-            making.unix.apply(path)?;
+            // One that is not as it is to be is nobody's.
+            making
+                .unix
+                .apply(path)
+                .inspect_err(|_| _ = std::fs::remove_file(path))?;
             Ok((Bound::Listening(Listening::Unix(socket)), endpoint.clone()))
         }
     }

@@ -1,10 +1,12 @@
 //! Keys that programs show, by a file of their hashes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode, header};
+use percent_encoding::percent_decode;
 use pingora::http::RequestHeader;
 use ring::digest::{SHA256, digest};
 use schemars::JsonSchema;
@@ -62,7 +64,7 @@ struct Guard {
 
 impl Filter for Guard {
     fn on_request(&self, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
-        let name = self.settings.shown(request).and_then(|key| self.keys.get().name_of(key));
+        let name = self.settings.shown(request).and_then(|key| self.keys.get().name_of(&key));
         let Some(name) = name else {
             return Verdict::Challenge(UNAUTHORIZED, HeaderValue::from_static("Bearer"));
         };
@@ -81,11 +83,13 @@ const UNAUTHORIZED: Problem = Problem::new(
 );
 
 impl ApiKey {
-    fn shown<'a>(&self, request: &'a RequestHeader) -> Option<&'a [u8]> {
+    fn shown<'a>(&self, request: &'a RequestHeader) -> Option<Cow<'a, [u8]>> {
         let field = request.headers.get(&self.header.0).map(HeaderValue::as_bytes);
         let bearer = || bearer(request.headers.get(header::AUTHORIZATION)?);
-        let query = || argument(request.uri.query(), self.query.as_ref()?);
-        field.or_else(bearer).or_else(query).filter(|key| !key.is_empty())
+        // A key in Base64 has signs that a query has to escape.
+        let query = || Some(percent_decode(argument(request.uri.query(), self.query.as_ref()?)?).into());
+        let field = field.or_else(bearer).map(Cow::Borrowed);
+        field.or_else(query).filter(|key| !key.is_empty())
     }
 
     /// Takes away what held the key.
@@ -181,8 +185,9 @@ mod tests {
         let acme = Some("acme".to_owned());
         assert_eq!(shown("/", &[("x-api-key", "open sesame")]).0, acme);
         assert_eq!(shown("/", &[("authorization", "bearer open sesame")]).0, acme);
-        let plain = shown("/a?b=1&key=open%20sesame&c", &[]);
-        assert_eq!(plain.0, None, "it is not decoded");
+        let (name, target) = shown("/a?b=1&key=open%20sesam%65&c", &[]);
+        assert_eq!((name, target.as_deref()), (acme.clone(), Some("/a?b=1&c")));
+        assert_eq!(shown("/?key=open+sesame", &[]).0, None, "it is no form");
         for fields in [&[][..], &[("x-api-key", "")], &[("x-api-key", "open sesame!")]] {
             assert_eq!(shown("/", fields).0, None);
         }

@@ -38,7 +38,7 @@ impl Settings for Redirect {
 
 impl Filter for Redirect {
     fn on_request(&self, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
-        let Some(location) = self.to.render(request, ctx) else {
+        let Some(location) = self.to.location(request, ctx) else {
             return Verdict::Refuse(problem::BAD_REQUEST);
         };
         Verdict::to(location, self.status)

@@ -103,8 +103,8 @@ impl Filter for Rewrite {
                 Some(target) => ctx.notes.target = Some(target),
                 None => return Verdict::Refuse(problem::BAD_PATH),
             },
-            Then::Redirect => return sent_to(path, query.as_deref(), StatusCode::FOUND),
-            Then::RedirectForGood => return sent_to(path, query.as_deref(), StatusCode::MOVED_PERMANENTLY),
+            Then::Redirect => return self.sent_to(path, query.as_deref(), StatusCode::FOUND),
+            Then::RedirectForGood => return self.sent_to(path, query.as_deref(), StatusCode::MOVED_PERMANENTLY),
         }
         match self.then {
             Then::Search => Verdict::Reroute(None),
@@ -113,11 +113,17 @@ impl Filter for Rewrite {
     }
 }
 
-fn sent_to(path: &str, query: Option<&str>, status: StatusCode) -> Verdict {
-    let mark = query.filter(|query| !query.is_empty()).map_or("", |_| "?");
-    match HeaderValue::try_from(format!("{path}{mark}{}", query.unwrap_or_default())) {
-        Ok(location) => Verdict::to(location, status),
-        Err(_) => Verdict::Refuse(problem::BAD_PATH),
+impl Rewrite {
+    fn sent_to(&self, path: &str, query: Option<&str>, status: StatusCode) -> Verdict {
+        let mark = query.filter(|query| !query.is_empty()).map_or("", |_| "?");
+        let path = match self.to.begins_with_authority() {
+            true => path.as_bytes().into(),
+            false => target::on_this_site(path.as_bytes()),
+        };
+        match HeaderValue::try_from([&path, mark.as_bytes(), query.unwrap_or_default().as_bytes()].concat()) {
+            Ok(location) => Verdict::to(location, status),
+            Err(_) => Verdict::Refuse(problem::BAD_PATH),
+        }
     }
 }
 

@@ -87,6 +87,17 @@ pub fn compose(path: &str, query: Option<&str>) -> Option<Box<str>> {
     PathAndQuery::try_from(target.as_str()).is_ok().then(|| target.into())
 }
 
+/// A place that is on this site, as it was meant to be: browsers take what begins with two slashes for another host, either way
+/// round, whatever tabs are between them.
+pub fn on_this_site(location: &[u8]) -> Cow<'_, [u8]> {
+    let is_slash = |byte: &u8| matches!(byte, b'/' | b'\\' | b'\t');
+    let length = location.iter().take_while(|byte| is_slash(byte)).count();
+    match &location[..length] {
+        b"" | b"/" => location.into(),
+        _ => [b"/", &location[length..]].concat().into(),
+    }
+}
+
 /// What a path in its normal form has escaped.
 const UNFIT: &AsciiSet = &CONTROLS
     .add(b' ')

@@ -51,7 +51,6 @@ use crate::observe::metrics::Metrics;
 use crate::program;
 use crate::state::{Shared, State, StateError};
 use crate::yaml::diagnostic::Diagnostic;
-use crate::yaml::document::steps;
 
 /// Why Veil does not run.
 #[derive(Debug, thiserror::Error)]
@@ -97,8 +96,7 @@ pub fn run(launch: Launch, takes_over: bool) -> Result<(), ServerError> {
         // Where only root may write.
         pid_file = launch.write_pid()?;
         let become_user = user::become_user(name, &config, &mut sockets);
-        let mistake = |error| mistake(&launch.source, &steps!["user"], format!("user: {error}"));
-        become_user.map_err(|error| ServerError::User(mistake(error)))?;
+        become_user.map_err(|(at, what)| ServerError::User(mistake(&launch.source, &at, what)))?;
     }
     launch.log.start()?;
     let threads = threads(&config);

@@ -13,19 +13,21 @@ use crate::accounts::{self, User};
 use crate::client::endpoint::Endpoint;
 use crate::client::listening::{self, Making};
 use crate::config::Config;
+use crate::yaml::document::{Path, steps};
 
 /// Binds what is not bound yet, and becomes this user. There must be no other thread: threads to come are that user's, but
 /// not those that are there.
 ///
 /// # Errors
-/// A socket cannot be bound, or this process may not become that user.
-pub fn become_user(name: &str, config: &Config, sockets: &mut Sockets) -> io::Result<()> {
-    let user = accounts::user(name)?;
+/// A socket cannot be bound, or this process may not become that user; with the place of what says so.
+pub fn become_user(name: &str, config: &Config, sockets: &mut Sockets) -> Result<(), (Path, String)> {
+    let wrong = |error: io::Error| (steps!["user"].to_vec(), format!("user: {error}"));
+    let user = accounts::user(name).map_err(wrong)?;
     if geteuid() == user.id {
         return Ok(());
     }
     bind_all(config, sockets)?;
-    change(&user).map_err(|error| io::Error::new(error.kind(), format!("cannot become {name:?}: {error}")))
+    change(&user).map_err(|error| wrong(io::Error::new(error.kind(), format!("cannot become {name:?}: {error}"))))
 }
 
 fn change(user: &User) -> io::Result<()> {
@@ -36,9 +38,10 @@ fn change(user: &User) -> io::Result<()> {
     Ok(())
 }
 
-fn bind_all(config: &Config, sockets: &mut Sockets) -> io::Result<()> {
+fn bind_all(config: &Config, sockets: &mut Sockets) -> Result<(), (Path, String)> {
     // Sockets of tokio's have to be made in a runtime; this one has no thread of its own.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let runtime = runtime.map_err(|error| (steps!["user"].to_vec(), error.to_string()))?;
     let _inside = runtime.enter();
     for (name, listener) in &config.listeners {
         for address in listener.address.iter() {
@@ -46,7 +49,9 @@ fn bind_all(config: &Config, sockets: &mut Sockets) -> io::Result<()> {
                 v6_only: listener.address.have_ipv4_beside(address),
                 unix: &listener.unix,
             };
-            bind(handover_name(&key(name, address)), address, &making, sockets)?;
+            let bound = bind(handover_name(&key(name, address)), address, &making, sockets);
+            let at = || steps!["listeners", name.as_str(), "address"].to_vec();
+            bound.map_err(|error| (at(), format!("listener {name:?}: {error}")))?;
         }
     }
     let Some(admin) = &config.admin else { return Ok(()) };
@@ -54,7 +59,8 @@ fn bind_all(config: &Config, sockets: &mut Sockets) -> io::Result<()> {
         v6_only: false,
         unix: &admin.unix(),
     };
-    bind(ADMIN.to_owned(), &admin.address, &making, sockets)
+    let bound = bind(ADMIN.to_owned(), &admin.address, &making, sockets);
+    bound.map_err(|error| (steps!["admin", "address"].to_vec(), format!("admin: {error}")))
 }
 
 fn bind(name: String, address: &Endpoint, making: &Making<'_>, sockets: &mut Sockets) -> io::Result<()> {

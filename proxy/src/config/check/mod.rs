@@ -4,6 +4,7 @@
 mod doubts;
 mod machine;
 mod routes;
+mod sockets;
 
 use crate::config::{self, Config, Source};
 use crate::yaml::diagnostic::Diagnostic;
@@ -50,6 +51,7 @@ pub fn all(source: &Source) -> Findings {
             machine::workers(&config),
             machine::transports(&config),
             machine::users(&config),
+            sockets::obstructed(&config),
             machine::names(&config),
         ]
         .concat();
@@ -92,6 +94,7 @@ pub fn doubts(source: &Source, config: &Config) -> Vec<Diagnostic> {
         doubts::routes(config),
         doubts::unverified(config),
         doubts::timeouts(config),
+        sockets::without_folder(config),
     ];
     let parts = located(source, remarks.concat());
     [config::doubts(source), parts].concat()
@@ -260,6 +263,39 @@ access_log: { to: no/such/folder/access.log }
         let places: Vec<&str> = found.iter().map(|text| text.split(": ").next().unwrap()).collect();
         let expected = ["veil.yaml:3:19", "veil.yaml:4:50", "veil.yaml:5:39", "veil.yaml:6:19"];
         assert_eq!(places, expected, "{found:#?}");
+    }
+
+    #[test]
+    fn a_socket_takes_nobodys_place_and_has_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "precious").unwrap();
+        let parts = |socket: &std::path::Path| {
+            format!(
+                "listeners: {{ public: {{ address: [127.0.0.1:0, 'unix:{0}'] }} }}\nadmin: {{ address: 'unix:{0}' }}\n\
+                 routes: [{{ match: {{ path_prefix: / }}, filters: [{{ respond: {{ status: 200 }} }}] }}]\n",
+                socket.display()
+            )
+        };
+        let admin_alone =
+            |socket: &std::path::Path| parts(socket).replace(&format!(", 'unix:{}'", socket.display()), "");
+        for (socket, wrong) in [
+            (file.clone(), Some("is there already, and is no socket")),
+            (folder.path().join("nowhere/socket"), Some("there is no folder")),
+            (folder.path().join("socket"), None),
+        ] {
+            let found = found(&admin_alone(&socket), "");
+            assert_eq!(found.len(), usize::from(wrong.is_some()), "{found:?}");
+            assert!(
+                wrong.is_none_or(|wrong| found[0].starts_with("veil.yaml:3:19: admin: ") && found[0].contains(wrong)),
+                "{found:?}"
+            );
+        }
+        let found = found(&parts(&file).replace("admin", "# admin"), "");
+        assert!(
+            found.len() == 1 && found[0].starts_with("veil.yaml:2:24: listener \"public\": "),
+            "{found:?}"
+        );
     }
 
     #[test]

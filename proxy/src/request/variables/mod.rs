@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, de};
 use self::names::{VARIABLES, Variable};
 use super::RequestCtx;
 use super::syntax::{argument, cookie, host, host_name, protocol, request_uri};
-use super::target::Target;
+use super::target::{Target, on_this_site};
 use super::text::{push_address, push_number};
 use crate::yaml::placeholders::Piece;
 
@@ -81,6 +81,21 @@ impl Template {
             }
         }
         false
+    }
+
+    /// Whether it is for another host, by its own words.
+    pub fn begins_with_authority(&self) -> bool {
+        matches!(self.0.first(), Some(Piece::Text(text)) if text.starts_with("//"))
+    }
+
+    /// Where it leads a client to: nothing that variables fill in makes a place on this site one of another host.
+    pub fn location(&self, request: &RequestHeader, ctx: &RequestCtx) -> Option<HeaderValue> {
+        let location = self.bytes(request, ctx);
+        let location = match self.begins_with_authority() {
+            true => location.into(),
+            false => on_this_site(&location),
+        };
+        HeaderValue::from_bytes(&location).ok()
     }
 
     /// Whether it is the same for every request.

@@ -77,6 +77,7 @@ fn a_key_has_a_name_in_the_log_and_a_limit_of_its_own() {
     let with_key = || ask(&veil, "GET / HTTP/1.1\r\nHost: a\r\nX-API-Key: open sesame").status();
     assert_eq!(ask(&veil, "GET / HTTP/1.1\r\nHost: a").status(), 401);
     assert_eq!([with_key(), with_key(), with_key()], [200, 200, 429]);
+    assert_eq!(backend.received().len(), 2);
     assert!(
         backend
             .received()

@@ -308,6 +308,50 @@ fn a_folder_is_where_the_client_knows_it_to_be() {
     }
 }
 
+/// caddy#7330, #8023, CVE-2020-15129 of traefik: a redirect within a site leads to no other one, however browsers read slashes.
+#[test]
+fn a_redirect_within_a_site_stays_there() {
+    let routes = [
+        "{ match: { path_prefix: /to/ }, filters: [{ redirect: { to: //cdn.test$path } }] }",
+        "{ match: { path_regex: '^/go/(.*)$' }, filters: [{ redirect: { to: /$capture_1 } }] }",
+        "{ match: { path_prefix: /, query: { rewritten: { present: true } } }, \
+         filters: [{ rewrite: { path: '^(.*)$', to: '$capture_1/', then: redirect } }, { respond: { status: 404 } }] }",
+        "{ match: { path_prefix: /, query: { sent: { present: true } } }, filters: [{ redirect: { to: $request_uri } }] }",
+        "{ match: { path_prefix: / }, filters: [{ redirect: { to: $path/ } }] }",
+    ];
+    let routes: String = routes.iter().map(|route| format!("  - {route}\n")).collect();
+    let veil = veil_with(&routes, &[]);
+    let leads = |asked: &str| {
+        let answer = ask(&veil, &format!("GET {asked} HTTP/1.1\r\nHost: a.test"));
+        answer.header("location").map(str::to_owned)
+    };
+    for path in [
+        "//evil.test",
+        "/\\evil.test",
+        "/%5Cevil.test",
+        "/%5c%5c/evil.test",
+        "/%09/evil.test",
+        "/%09%5cevil.test",
+        "/.//evil.test",
+        "/go//evil.test",
+        "/go/%5Cevil.test",
+        "/go/%2F%5cevil.test",
+        "/go/%09//evil.test",
+    ] {
+        for query in ["", "?rewritten=", "?sent="] {
+            let location = leads(&format!("{path}{query}")).unwrap_or_else(|| "/".to_owned());
+            let second = location.trim_start_matches('/').len() + 1 == location.len();
+            assert!(
+                second && !location[1..].starts_with(['\\', '\t']),
+                "{path}{query}: {location}"
+            );
+        }
+    }
+    assert_eq!(leads("/to/a").as_deref(), Some("//cdn.test/to/a"));
+    assert_eq!(leads("/go/a//b%20c").as_deref(), Some("/a/b%20c"));
+    assert_eq!(leads("/a?sent=//b").as_deref(), Some("/a?sent=//b"));
+}
+
 /// Of many limiters: a client that says another address in each request is one client all the same.
 #[test]
 fn a_limit_counts_no_made_up_addresses() {
