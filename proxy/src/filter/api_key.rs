@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use percent_encoding::percent_decode;
 use pingora::http::RequestHeader;
 use ring::digest::{SHA256, digest};
@@ -84,8 +84,16 @@ const UNAUTHORIZED: Problem = Problem::new(
 
 impl ApiKey {
     fn shown<'a>(&self, request: &'a RequestHeader) -> Option<Cow<'a, [u8]>> {
-        let field = request.headers.get(&self.header.0).map(HeaderValue::as_bytes);
-        let bearer = || bearer(request.headers.get(header::AUTHORIZATION)?);
+        // Of two fields, who comes after might take the other one.
+        let alone = |name: &HeaderName| {
+            let mut fields = request.headers.get_all(name).iter();
+            fields.next().filter(|_| fields.next().is_none())
+        };
+        if request.headers.contains_key(&self.header.0) && alone(&self.header.0).is_none() {
+            return None;
+        }
+        let field = alone(&self.header.0).map(HeaderValue::as_bytes);
+        let bearer = || bearer(alone(&header::AUTHORIZATION)?);
         // A key in Base64 has signs that a query has to escape.
         let query = || Some(percent_decode(argument(request.uri.query(), self.query.as_ref()?)?).into());
         let field = field.or_else(bearer).map(Cow::Borrowed);

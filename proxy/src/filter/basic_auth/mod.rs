@@ -204,9 +204,13 @@ const NO_USERS: Problem = Problem::new(StatusCode::FORBIDDEN, "forbidden", "nobo
 /// A hash of no password that anybody would say, of the cost that `htpasswd -B` and others use.
 const NOBODY: &str = "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy";
 
-/// RFC 7617. A name has no colon, a password may.
+/// RFC 7617. A name has no colon, a password may. Of two fields, who comes after might take the other one.
 fn credentials(request: &RequestHeader) -> Option<(String, String)> {
-    let value = request.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let mut fields = request.headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (fields.next(), fields.next()) else {
+        return None;
+    };
+    let value = value.to_str().ok()?;
     let (scheme, encoded) = value.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;

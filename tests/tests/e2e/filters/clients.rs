@@ -41,6 +41,9 @@ fn a_password_lets_in_and_goes_no_further() {
         .status(),
         200
     );
+    // Who comes after might take the other one.
+    let two = "Authorization: Basic YWRhOnNlY3JldA==\r\nAuthorization: Basic cm9vdDp4";
+    assert_eq!(ask(&veil, &format!("GET / HTTP/1.1\r\nHost: a\r\n{two}")).status(), 401);
     let received = backend.received();
     assert_eq!(received.len(), 1);
     assert_eq!(
@@ -76,6 +79,10 @@ fn a_key_has_a_name_in_the_log_and_a_limit_of_its_own() {
     );
     let with_key = || ask(&veil, "GET / HTTP/1.1\r\nHost: a\r\nX-API-Key: open sesame").status();
     assert_eq!(ask(&veil, "GET / HTTP/1.1\r\nHost: a").status(), 401);
+    for two in ["X-API-Key: other", "x-api-key: open sesame"] {
+        let request = format!("GET / HTTP/1.1\r\nHost: a\r\nX-API-Key: open sesame\r\n{two}");
+        assert_eq!(ask(&veil, &request).status(), 401, "{two}");
+    }
     assert_eq!([with_key(), with_key(), with_key()], [200, 200, 429]);
     assert_eq!(backend.received().len(), 2);
     assert!(
