@@ -8,6 +8,7 @@ import subprocess
 from PIL import Image, ImageChops, ImageStat
 
 import forms
+import reported
 import viewers
 
 MOST_SEEN, MOST_CHANGED = 3, 2
@@ -15,8 +16,9 @@ MOST_SEEN, MOST_CHANGED = 3, 2
 # they are enlarged, or coded once more, shows.
 FALSE_COLOURS = re.compile(r"jpeg-(3-(adobe0|(none|short-jfif)-RGB)|4-(jfif-)?adobe[12])-")
 MOST_CHANGED_IN_FALSE_COLOURS = 6
-# Chromium takes the levels of an AVIF's alpha for those of a limited range, against the head of its coded data; Pillow does not.
-BY_PILLOW = re.compile(r"avif-alpha|.*\.tif$|.*-(alpha|LA|RGBA).*\.avif$")
+# Chromium takes the levels of an AVIF's alpha for those of a limited range, against the head of its coded data, and does not
+# turn a WebP; Pillow is right there.
+BY_PILLOW = re.compile(r"avif-alpha|webp-exif|.*\.tif$|.*-(alpha|clear|offset|LA|RGBA|rgba).*\.avif$")
 # Nothing is hidden: the pictures are so small that a face would be all of them.
 FORMS = ("profile=lossless", "format=png", "profile=reencode&quality=100", "format=webp&quality=100", "format=avif&quality=100")
 QUERIES = tuple(f"detect=off&{query}" for query in FORMS)
@@ -25,8 +27,8 @@ QUERIES = tuple(f"detect=off&{query}" for query in FORMS)
 def complaints(program, ask, folder):
     """`ask(content, query)` is the service's answer: picture, media type, count of faces; nothing if it refuses."""
     folder.mkdir()
-    contents = dict(forms.forms())
-    further = dict(forms.answered_only())
+    contents = dict(forms.forms()) | dict(reported.forms())
+    further = dict(forms.answered_only()) | dict(reported.files())
     for name, content in (contents | further).items():
         (folder / name).write_bytes(content)
     shown = rendered(folder, contents)

@@ -274,6 +274,7 @@ def the_reference_is_whole(page):
     browser.js("document.querySelectorAll('#example-blur button')[1].click()")
     browser.until("return document.querySelector('#example-blur pre').innerText.includes('urllib.request')")
     assert page.address in page.text("#example-blur pre")
+    assert "/metrics" not in page.text("#contents"), "what operators ask for"
     twice = browser.js("const ids = [...document.querySelectorAll('[id]')].map(element => element.id); return ids.filter((id, at) => ids.indexOf(id) < at)")
     assert not twice, twice
     browser.open(page.address + "/v1/problems/too_many_bytes")

@@ -105,12 +105,16 @@ impl Blocks {
 }
 
 /// Whether a block, in zigzag order, has no more in the sixteen highest frequencies, across and down, than the rounding
-/// of what is painted to whole levels leaves under the finest tables.
+/// of what is painted to whole levels leaves under the finest tables, and the bend of a slope as steep as the block's.
 fn is_soft(block: &[i16; 64]) -> bool {
-    HIGHEST.iter().all(|index| block[*index].abs() <= ROUNDING)
+    let steepest = block[1..].iter().map(|value| value.abs()).max().unwrap_or(0);
+    let limit = ROUNDING + steepest / STEEPNESS;
+    HIGHEST.iter().all(|index| block[*index].abs() <= limit)
 }
 
 /// Zigzag indices of the lower right quarter of a block.
 const HIGHEST: [usize; 16] = [39, 45, 46, 50, 51, 52, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63];
 
 const ROUNDING: i16 = 2;
+/// How much more a slope has in its own frequency than its bend has in the highest ones, at least.
+const STEEPNESS: i16 = 128;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{error::Error, geometry::Size, jpeg::Leniency};
 
-/// Walks the blocks and counts the frames.
+/// Walks the blocks and counts the frames. The screen is as large as the first frame at least, as viewers have it.
 pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
     let side = |at: usize| {
         file.get(at..at + 2)
@@ -22,11 +22,14 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
     let (Some(width), Some(height)) = (side(6), side(8)) else {
         return Err(broken("the file ends before its head does"));
     };
-    let size = Size { width, height };
+    let mut size = Size { width, height };
     let mut blocks = Blocks::of(file);
     let (mut count, mut has_colours) = (0u32, true);
     for block in blocks.by_ref() {
-        if let Block::Frame { has_palette } = block {
+        if let Block::Frame { has_palette, reach } = block {
+            if count == 0 {
+                size = Size::new(width.max(reach.width), height.max(reach.height));
+            }
             count += 1;
             has_colours &= has_palette || has_shared_palette(file);
         }
@@ -73,6 +76,8 @@ pub(super) fn prove(written: &[u8]) -> Option<()> {
 
 pub(super) struct Reader<'a> {
     decoder: Decoder<Cursor<Cow<'a, [u8]>>>,
+    /// The colours of frames that have none of their own.
+    shared: Vec<u8>,
     screen: Screen,
     left: u32,
 }
@@ -80,7 +85,7 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub fn open(file: &'a [u8], header: &Header) -> Result<Self, Error> {
         let mut options = DecodeOptions::new();
-        options.set_color_output(ColorOutput::RGBA);
+        options.set_color_output(ColorOutput::Indexed);
         // As viewers do.
         options.allow_unknown_blocks(true);
         options.set_memory_limit(MemoryLimit::Bytes(
@@ -90,6 +95,7 @@ impl<'a> Reader<'a> {
             .read_info(Cursor::new(whole(file, header)))
             .map_err(|_| damaged())?;
         Ok(Self {
+            shared: decoder.global_palette().unwrap_or_default().to_vec(),
             decoder,
             screen: Screen::new(header.size),
             left: match header.parts {
@@ -129,7 +135,7 @@ impl Frames for Reader<'_> {
         self.left -= 1;
         let frame = self.decoder.read_next_frame().map_err(|_| damaged())?;
         let frame = frame.ok_or_else(damaged)?;
-        let pixels = RgbaImage::from_raw(frame.width.into(), frame.height.into(), frame.buffer.to_vec());
+        let pixels = coloured(frame, &self.shared).ok_or_else(damaged)?;
         let after = match frame.dispose {
             DisposalMethod::Any | DisposalMethod::Keep => After::Keep,
             DisposalMethod::Background => After::Clear,
@@ -141,9 +147,7 @@ impl Frames for Reader<'_> {
                 ticks: frame.delay.into(),
                 per_second: TICKS,
             },
-            pixels: self
-                .screen
-                .draw(&pixels.ok_or_else(damaged)?, place, Blend::Over, after),
+            pixels: self.screen.draw(&pixels, place, Blend::Over, after),
         }))
     }
 
@@ -157,6 +161,20 @@ impl Frames for Reader<'_> {
     fn space(&self) -> Result<Space, Error> {
         Ok(Space::Plain)
     }
+}
+
+/// A level that its palette does not have is black, as viewers show it.
+fn coloured(frame: &gif::Frame, shared: &[u8]) -> Option<RgbaImage> {
+    let palette = frame.palette.as_deref().unwrap_or(shared);
+    let mut colours = [[0, 0, 0, u8::MAX]; 256];
+    for (colour, told) in colours.iter_mut().zip(palette.chunks_exact(3)) {
+        colour[..3].copy_from_slice(told);
+    }
+    if let Some(clear) = frame.transparent {
+        colours[usize::from(clear)] = [0; 4];
+    }
+    let pixels = frame.buffer.iter().flat_map(|level| colours[usize::from(*level)]);
+    RgbaImage::from_raw(frame.width.into(), frame.height.into(), pixels.collect())
 }
 
 pub(super) struct Writer {
@@ -222,6 +240,8 @@ pub enum Block<'a> {
     Frame {
         /// Whether it has colours of its own.
         has_palette: bool,
+        /// From the upper left corner of the screen to its own lower right one.
+        reach: Size,
     },
     /// The time and disposal of a frame.
     Control,
@@ -265,11 +285,13 @@ impl<'a> Blocks<'a> {
     }
 
     fn frame(&mut self) -> Option<Block<'a>> {
-        let flags = self.take(9)?[8];
+        let head = self.take(9)?;
+        let side = |at: usize| u32::from(u16::from_le_bytes([head[at], head[at + 1]]));
+        let reach = Size::new(side(0) + side(4), side(2) + side(6));
         // The table, and the length of the first code.
-        self.take(table_length(flags) + 1)?;
-        let has_palette = flags & HAS_TABLE != 0;
-        self.take_chain().map(|_| Block::Frame { has_palette })
+        self.take(table_length(head[8]) + 1)?;
+        let has_palette = head[8] & HAS_TABLE != 0;
+        self.take_chain().map(|_| Block::Frame { has_palette, reach })
     }
 
     fn extension(&mut self) -> Option<Block<'a>> {
@@ -336,3 +358,49 @@ const TICKS: u32 = 100;
 const HALF: u8 = 128;
 /// 1 is the most thorough, 30 the fastest.
 const QUANTISER_SPEED: i32 = 10;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn levels_without_a_colour_are_black_and_a_first_frame_enlarges_its_screen() {
+        for (screen, place, shown) in [
+            ((4, 3), (0, 0), (4, 3)),
+            ((0, 0), (0, 0), (4, 3)),
+            ((2, 2), (1, 0), (5, 3)),
+            ((9, 9), (1, 2), (9, 9)),
+        ] {
+            let file = made(screen, place);
+            let header = read_header(&file).unwrap();
+            assert_eq!(header.size, Size::new(shown.0, shown.1));
+            let pixels = decode(&file, &header).unwrap().pixels.to_rgba8();
+            for level in 0..12 {
+                let at = (u32::from(place.0) + level % 4, u32::from(place.1) + level / 4);
+                let expected = if level < 8 { level as u8 * 30 } else { 0 };
+                assert_eq!(pixels.get_pixel(at.0, at.1).0, [expected, expected, expected, 255]);
+            }
+        }
+    }
+
+    /// Of 4 × 3 pixels, the levels 0 to 11, of which eight have a colour.
+    fn made(screen: (u16, u16), place: (u16, u16)) -> Vec<u8> {
+        let palette = (0..8).flat_map(|level| [level * 30; 3]).collect::<Vec<u8>>();
+        let levels: Vec<u8> = (0..12).collect();
+        let coded = weezl::encode::Encoder::new(weezl::BitOrder::Lsb, 4)
+            .encode(&levels)
+            .unwrap();
+        let sides = |numbers: [u16; 4]| numbers.map(u16::to_le_bytes).concat();
+        let head = [&b"GIF89a"[..], &sides([screen.0, screen.1, 0, 0])[..4], &[0; 3]].concat();
+        let frame = [
+            &[0x2c],
+            &sides([place.0, place.1, 4, 3])[..],
+            &[HAS_TABLE | 2],
+            &palette,
+        ]
+        .concat();
+        [&head[..], &frame, &[4, coded.len() as u8], &coded, &[0, TRAILER]].concat()
+    }
+}

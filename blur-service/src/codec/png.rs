@@ -23,7 +23,6 @@ use crate::{
 /// Walks the chunks up to the picture data.
 pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
     let mut frame = None;
-    let mut orientation = Orientation::NoTransforms;
     let mut density = None;
     let mut exif = None;
     let mut leniencies = Vec::new();
@@ -39,12 +38,8 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
                     leniencies.push(Leniency::WrongFrameCount);
                 }
             }
-            b"eXIf" => {
-                orientation = exif_orientation(data)
-                    .and_then(Orientation::from_exif)
-                    .unwrap_or(orientation);
-                exif = exif_density(data).map(Density::of_jpeg);
-            }
+            // Only the first of them counts.
+            b"eXIf" => exif = exif.or(Some(data)),
             b"pHYs" => density = Density::of_png(data),
             b"IDAT" => break,
             _ => {}
@@ -58,9 +53,10 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
         Parts::One => frame.work_bytes(),
         _ => frames::work_bytes(frame.size, file),
     };
+    let orientation = exif.and_then(exif_orientation).and_then(Orientation::from_exif);
     Ok(Header {
-        orientation,
-        density: density.or(exif),
+        orientation: orientation.unwrap_or(Orientation::NoTransforms),
+        density: density.or_else(|| exif.and_then(exif_density).map(Density::of_jpeg)),
         leniencies,
         parts,
         pixel_bits: frame.pixel_bits,
@@ -383,5 +379,25 @@ mod tests {
             assert!(matches!(header.check_pixels(1 << 26), Err(Error::TooManyPixels { .. })));
             assert!(header.work_bytes > header.size.pixels());
         }
+    }
+
+    #[test]
+    fn the_first_of_two_orientations_counts() {
+        let pixels = RgbaImage::from_fn(20, 10, |x, y| Rgba([x as u8, y as u8, 7, 255])).into();
+        let written = encode(&Picture { pixels, profile: None }, None).unwrap();
+        let exif = |orientation: u8| {
+            let data = [
+                b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0",
+                &[orientation][..],
+                &[0; 6],
+            ]
+            .concat();
+            let named = [b"eXIf", &data[..]].concat();
+            let sum = crc32fast::hash(&named).to_be_bytes();
+            [&(data.len() as u32).to_be_bytes()[..], &named, &sum].concat()
+        };
+        let (head, rest) = written.split_at(8 + 25);
+        let file = [head, &exif(6), &exif(3), rest].concat();
+        assert_eq!(read_header(&file).unwrap().orientation, Orientation::Rotate90);
     }
 }

@@ -84,10 +84,17 @@ pub(super) fn decode(file: &[u8], header: &Header) -> Result<Picture, Error> {
     let file = still_of_one_frame(file).map_or(Cow::Borrowed(file), Cow::Owned);
     let mut decoder = WebPDecoder::new(Cursor::new(&*file)).map_err(unreadable)?;
     decoder.set_limits(limits(header)).map_err(unreadable)?;
-    let icc = decoder.icc_profile().ok().flatten().unwrap_or_default();
     let pixels = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
-    let space = Space::of(&icc, Channels::Rgb)?;
-    Picture::new(pixels, space)
+    Picture::new(pixels, space(&file)?)
+}
+
+/// By the profile, which counts if the head tells of one.
+pub(super) fn space(file: &[u8]) -> Result<Space, Error> {
+    let icc = match flags(file) & PROFILE {
+        0 => None,
+        _ => Chunks::of(file).find(|(kind, _)| kind == b"ICCP"),
+    };
+    Space::of(icc.map_or(&[], |(_, data)| data), Channels::Rgb)
 }
 
 /// Lossless without a quality.
@@ -254,8 +261,13 @@ fn still_of_one_frame(file: &[u8]) -> Option<Vec<u8>> {
 
 /// Whether its extended header says so.
 fn is_animation(file: &[u8]) -> bool {
-    let first = Chunks::of(file).next();
-    first.is_some_and(|(kind, data)| kind == *b"VP8X" && data.first().is_some_and(is_animated))
+    flags(file) & ANIMATION != 0
+}
+
+/// Of the extended head; none without one.
+fn flags(file: &[u8]) -> u8 {
+    let first = Chunks::of(file).next().filter(|(kind, _)| kind == b"VP8X");
+    first.and_then(|(_, data)| data.first().copied()).unwrap_or(0)
 }
 
 fn is_animated(flags: &u8) -> bool {
@@ -370,5 +382,20 @@ mod tests {
             assert_eq!(read_header(&file).unwrap().parts, Parts::Frames(frames));
         }
         assert!(matches!(read_header(&animation(0, 0)), Err(Error::BrokenPicture(_))));
+    }
+
+    #[test]
+    fn a_profile_counts_if_the_head_tells_of_it() {
+        let picture = Picture {
+            pixels: RgbaImage::from_fn(21, 10, |x, y| Rgba([x as u8, y as u8, 7, 255])).into(),
+            profile: Some(Profile::DisplayP3),
+        };
+        let mut file = encode(&picture, None).unwrap();
+        let shown = |file: &[u8]| decode(file, &read_header(file).unwrap()).unwrap().profile;
+        assert_eq!(shown(&file), picture.profile);
+        let flags = 12 + 8;
+        assert_ne!(file[flags] & PROFILE, 0);
+        file[flags] &= !PROFILE;
+        assert_eq!(shown(&file), None);
     }
 }

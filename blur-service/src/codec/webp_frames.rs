@@ -13,7 +13,7 @@ use super::{
     vp8,
     webp::{self, Chunks, FRAME_HEAD, put_chunk},
 };
-use crate::{error::Error, geometry::Size, jpeg::Channels};
+use crate::{error::Error, geometry::Size};
 
 pub(super) struct Reader<'a> {
     file: &'a [u8],
@@ -81,8 +81,7 @@ impl Frames for Reader<'_> {
     }
 
     fn space(&self) -> Result<Space, Error> {
-        let icc = Chunks::of(self.file).find(|(kind, _)| kind == b"ICCP");
-        Space::of(icc.map_or(&[], |(_, data)| data), Channels::Rgb)
+        webp::space(self.file)
     }
 }
 

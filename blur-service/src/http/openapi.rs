@@ -62,6 +62,23 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_leaves_out_what_no_client_asks_for() {
+        let document: Value = serde_json::from_str(DOCUMENT).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        let is_internal = |path: &&String| {
+            paths[*path]
+                .as_object()
+                .unwrap()
+                .values()
+                .all(|told| told["x-internal"] == true)
+        };
+        let internal: BTreeSet<_> = paths.keys().filter(is_internal).map(String::as_str).collect();
+        let meant = ["/health", "/metrics", "/v1/docs/{file}", "/v1/page/{file}"];
+        assert_eq!(internal, BTreeSet::from(meant));
+        assert!(include_str!("docs/docs.js").contains("x-internal"));
+    }
+
+    #[test]
     fn the_document_has_every_option_with_its_values_and_the_version() {
         let document: Value = serde_json::from_str(DOCUMENT).unwrap();
         let parameters = document["components"]["parameters"].as_object().unwrap();

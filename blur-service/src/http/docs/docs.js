@@ -8,7 +8,9 @@ const EXAMPLES = ['blur', 'report', 'detect'];
 const api = await (await fetch('openapi.json')).json();
 byId('about').replaceChildren(...marked(api.info.description));
 const operations = Object.entries(api.paths)
-  .flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ path, method, operation })));
+  .flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => ({ path, method, operation })))
+  // Operators' routes, which a proxy keeps to itself, and what pages are made of.
+  .filter(({ operation }) => !operation['x-internal']);
 byId('contents').replaceChildren(...operations.map(({ path, method, operation }) =>
   h('a', { href: `#${operation.operationId}` }, `${method.toUpperCase()} ${path}`)));
 byId('paths').replaceChildren(...operations.map(section));
