@@ -85,7 +85,7 @@ def pngs(picture):
     yield "png-clear-colour.png", png(picture, [(b"tRNS", struct.pack(">HHH", *picture.getpixel((5, 5))))])
     palette = picture.quantize(16)
     yield "png-short-alpha.png", in_format(palette, "PNG", transparency=bytes([0, 128, 200]))
-    for mode, name in (("1", "1-bit"), ("L", "grey"), ("RGB", "rgb"), ("RGBA", "rgba"), ("P", "palette")):
+    for mode, name in (("L", "grey"), ("RGB", "rgb"), ("RGBA", "rgba"), ("P", "palette")):
         shown = palette if mode == "P" else faded(picture) if mode == "RGBA" else picture.convert(mode)
         yield f"png-interlaced-{name}.png", interlaced(shown)
     content = png(picture, [])
@@ -231,8 +231,9 @@ def webps(picture):
 
 
 def files():
-    """TIFFs: what Pillow shows is right."""
+    """Those whose view is not compared: dots, which the detector is shown softly, and TIFFs, of which Pillow is right."""
     picture = portrait()
+    yield "png-interlaced-1-bit.png", interlaced(picture.convert("1"))
     for compression in ("raw", "tiff_lzw", "tiff_adobe_deflate"):
         for mode in ("L", "RGB", "1"):
             shown = picture.convert(mode)
