@@ -5,6 +5,7 @@ use std::time;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::request::variables::Template;
 use crate::yaml::units::{ByteSize, Duration};
 
 /// `body: { max_size: 32MiB, memory: 256MiB }`: what holds for all routes.
@@ -57,6 +58,9 @@ pub enum Buffering {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct RouteBodyConfig {
+    /// What backends get in the place of the body, which is read nevertheless; none at all where this is nothing.
+    /// Nginx: `proxy_set_body`, and `proxy_pass_request_body off`.
+    pub replace: Option<Template>,
     pub max_size: Option<ByteSize>,
     pub buffering: Option<Buffering>,
     pub least_rate: Option<ByteSize>,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
@@ -22,7 +23,8 @@ use crate::request::syntax::promised_length;
 
 /// Reads the body of the request at hand and puts a session in the place of `downstream` that gives it to each backend
 /// from its first byte; with `buffering: off`, one that gives it on while it arrives, under the same limits. The session
-/// also ends the wait for the head of an answer when `patience` is at its end, and keeps the answer for the client.
+/// also ends the wait for the head of an answer when `patience` is at its end, and keeps the answer for the client. Where
+/// something comes `instead`, backends get that.
 ///
 /// Of a body that was read the length is known, so the head that goes to backends has a Content-Length, and neither
 /// Transfer-Encoding nor Expect. An offer to change the protocol (Upgrade), which some clients make with every request,
@@ -36,7 +38,12 @@ pub async fn take(
     limits: &Limits,
     keeping: Keeping,
     patience: Patience,
+    instead: Option<Bytes>,
 ) -> Result<Taken, ReadError> {
+    if let Some(instead) = instead {
+        let source = replaced(downstream, instead, limits, &keeping).await?;
+        return Ok(stand_in::swap(downstream, source, keeping, patience));
+    }
     if downstream.is_body_empty() {
         let source = match downstream.is_upgrade_req() {
             true => Source::Upgrade { begins: false },
@@ -54,6 +61,35 @@ pub async fn take(
         Buffering::Off => Source::Upload(Upload::new(limits)),
     };
     Ok(stand_in::swap(downstream, source, keeping, patience))
+}
+
+/// Reads the whole body, in whose place this comes.
+async fn replaced(
+    downstream: &mut ServerSession,
+    instead: Bytes,
+    limits: &Limits,
+    keeping: &Keeping,
+) -> Result<Source, ReadError> {
+    if !downstream.is_body_empty() {
+        let promised = promised_length(downstream.req_header());
+        if promised.is_some_and(|length| length > limits.max_size) {
+            return Err(ReadError::TooLarge { limit: limits.max_size });
+        }
+        read(downstream, promised, limits, keeping).await?;
+    }
+    let length = instead.len() as u64;
+    let head = downstream.req_header_mut();
+    head.remove_header(&UPGRADE);
+    head.remove_header(&CONTENT_LENGTH);
+    if length == 0 {
+        return Ok(Source::Nothing);
+    }
+    head.insert_header(CONTENT_LENGTH, length).map_err(ReadError::Gone)?;
+    let mut share = keeping.budget.open(keeping.client, Some(length), length)?;
+    share.complete(length);
+    let mut buffer = Buffer::new(Some(length), keeping.budget.spill_above());
+    buffer.push(instead, true)?;
+    Ok(Source::Replay(Replay::new(buffer.finish(), share)))
 }
 
 /// Reads the whole body.

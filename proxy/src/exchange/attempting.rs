@@ -53,6 +53,8 @@ pub struct Attempting {
     pub(super) setback: Option<Setback>,
     /// A kept connection was found closed, which is forgiven once.
     pub(super) was_stale: bool,
+    /// Somebody has been asked.
+    pub(super) has_asked: bool,
     /// Those that failed, where a collector is told of them.
     pub(super) failures: Vec<FailedAttempt>,
 }
@@ -109,6 +111,7 @@ impl Attempting {
             next: None,
             setback: None,
             was_stale: false,
+            has_asked: false,
             failures: Vec::new(),
         }
     }
@@ -125,7 +128,7 @@ impl Attempting {
         }
         let lease = match self.next.take() {
             Some(lease) => lease,
-            None => self.place(head).await?,
+            None => self.place(rules, head).await?,
         };
         if let Some(setback) = self.setback {
             rules.shared.metrics.retry(self.pool.name(), setback.cause);
@@ -137,23 +140,25 @@ impl Attempting {
         Ok(())
     }
 
-    async fn place(&mut self, head: &RequestHeader) -> Result<Lease, Refusal> {
+    async fn place(&mut self, rules: &Rules, head: &RequestHeader) -> Result<Lease, Refusal> {
         let key = self.key(head);
         if Suspicion::after(self.deaths.len() as u32) == Suspicion::Suspect {
             // The place at the one that died would keep its successor from being idle.
             self.trial = None;
             let patience = self.time_left().min(ALONE_PATIENCE);
             let alone = self.pool.acquire_quarantined(&key, &self.tried, &self.deaths, patience);
-            return alone.await.ok_or_else(|| self.nobody_left(Refused::Nobody));
+            return alone.await.ok_or_else(|| self.nobody_left(rules, Refused::Nobody));
         }
         let place = within(self.deadline, self.pool.acquire(&key, &self.tried)).await;
         let place = place.map_err(|deadline| self.told().unwrap_or(timeout_of(deadline.clock)))?;
-        place.map_err(|refused| self.nobody_left(refused))
+        place.map_err(|refused| self.nobody_left(rules, refused))
     }
 
     /// The last failure's problem, where there was one: it says more than that nobody is left to ask.
-    fn nobody_left(&self, refused: Refused) -> Refusal {
-        self.told().unwrap_or_else(|| refusal_of(refused)).into()
+    fn nobody_left(&self, rules: &Rules, refused: Refused) -> Refusal {
+        self.told()
+            .unwrap_or_else(|| rules.unserved(refusal_of(refused)))
+            .into()
     }
 
     pub(super) fn told(&self) -> Option<Problem> {
@@ -187,7 +192,7 @@ impl Attempting {
                 is_precious: !self.attempt.idempotent || self.routed.route.retry.attempts < 2,
             },
             patience,
-            to_head: head.method == Method::HEAD,
+            to_head: *self.routed.method(head) == Method::HEAD,
             progress: Arc::clone(taken.progress()),
             made: OnceLock::new(),
         });

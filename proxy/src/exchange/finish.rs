@@ -74,7 +74,7 @@ impl Exchange {
             time: SystemTime::now(),
             id: request.id.as_str(),
             client: None,
-            method: head.method.as_str(),
+            method: request.notes.sent_method.as_ref().unwrap_or(&head.method).as_str(),
             host: host(head),
             path: head.uri.path(),
             protocol: protocol(head.version),

@@ -59,6 +59,13 @@ struct Rules {
     state: Arc<State>,
 }
 
+impl Rules {
+    /// What is said where no backend is there to be asked, or has a place.
+    fn unserved(&self, problem: Problem) -> Problem {
+        self.state.config.problems.unserved(problem)
+    }
+}
+
 #[derive(Default)]
 enum Stage {
     /// No head yet.

@@ -12,6 +12,7 @@ use super::{Rules, has_begun_to_answer};
 use crate::pool::{Outcome, Refused};
 use crate::program;
 use crate::request::deadline::Clock;
+use crate::request::notes::Asked;
 use crate::request::problem::{self, Problem};
 use crate::request::trace::Trace;
 use crate::upstream::retry::{Decision, Ending, Failure};
@@ -41,6 +42,7 @@ impl Attempting {
             true => Outcome::Busy,
             false => Outcome::Answered { status, latency },
         });
+        self.note_asked(status);
         let failure = if busy { Failure::Busy } else { Failure::Status(status) };
         if status >= 400
             && self.decide(rules, failure, session) == Decision::Retry
@@ -90,13 +92,17 @@ impl Attempting {
             self.lost = is_lost.then(|| (Arc::clone(trial.backend()), trial.deaths_before));
         }
         self.note_failure(failure, self.status_of_answer());
+        if self.status_of_answer().is_none() {
+            let is_timeout = matches!(failure, Failure::TimedOut(_));
+            self.note_asked(if is_timeout { 504 } else { 502 });
+        }
         let decision = self.decide(rules, failure, session);
         let ending = match decision {
             Decision::GiveUp(ending) => ending,
             Decision::Retry => failure.ending(),
         };
         let problem = match failure {
-            Failure::Connect if !self.is_fit() => Some(problem::NO_BACKEND),
+            Failure::Connect if !self.is_fit() => Some(rules.unserved(problem::NO_BACKEND)),
             _ => problem_of(ending, failure),
         };
         self.setback = Some(Setback {
@@ -116,6 +122,17 @@ impl Attempting {
         let has_answered = self.trial.as_ref().is_some_and(|trial| trial.has_answered);
         let (status, _) = self.routed.arrived.request.notes.upstream.filter(|_| has_answered)?;
         Some(status)
+    }
+
+    /// For logs and templates: who was asked, and what came of it.
+    fn note_asked(&mut self, status: u16) {
+        let Some(trial) = &self.trial else { return };
+        let asked = &mut self.routed.arrived.request.notes.asked;
+        asked.push(Asked {
+            backend: trial.backend().name().into(),
+            status,
+            is_of_next_route: !std::mem::replace(&mut self.has_asked, true),
+        });
     }
 
     /// For the trace, where a collector is told of it.

@@ -24,7 +24,7 @@ use crate::exchange::refusal::Refusal;
 use crate::exchange::routed::{self, NotRead, Routed, Way};
 use crate::exchange::routing::Passed;
 use crate::exchange::{Exchange, Stage, has_begun_to_answer, hop, is_final};
-use crate::request::deadline::Expired;
+use crate::request::deadline::{Clock, Expired};
 use crate::request::problem;
 use crate::state::Shared;
 use crate::upstream::retry::{Failure, Suspicion};
@@ -141,9 +141,7 @@ impl ProxyHttp for Edge {
         if hop::asks_for_another_protocol(session.req_header()) {
             hop::wish_for_another_protocol(head)?;
         }
-        if let Some(target) = &request.notes.target {
-            head.set_raw_path(target.as_bytes())?;
-        }
+        attempting.routed.say_otherwise(head)?;
         forwarded::tell_backend(head, request)?;
         let patience = attempting.patience().as_millis() as u64;
         head.insert_header(VEIL_DEADLINE_MS, HeaderValue::from(patience))?;
@@ -182,13 +180,11 @@ impl ProxyHttp for Edge {
         let busy = head.status == 503 && head.headers.contains_key(header::RETRY_AFTER);
         match attempting.answered(rules, session, head.status.as_u16(), busy) {
             Verdict::Pass { latency } => {
-                let backend = attempting.trial.as_ref().map(|trial| trial.backend().name().into());
                 let notes = &mut attempting.routed.arrived.request.notes;
                 notes.upstream = Some((head.status.as_u16(), latency));
                 if notes.trace.is_some_and(|trace| trace.is_sampled()) {
                     notes.server_timing = head.headers.get("server-timing").cloned();
                 }
-                notes.backend = backend;
                 if head.status.as_u16() >= 300 && exchange.intercepts(head.status, session.req_header()) {
                     return Err(Refusal::from(problem::intercepted(head.status)).into());
                 }
@@ -282,7 +278,10 @@ impl ProxyHttp for Edge {
                 _ => false,
             }
         });
-        let is_of_client = *error.esource() == ErrorSource::Downstream;
+        let is_of_client = match Expired::clock_in(&error) {
+            Some(clock) => clock == Clock::Client,
+            None => *error.esource() == ErrorSource::Downstream,
+        };
         let retry = retry || !is_of_client && exchange.gives_way_after(&error, session);
         error.set_retry(retry);
         error

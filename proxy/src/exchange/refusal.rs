@@ -10,8 +10,8 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 
-use super::Exchange;
 use super::body_changes::BodyChanges;
+use super::{Exchange, Stage};
 use crate::body::{ReadError, Violation};
 use crate::filter::{Besides, Content};
 use crate::request::problem::Problem;
@@ -163,8 +163,13 @@ impl Exchange {
     /// What every answer gets on its way out. What its body is to become is told, and its length fits that.
     pub(super) fn dress(&mut self, head: &mut ResponseHeader, session: &Session) -> pingora::Result<BodyChanges> {
         let mut changes = BodyChanges::default();
+        let is_backends = matches!(self.stage, Stage::Answered(_));
         let request = self.request_mut()?;
-        if let Some(status) = request.notes.answer_with.filter(|_| head.status.is_success()) {
+        if let Some(status) = request
+            .notes
+            .answer_with
+            .filter(|_| is_backends || head.status.is_success())
+        {
             let had_no_body = head.status == StatusCode::NO_CONTENT;
             head.set_status(status)?;
             if let Some(location) = request.notes.location.take() {

@@ -40,10 +40,15 @@ impl Routed {
     /// Nobody would serve it, or its body is not to be had. Nothing at all is to be said where the client has left.
     pub async fn read_body(&self, rules: &Rules, session: &mut Session) -> Result<(Arc<Pool>, Taken), NotRead> {
         let pool = self.pool.as_ref().ok_or(problem::NO_ROUTE).map_err(Refusal::from)?;
-        let admission = pool.admit().map_err(outcome::refusal_of).map_err(Refusal::from)?;
+        let admission = pool
+            .admit()
+            .map_err(|refused| rules.unserved(outcome::refusal_of(refused)));
+        let admission = admission.map_err(Refusal::from)?;
         let limits = Limits::new(&rules.state.config.body, &self.route.body);
         let downstream = &mut session.downstream_session;
-        let taken = body::take(downstream, &limits, self.keeping(rules), self.patience(pool)).await;
+        let instead = self.route.body.replace.as_ref();
+        let instead = instead.map(|text| text.bytes(downstream.req_header(), &self.arrived.request).into());
+        let taken = body::take(downstream, &limits, self.keeping(rules), self.patience(pool), instead).await;
         drop(admission);
         match taken {
             Ok(taken) => Ok((Arc::clone(pool), taken)),
@@ -101,13 +106,28 @@ impl Routed {
         }
     }
 
+    /// By which backends are asked.
+    pub fn method<'a>(&'a self, head: &'a RequestHeader) -> &'a Method {
+        self.arrived.request.notes.method.as_ref().unwrap_or(&head.method)
+    }
+
+    /// The target and the method that filters have made.
+    pub fn say_otherwise(&self, head: &mut RequestHeader) -> pingora::Result<()> {
+        let notes = &self.arrived.request.notes;
+        if let Some(target) = &notes.target {
+            head.set_raw_path(target.as_bytes())?;
+        }
+        if let Some(method) = &notes.method {
+            head.set_method(method.clone());
+        }
+        Ok(())
+    }
+
     /// The head as a backend gets it.
     fn copied(&self, head: &RequestHeader, body: Option<&Whole>) -> pingora::Result<RequestHeader> {
         let request = &self.arrived.request;
         let mut copy = head.clone();
-        if let Some(target) = &request.notes.target {
-            copy.set_raw_path(target.as_bytes())?;
-        }
+        self.say_otherwise(&mut copy)?;
         copy.set_version(Version::HTTP_11);
         hop::forget_connection(&mut copy);
         copy.remove_header(&header::EXPECT);
@@ -127,6 +147,9 @@ impl Routed {
 
     /// The request has come in; the time that its answer may take runs from here.
     pub fn attempt(self, pool: Arc<Pool>, taken: Taken, head: &RequestHeader) -> Attempting {
+        if self.arrived.request.notes.jumps > 0 {
+            taken.wait_anew(self.patience(&pool));
+        }
         let deadline = self.patience(&pool).deadline(Some(Instant::now()));
         Attempting::new(self, pool, taken, deadline, head)
     }

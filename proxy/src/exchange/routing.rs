@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{StatusCode, header};
+use http::{Method, StatusCode, header};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
@@ -10,7 +10,7 @@ use pingora::{Error, ErrorType};
 use super::arrived::Arrived;
 use super::attempting::{Answered, Attempting};
 use super::refusal::Refusal;
-use super::routed::{self, Routed};
+use super::routed::{self, NotRead, Routed};
 use super::{Exchange, Stage};
 use crate::filter::Settled;
 use crate::pool::Pool;
@@ -43,7 +43,9 @@ impl Exchange {
                 Settled::Amend(amend) => amend(session.req_header_mut(), self.request_mut()?),
                 Settled::Reroute(to) => return Ok(Passed::Elsewhere(to)),
                 Settled::Answer(response) => {
-                    if let Some(route) = self.hands_over(response.status(), session.req_header()) {
+                    // Who answers in own words means them.
+                    let may_give_way = response.body().length() == 0;
+                    if may_give_way && let Some(route) = self.hands_over(response.status(), session.req_header_mut()) {
                         self.request_mut()?.notes.location = response.headers().get(header::LOCATION).cloned();
                         return Ok(Passed::Elsewhere(route));
                     }
@@ -51,7 +53,7 @@ impl Exchange {
                     return Ok(Passed::Answered);
                 }
                 Settled::Refuse(problem, besides) => {
-                    return match self.hands_over(problem.status, session.req_header()) {
+                    return match self.hands_over(problem.status, session.req_header_mut()) {
                         Some(route) => Ok(Passed::Elsewhere(route)),
                         None => Err(Refusal::with(problem, besides).into()),
                     };
@@ -71,8 +73,9 @@ impl Exchange {
         instead.is_some_and(|instead| instead.intercepts)
     }
 
-    /// Whether another route answers in place of a status; that route's name, if it is named.
-    fn hands_over(&mut self, status: StatusCode, head: &RequestHeader) -> Option<Option<Arc<str>>> {
+    /// Whether another route answers in place of a status; that route's name, if it is named. One that is found by its path
+    /// is asked for a page, whatever the client wanted done.
+    fn hands_over(&mut self, status: StatusCode, head: &mut RequestHeader) -> Option<Option<Arc<str>>> {
         let request = self.request().ok().filter(|request| !request.notes.is_handed_over)?;
         let mut filters = self.filters().iter();
         let instead = filters.find_map(|filter| filter.instead(status.as_u16(), head, request))?;
@@ -81,6 +84,10 @@ impl Exchange {
         notes.answer_with = instead.status;
         if instead.target.is_some() {
             notes.target = instead.target;
+            if !matches!(head.method, Method::GET | Method::HEAD) {
+                notes.sent_method = Some(head.method.clone());
+                head.set_method(Method::GET);
+            }
         }
         Some(instead.route)
     }
@@ -92,7 +99,7 @@ impl Exchange {
         status: StatusCode,
     ) -> pingora::Result<bool> {
         let way_on = self.way_on.take();
-        let Some(mut named) = way_on.or_else(|| self.hands_over(status, session.req_header())) else {
+        let Some(mut named) = way_on.or_else(|| self.hands_over(status, session.req_header_mut())) else {
             return Ok(false);
         };
         while self.leaves_its_route().is_ok() {
@@ -107,7 +114,7 @@ impl Exchange {
     }
 
     /// Gives way to another route in place of a status, if a filter says so; whether that one asks backends, too.
-    pub(super) fn gives_way(&mut self, status: StatusCode, head: &RequestHeader) -> bool {
+    pub(super) fn gives_way(&mut self, status: StatusCode, head: &mut RequestHeader) -> bool {
         let Some(named) = self.hands_over(status, head) else {
             return false;
         };
@@ -138,20 +145,20 @@ impl Exchange {
     }
 
     /// As [`Self::gives_way`], after an attempt whose request can be sent once more.
-    pub(super) fn gives_way_after(&mut self, error: &Error, session: &Session) -> bool {
+    pub(super) fn gives_way_after(&mut self, error: &Error, session: &mut Session) -> bool {
         let may_be_sent = |attempting: &&Attempting| attempting.may_be_sent_again(session);
         let Some(attempting) = self.attempting().filter(may_be_sent) else {
             return false;
         };
         let told = attempting.told().map(Refusal::from);
         let refusal = Refusal::behind(error).or(told).or_else(|| Refusal::in_error(error));
-        refusal.is_some_and(|refusal| self.gives_way(refusal.problem.status, session.req_header()))
+        refusal.is_some_and(|refusal| self.gives_way(refusal.problem.status, session.req_header_mut()))
     }
 
     /// As [`Self::gives_way`], before anything of the body is read.
-    pub(super) fn gives_way_before(&mut self, refusal: &Refusal, session: &Session) -> bool {
+    pub(super) fn gives_way_before(&mut self, refusal: &Refusal, session: &mut Session) -> bool {
         let status = refusal.problem.status;
-        status.is_server_error() && session.body_bytes_read() == 0 && self.gives_way(status, session.req_header())
+        status.is_server_error() && session.body_bytes_read() == 0 && self.gives_way(status, session.req_header_mut())
     }
 
     /// Has the backends asked of the route that it gave way to.
@@ -163,7 +170,21 @@ impl Exchange {
             return Err(Refusal::from(problem::INTERNAL).into());
         };
         match self.is_routed_anew(session).await {
+            Ok((routed, _)) if routed.route.body.replace.is_some() => {
+                taken.release(&mut session.downstream_session).await;
+                self.stage = Stage::Routed(routed);
+                match self.comes_in(session).await {
+                    Ok(None) => Ok(()),
+                    Ok(Some(_)) | Err(NotRead::ClientLeft) => Err(Refusal::from(problem::INTERNAL).into()),
+                    Err(NotRead::Refused(refusal)) => Err(refusal.into()),
+                }
+            }
             Ok((routed, pool)) => {
+                if let Err(problem) = routed.look_at(&taken, session.req_header()) {
+                    self.stage = Stage::Routed(routed);
+                    taken.release(&mut session.downstream_session).await;
+                    return Err(Refusal::from(problem).into());
+                }
                 self.stage = Stage::Attempting(routed.attempt(pool, taken, session.req_header()));
                 Ok(())
             }

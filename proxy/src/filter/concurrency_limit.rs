@@ -31,7 +31,7 @@ pub struct ConcurrencyLimit {
     /// Of what one too many is answered with; 429 unless given. Nginx: `limit_conn_status`.
     #[serde(default)]
     status: RefusingStatus,
-    /// Counts together with all others of this name, of other routes too; else each counts alone. Nginx: the zone.
+    /// Counts together with all others of this name, of other routes too, and a request once; else each counts alone. Nginx: the zone.
     zone: Option<String>,
     /// Whether Veil's own log tells of each that is one too many. Nginx: `limit_conn_log_level`.
     #[serde(default)]
@@ -118,6 +118,9 @@ impl Drop for Place {
 
 impl Filter for Limiter {
     fn on_request(&self, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
+        if !ctx.notes.counts(&self.counts) {
+            return Verdict::Continue;
+        }
         let who = self.key.who(&self.counts.hasher, request, ctx);
         match self.counts.enter(who, self.most) {
             Some(place) => {
@@ -150,12 +153,15 @@ mod tests {
     #[test]
     fn a_zone_counts_together() {
         let [one, other] = ["{ most: 1, zone: both }", "{ most: 2, zone: both, status: 503 }"].map(built::<ConcurrencyLimit>);
-        let (mut first, mut second, mut third) = (ctx("192.0.2.1"), ctx("192.0.2.1"), ctx("192.0.2.1"));
+        let [mut first, mut second, mut third, mut fourth] = std::array::from_fn(|_| ctx("192.0.2.1"));
         let mut head = request("GET", "/", &[]);
         assert!(matches!(one.on_request(&mut head, &mut first), Verdict::Continue));
         assert!(matches!(one.on_request(&mut head, &mut second), Verdict::Refuse(problem) if problem.status == 429));
-        assert!(matches!(other.on_request(&mut head, &mut second), Verdict::Continue));
-        assert!(matches!(other.on_request(&mut head, &mut third), Verdict::Refuse(problem) if problem.status == 503));
+        assert!(matches!(other.on_request(&mut head, &mut third), Verdict::Continue));
+        assert!(matches!(other.on_request(&mut head, &mut fourth), Verdict::Refuse(problem) if problem.status == 503));
+        // One that has its place needs no other, whichever route it goes on to.
+        assert!(matches!(one.on_request(&mut head, &mut third), Verdict::Continue));
+        assert_eq!(third.notes.held.len(), 1);
     }
 
     #[test]

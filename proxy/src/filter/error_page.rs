@@ -37,6 +37,8 @@ enum Source {
     /// Another route of the same host, by a path.
     To(Template),
     Route(String),
+    /// Somewhere else altogether.
+    Redirect(Template),
     Body(Template),
     File(PathBuf),
     /// A file with variables in it.
@@ -57,6 +59,8 @@ struct ErrorPageFields {
     to: Option<String>,
     /// The name of a route that answers in place of this one.
     route: Option<String>,
+    /// A URL that the client is sent to, with 302 or what `answer_with` says.
+    redirect: Option<String>,
     /// With the status that the other route answers with.
     #[serde(default)]
     own_status: bool,
@@ -76,14 +80,16 @@ impl TryFrom<ErrorPageFields> for ErrorPage {
     type Error = String;
 
     fn try_from(fields: ErrorPageFields) -> Result<Self, String> {
-        let source = match (fields.body, fields.file, fields.template, fields.to, fields.route) {
-            (Some(body), None, None, None, None) => Source::Body(Template::parse(&body)?),
-            (None, Some(file), None, None, None) => Source::File(file),
-            (None, None, Some(file), None, None) => Source::Template(file),
-            (None, None, None, Some(to), None) if to.starts_with('/') => Source::To(Template::parse(&to)?),
-            (None, None, None, Some(to), None) => return Err(format!("to: {to:?} is no path; write /{to}")),
-            (None, None, None, None, Some(route)) => Source::Route(route),
-            _ => return Err("write one of body, file, template, to and route".to_owned()),
+        let (body, file, template) = (fields.body, fields.file, fields.template);
+        let source = match (body, file, template, fields.to, fields.route, fields.redirect) {
+            (Some(body), None, None, None, None, None) => Source::Body(Template::parse(&body)?),
+            (None, Some(file), None, None, None, None) => Source::File(file),
+            (None, None, Some(file), None, None, None) => Source::Template(file),
+            (None, None, None, Some(to), None, None) if to.starts_with('/') => Source::To(Template::parse(&to)?),
+            (None, None, None, Some(to), None, None) => return Err(format!("to: {to:?} is no path; write /{to}")),
+            (None, None, None, None, Some(route), None) => Source::Route(route),
+            (None, None, None, None, None, Some(url)) => Source::Redirect(Template::parse(&url)?),
+            _ => return Err("write one of body, file, template, to, route and redirect".to_owned()),
         };
         if fields.status.is_empty() {
             return Err("status names none; write status: [404, 5xx]".to_owned());
@@ -156,9 +162,10 @@ impl Settings for ErrorPage {
             Source::Template(file) => Page::Template(Watched::open(file, Template::parse)?),
             Source::To(template) => Page::Path(template.clone()),
             Source::Route(name) => Page::Route(name.as_str().into()),
+            Source::Redirect(url) => Page::Elsewhere(url.clone()),
         };
         let own = match &self.source {
-            Source::Body(_) | Source::To(_) | Source::Route(_) => "text/html; charset=utf-8",
+            Source::Body(_) | Source::To(_) | Source::Route(_) | Source::Redirect(_) => "text/html; charset=utf-8",
             Source::File(file) | Source::Template(file) => of_name(&file.to_string_lossy()),
         };
         let content_type = self.content_type.as_deref().unwrap_or(own);
@@ -179,7 +186,7 @@ impl Settings for ErrorPage {
 
     fn files(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
         match &mut self.source {
-            Source::Body(_) | Source::To(_) | Source::Route(_) => Vec::new(),
+            Source::Body(_) | Source::To(_) | Source::Route(_) | Source::Redirect(_) => Vec::new(),
             Source::File(file) => vec![("file", file)],
             Source::Template(file) => vec![("template", file)],
         }
@@ -199,6 +206,7 @@ enum Page {
     Template(Watched<Template>),
     Path(Template),
     Route(Arc<str>),
+    Elsewhere(Template),
 }
 
 impl Filter for Replacement {
@@ -230,6 +238,9 @@ impl Filter for Replacement {
         if !self.is_meant(status) || matches!(self.page, Page::Path(_) | Page::Route(_)) {
             return None;
         }
+        if let Page::Elsewhere(url) = &self.page {
+            return self.sent_away(response, url.render(request, ctx)?, ctx);
+        }
         if !self.settings.everybody {
             let _ = response.append_header(header::VARY, "Accept");
             if !wants_page(request) {
@@ -253,6 +264,19 @@ impl Replacement {
         status != 304 && ranges.any(|range| (range.first..=range.last).contains(&status))
     }
 
+    /// Sends the client elsewhere, unless its answer is a backend's that is not to be replaced.
+    fn sent_away(&self, response: &mut ResponseHeader, url: HeaderValue, ctx: &RequestCtx) -> Option<BodyChange> {
+        if ctx.notes.is_handed_over || ctx.notes.upstream.is_some() && !self.settings.intercept {
+            return None;
+        }
+        for name in ABOUT_THE_BODY {
+            response.remove_header(&name);
+        }
+        response.set_status(self.settings.answer_with.unwrap_or(StatusCode::FOUND)).ok()?;
+        response.insert_header("Location", url).ok()?;
+        Some(BodyChange::Replaced(Bytes::new()))
+    }
+
     fn page(&self, request: &RequestHeader, ctx: &RequestCtx) -> Bytes {
         let render = |template: &Template| match self.is_html {
             true => template.html(request, ctx).into(),
@@ -262,7 +286,7 @@ impl Replacement {
             Page::Here(template) => render(template),
             Page::File(file) => Bytes::clone(&file.get()),
             Page::Template(file) => render(&file.get()),
-            Page::Path(_) | Page::Route(_) => Bytes::new(),
+            Page::Path(_) | Page::Route(_) | Page::Elsewhere(_) => Bytes::new(),
         }
     }
 }
@@ -330,6 +354,24 @@ mod tests {
         assert_eq!(instead("{ status: [404], to: /p$path }", 403), None);
         let route = "{ status: [5xx], route: other, answer_with: 200 }";
         assert_eq!(instead(route, 502), Some((None, name, Some(200))));
+    }
+
+    #[test]
+    fn clients_may_be_sent_elsewhere() {
+        let sent = |yaml: &str, is_backends: bool| {
+            let (mut response, mut ctx) = (ok(), ctx("192.0.2.1"));
+            response.set_status(403).unwrap();
+            ctx.notes.upstream = is_backends.then_some((403, std::time::Duration::ZERO));
+            built::<ErrorPage>(yaml).on_response(&mut response, &request("GET", "/a", &[]), &ctx);
+            let location = response.headers.get("location");
+            (response.status.as_u16(), location.map(|location| location.to_str().unwrap().to_owned()))
+        };
+        let login = "status: [403], redirect: 'https://a.test/login?to=$request_uri'";
+        let there = Some("https://a.test/login?to=/a".to_owned());
+        assert_eq!(sent(&format!("{{ {login} }}"), false), (302, there.clone()));
+        assert_eq!(sent(&format!("{{ {login}, answer_with: 301 }}"), false), (301, there.clone()));
+        assert_eq!(sent(&format!("{{ {login} }}"), true), (403, None));
+        assert_eq!(sent(&format!("{{ {login}, intercept: true }}"), true), (302, there));
     }
 
     #[test]

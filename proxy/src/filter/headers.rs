@@ -40,11 +40,8 @@ impl Changes {
     /// What is to be done to `head`, in this order. A field that is set has no value where a client's part in it makes it
     /// unfit for a header: then there is to be no such field at all, least of all the client's own.
     pub fn of(&self, head: &HeaderMap, request: &RequestHeader, ctx: &RequestCtx) -> Vec<Change> {
-        let mut changes: Vec<Change> = self
-            .remove
-            .iter()
-            .map(|ChangedName(name)| Change::Remove(name.clone()))
-            .collect();
+        let there = self.remove.iter().filter(|ChangedName(name)| head.contains_key(name));
+        let mut changes: Vec<Change> = there.map(|ChangedName(name)| Change::Remove(name.clone())).collect();
         for (written, value) in self.set.iter() {
             changes.push(match value.render(request, ctx) {
                 Some(value) => Change::Set(written.clone(), value),

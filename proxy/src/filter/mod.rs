@@ -90,6 +90,7 @@ filters! {
     Access in access,
     AnyOf in any_of,
     ApiKey in api_key,
+    AskedAs in asked_as,
     Bandwidth in bandwidth,
     BasicAuth in basic_auth,
     CacheControl in cache_control,

@@ -28,6 +28,12 @@ impl Map {
         }
     }
 
+    /// Puts a value there, in the place of another if there is one.
+    pub fn set(&mut self, key: &str, value: impl Into<Draft>) {
+        self.0.retain(|(name, _)| name != key);
+        self.put(key, value);
+    }
+
     pub fn put_some(&mut self, key: &str, value: Option<impl Into<Draft>>) {
         if let Some(value) = value {
             self.put(key, value);
@@ -61,7 +67,33 @@ impl Map {
     }
 }
 
+impl Map {
+    /// A number that is there under a key.
+    pub fn number(&self, key: &str) -> Option<u32> {
+        let (_, value) = self.0.iter().find(|(name, _)| name == key)?;
+        match value {
+            Draft::Scalar(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
 impl Draft {
+    /// Adds to the number that a map has under a key, or means where it has none.
+    pub fn add(&mut self, key: &str, more: u32, usual: u32) {
+        match self {
+            Self::Map(map) => {
+                let sum = map.number(key).unwrap_or(usual).saturating_add(more);
+                match map.has(key) {
+                    true => map.replace(key, sum),
+                    false => map.put(key, sum),
+                }
+            }
+            Self::From(_, inner) => inner.add(key, more, usual),
+            Self::Scalar(_) | Self::List(_) => {}
+        }
+    }
+
     /// Whether it is a map in which a key has this value.
     pub fn says(&self, key: &str, value: &str) -> bool {
         match self {

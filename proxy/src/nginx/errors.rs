@@ -22,16 +22,20 @@ pub fn error_pages(scope: &Scope, report: &mut Report) -> Vec<Draft> {
             report.missing(directive, "there is no page for such a status");
             continue;
         }
+        if statuses.iter().any(|status| (494..=499).contains(status)) {
+            report.missing(
+                directive,
+                "who breaks off, or off the rules of TLS or of heads, gets 400 or no answer at all",
+            );
+            continue;
+        }
         settings.put("status", statuses);
         let to = last.text.as_str();
         let template = report.words.template(to);
         match template {
             Ok(_) if to.starts_with('@') => settings.put("route", report.words.route(to)),
             Ok(path) if path.starts_with('/') => settings.put("to", path),
-            Ok(_) => {
-                report.missing(directive, "a page has to be a path, or a named location");
-                continue;
-            }
+            Ok(url) => settings.put("redirect", url),
             Err(variable) => {
                 report.missing(directive, format!("{variable} is not known"));
                 continue;
@@ -45,7 +49,8 @@ pub fn error_pages(scope: &Scope, report: &mut Report) -> Vec<Draft> {
                 report.missing(directive, "there is no page for such a status");
                 continue;
             }
-            Some(Err(_)) => settings.put("own_status", true),
+            Some(Err(_)) if !settings.has("redirect") => settings.put("own_status", true),
+            Some(Err(_)) => {}
         }
         if scope.is_on("proxy_intercept_errors", report) == Some(true) {
             settings.put("intercept", true);

@@ -1,9 +1,13 @@
 //! `proxy_set_header`, `proxy_hide_header`, `proxy_pass_header` and `add_header` become filters of fields.
 
+use http::HeaderName;
+
 use super::draft::{Draft, Map};
 use super::policies::filter;
 use super::report::Report;
 use super::scope::Scope;
+use super::texts;
+use crate::request::syntax::is_framing;
 
 /// `proxy_set_header`, with Nginx's own `Host` where nothing else is said.
 pub fn request_headers(scope: &Scope, target: &str, report: &mut Report) -> Option<Draft> {
@@ -22,10 +26,14 @@ pub fn request_headers(scope: &Scope, target: &str, report: &mut Report) -> Opti
                 );
                 continue;
             }
-            ("connection" | "upgrade", _) => {
+            (name, _) if HeaderName::try_from(name).is_err() => {
+                report.missing(directive, "no field has such a name; it is left out");
+                continue;
+            }
+            (name, _) if frames(name) => {
                 report.harmless(
                     directive,
-                    "Veil keeps connections, and lets protocols change, by itself",
+                    "Veil keeps connections, lets protocols change and says how long bodies are by itself",
                 );
                 continue;
             }
@@ -60,10 +68,45 @@ pub fn request_headers(scope: &Scope, target: &str, report: &mut Report) -> Opti
     (!settings.is_empty()).then(|| filter("request_headers", settings))
 }
 
+/// Whether a field is of the connection, or says where the body ends.
+fn frames(name: &str) -> bool {
+    HeaderName::try_from(name).is_ok_and(|name| is_framing(&name))
+}
+
+/// `proxy_method` and `proxy_pass_request_headers off`.
+pub fn asked_as(scope: &Scope, report: &mut Report) -> Option<Draft> {
+    let mut settings = Map::default();
+    if let Some(directive) = scope.one("proxy_method") {
+        match directive.word(0).to_ascii_uppercase() {
+            method if texts::has_variables(&method) || method == "HEAD" => {
+                report.missing(
+                    directive,
+                    "only a method that is written here, other than HEAD; the client's own stays",
+                );
+            }
+            method => {
+                report.carried(directive);
+                settings.put("method", method);
+            }
+        }
+    }
+    if scope.is_on("proxy_pass_request_headers", report) == Some(false) {
+        settings.put("fields", Draft::List(Vec::new()));
+    }
+    (!settings.is_empty()).then(|| filter("asked_as", settings))
+}
+
 /// `add_header`
 pub fn response_headers(scope: &Scope, report: &mut Report) -> Vec<Draft> {
     let (mut always, mut otherwise) = (vec![Map::default()], vec![Map::default()]);
     for directive in scope.all("add_header") {
+        if frames(directive.word(0)) || HeaderName::try_from(directive.word(0)).is_err() {
+            report.missing(
+                directive,
+                "a field of the connection's own, or of no name at all; it is left out",
+            );
+            continue;
+        }
         match report.words.template(directive.word(1)) {
             Ok(value) => {
                 report.carried(directive);
@@ -113,8 +156,12 @@ pub fn hidden(scope: &Scope, report: &mut Report) -> Draft {
     let is_passed = |name: &str| passed.iter().any(|passed| passed.word(0).eq_ignore_ascii_case(name));
     let mut hidden: Vec<&str> = OF_BACKENDS.into_iter().filter(|name| !is_passed(name)).collect();
     for directive in scope.all("proxy_hide_header") {
-        report.carried(directive);
         let name = directive.word(0);
+        if frames(name) || HeaderName::try_from(name).is_err() {
+            report.harmless(directive, "no such field of a backend's ever reaches clients as it was");
+            continue;
+        }
+        report.carried(directive);
         if !is_passed(name) && hidden.iter().all(|hidden| !hidden.eq_ignore_ascii_case(name)) {
             hidden.push(name);
         }

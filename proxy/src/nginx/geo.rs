@@ -1,5 +1,6 @@
 //! The rows of `geo`: networks or ranges of addresses, of which later ones go before those that they overlap.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::{IpSubnets, Ipv4Subnets, Ipv6Subnets};
@@ -19,11 +20,11 @@ pub struct Geo<'a> {
     pub is_recursive: bool,
 }
 
-/// Addresses of one family, as numbers.
+/// Ranges that do not overlap, by whether they are of IPv6 and their first addresses, as numbers.
+type Ranges<'a> = BTreeMap<(bool, u128), Range<'a>>;
+
 #[derive(Clone, Copy)]
 struct Range<'a> {
-    is_ipv6: bool,
-    first: u128,
     last: u128,
     row: &'a Directive,
 }
@@ -32,7 +33,7 @@ impl<'a> Geo<'a> {
     pub fn of(block: &'a Directive, report: &mut Report) -> Self {
         let rows = block.block.as_deref().unwrap_or_default();
         let by_ranges = rows.iter().any(|row| row.name == "ranges");
-        let (mut geo, mut ranges) = (Self::default(), Vec::new());
+        let (mut geo, mut ranges) = (Self::default(), Ranges::new());
         for row in rows {
             match row.name.as_str() {
                 "ranges" | "volatile" => report.carried(row),
@@ -45,9 +46,9 @@ impl<'a> Geo<'a> {
                 "delete" if by_ranges => delete_range(&mut ranges, row, report),
                 "delete" => geo.delete(row, report),
                 name if by_ranges => match range(name, row) {
-                    Some(range) => {
+                    Some((first, range)) => {
                         report.carried(row);
-                        put(&mut ranges, range);
+                        put(&mut ranges, first, range);
                     }
                     None => report.missing(row, "it is no range of addresses, such as 10.0.0.1-10.0.0.9"),
                 },
@@ -87,16 +88,12 @@ impl<'a> Geo<'a> {
 }
 
 /// `10.0.0.1-10.0.0.9`
-fn range<'a>(text: &str, row: &'a Directive) -> Option<Range<'a>> {
+fn range<'a>(text: &str, row: &'a Directive) -> Option<((bool, u128), Range<'a>)> {
     let (first, last) = text.split_once('-')?;
     let (first, last): (IpAddr, IpAddr) = (first.parse().ok()?, last.parse().ok()?);
-    let range = Range {
-        is_ipv6: first.is_ipv6(),
-        first: number(first),
-        last: number(last),
-        row,
-    };
-    (first.is_ipv6() == last.is_ipv6() && range.first <= range.last).then_some(range)
+    let (begin, end) = (number(first), number(last));
+    let is_range = first.is_ipv6() == last.is_ipv6() && begin <= end;
+    is_range.then_some(((first.is_ipv6(), begin), Range { last: end, row }))
 }
 
 fn number(address: IpAddr) -> u128 {
@@ -107,37 +104,39 @@ fn number(address: IpAddr) -> u128 {
 }
 
 /// Puts a range in the place of what it overlaps.
-fn put<'a>(ranges: &mut Vec<Range<'a>>, range: Range<'a>) {
-    let cut = |there: Range<'a>| {
-        if there.is_ipv6 != range.is_ipv6 || there.last < range.first || range.last < there.first {
-            return [Some(there), None];
+fn put<'a>(ranges: &mut Ranges<'a>, (is_ipv6, first): (bool, u128), range: Range<'a>) {
+    let before = ranges.range_mut((is_ipv6, 0)..(is_ipv6, first)).next_back();
+    if let Some((_, before)) = before.filter(|(_, before)| before.last >= first) {
+        let whole = *before;
+        before.last = first - 1;
+        if whole.last > range.last {
+            ranges.insert((is_ipv6, range.last + 1), whole);
         }
-        let before = (there.first < range.first).then(|| Range {
-            last: range.first - 1,
-            ..there
-        });
-        let behind = (range.last < there.last).then(|| Range {
-            first: range.last + 1,
-            ..there
-        });
-        [before, behind]
-    };
-    *ranges = ranges.drain(..).flat_map(cut).flatten().chain([range]).collect();
+    }
+    while let Some((&begin, &there)) = ranges.range((is_ipv6, first)..=(is_ipv6, range.last)).next() {
+        ranges.remove(&begin);
+        if there.last > range.last {
+            ranges.insert((is_ipv6, range.last + 1), there);
+        }
+    }
+    ranges.insert((is_ipv6, first), range);
 }
 
 /// Nginx takes away a range that is there just so, and no part of one.
-fn delete_range(ranges: &mut Vec<Range<'_>>, row: &Directive, report: &mut Report) {
+fn delete_range(ranges: &mut Ranges<'_>, row: &Directive, report: &mut Report) {
     report.carried(row);
-    if let Some(gone) = range(row.word(0), row) {
-        ranges.retain(|there| (there.is_ipv6, there.first, there.last) != (gone.is_ipv6, gone.first, gone.last));
+    if let Some((first, gone)) = range(row.word(0), row)
+        && ranges.get(&first).is_some_and(|there| there.last == gone.last)
+    {
+        ranges.remove(&first);
     }
 }
 
 /// The fewest networks that are a range.
-fn networks<'a>(range: &Range<'a>) -> Vec<(String, &'a Directive)> {
-    let subnets: IpSubnets = match (range.is_ipv6, u32::try_from(range.first), u32::try_from(range.last)) {
+fn networks<'a>((&(is_ipv6, first), range): (&(bool, u128), &Range<'a>)) -> Vec<(String, &'a Directive)> {
+    let subnets: IpSubnets = match (is_ipv6, u32::try_from(first), u32::try_from(range.last)) {
         (false, Ok(first), Ok(last)) => Ipv4Subnets::new(first.into(), last.into(), 0).into(),
-        _ => Ipv6Subnets::new(range.first.into(), range.last.into(), 0).into(),
+        _ => Ipv6Subnets::new(first.into(), range.last.into(), 0).into(),
     };
     subnets.map(|network| (network.to_string(), range.row)).collect()
 }

@@ -5,6 +5,8 @@ use super::policies::filter;
 use super::report::Report;
 use super::scope::Scope;
 use super::syntax::Directive;
+use super::values;
+use crate::yaml::units::ByteSize;
 
 /// `limit_req` and `limit_conn`, by the zones of the `http` block.
 pub fn limits(scope: &Scope, http: &Scope, report: &mut Report) -> Vec<Draft> {
@@ -17,6 +19,31 @@ pub fn limits(scope: &Scope, http: &Scope, report: &mut Report) -> Vec<Draft> {
     }
     filters
 }
+
+/// `limit_rate` and `limit_rate_after`.
+pub fn bandwidth(scope: &Scope, report: &mut Report) -> Option<Draft> {
+    let (directive, after) = (scope.one("limit_rate")?, scope.one("limit_rate_after"));
+    let Some(rate) = values::size(directive.word(0)) else {
+        report.missing(
+            directive,
+            "only a number is known here: answers go as fast as their clients take them",
+        );
+        return None;
+    };
+    report.carried(directive);
+    after.into_iter().for_each(|after| report.carried(after));
+    if rate.get() == 0 {
+        return None;
+    }
+    if rate < SLOWEST {
+        report.changed(directive, "no answer goes slower than 1 KiB a second");
+    }
+    let mut settings = Map::default().with("rate", rate.max(SLOWEST));
+    settings.put_some("after", after.and_then(|after| values::size(after.word(0))));
+    Some(filter("bandwidth", settings))
+}
+
+const SLOWEST: ByteSize = ByteSize::from_kib(1);
 
 /// The directive that makes a zone known, and what it counts by in Veil's words; none for clients' addresses.
 fn zone<'a>(

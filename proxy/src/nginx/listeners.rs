@@ -176,19 +176,23 @@ impl Sharing<'_> {
 
     /// Empty where TLS is not spoken.
     fn tls(&self, report: &mut Report) -> Map {
-        let speaks_tls = |server: &&&Server| server.at(self.address).any(|listen| listen.tls);
-        let servers: Vec<&Server> = self.there.iter().filter(speaks_tls).copied().collect();
-        if servers.is_empty() {
+        // What one of them says of the address holds for all.
+        let speaks_tls = |server: &&Server| server.at(self.address).any(|listen| listen.tls);
+        if !self.there.iter().any(speaks_tls) {
             return Map::default();
         }
+        let servers = self.there;
         let mut tls = Map::default();
-        let mut pairs = self.pairs(&servers, report);
+        let mut pairs = self.pairs(servers, report);
         match pairs.len() {
             1 => tls.extend(pairs.remove(0)),
             _ => tls.put("certificates", pairs),
         }
         tls.put_some("least_version", least_version(&self.default.scope, report));
         tls.put_part("client", clients(self.default, report));
+        if self.default.scope.is_on("ssl_session_tickets", report) == Some(false) {
+            tls.put("tickets", false);
+        }
         tls
     }
 

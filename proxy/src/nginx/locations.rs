@@ -172,7 +172,7 @@ impl<'a> Maker<'_, 'a> {
         let named = Some(block.word(0)).filter(|name| name.starts_with('@') && block.name == "location");
         if internal.is_some() || named.is_some() {
             self.routes[first..].iter_mut().for_each(|route| {
-                route.within("match", |matches| matches.put("internal", true));
+                route.within("match", |matches| matches.set("internal", true));
             });
         }
         match named {
@@ -218,14 +218,16 @@ impl<'a> Maker<'_, 'a> {
 
     fn serve(&mut self, block: &'a Directive, scope: &Scope<'a>, paths: &Paths, rules: Rules) {
         let mut route = self.matching(paths);
-        let mut filters = errors::error_pages(scope, self.report);
-        filters.extend(self.of_server.filters.clone());
+        let pages = errors::error_pages(scope, self.report);
+        let mut filters = self.of_server.filters.clone();
         let has_rules = !rules.filters.is_empty();
         filters.extend(rules.filters);
         if let Some(pass) = scope.own_named("proxy_pass").chain(scope.own_named("grpc_pass")).next() {
-            self.passed_on(pass, block, scope, paths, &filters);
+            self.passed_on(pass, block, scope, paths, (&pages, &filters));
             return self.slash(paths, scope);
-        } else if scope.own_named("stub_status").next().is_some() {
+        }
+        filters.splice(0..0, pages);
+        if scope.own_named("stub_status").next().is_some() {
             route.put("filters", self.status(scope, filters));
         } else if let Some(files) = policies::files(
             scope,
@@ -296,6 +298,8 @@ impl<'a> Maker<'_, 'a> {
         let mut filters = rules;
         filters.extend(self.before(scope));
         filters.extend(fields::response_headers(scope, self.report));
+        let others = Map::default().with("respond", Map::default().with("status", 405_u16));
+        filters.push(others.with("when", r#"!(method in ["GET", "HEAD"])"#).into());
         scope
             .own_named("stub_status")
             .for_each(|directive| self.report.carried(directive));
@@ -308,6 +312,7 @@ impl<'a> Maker<'_, 'a> {
     fn before(&mut self, scope: &Scope<'a>) -> Vec<Draft> {
         let report = &mut *self.report;
         let mut filters = limits::limits(scope, self.http, report);
+        filters.extend(limits::bandwidth(scope, report));
         filters.extend(errors::limit_except(scope, report));
         filters.extend(policies::guards(scope, self.server.are_clients_asked, report));
         filters.extend(policies::doors(scope, &self.server.scope, self.upstreams, report));
@@ -315,9 +320,21 @@ impl<'a> Maker<'_, 'a> {
     }
 
     /// One route, or one for each server that a variable may name.
-    fn passed_on(&mut self, pass: &Directive, block: &Directive, scope: &Scope<'a>, paths: &Paths, rules: &[Draft]) {
+    fn passed_on(
+        &mut self,
+        pass: &Directive,
+        block: &Directive,
+        scope: &Scope<'a>,
+        paths: &Paths,
+        (pages, rules): (&[Draft], &[Draft]),
+    ) {
         let choices = target::choices(pass, self.http, self.report);
         let depends = choices.iter().any(|(when, _)| when.is_some());
+        let of_rules = |(when, _): &(Option<String>, String)| when.as_ref().is_some_and(|when| when.contains("$note_"));
+        // Rules of a server have been when a named location is asked for.
+        let waits = !block.word(0).starts_with('@') && choices.iter().any(of_rules);
+        let first = self.routes.len();
+        let rules_of_each = if waits { &[] } else { rules };
         for (when, url) in choices {
             let mut route = self.matching(paths);
             route.put_some("when", when);
@@ -329,15 +346,39 @@ impl<'a> Maker<'_, 'a> {
                 None if depends => {}
                 None => return self.answer(paths, 404),
                 Some(target) if self.upstreams.has_pool_for(&target, self.report) => {
-                    self.passed(&mut route, scope, &target, rules.to_vec());
+                    self.passed(&mut route, scope, &target, [pages, rules_of_each].concat());
                     self.finish(route, block, scope);
                 }
                 Some(_) => return self.answer(paths, 502),
             }
         }
-        if depends {
-            self.answer(paths, 502);
+        match (waits, depends) {
+            (true, _) => self.lead(first, &block.place.to_string(), paths, [pages, rules].concat()),
+            (false, true) => self.answer(paths, 502),
+            (false, false) => {}
         }
+    }
+
+    /// What `set` makes of a variable is known only when the rules have been: a route before those from the first on does them,
+    /// and leads to that whose condition holds then.
+    fn lead(&mut self, first: usize, place: &str, paths: &Paths, mut filters: Vec<Draft>) {
+        let host = self.door.hosts.first().map_or("any host", String::as_str);
+        for (number, route) in (1..).zip(&mut self.routes[first..]) {
+            let name = format!("{place} {host} {first}.{number}");
+            // A path that nobody asks for, for no two routes may take the same requests.
+            let path = format!("/@{}", name.replace('/', " "));
+            let hidden = Map::default().with("path_exact", &*spelt(&path));
+            route.within("match", |matches| *matches = hidden.with("internal", true));
+            let lead = Map::default().with("reroute", Map::default().with("to", name.as_str()));
+            filters.push(
+                lead.with("when", route.of("when").unwrap_or_else(|| "true".into()))
+                    .into(),
+            );
+            route.put_first("name", name.into());
+        }
+        filters.push(policies::filter("respond", Map::default().with("status", 502_u16)));
+        let route = self.matching(paths).with("filters", filters);
+        self.routes.insert(first, route.into());
     }
 
     fn passed(&mut self, route: &mut Map, scope: &Scope<'a>, target: &Target, rules: Vec<Draft>) {
@@ -349,6 +390,7 @@ impl<'a> Maker<'_, 'a> {
         passing::retry(route, scope, report);
         route.put_part("timeouts", passing::timeouts(scope, report));
         let mut body = passing::body(scope, report);
+        body.put_some("replace", passing::replacement(scope, report));
         if target.is_grpc {
             body.put("buffering", Draft::Scalar("off".into()));
         }
@@ -358,7 +400,9 @@ impl<'a> Maker<'_, 'a> {
         }
         filters.extend(policies::compression(scope, report));
         // Nginx forgets of the path of proxy_pass where rules have made another one; here they are taken to do so always.
-        filters.extend(target.rewrite.clone().filter(|_| !is_rewritten));
+        let stays = |_: &Draft| !is_rewritten || target.has_variables;
+        filters.extend(target.rewrite.clone().filter(stays));
+        filters.extend(fields::asked_as(scope, report));
         filters.extend(fields::request_headers(scope, &target.host, report));
         filters.extend(policies::expires(scope, report));
         let here = policies::here(scope, self.door.port, report);

@@ -10,7 +10,7 @@ use super::rules;
 use super::scope::Scope;
 use super::servers::Server;
 use super::syntax::Directive;
-use super::texts;
+use super::texts::{self, Words};
 use crate::observe::access_log::Format;
 
 /// What says where all requests are logged: the `http` block, or else the first server that does.
@@ -98,18 +98,26 @@ fn put_format(log: &mut Map, directive: &Directive, http: &Scope, report: &mut R
         );
     };
     let words = format.texts().skip(1).filter(|word| !word.starts_with("escape="));
-    let text = report.words.in_log_format(&words.collect::<String>());
-    match known(&text) {
-        Ok(()) => {
-            log.put("format", text);
-            match format.word(1) {
-                "escape=json" | "escape=none" => {
-                    report.changed(format, "what is escaped is escaped as escape=default does")
-                }
-                _ => report.carried(format),
-            }
-        }
-        Err(why) => report.missing(format, format!("each line is a JSON object, since of the format {why}")),
+    let text = words.collect::<String>();
+    let unknown = report
+        .words
+        .unknown_in(&text, |name| known(&format!("${name}")).is_ok());
+    let text = report.words.in_log_format(&Words::without(&text, &unknown));
+    if let Err(why) = known(&text) {
+        return report.missing(format, format!("each line is a JSON object, since of the format {why}"));
+    }
+    log.put("format", text);
+    if !unknown.is_empty() {
+        let names: Vec<String> = unknown.iter().map(|name| format!("${name}")).collect();
+        let names = names.join(", ");
+        report.missing(
+            format,
+            format!("a dash stands in the place of {names}, for which there is nothing"),
+        );
+    }
+    match format.word(1) {
+        "escape=json" | "escape=none" => report.changed(format, "what is escaped is escaped as escape=default does"),
+        _ => report.carried(format),
     }
 }
 

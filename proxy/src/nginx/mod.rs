@@ -131,7 +131,7 @@ fn served(http: &Scope, origin: &Origin, config: &mut Map, report: &mut Report) 
     config.put("routes", routes);
     config.put("pools", upstreams.into_pools(report));
     let pages = Map::default().with("form", "pages").with("signature", "nginx");
-    config.put("problems", pages);
+    config.put("problems", pages.with("unserved", "bad_gateway"));
     config.put("body", Map::default().with("max_size", Draft::Scalar("1MiB".into())));
     if let Some(log) = logs::access_log(main_log, http, report) {
         config.put("access_log", log);
@@ -224,6 +224,10 @@ fn unused(directive: &Directive, report: &mut Report) {
             directive,
             "only texts of `return` go with it, other answers with the charset that they say",
         ),
+        "ssl_session_tickets" => report.changed(
+            directive,
+            "a listener has one such setting: the default server's is taken",
+        ),
         "keepalive_requests" => report.changed(directive, "a connection serves as many requests as its client sends"),
         "access_log" => report.harmless(directive, "nothing uses it: it is replaced wherever it would hold"),
         _ => report.missing(directive, "Veil has nothing for it"),
@@ -231,7 +235,7 @@ fn unused(directive: &Directive, report: &mut Report) {
 }
 
 /// What is taken from wherever it holds.
-const INHERITED: [&str; 38] = [
+const INHERITED: [&str; 44] = [
     "absolute_redirect",
     "add_header",
     "allow",
@@ -255,9 +259,15 @@ const INHERITED: [&str; 38] = [
     "deny",
     "limit_req",
     "limit_req_log_level",
+    "limit_rate",
+    "limit_rate_after",
     "limit_req_zone",
     "port_in_redirect",
     "proxy_buffering",
+    "proxy_method",
+    "proxy_pass_request_body",
+    "proxy_pass_request_headers",
+    "proxy_set_body",
     "proxy_connect_timeout",
     "proxy_hide_header",
     "proxy_pass_header",
@@ -315,7 +325,7 @@ fn harmless(name: &str) -> Option<&'static str> {
         | "reset_timedout_connection" => {
             "how Nginx keeps what waits; Veil's `body` and `answers` have one budget of memory"
         }
-        "ssl_session_cache" | "ssl_session_timeout" | "ssl_session_tickets" | "ssl_buffer_size" => {
+        "ssl_session_cache" | "ssl_session_timeout" | "ssl_buffer_size" => {
             "Veil resumes TLS sessions by tickets of its own"
         }
         "pid" | "daemon" | "master_process" | "lock_file" | "pcre_jit" | "ssl_engine" | "timer_resolution" | "env" => {

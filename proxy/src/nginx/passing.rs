@@ -83,5 +83,20 @@ pub fn body(scope: &Scope, report: &mut Report) -> Map {
     body
 }
 
+/// `proxy_set_body`, and `proxy_pass_request_body off`: what backends get in the place of a body.
+pub fn replacement(scope: &Scope, report: &mut Report) -> Option<Draft> {
+    let passes = scope.is_on("proxy_pass_request_body", report);
+    if let Some(directive) = scope.one("proxy_set_body") {
+        match report.words.template(directive.word(0)) {
+            Ok(text) => {
+                report.carried(directive);
+                return Some(text.into());
+            }
+            Err(variable) => report.missing(directive, format!("{variable} is not known; the body stays")),
+        }
+    }
+    (passes == Some(false)).then(|| String::new().into())
+}
+
 /// A petabyte.
 const UNLIMITED: ByteSize = ByteSize::from_mib(1 << 30);

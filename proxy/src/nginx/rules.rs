@@ -2,6 +2,7 @@
 
 use super::draft::{Draft, Map};
 use super::fields;
+use super::limits;
 use super::policies::{self, filter};
 use super::report::Report;
 use super::scope::Scope;
@@ -261,8 +262,8 @@ impl Writer<'_> {
                 made.pop()
             }
             "limit_rate" => {
-                self.report.missing(directive, "answers are not slowed down here");
-                return;
+                let scope = Scope::of(std::slice::from_ref(directive));
+                limits::bandwidth(&scope, self.report)
             }
             "access_log" => {
                 self.report.changed(directive, "all requests are logged in one place");

@@ -25,6 +25,8 @@ pub struct Target {
     pub is_grpc: bool,
     /// What becomes of the path; none where it stays as it was sent.
     pub rewrite: Option<Draft>,
+    /// It has variables, and so goes before what rules have made of the path.
+    pub has_variables: bool,
     /// How addresses begin there, and with what the client asks for them. Nginx: `proxy_redirect default`.
     pub back: Option<(String, String)>,
 }
@@ -36,34 +38,27 @@ impl Target {
             report.missing(pass, what);
             None
         };
-        if texts::has_variables(url) {
-            return missing("a server that is known with each request only; write a route for each of them");
-        }
         let Some((way, rest)) = way(pass, url) else {
             return missing("there is no such way to a backend; those requests are answered with 404");
         };
-        let (name, path) = match rest.strip_prefix("unix:") {
-            Some(_) => socket_and_path(rest),
-            None => name_and_path(rest),
-        };
+        let (name, path) = apart(rest);
+        if texts::has_variables(name) {
+            return missing("a server that is known with each request only; write a route for each of them");
+        }
         let was_variable = texts::has_variables(pass.word(0));
-        if was_variable && path.is_some() {
-            return missing("behind a variable Nginx takes a path as it is; write the address and the path themselves");
-        }
         let rewrite = match path {
-            None => None,
-            Some(path) => match in_place(paths, path) {
-                Ok(rewrite) => rewrite,
-                Err(what) => return missing(what),
-            },
+            None => Ok(None),
+            Some(path) if was_variable => as_it_is(path, report).map(Some),
+            Some(path) => in_place(paths, path).map_err(str::to_owned),
         };
-        match was_variable {
-            true => report.changed(
-                pass,
-                "its name is looked up when the configuration is read, not for each request",
-            ),
-            false => report.carried(pass),
-        }
+        let rewrite = match rewrite {
+            Ok(rewrite) => rewrite,
+            Err(what) => {
+                report.missing(pass, what);
+                return None;
+            }
+        };
+        tell(pass, path, report);
         let host = if name.starts_with("unix:") { "localhost" } else { name };
         Some(Self {
             name: name.to_owned(),
@@ -73,6 +68,7 @@ impl Target {
             host: host.to_owned(),
             is_grpc: way.directives == GRPC,
             rewrite,
+            has_variables: was_variable,
             back: (!was_variable && way.directives != GRPC)
                 .then(|| back(url, path, paths))
                 .flatten(),
@@ -88,29 +84,116 @@ impl Target {
     }
 }
 
-/// What `proxy_pass` may name, each with the condition under which it does: one without, or all values of a `map`.
-pub fn choices(pass: &Directive, http: &Scope, report: &Report) -> Vec<(Option<String>, String)> {
-    let url = report.words.with_constants(pass.word(0));
-    let Some((before, name)) = url.split_once('$') else {
+/// What `proxy_pass` may name, each with the condition under which it does: one without, or all that a variable may be.
+pub fn choices(pass: &Directive, http: &Scope, report: &mut Report) -> Vec<(Option<String>, String)> {
+    let url = report.words.with_settings(pass.word(0));
+    let begin = url.find("://").map_or(0, |at| at + "://".len());
+    let (authority, _) = apart(&url[begin..]);
+    let Some(at) = authority.find('$').map(|at| begin + at) else {
         return vec![(None, url)];
     };
-    let name = name.trim_start_matches('{').trim_end_matches('}');
-    let tables = http.own_named("map").chain(http.own_named("split_clients"));
-    let Some(table) = tables
-        .into_iter()
-        .find(|table| table.word(1).strip_prefix('$') == Some(name))
-    else {
+    let (name, behind) = texts::name(&url[at + 1..]);
+    let may_be_upstream = at == begin && !behind.starts_with(|c: char| c != '/' && c != '$');
+    let values = match (known_values(name, http, report), may_be_upstream) {
+        (None, true) => upstreams(pass, http, report),
+        (known, _) => known.unwrap_or_default(),
+    };
+    let (Ok(template), false) = (report.words.template(&format!("${{{name}}}")), values.is_empty()) else {
         return vec![(None, url)];
     };
-    let rows = table.block.iter().flatten().map(|row| row.word(0));
-    let values: BTreeSet<&str> = rows
-        .filter(|value| !value.is_empty() && !texts::has_variables(value))
-        .collect();
-    let choice = |value: &str| {
-        let holds = format!("filled({:?}) == {value:?}", format!("$table_{name}"));
-        (Some(holds), format!("{before}{value}"))
+    let choice = |value: String| {
+        let holds = format!("filled({template:?}) == {value:?}");
+        (Some(holds), format!("{}{value}{behind}", &url[..at]))
     };
     values.into_iter().map(choice).collect()
+}
+
+/// All that a variable of a `map`, of `split_clients` or of `set` can be; none where that is not to be said.
+fn known_values(name: &str, http: &Scope, report: &Report) -> Option<BTreeSet<String>> {
+    let mut tables = http.own_named("map").chain(http.own_named("split_clients"));
+    let Some(table) = tables.find(|table| table.word(1).strip_prefix('$') == Some(name)) else {
+        return Some(report.words.settings(name)?.map(str::to_owned).collect());
+    };
+    let rows = table.block.iter().flatten().map(|row| row.word(0));
+    let plain = rows.filter(|value| !value.is_empty() && !texts::has_variables(value));
+    Some(plain.map(str::to_owned).collect())
+}
+
+/// What a variable that may be anything is believed to name.
+fn upstreams(pass: &Directive, http: &Scope, report: &mut Report) -> BTreeSet<String> {
+    let names: BTreeSet<String> = http
+        .own_named("upstream")
+        .map(|upstream| upstream.word(0).to_owned())
+        .collect();
+    if !names.is_empty() {
+        report.changed(
+            pass,
+            "of what it may name only this file's upstreams are known: all else is answered with 502",
+        );
+    }
+    names
+}
+
+/// Server or socket, and the path behind it, which may begin with a variable.
+fn apart(rest: &str) -> (&str, Option<&str>) {
+    if rest.starts_with("unix:") {
+        return socket_and_path(rest);
+    }
+    let variable = PATHS.iter().filter_map(|variable| rest.find(variable)).min();
+    match variable.filter(|at| !rest[..*at].contains('/')) {
+        Some(at) => (&rest[..at], Some(&rest[at..])),
+        None => name_and_path(rest),
+    }
+}
+
+/// Variables that begin with a slash.
+const PATHS: [&str; 6] = [
+    "$request_uri",
+    "${request_uri}",
+    "$uri",
+    "${uri}",
+    "$document_uri",
+    "${document_uri}",
+];
+
+/// What is otherwise where there are variables.
+fn tell(pass: &Directive, path: Option<&str>, report: &mut Report) {
+    match (texts::has_variables(pass.word(0)), path) {
+        (true, None) => report.changed(
+            pass,
+            "its name is looked up when the configuration is read, not for each request",
+        ),
+        (true, Some(path)) if texts::has_variables(path) && !matches!(path, "$request_uri" | "${request_uri}") => {
+            report.changed(
+                pass,
+                "what cannot stand in a path is escaped on the way, which Nginx sends as it is",
+            );
+        }
+        _ => report.carried(pass),
+    }
+}
+
+/// A path with variables goes to backends as it is, without the client's query unless it says so.
+///
+/// # Errors
+/// Why it cannot.
+fn as_it_is(path: &str, report: &Report) -> Result<Draft, String> {
+    let template = report
+        .words
+        .template(path)
+        .map_err(|variable| format!("{variable} is not known"))?;
+    if template.contains(|c: char| c.is_control() || c == ' ' || c == '#') {
+        return Err("such a path cannot be asked for".to_owned());
+    }
+    let says_of_query = ["?", "$request_uri", "$(request_uri)", "query_mark"];
+    let mark = if says_of_query.iter().any(|says| template.contains(says)) {
+        ""
+    } else {
+        "?"
+    };
+    Ok(Map::default()
+        .with("rewrite", Map::default().with("to", format!("{template}{mark}")))
+        .into())
 }
 
 fn back(url: &str, path: Option<&str>, paths: &Paths) -> Option<(String, String)> {
@@ -190,17 +273,17 @@ fn tls(directives: &str, scope: &Scope, host: &str, report: &mut Report) -> Map 
             ),
             said => {
                 report.carried(name);
-                tls.put("server_name", said);
+                tls.put("server_name", without_port(&said));
             }
         },
         None => tls.put("server_name", without_port(host)),
     }
-    for what in ["server_name", "session_reuse", "protocols", "ciphers"] {
+    if scope.is_on(&format!("{directives}_ssl_server_name"), report) != Some(true) {
+        tls.put("without_sni", true);
+    }
+    for what in ["session_reuse", "protocols", "ciphers"] {
         if let Some(directive) = said(what) {
-            report.harmless(
-                directive,
-                "backends are always told the name, sessions resumed, and TLS 1.2 and 1.3 spoken",
-            );
+            report.harmless(directive, "sessions are always resumed, and TLS 1.2 and 1.3 spoken");
         }
     }
     tls
@@ -211,7 +294,7 @@ fn without_port(host: &str) -> &str {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
             name.trim_start_matches('[').trim_end_matches(']')
         }
-        _ => host,
+        _ => host.trim_start_matches('[').trim_end_matches(']'),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::syntax::Directive;
 
 /// Nginx's variables that Veil's templates have, and their names there.
-const VARIABLES: [(&str, &str); 27] = [
+const VARIABLES: [(&str, &str); 28] = [
     ("binary_remote_addr", "client_address"),
     ("connection", "connection"),
     ("connections_active", "connections_active"),
@@ -30,9 +30,10 @@ const VARIABLES: [(&str, &str); 27] = [
     ("ssl_client_s_dn", "client_subject"),
     ("ssl_protocol", "tls_version"),
     ("ssl_server_name", "server_name"),
+    ("ssl_session_reused", "tls_resumed"),
     ("status", "status"),
-    ("upstream_addr", "backend"),
-    ("upstream_status", "upstream_status"),
+    ("upstream_addr", "backends"),
+    ("upstream_status", "upstream_statuses"),
 ];
 
 /// What comes before a name of one's own.
@@ -45,8 +46,10 @@ pub struct Words {
     pub tables: BTreeSet<String>,
     /// By `set`.
     notes: BTreeSet<String>,
-    /// Those that are the same text everywhere.
+    /// Those that are the same text everywhere, which may have variables.
     constants: BTreeMap<String, Option<String>>,
+    /// All texts that each is `set` to.
+    settings: BTreeMap<String, BTreeSet<String>>,
     /// By groups of regular expressions.
     captures: BTreeSet<String>,
     /// Whether paths are written anew.
@@ -75,7 +78,8 @@ impl Words {
                 ("geo", _) => drop(self.tables.insert(named(directive.word(0)))),
                 ("set", _) => {
                     let (name, value) = (named(directive.word(0)), directive.word(1));
-                    let constant = Some(value.to_owned()).filter(|value| !is_conditional && !has_variables(value));
+                    self.settings.entry(name.clone()).or_default().insert(value.to_owned());
+                    let constant = Some(value.to_owned()).filter(|_| !is_conditional);
                     let one = self.constants.entry(name.clone()).or_insert_with(|| constant.clone());
                     if *one != constant {
                         *one = None;
@@ -127,15 +131,31 @@ impl Words {
         Ok(written)
     }
 
-    /// A text in which variables that are `set` to one text only stand for that.
+    /// The texts that a variable is `set` to, if that is all it can be.
+    pub fn settings(&self, name: &str) -> Option<impl Iterator<Item = &str>> {
+        let texts = self.settings.get(name)?;
+        let are_plain = !texts.iter().any(|text| has_variables(text) || text.is_empty());
+        are_plain.then(|| texts.iter().map(String::as_str))
+    }
+
+    /// A text in which variables that are `set` to one text only stand for that, if it is plain.
     pub fn with_constants(&self, text: &str) -> String {
+        self.with_texts(text, |text| !has_variables(text))
+    }
+
+    /// The same, of texts with variables too, which are what they are where the text is used.
+    pub fn with_settings(&self, text: &str) -> String {
+        self.with_texts(text, |_| true)
+    }
+
+    fn with_texts(&self, text: &str, is_meant: impl Fn(&str) -> bool) -> String {
         let mut written = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('$') {
             written.push_str(before);
             let (name, behind) = name(after);
             match self.constants.get(name) {
-                Some(Some(constant)) => written.push_str(constant),
+                Some(Some(constant)) if is_meant(constant) => written.push_str(constant),
                 _ => {
                     written.push('$');
                     written.push_str(&after[..after.len() - behind.len()]);
@@ -145,6 +165,29 @@ impl Words {
         }
         written.push_str(rest);
         written
+    }
+
+    /// The variables of a `log_format` that are not among these words.
+    pub fn unknown_in(&self, text: &str, is_known: impl Fn(&str) -> bool) -> BTreeSet<String> {
+        let parts = text.split('$').skip(1).map(|part| name(part).0);
+        let unknown = parts.filter(|name| self.own(name).is_none() && !is_known(name));
+        unknown.map(str::to_owned).collect()
+    }
+
+    /// A text in which a dash stands for these variables.
+    pub fn without(text: &str, names: &BTreeSet<String>) -> String {
+        let mut written = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('$') {
+            let (name, behind) = name(after);
+            written.push_str(before);
+            match names.contains(name) {
+                true => written.push('-'),
+                false => written.extend(["$", &after[..after.len() - behind.len()]]),
+            }
+            rest = behind;
+        }
+        written + rest
     }
 
     /// A `log_format`, whose variables are Nginx's in Veil too, but for those that a configuration makes itself.
@@ -225,7 +268,7 @@ pub fn has_variables(text: &str) -> bool {
 }
 
 /// The variable's name, in braces or not, and what follows it. One that is a digit is that digit alone.
-fn name(text: &str) -> (&str, &str) {
+pub fn name(text: &str) -> (&str, &str) {
     if let Some((name, behind)) = text.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
         return (name, behind);
     }
@@ -269,7 +312,7 @@ mod tests {
                 Ok("$header_x_user/$query_id/$cookie_s"),
             ),
             ("plain", Ok("plain")),
-            ("$upstream_addr $is_args", Ok("$backend $target_query_mark")),
+            ("$upstream_addr $is_args", Ok("$backends $target_query_mark")),
             ("$connection", Ok("$connection")),
             ("$pipe", Err("$pipe")),
             ("$request", Ok("$method $request_uri $protocol")),
@@ -295,5 +338,11 @@ mod tests {
     fn what_is_set_once_is_a_constant() {
         let words = Words::of(&parse("x", "set $a b; set $c d; set $c e; set $f $a; if ($a) { set $g h; }").unwrap());
         assert_eq!(words.with_constants("http://$a:80/${c}$f$g"), "http://b:80/${c}$f$g");
+        assert_eq!(words.with_settings("http://$f/$c$g"), "http://$a/$c$g");
+        let settings = |name| words.settings(name).map(|texts| texts.collect::<Vec<_>>());
+        assert_eq!(
+            (settings("c"), settings("f"), settings("x")),
+            (Some(vec!["d", "e"]), None, None)
+        );
     }
 }

@@ -16,6 +16,8 @@ pub struct Upstreams<'a> {
     blocks: BTreeMap<&'a str, &'a Directive>,
     /// None where no server of an upstream can be had.
     pools: BTreeMap<String, Option<Draft>>,
+    /// How the servers of a pool are reached, where that is said.
+    reached: BTreeMap<String, Map>,
 }
 
 impl<'a> Upstreams<'a> {
@@ -24,12 +26,28 @@ impl<'a> Upstreams<'a> {
             version,
             blocks: http.own_named("upstream").map(|block| (block.word(0), block)).collect(),
             pools: BTreeMap::new(),
+            reached: BTreeMap::new(),
         }
     }
 
     /// Has a target reached as `proxy_http_version` says, over connections that are kept where Nginx keeps them. One that is not
     /// reached as pools are by default has a pool of its own.
-    pub fn settle_connections(&self, target: &mut Target, scope: &Scope, report: &mut Report) {
+    pub fn settle_connections(&mut self, target: &mut Target, scope: &Scope, report: &mut Report) {
+        self.settle_protocol(target, scope, report);
+        let (name, mut number) = (target.pool.clone(), 1);
+        // Another location may reach the same servers in another way: believe another certificate, above all.
+        while self
+            .reached
+            .entry(target.pool.clone())
+            .or_insert_with(|| target.transport.clone())
+            != &target.transport
+        {
+            number += 1;
+            target.pool = format!("{name}-{number}");
+        }
+    }
+
+    fn settle_protocol(&self, target: &mut Target, scope: &Scope, report: &mut Report) {
         let said = scope.one("proxy_http_version");
         said.into_iter().for_each(|said| report.carried(said));
         let usual = if self.version.keeps_connections() { "1.1" } else { "1.0" };
@@ -207,10 +225,14 @@ fn server(directive: &Directive, backends: &mut Vec<Draft>, discovered: &mut Vec
             discovered.push(Draft::from(Map::default().with("dns", dns)).placed_at(&directive.place));
         }
         _ => {
-            if backends.iter().any(|backend| backend.says("address", &address)) {
-                return report.missing(
+            if let Some(twin) = backends.iter_mut().find(|backend| backend.says("address", &address)) {
+                twin.add("weight", settings.number("weight").unwrap_or(1), 1);
+                if let Some(more) = settings.number("max_conns").filter(|_| twin.is_of("max_conns")) {
+                    twin.add("max_conns", more, more);
+                }
+                return report.changed(
                     directive,
-                    "an address is one backend: give the first the weight of both",
+                    "an address is one backend: it has the weight of both, and is asked once for a request",
                 );
             }
             let mut backend = Map::default().with("address", address);

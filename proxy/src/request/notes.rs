@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
@@ -29,7 +29,8 @@ pub struct Notes {
     pub connection: Option<Arc<dyn OnConnection>>,
     pub route: Option<Arc<str>>,
     pub pool: Option<Arc<str>>,
-    pub backend: Option<Arc<str>>,
+    /// Who was asked, one after another.
+    pub asked: Vec<Asked>,
     /// What the backend answered, and how long it took to begin.
     pub upstream: Option<(u16, Duration)>,
     /// What the groups of the route's regular expression have taken, by number and by name.
@@ -48,6 +49,12 @@ pub struct Notes {
     pub wanted_pool: Option<Box<str>>,
     /// What a script tells the request apart by, in the place of what its pool says.
     pub key: Option<Box<str>>,
+    /// By which backends are asked, in the place of the client's.
+    pub method: Option<Method>,
+    /// The client's own, where the request has another by now.
+    pub sent_method: Option<Method>,
+    /// What has counted it: nothing counts it twice, however many routes it passes.
+    pub counted: Vec<usize>,
     /// How often it was sent from one route to another.
     pub jumps: u8,
     /// Another route answers in place of the one that would have given an error; it is not asked twice.
@@ -68,11 +75,22 @@ pub struct Notes {
     pub held: Vec<Held>,
 }
 
+/// A backend that was asked, and what came of it: its status, or that which says why there was none.
+#[derive(Debug)]
+pub struct Asked {
+    pub backend: Box<str>,
+    pub status: u16,
+    /// Another route than the one before has asked it.
+    pub is_of_next_route: bool,
+}
+
 /// What the handshake has told of a connection.
 #[derive(Debug, Default)]
 pub struct TlsFacts {
     /// `TLSv1.3`
     pub version: &'static str,
+    /// The client has resumed a session.
+    pub is_resumed: bool,
     pub server_name: Option<Box<str>>,
     pub client: Option<ClientCertificate>,
 }
@@ -145,6 +163,28 @@ impl Notes {
         match self.noted.iter_mut().find(|(known, _)| **known == *name) {
             Some((_, noted)) => *noted = text,
             None => self.noted.push((name.into(), text)),
+        }
+    }
+
+    /// Whether something counts the request for the first time.
+    pub fn counts<T>(&mut self, counter: &Arc<T>) -> bool {
+        let counter = Arc::as_ptr(counter).addr();
+        let is_new = !self.counted.contains(&counter);
+        if is_new {
+            self.counted.push(counter);
+        }
+        is_new
+    }
+
+    /// Appends something of all who were asked, as Nginx writes it: `a, b : c`, where `c` is of another route.
+    pub fn push_asked(&self, text: &mut Vec<u8>, push: impl Fn(&Asked, &mut Vec<u8>)) {
+        for (place, asked) in self.asked.iter().enumerate() {
+            match place {
+                0 => {}
+                _ if asked.is_of_next_route => text.extend_from_slice(b" : "),
+                _ => text.extend_from_slice(b", "),
+            }
+            push(asked, text);
         }
     }
 

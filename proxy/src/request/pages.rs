@@ -5,6 +5,8 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::problem::Problem;
+
 /// `problems: { form: pages, signature: nginx }`
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
@@ -12,6 +14,19 @@ pub struct ProblemsConfig {
     pub form: Form,
     /// What pages end with.
     pub signature: String,
+    /// What is said where no backend is there to be asked, or has a place.
+    pub unserved: Unserved,
+}
+
+/// The answer to a request that no backend can be given.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Unserved {
+    /// 503, with `Retry-After`.
+    #[default]
+    Unavailable,
+    /// 502, as Nginx has it.
+    BadGateway,
 }
 
 /// What is sent in place of an answer.
@@ -30,11 +45,24 @@ impl Default for ProblemsConfig {
         Self {
             form: Form::default(),
             signature: "veil".to_owned(),
+            unserved: Unserved::default(),
         }
     }
 }
 
 impl ProblemsConfig {
+    /// The problem of a request that no backend can be given.
+    pub fn unserved(&self, problem: Problem) -> Problem {
+        match self.unserved {
+            Unserved::Unavailable => problem,
+            Unserved::BadGateway => Problem {
+                status: StatusCode::BAD_GATEWAY,
+                retry_after: None,
+                ..problem
+            },
+        }
+    }
+
     /// The page of a status, where there are pages and one for it.
     pub fn page(&self, status: StatusCode) -> Option<Bytes> {
         if self.form == Form::Documents || status.as_u16() < 301 || status == StatusCode::NOT_MODIFIED {

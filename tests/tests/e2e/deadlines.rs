@@ -227,3 +227,33 @@ fn a_client_in_a_hurry_ejects_nobody() {
         );
     }
 }
+
+/// A route that answers in place of an error has its own time, and the body, once; it is asked for a page where its path leads there.
+#[test]
+fn who_answers_instead_has_its_own_time() {
+    for (to, seen) in [("to: /other", "GET 7"), ("route: other", "POST 7")] {
+        let slow = Backend::start(|_| Answer::After(PAUSE, Box::new(Answer::ok("late"))));
+        let other = Backend::start(|received| {
+            let length = received.header("content-length").unwrap_or("none");
+            let said = Answer::ok(&format!("{} {length}", received.method()));
+            Answer::After(Duration::from_millis(700), Box::new(said))
+        });
+        let routes = format!(
+            "routes:\n\
+             - match: {{ path_prefix: / }}\n  pool: slow\n  timeouts: {{ total: 400ms }}\n  \
+               filters: [{{ error_page: {{ status: [504], {to}, own_status: true }} }}]\n\
+             - {{ name: other, match: {{ path_exact: /other }}, pool: other }}\n\
+             pools:\n  slow: {{ backends: [{{ address: {} }}] }}\n  other: {{ backends: [{{ address: {} }}] }}\n",
+            slow.address, other.address
+        );
+        let veil = Veil::start(&format!(
+            "version: 1\nlisteners: {{ public: {{ address: 127.0.0.1:0 }} }}\nadmin: {{ address: 127.0.0.1:0 }}\n{routes}"
+        ));
+        let request = "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 7\r\n\r\npicture";
+        let answer = Raw::connect(veil.public).send(request).response();
+        assert_eq!((answer.status(), &answer.body[..]), (200, seen.as_bytes()), "{to}");
+        let (status, body) = http2::post(veil.public, "/", "picture".into());
+        assert_eq!((status, &body[..]), (200, seen.as_bytes()), "{to}");
+        assert_eq!((slow.received().len(), other.received().len()), (2, 2), "{to}");
+    }
+}

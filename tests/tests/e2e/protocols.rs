@@ -59,6 +59,7 @@ const FILTERS: &[(&str, &[(&str, u16)])] = &[
         "api_key: { file: FOLDER/keys }",
         &[("", 401), ("X-API-Key: wrong", 401), ("X-API-Key: open sesame", 200)],
     ),
+    ("asked_as: { method: GET, fields: [Accept] }", &[("", 200)]),
     ("bandwidth: { rate: 1MiB }", &[("", 200)]),
     (
         "basic_auth: { file: FOLDER/htpasswd }",

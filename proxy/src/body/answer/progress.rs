@@ -7,6 +7,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use parking_lot::Mutex;
 
+use crate::request::deadline::Patience;
+
 /// Between the connection that an answer comes from, the session that takes it, and whoever decides about another attempt.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -22,6 +24,8 @@ pub struct Progress {
     trailers: Mutex<Option<Box<HeaderMap>>>,
     /// What the client gets in the place of the body of the answer whose head comes next; contended by nobody.
     replacement: Mutex<Option<Bytes>>,
+    /// How long the attempts to come are waited for, where that is another time than before; contended by nobody.
+    patience: Mutex<Option<Patience>>,
 }
 
 impl Progress {
@@ -52,6 +56,14 @@ impl Progress {
 
     pub(in crate::body) fn take_replacement(&self) -> Option<Bytes> {
         self.replacement.lock().take()
+    }
+
+    pub(in crate::body) fn wait_anew(&self, patience: Patience) {
+        *self.patience.lock() = Some(patience);
+    }
+
+    pub(in crate::body) fn take_patience(&self) -> Option<Patience> {
+        self.patience.lock().take()
     }
 
     /// What came before was not whole.

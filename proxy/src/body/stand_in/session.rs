@@ -141,6 +141,10 @@ impl Session for StandIn {
     fn enable_retry_buffering(&mut self) {
         self.source.rewind();
         self.recipient.begin_anew();
+        if let Some(patience) = self.recipient.progress().take_patience() {
+            self.patience = patience;
+            self.complete = self.complete.map(|_| Instant::now());
+        }
     }
 
     fn retry_buffer_truncated(&self) -> bool {

@@ -41,6 +41,11 @@ impl Taken {
         self.progress.replace_body(body);
     }
 
+    /// Has the next attempts waited for anew, as long as this.
+    pub fn wait_anew(&self, patience: Patience) {
+        self.progress.wait_anew(patience);
+    }
+
     /// Lets body and answer go and puts the client's own session back. To be called before an answer of the proxy's own
     /// is written.
     pub async fn release(self, downstream: &mut Box<ServerSession>) {

@@ -146,16 +146,18 @@ impl Certificate {
                 key: pair.key,
             });
         };
-        let unusable = |source| TlsError::Unusable {
+        let unusable = |error: rustls::Error| TlsError::Unusable {
             certificate: pair.certificate.clone(),
             key: pair.key.clone(),
-            source,
+            reason: error.to_string(),
         };
         let facts = chain.first().and_then(|own| facts(own));
         let facts = facts.ok_or_else(|| unusable(rustls::CertificateError::BadEncoding.into()))?;
         let mut key = CertifiedKey::new(chain, any_supported_type(&key).map_err(unusable)?);
         match key.keys_match() {
             Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
+            // Of a kind that rustls does not look into, such as X.509 of version 1; its clients may know it all the same.
+            Err(rustls::Error::InvalidCertificate(rustls::CertificateError::Other(_))) => {}
             Err(error) => return Err(unusable(error)),
         }
         key.ocsp = pair.ocsp.as_deref().map(staple).transpose()?;

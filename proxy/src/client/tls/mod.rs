@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use pingora::tls::{RootCertStore, RusTlsError, ServerConfig, ServerTlsStream, TlsAcceptor};
+use pingora::tls::{RootCertStore, ServerConfig, ServerTlsStream, TlsAcceptor};
 use ring::digest::{SHA256, digest};
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::{TLS12, TLS13};
@@ -35,6 +35,7 @@ pub struct TlsConfig {
     folder: Option<PathBuf>,
     least_version: Version,
     client: Option<ClientConfig>,
+    tickets: bool,
     /// The keys that it was written with.
     is_single: bool,
 }
@@ -118,6 +119,14 @@ struct TlsFields {
     least_version: Version,
     /// Whom clients have to be certified by.
     client: Option<ClientConfig>,
+    /// Whether clients resume sessions with tickets; else with what is remembered of the last few hundred. Nginx:
+    /// `ssl_session_tickets`.
+    #[serde(default = "yes")]
+    tickets: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl TryFrom<TlsFields> for TlsConfig {
@@ -150,6 +159,7 @@ impl TryFrom<TlsFields> for TlsConfig {
             folder: fields.folder,
             least_version: fields.least_version,
             client: fields.client,
+            tickets: fields.tickets,
             is_single,
         })
     }
@@ -172,12 +182,11 @@ pub enum TlsError {
     Ocsp { path: PathBuf },
     #[error("{certificate} and {key} hold no certificate with a key")]
     Empty { certificate: PathBuf, key: PathBuf },
-    #[error("certificate {certificate} with key {key}")]
+    #[error("certificate {certificate} with key {key}: {reason}")]
     Unusable {
         certificate: PathBuf,
         key: PathBuf,
-        #[source]
-        source: RusTlsError,
+        reason: String,
     },
     #[error("there is no certificate in its folder")]
     None,
@@ -266,7 +275,12 @@ impl TlsConfig {
             }
         };
         let mut config = builder.with_cert_resolver(Arc::clone(&resolver) as _);
-        config.ticketer = tickets().among(admitted);
+        if self.tickets {
+            config.ticketer = tickets().among(admitted);
+        } else if self.client.is_some() {
+            // What is remembered would outlast the certificate that a client has shown.
+            config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        }
         // All that rustls speaks is strong; scanners ask for one order all the same. Nginx: ssl_prefer_server_ciphers.
         config.ignore_client_order = true;
         let http2 = speaks_http2.then(|| b"h2".to_vec());
@@ -330,6 +344,7 @@ pub fn facts_of<S>(stream: &ServerTlsStream<S>) -> Option<TlsFacts> {
             Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
             _ => "TLS",
         },
+        is_resumed: session.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
         server_name: session.server_name().map(Into::into),
         client,
     })

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::line::Line;
+use crate::request::notes::Asked;
 use crate::request::syntax::{argument, cookie, host, host_name, request_uri};
 use crate::request::text::{push_address, push_digits, push_moment, push_number};
 use crate::request::variables::Known;
@@ -209,7 +210,7 @@ impl Word {
             Self::RequestBytes => return push_number(text, line.request_bytes),
             Self::RequestId => Some(line.id.as_bytes()),
             Self::RequestLength => return push_number(text, head_received(line) + line.request_bytes),
-            Self::RequestMethod => Some(line.method.as_bytes()),
+            Self::RequestMethod => Some(request.method.as_str().as_bytes()),
             Self::RequestTime => return push_seconds(text, line.duration.as_millis()),
             Self::RequestUri => Some(request_uri(request)),
             Self::Route => line.route.map(str::as_bytes),
@@ -232,14 +233,20 @@ impl Word {
             }
             Self::TimeLocal => return push_time_local(text, line.time),
             Self::TraceId => line.trace_id.map(str::as_bytes),
-            Self::UpstreamAddr => line.backend_address.as_deref().map(str::as_bytes),
+            Self::UpstreamAddr => match line.ctx.filter(|ctx| ctx.notes.asked.len() > 1) {
+                Some(ctx) => {
+                    return ctx
+                        .notes
+                        .push_asked(text, |asked, text| text.extend(asked.backend.bytes()));
+                }
+                None => line.backend_address.as_deref().map(str::as_bytes),
+            },
             Self::UpstreamStatus => {
-                return line
-                    .upstream_status
-                    .map_or((), |status| push_number(text, status.into()));
+                let push = |asked: &Asked, text: &mut Vec<u8>| push_number(text, asked.status.into());
+                return line.ctx.map_or((), |ctx| ctx.notes.push_asked(text, push));
             }
             Self::UpstreamTime => return line.upstream.map_or((), |time| push_seconds(text, time.as_millis())),
-            Self::Uri => Some(line.path.as_bytes()),
+            Self::Uri => Some(line.ctx.map_or(line.path, |ctx| ctx.path(request)).as_bytes()),
         };
         text.extend_from_slice(known.unwrap_or_default());
     }

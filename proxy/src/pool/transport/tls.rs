@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use pingora::tls::{ClientTlsStream, RootCertStore, RusTlsError, TlsConnector};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
@@ -35,6 +35,8 @@ pub struct TlsConfig {
     /// Takes whatever certificate a backend shows. Whoever stands between can then read and change all, so this is for
     /// trials only. Nginx: `proxy_ssl_verify off`, which is its default.
     pub danger_accept_any_certificate: bool,
+    /// Backends are not told which of their names is asked for (SNI). Nginx: `proxy_ssl_server_name off`, which is its default.
+    pub without_sni: bool,
 }
 
 impl TlsConfig {
@@ -121,6 +123,7 @@ impl Client {
                 .map_err(|error| unusable(error.to_string()))?,
         };
         client.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        client.enable_sni = !config.without_sni;
         let server_name = config.server_name.clone().map(ServerName::try_from);
         Ok(Self {
             connector: TlsConnector::from(Arc::new(client)),
@@ -214,32 +217,24 @@ impl ServerCertVerifier for Anybody {
         Ok(ServerCertVerified::assertion())
     }
 
+    /// That somebody has the key of a certificate that anybody may show says nothing; and the certificate may be of a kind that
+    /// is not read here, such as X.509 of version 1.
     fn verify_tls12_signature(
         &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, RusTlsError> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
+        Ok(HandshakeSignatureValid::assertion())
     }
 
     fn verify_tls13_signature(
         &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, RusTlsError> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
+        Ok(HandshakeSignatureValid::assertion())
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -211,7 +211,13 @@ impl Variable {
             }
             Self::ApiKey => notes.api_key.as_deref().map(str::as_bytes),
             Self::Authority => Some(host(request).as_bytes()),
-            Self::Backend => notes.backend.as_deref().map(str::as_bytes),
+            Self::Backend => notes.asked.last().map(|asked| asked.backend.as_bytes()),
+            Self::Backends => {
+                return notes.push_asked(text, |asked, text| text.extend_from_slice(asked.backend.as_bytes()));
+            }
+            Self::UpstreamStatuses => {
+                return notes.push_asked(text, |asked, text| push_number(text, asked.status.into()));
+            }
             Self::Capture(name) => notes.capture(name).map(str::as_bytes),
             Self::ClientFingerprint => client().map(|client| client.fingerprint.as_bytes()),
             Self::ClientSubject => client().map(|client| client.subject.as_bytes()),
@@ -258,6 +264,10 @@ impl Variable {
                 .as_ref()
                 .and_then(|tls| tls.server_name.as_deref())
                 .map(str::as_bytes),
+            Self::TlsResumed => notes
+                .tls
+                .as_ref()
+                .map(|tls| if tls.is_resumed { b"r".as_slice() } else { b"." }),
             Self::TlsVersion => notes.tls.as_ref().map(|tls| tls.version.as_bytes()),
             Self::User => notes.user.as_deref().map(str::as_bytes),
         };

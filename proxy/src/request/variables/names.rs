@@ -9,7 +9,10 @@ pub(super) enum Variable {
     ApiKey,
     /// What the client asked for, with the port. Nginx: `$http_host`.
     Authority,
+    /// The one that was asked last.
     Backend,
+    /// All that were asked. Nginx: `$upstream_addr`.
+    Backends,
     /// A group of the route's `path_regex`, by its number or name.
     Capture(Box<str>),
     /// Of the JWT that the client has shown.
@@ -66,11 +69,15 @@ pub(super) enum Variable {
     TargetQuery,
     /// `?` where that is something. Nginx: `$is_args`.
     TargetQueryMark,
+    /// `r` where the client has resumed a session, else `.`. Nginx: `$ssl_session_reused`.
+    TlsResumed,
     TlsVersion,
     TraceId,
     /// Milliseconds from the attempt's start to the head of its answer.
     UpstreamMs,
     UpstreamStatus,
+    /// Of all that were asked. Nginx: `$upstream_status`.
+    UpstreamStatuses,
     User,
 }
 
@@ -79,6 +86,7 @@ pub(super) static VARIABLES: Vocabulary<Variable> = Vocabulary {
         ("api_key", Variable::ApiKey),
         ("authority", Variable::Authority),
         ("backend", Variable::Backend),
+        ("backends", Variable::Backends),
         ("client_address", Variable::ClientAddress),
         ("client_fingerprint", Variable::ClientFingerprint),
         ("client_port", Variable::ClientPort),
@@ -110,10 +118,12 @@ pub(super) static VARIABLES: Vocabulary<Variable> = Vocabulary {
         ("target_path", Variable::TargetPath),
         ("target_query", Variable::TargetQuery),
         ("target_query_mark", Variable::TargetQueryMark),
+        ("tls_resumed", Variable::TlsResumed),
         ("tls_version", Variable::TlsVersion),
         ("trace_id", Variable::TraceId),
         ("upstream_ms", Variable::UpstreamMs),
         ("upstream_status", Variable::UpstreamStatus),
+        ("upstream_statuses", Variable::UpstreamStatuses),
         ("user", Variable::User),
     ],
     named: &[

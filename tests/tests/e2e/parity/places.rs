@@ -196,6 +196,100 @@ pub const CASES: &[(&str, &[&str])] = &[
             "GET /?f=none",
         ],
     ),
+    (
+        "error_page 404 /page; proxy_intercept_errors on; location = /page { proxy_pass http://echo; } EVERY",
+        &[
+            "GET /status/404",
+            "HEAD /status/404",
+            "POST /status/404",
+            "PUT /status/404",
+            "GET /",
+        ],
+    ),
+    (
+        "error_page 404 @page; proxy_intercept_errors on; location @page { rewrite ^ /named break; proxy_pass http://echo; } EVERY",
+        &["GET /status/404", "POST /status/404", "DELETE /status/404"],
+    ),
+    (
+        "error_page 404 /status/410; error_page 500 =418 /status/410; error_page 501 = /status/410; \
+         location /status/410 { proxy_pass http://echo; } location / { proxy_pass http://echo; proxy_intercept_errors on; }",
+        &["GET /status/404", "GET /status/500", "GET /status/501"],
+    ),
+    (
+        "error_page 403 404 /page; location = /page { return 200 page; } location /said { return 404 gone; } location / { return 404; }",
+        &["GET /said", "GET /", "POST /"],
+    ),
+    (
+        "error_page 404 http://other.test/x; error_page 403 =301 https://b.test$request_uri; location / { return 404; } \
+         location /shut { return 403; } location /echo { proxy_pass http://echo/status/404; }",
+        &["GET /", "GET /shut?q", "GET /echo"],
+    ),
+    (
+        "error_page 502 /status/202; location /status { proxy_pass http://echo; } location / { proxy_pass http://dead_too; }",
+        &["GET /", "GET /", "POST /3", "GET /status/502"],
+    ),
+    (
+        "limit_conn places 1; root FOLDER; location / { try_files $uri @echo; } location @echo { proxy_pass http://echo; }",
+        &["GET /x"],
+    ),
+    (
+        "limit_conn places 1; error_page 404 /status/203; location /status { proxy_pass http://echo; } location / { return 404; }",
+        &["GET /x"],
+    ),
+    (
+        "limit_req zone=turns burst=1 nodelay; root FOLDER; location / { try_files $uri @echo; } location @echo { proxy_pass http://echo; }",
+        &["GET /x", "GET /y"],
+    ),
+    ("proxy_method PUT; EVERY", &["GET /", "POST /3"]),
+    (
+        "proxy_pass_request_headers off; proxy_set_header X-A a; EVERY",
+        &["GET / X-B: b", "POST /3", "GET / Host: C"],
+    ),
+    (
+        "proxy_pass_request_body off; proxy_set_header Content-Length ''; EVERY",
+        &["GET /", "POST /3"],
+    ),
+    ("proxy_set_body 'of $request_method'; EVERY", &["GET /", "POST /3"]),
+    (
+        "add_header X-S $upstream_status always; add_header X-A $upstream_addr always; location / { proxy_pass http://dead_then_echo; } \
+         location /dead { proxy_pass http://dead_three; } location /said { return 200 x; }",
+        &["GET /dead", "GET /said"],
+    ),
+    (
+        "location / { proxy_pass http://echo$request_uri; } location /u { proxy_pass http://echo$uri; } location /q { proxy_pass http://echo$uri$is_args$args; } \
+         location ~ ^/r/(.*)$ { proxy_pass http://echo/to/$1; } location ~ ^/s/(?<n>[0-9]+)$ { proxy_pass http://echo/$n?x=$arg_x; }",
+        &[
+            "GET /a?b=c",
+            "GET /a",
+            "GET /u/a?b",
+            "GET /q/a?b",
+            "GET /q/a",
+            "GET /r/x/y?z",
+            "GET /r/",
+            "GET /s/7?x=1&y=2",
+            "GET /s/x",
+        ],
+    ),
+    (
+        "set $to echo; location / { proxy_pass http://$to/fixed; } location /n { proxy_pass http://$to; } location /w { rewrite ^ /v break; proxy_pass http://$to/own$request_uri; }",
+        &["GET /a?b", "GET /n?b", "GET /w?b"],
+    ),
+    (
+        "location / { proxy_pass http://$arg_to; } location /p { proxy_pass http://$arg_to/at$uri; }",
+        &["GET /?to=echo", "GET /p?to=echo", "GET /?to=by_address"],
+    ),
+    ("location / { proxy_pass http://twice; }", &["GET /"]),
+    // opstrace#914, NixOS/nixpkgs#517476, openfoodfacts-server#11768, and blue and green.
+    (
+        "location / { set $all http://echo/$request_uri; proxy_pass $all; } location /q { set $whole http://echo$request_uri; proxy_pass $whole; } \
+         location /api/ { set $target http://echo/; proxy_pass $target; }",
+        &["GET /q/a?b", "GET /api/foo?x=1"],
+    ),
+    (
+        "set $side echo; if ($arg_s) { set $side by_address; } location / { proxy_pass http://$side; } location /w { proxy_pass http://${side}$uri$is_args$args; }",
+        &["GET /?a", "GET /?s=1", "GET /w/x?s=1"],
+    ),
+    ("location / { stub_status; }", &["POST /"]),
 ];
 
 /// Users of each kind, whom nobody knows, and who knows no password.
