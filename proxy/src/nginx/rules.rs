@@ -325,7 +325,7 @@ fn condition(directive: &Directive, report: &Report) -> Result<Condition, String
             let of = report.words.template(name).map_err(unknown)?;
             let wants_groups = not.is_empty() && expression.contains('(');
             Ok(Condition {
-                holds: format!("{not}matches({}, {expression:?})", rhai(name, report)?),
+                holds: format!("{not}matches({}, {})", rhai(name, report)?, quoted(&expression)),
                 groups_of: wants_groups.then_some((of, expression)),
             })
         }
@@ -348,7 +348,7 @@ pub fn is_something(name: &str, report: &Report) -> Result<String, String> {
 /// A text with variables, as conditions have it.
 fn rhai(text: &str, report: &Report) -> Result<String, String> {
     if !texts::has_variables(text) {
-        return Ok(format!("{text:?}"));
+        return Ok(quoted(text));
     }
     let template = report.words.template(text).map_err(unknown)?;
     let name = template.strip_prefix('$').unwrap_or_default();
@@ -357,9 +357,26 @@ fn rhai(text: &str, report: &Report) -> Result<String, String> {
         name => match (name.strip_prefix("note_"), name.strip_prefix("header_")) {
             (Some(note), _) if is_name(note) => format!("noted({note:?})"),
             (_, Some(header)) if is_name(header) => format!("header({:?})", header.replace('_', "-")),
-            _ => format!("filled({template:?})"),
+            _ => format!("filled({})", quoted(&template)),
         },
     })
+}
+
+/// A text as Rhai has it.
+pub fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 fn is_name(text: &str) -> bool {
@@ -402,6 +419,7 @@ mod tests {
             ("($host ~ ^www\\.)", r#"matches(host, "^www\\.")"#),
             ("($host !~* a$)", r#"!matches(host, "(?i)a$")"#),
             ("($host = \"\")", r#"host == """#),
+            ("($host = \u{200b}\u{7})", "host == \"\u{200b}\\u0007\""),
         ] {
             assert_eq!(holds(text).as_deref(), Ok(is), "{text}");
         }

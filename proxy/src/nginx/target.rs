@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::draft::{Draft, Map};
 use super::locations::Paths;
 use super::report::Report;
+use super::rules;
 use super::scope::Scope;
 use super::syntax::Directive;
 use super::texts;
@@ -102,7 +103,7 @@ pub fn choices(pass: &Directive, http: &Scope, report: &mut Report) -> Vec<(Opti
         return vec![(None, url)];
     };
     let choice = |value: String| {
-        let holds = format!("filled({template:?}) == {value:?}");
+        let holds = format!("filled({}) == {}", rules::quoted(&template), rules::quoted(&value));
         (Some(holds), format!("{}{value}{behind}", &url[..at]))
     };
     values.into_iter().map(choice).collect()
