@@ -25,9 +25,15 @@ impl Redis {
 
     /// Returns once it answers.
     pub fn start(binary: &Path, address: SocketAddr) -> Self {
+        Self::start_with(binary, address, &[])
+    }
+
+    /// The same, with these options more.
+    pub fn start_with(binary: &Path, address: SocketAddr, options: &[&str]) -> Self {
         let process = Command::new(binary)
             .args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--port"])
             .arg(address.port().to_string())
+            .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()

@@ -196,9 +196,9 @@ impl Check<'_> {
             let help = "write one of them; under split, each pool has its weight";
             self.report(&at, &format!("{owner} has both pool and split"), Some(help.to_owned()));
         }
-        let answers = route.filters.iter().any(FilterConfig::always_answers);
+        let answers = route.filters.iter().any(FilterConfig::may_answer_all);
         if route.pools().is_empty() && !answers && !self.document.lost(&at) {
-            let help = "give it a pool, or a filter that answers: respond, redirect or files".to_owned();
+            let help = "give it a pool, or a filter that answers: respond, redirect, files or script".to_owned();
             self.report(&at, &format!("{owner} leads nowhere"), Some(help));
         }
     }

@@ -1,10 +1,12 @@
 //! The configuration file as a whole: composes the parts' structs.
 
+mod asked;
 pub mod check;
 mod cross_references;
 mod effects;
 pub mod example;
 mod load;
+mod own_answer;
 pub mod rehearsal;
 
 use std::collections::BTreeMap;

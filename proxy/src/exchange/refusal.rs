@@ -144,7 +144,11 @@ impl Exchange {
         {
             body = page.into();
         }
-        if !matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        let is_empty = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if is_empty || head.status == StatusCode::RESET_CONTENT {
+            body = Bytes::new().into();
+        }
+        if !is_empty {
             head.insert_header(header::CONTENT_LENGTH, body.length())?;
         }
         self.send(session, head, body).await
@@ -181,6 +185,10 @@ impl Exchange {
         }
         request.notes.status = Some(head.status.as_u16());
         head.insert_header(X_REQUEST_ID, request.id.as_str())?;
+        // What comes before the answer is none, nor is another protocol's beginning.
+        if head.status.is_informational() {
+            return Ok(changes);
+        }
         let request = self.request()?;
         for filter in self.filters().iter().rev() {
             let Some(change) = filter.on_response(head, session.req_header(), request) else {
@@ -192,6 +200,7 @@ impl Exchange {
                 head.insert_header(header::CONTENT_LENGTH, body.len())?;
             }
         }
+        self.request_mut()?.notes.take_late();
         if changes.transforms() {
             head.remove_header(&header::CONTENT_LENGTH);
             head.insert_header(header::TRANSFER_ENCODING, "chunked")?;

@@ -40,6 +40,11 @@ impl FilterConfig {
         self.when.is_none() && self.kind.settings().always_answers()
     }
 
+    /// Whether a route may need no pool beside it.
+    pub fn may_answer_all(&self) -> bool {
+        self.always_answers() || matches!(self.kind, Kind::Script(_))
+    }
+
     /// The files that it names, by their keys.
     pub fn files(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
         self.kind

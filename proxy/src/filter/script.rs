@@ -107,7 +107,8 @@ impl Settings for Script {
         let (text, source) = match &self.source {
             Source::File(file) => {
                 let source = file.display().to_string();
-                (fs::read_to_string(file).map_err(|error| FilterError(format!("{source}: {error}")))?, source)
+                let text = fs::read_to_string(file).map_err(|error| FilterError(format!("{source}: {error}")))?;
+                (text.trim_start_matches('\u{feff}').to_owned(), source)
             }
             Source::Inline(Text(text)) => (text.clone(), "inline".to_owned()),
         };
@@ -188,7 +189,7 @@ impl Filter for Scripted {
         };
         match self.run(Hook::OnResponse, seen) {
             Ok((_, draft)) => {
-                change_answer(draft, response);
+                change_answer(draft, response, ctx);
                 None
             }
             Err(failure) if self.settings.on_error == OnError::Closed => self.withheld(&failure, response, ctx),
@@ -216,14 +217,16 @@ impl Scripted {
     /// A value that means nothing is a mistake, not a wish to go on: `return 403`, say.
     fn is_meant(&self, hook: Hook, value: &Dynamic) -> Result<(), Failure> {
         let is_meant = match hook {
-            Hook::OnRequest => value.is_unit() || value.is::<Decision>(),
             Hook::OnResponse => !value.is::<Decision>(),
-            Hook::Key => true,
+            _ if value.is::<Decision>() => true,
+            Hook::OnRequest => value.is_unit(),
+            Hook::Key => value.is_unit() || value.is_string() || value.is_int(),
             Hook::Pool => script::text(value.clone()).is_none_or(|pool| self.settings.pools.contains(&pool)),
         };
         let what = || match hook {
             Hook::Pool => format!("{} gives {:?}, which is not among its pools", hook.signature(), beginning(value)),
             Hook::OnResponse => format!("{} decides nothing; set response.status", hook.signature()),
+            Hook::Key => format!("{} gives {}, which is neither text nor number", hook.signature(), value.type_name()),
             _ => format!(
                 "{} gives {}, not answer(…), redirect(…), refuse(…) or nothing; a last line that gives something may be followed by `return;`",
                 hook.signature(),
@@ -263,13 +266,16 @@ fn beginning(value: &Dynamic) -> String {
     value.to_string().chars().take(SOME).collect()
 }
 
-/// What a hook's value means; a decision ends the request.
+/// What a hook's value means; a decision ends the request. What says nothing leaves what another script has said.
 fn settle(hook: Hook, value: Dynamic, ctx: &mut RequestCtx) -> Option<Decision> {
+    if value.is::<Decision>() {
+        return script::decision(value);
+    }
+    let said = script::text(value)?;
     match hook {
-        Hook::OnRequest => return script::decision(value),
-        Hook::Key => ctx.notes.key = script::text(value).map(Into::into),
-        Hook::Pool => ctx.notes.wanted_pool = script::text(value).map(Into::into),
-        Hook::OnResponse => {}
+        Hook::Key => ctx.notes.key = Some(said.into()),
+        Hook::Pool => ctx.notes.wanted_pool = Some(said.into()),
+        Hook::OnRequest | Hook::OnResponse => {}
     }
     None
 }
@@ -290,7 +296,10 @@ fn carry_out(draft: Draft, request: &mut RequestHeader, ctx: &mut RequestCtx) {
     }
 }
 
-fn change_answer(draft: Draft, response: &mut ResponseHeader) {
+fn change_answer(draft: Draft, response: &mut ResponseHeader, ctx: &RequestCtx) {
+    for (name, text) in draft.notes {
+        ctx.notes.note_late(&name, text);
+    }
     if let Some(status) = draft.status {
         let _ = response.set_status(status);
     }

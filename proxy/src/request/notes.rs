@@ -45,6 +45,8 @@ pub struct Notes {
     pub server_timing: Option<HeaderValue>,
     /// What filters and scripts have noted, by name.
     pub noted: Vec<(Box<str>, Box<str>)>,
+    /// What is noted while the answer is looked at, for the log.
+    pub late: Mutex<Vec<(Box<str>, Box<str>)>>,
     /// The pool that a script has chosen.
     pub wanted_pool: Option<Box<str>>,
     /// What a script tells the request apart by, in the place of what its pool says.
@@ -185,6 +187,17 @@ impl Notes {
                 _ => text.extend_from_slice(b", "),
             }
             push(asked, text);
+        }
+    }
+
+    /// The same, by who only looks; it is there once [`Self::take_late`] was called.
+    pub fn note_late(&self, name: &str, text: impl Into<Box<str>>) {
+        self.late.lock().push((name.into(), text.into()));
+    }
+
+    pub fn take_late(&mut self) {
+        for (name, text) in std::mem::take(self.late.get_mut()) {
+            self.note(&name, text);
         }
     }
 

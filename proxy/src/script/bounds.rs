@@ -38,6 +38,14 @@ pub fn heavy() {
     HEAVY.set(HEAVY.get() + 1);
 }
 
+/// A function is called that takes time in proportion to a text.
+pub fn heavy_on(text: &str) {
+    const LONG: usize = 4 << 10;
+    if text.len() > LONG {
+        heavy();
+    }
+}
+
 /// Why to go no further. A script that has done little is not late: the system has let its thread wait.
 pub fn stopped(operations: u64) -> Option<Dynamic> {
     let bounds = BOUNDS.get()?;

@@ -1,5 +1,6 @@
 //! What a script has done, to be done once it has ended well: nothing is half done where it fails.
 
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::request::syntax::is_framing;
@@ -42,14 +43,23 @@ enum Change {
 
 impl Fields {
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        if is_host(name) && value.parse::<Authority>().is_err() {
+            return Err(format!("{value:?} is no host; write a.example or a.example:8080"));
+        }
         self.push(name, Change::Set(field_value(name, value)?))
     }
 
     pub fn add(&mut self, name: &str, value: &str) -> Result<(), String> {
+        if is_host(name) {
+            return Err("a request has one Host; write set_header".to_owned());
+        }
         self.push(name, Change::Add(field_value(name, value)?))
     }
 
     pub fn remove(&mut self, name: &str) -> Result<(), String> {
+        if is_host(name) {
+            return Err("a request has a Host; write set_header for another one".to_owned());
+        }
         self.push(name, Change::Remove)
     }
 
@@ -102,10 +112,15 @@ impl Fields {
     }
 }
 
+fn is_host(name: &str) -> bool {
+    name.eq_ignore_ascii_case("host")
+}
+
 /// The name of a field that may be changed.
 pub fn field_name(name: &str) -> Result<HeaderName, String> {
+    const HOP_BY_HOP: [&str; 3] = ["expect", "proxy-connection", "veil-deadline-ms"];
     let parsed = HeaderName::try_from(name).map_err(|_| format!("{name:?} is not a header's name"))?;
-    match is_framing(&parsed) {
+    match is_framing(&parsed) || HOP_BY_HOP.contains(&parsed.as_str()) {
         true => Err(format!("{name:?} belongs to the connection and cannot be changed")),
         false => Ok(parsed),
     }

@@ -5,16 +5,28 @@ use std::collections::BTreeSet;
 
 use rhai::{AST, ASTNode, Engine, Expr, FnCallExpr, Position, Stmt};
 
+use super::draft::field_name;
 use super::hook::{Hook, Mistake};
 use super::library;
-use super::relation;
+use super::relation::{self, Kind};
+use crate::request::variables::Template;
 use crate::yaml::diagnostic::suggest;
 
 /// # Errors
 /// The first thing that is not right.
 pub fn condition(engine: &Engine, ast: &AST) -> Result<(), Mistake> {
     let hidden = ["request", "response", "store"];
-    Inspection::of(engine, ast, &hidden).all(ast)
+    let mut inspection = Inspection::of(engine, ast, &hidden);
+    let of_hooks = ["answer", "redirect", "refuse", "setting"];
+    inspection
+        .functions
+        .retain(|(name, _)| !of_hooks.contains(&name.as_str()));
+    inspection.all(ast)?;
+    match ast.statements() {
+        [Stmt::Expr(expression)] => inspection.truth(expression),
+        [Stmt::FnCall(call, place)] => inspection.truth(&Expr::FnCall(call.clone(), *place)),
+        _ => Ok(()),
+    }
 }
 
 /// The hooks that are there.
@@ -29,6 +41,10 @@ pub fn hooks(engine: &Engine, ast: &AST) -> Result<Vec<Hook>, Mistake> {
     let mut hooks = Vec::new();
     for function in ast.iter_functions() {
         match Hook::ALL.into_iter().find(|hook| hook.name() == function.name) {
+            Some(Hook::OnResponse) if function.params.first() == Some(&"request") => {
+                let what = "on_response gets the response first; write fn on_response(response, request)";
+                return Err(mistake(what, Position::new(1, 1)));
+            }
             Some(hook) if function.params.len() == hook.parameters() => hooks.push(hook),
             Some(hook) => {
                 let what = format!(
@@ -73,8 +89,10 @@ pub fn functions() -> Vec<String> {
 }
 
 struct Inspection {
-    /// Names and numbers of parameters; getters are `get$NAME`.
+    /// Names and numbers of parameters; getters are `get$NAME`, setters `set$NAME`.
     functions: BTreeSet<(String, usize)>,
+    /// Names of the script's own functions.
+    own: BTreeSet<String>,
     variables: BTreeSet<&'static str>,
 }
 
@@ -85,11 +103,11 @@ impl Inspection {
             |info| Some((info.metadata.name.to_string(), info.metadata.num_params)),
             true,
         );
-        let own = ast
-            .iter_functions()
-            .map(|function| (function.name.to_owned(), function.params.len()));
+        let own = || ast.iter_functions();
+        let counted = own().map(|function| (function.name.to_owned(), function.params.len()));
         Self {
-            functions: known.into_iter().chain(own).collect(),
+            functions: known.into_iter().chain(counted).collect(),
+            own: own().map(|function| function.name.to_owned()).collect(),
             variables: library::variables().filter(|name| !hidden.contains(name)).collect(),
         }
     }
@@ -100,6 +118,13 @@ impl Inspection {
             let found = match path.last() {
                 Some(ASTNode::Expr(expression)) => self.expression(expression),
                 Some(ASTNode::Stmt(Stmt::FnCall(call, place))) => self.called(call, *place),
+                // The condition of `loop` is nothing.
+                Some(ASTNode::Stmt(Stmt::If(flow, _) | Stmt::While(flow, _)))
+                    if !matches!(flow.expr, Expr::Unit(_)) =>
+                {
+                    self.truth(&flow.expr)
+                }
+                Some(ASTNode::Stmt(Stmt::Assignment(both))) => self.assigned(&both.1.lhs),
                 _ => Ok(()),
             };
             first = found.err();
@@ -119,12 +144,39 @@ impl Inspection {
                 self.constants(call, 0, *place)
             }
             Expr::Dot(both, _, _) => self.property(&both.lhs, &both.rhs),
+            Expr::And(all, _) | Expr::Or(all, _) => all.iter().try_for_each(|one| self.truth(one)),
             _ => Ok(()),
         }
     }
 
+    /// That a value may say yes or no.
+    fn truth(&self, value: &Expr) -> Result<(), Mistake> {
+        match relation::untrue(value, &|name| self.own.contains(name)) {
+            Some(what) => Err(mistake(&what, value.start_position())),
+            None => Ok(()),
+        }
+    }
+
+    /// Parts of the request and the answer that are changed by functions.
+    fn assigned(&self, to: &Expr) -> Result<(), Mistake> {
+        let Expr::Dot(both, _, _) = to else { return Ok(()) };
+        let (Expr::Variable(of, _, _), Expr::Property(part, place)) = (&both.lhs, &both.rhs) else {
+            return Ok(());
+        };
+        let (of, name) = (of.1.as_str(), part.2.as_str());
+        let has_setter = of == "response" && name == "status";
+        if !matches!(of, "request" | "response") || has_setter {
+            return Ok(());
+        }
+        let what = match self.functions.contains(&(format!("set_{name}"), 2)) {
+            true => format!("{of}.{name} cannot be set; write {of}.set_{name}(…)"),
+            false => format!("{of}.{name} cannot be set"),
+        };
+        Err(mistake(&what, *place))
+    }
+
     fn called(&self, call: &FnCallExpr, place: Position) -> Result<(), Mistake> {
-        if let Some(flaw) = relation::flaw(call) {
+        if let Some(flaw) = relation::flaw(call, &|name| self.own.contains(name)) {
             return Err(mistake(&flaw, place));
         }
         if call.op_token.is_some() {
@@ -183,6 +235,14 @@ impl Inspection {
 
     /// What belongs to the request and the answer is known.
     fn property(&self, of: &Expr, part: &Expr) -> Result<(), Mistake> {
+        if let (Some(Kind::Text), Expr::Property(part, place)) = (self.kind(of), part)
+            && part.2 != "len"
+        {
+            return Err(mistake(
+                &format!("a text has no {:?}; write len for its length", part.2),
+                *place,
+            ));
+        }
         let Expr::Variable(variable, _, _) = of else {
             return Ok(());
         };
@@ -200,6 +260,10 @@ impl Inspection {
         let getters = self.functions.iter().filter_map(|(name, _)| name.strip_prefix("get$"));
         let known = suggest("its parts", name, getters).unwrap_or_default();
         Err(mistake(&format!("{} has no {name:?}; {known}", variable.1), *place))
+    }
+
+    fn kind(&self, of: &Expr) -> Option<Kind> {
+        Kind::of(of, &|name| self.own.contains(name))
     }
 
     /// What is made of a text once, when the script is read, has to be written in it.
@@ -220,8 +284,39 @@ impl Inspection {
                     written(expression).ok_or_else(|| mistake(&format!("matches {what}"), expression.position()))?;
                 library::prepare(text).map_err(|what| mistake(&what, expression.position()))
             }
-            _ => Ok(()),
+            "filled" => match call.args.first().and_then(written) {
+                Some(text) => Template::parse(text).map(drop).map_err(|what| mistake(&what, place)),
+                None => Ok(()),
+            },
+            name if self.own.contains(name) => Ok(()),
+            name => literals(name, &call.args).map_err(|what| mistake(&what, place)),
         }
+    }
+}
+
+/// What is wrong with values that are written there.
+fn literals(function: &str, values: &[Expr]) -> Result<(), String> {
+    match (function, values) {
+        ("refuse", [code, ..]) => number(code).map_or(Ok(()), |code| library::status(code, 400..=599).map(drop)),
+        ("answer", [code, _, ..]) => number(code).map_or(Ok(()), |code| library::status(code, 200..=599).map(drop)),
+        ("redirect", [code, _]) => number(code).map_or(Ok(()), |code| library::status(code, 300..=399).map(drop)),
+        ("set_header" | "add_header", [_, value]) if number(value).is_some() => {
+            Err("a header's value is a text; write it in quotes, or \"\" + …".to_owned())
+        }
+        ("set_header" | "add_header" | "remove_header", [name, ..]) => {
+            written(name).map_or(Ok(()), |name| field_name(name).map(drop))
+        }
+        ("count", [_, time]) | ("set", [_, _, time]) => {
+            written(time).map_or(Ok(()), |time| library::time(time).map(drop))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn number(expression: &Expr) -> Option<i64> {
+    match expression {
+        Expr::IntegerConstant(number, _) => Some(*number),
+        _ => None,
     }
 }
 

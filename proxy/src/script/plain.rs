@@ -422,7 +422,7 @@ mod tests {
     fn balanced(power: usize) -> String {
         match power {
             0 => "status == 1".to_owned(),
-            _ => format!("({0} || !{0})", balanced(power - 1)),
+            _ => format!("({0} || {0})", balanced(power - 1)),
         }
     }
 
@@ -435,7 +435,7 @@ mod tests {
             "sha256(client) == \"\"",
             &[r#"path.matches("a")"#; 9].join(" && "),
             &[["path"; 10].join(" + "), "\"/\"".to_owned()].join(" == "),
-            &balanced(9),
+            &balanced(8),
         ] {
             let (head, ctx) = (request("GET", "/", &[]), ctx("192.0.2.1"));
             assert_eq!(

@@ -181,12 +181,24 @@ impl fmt::Debug for Program {
 /// Runs the interpreter; a panic in it is the script's failure, and nobody else's.
 fn caught(run: impl FnOnce() -> Result<Dynamic, Box<EvalAltResult>>) -> Result<Dynamic, Failure> {
     match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(result) => result.map_err(|error| failure(*error)),
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => exit(*error).map_err(failure),
         Err(panic) => Err(Failure {
             line: 0,
             column: 0,
             what: format!("panics: {}", panicked(&*panic)),
         }),
+    }
+}
+
+/// What a decision has ended the script with, be it in a function that another one called.
+fn exit(error: EvalAltResult) -> Result<Dynamic, EvalAltResult> {
+    match error {
+        EvalAltResult::Exit(value, _) => Ok(value),
+        EvalAltResult::ErrorInFunctionCall(name, source, inner, place) => {
+            exit(*inner).map_err(|inner| EvalAltResult::ErrorInFunctionCall(name, source, inner.into(), place))
+        }
+        error => Err(error),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use e2e::backend::Backend;
+use e2e::backend::{Answer, Backend, Part};
 use e2e::client;
 use e2e::process::binary;
 use e2e::raw::{Raw, Response};
@@ -374,4 +374,123 @@ fn an_example_that_goes_another_way_is_a_mistake_with_its_place() {
     let (good, said) = own_filter(&["check", "FILE"], yaml);
     let expected = "veil.yaml:9:23: example \"GET http://a.test/\": expected status 403, found 404: route \"/\" takes it, filter respond answers 404";
     assert!(!good && said.contains(expected), "{said}");
+}
+
+/// What would let somebody in by a slip of the pen.
+#[test]
+fn a_refusal_that_is_meant_refuses() {
+    let backend = Backend::named("app");
+    for script in [
+        "fn on_request(request) { let age = query(\"age\"); if age < 18 { refuse(403) } }",
+        "fn limit() { 10 }\nfn on_request(request) { if query(\"n\") > limit() { refuse(403) } }",
+        "fn on_request(request) { for x in headers(\"x-f\") { if x == 5 { refuse(403) } } }",
+        "fn on_request(request) { if store.count(\"a\", \"1m\") > setting(\"most\") { refuse(403) } }",
+        "fn on_request(request) { let networks = cidr(\"127.0.0.0/8\"); if client == networks { refuse(403) } }",
+        "fn key(request) { if header(\"x-key\") == \"\" { refuse(401) } header(\"x-key\") }",
+        "fn checked() { refuse(401) }\nfn pool(request) { checked(); \"app\" }",
+        "fn on_request(request) { [\"a\"].for_each(|x| { refuse(403) }); }",
+        "fn key(request) { #{} }",
+    ] {
+        let more = format!("{CLOSED}          settings: {{ most: '1' }}\n          pools: [app]\n");
+        let veil = scripted(script, &more, &backend);
+        let refused = ask(&veil, "GET /?age=9&n=99 HTTP/1.1\r\nX-F: 5");
+        assert!(
+            matches!(refused.status(), 401 | 403 | 500),
+            "{script}: {}",
+            refused.status()
+        );
+    }
+    assert!(backend.received().is_empty());
+}
+
+#[test]
+fn what_comes_before_an_answer_is_none() {
+    let (hint, head) = (
+        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    );
+    let backend = Backend::start(move |_| Answer::Parts(vec![Part::Bytes(format!("{hint}{head}").into_bytes())]));
+    let script = "fn on_response(response, request) { if response.status < 200 { response.status = 503; } \
+                  if path == \"/fail\" { parse_int(\"x\"); } response.set_header(\"X-Was\", \"\" + response.status); }";
+    let veil = scripted(script, CLOSED, &backend);
+    let said = |path: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        String::from_utf8(Raw::connect(veil.public).send(head).rest()).unwrap()
+    };
+    let good = said("/");
+    assert!(good.contains("X-Was: 200") || good.contains("x-was: 200"), "{good}");
+    assert!(good.ends_with("\r\n\r\nok") && !good.contains("503"), "{good}");
+    let failed = said("/fail");
+    assert!(failed.contains("500 Internal") && !failed.ends_with("ok"), "{failed}");
+}
+
+#[test]
+fn an_answer_keeps_the_body_that_it_has_or_has_not() {
+    let backend = Backend::start(|request| match request.path() {
+        path if path.starts_with("/304") => Answer::Parts(vec![Part::Bytes(
+            b"HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n".to_vec(),
+        )]),
+        _ => Answer::Whole {
+            status: 200,
+            body: b"hello".to_vec(),
+        },
+    });
+    let script = "fn on_request(request) { if path == \"/say\" { answer(parse_int(query(\"s\")), query(\"b\")) } }\n\
+                  fn on_response(response, request) { if query(\"to\") != \"\" { response.status = parse_int(query(\"to\")); } }";
+    let veil = scripted(script, CLOSED, &backend);
+    for (path, status) in [
+        ("/?to=201", 201),
+        ("/?to=204", 500),
+        ("/?to=304", 500),
+        ("/304?to=304", 304),
+        ("/304?to=200", 500),
+        ("/say?s=204", 204),
+        ("/say?s=204&b=x", 500),
+        ("/say?s=205&b=x", 500),
+    ] {
+        let mut client = Raw::connect(veil.public);
+        for _ in 0..2 {
+            let answer = client
+                .send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"))
+                .response();
+            assert_eq!(answer.status(), status, "{path}");
+        }
+    }
+}
+
+#[test]
+fn what_a_script_notes_of_an_answer_is_logged() {
+    let backend = Backend::named("app");
+    let script =
+        "            fn on_response(response, request) { if path == \"/slow\" { request.note(\"slow\", \"yes\"); } }\n";
+    let routes = format!(
+        "  - match: {{ path_prefix: / }}\n    pool: app\n    filters:\n      - script:\n{CLOSED}          inline: |\n{script}"
+    );
+    let log = ", when: 'noted(\"slow\") != \"\"'";
+    let veil = Veil::start(&configuration(&routes, log, &[("app", &backend)]));
+    ask(&veil, "GET /quick HTTP/1.1");
+    ask(&veil, "GET /slow HTTP/1.1");
+    let line = logged(&veil, "\"status\":");
+    assert!(
+        line.contains("\"note_slow\":\"yes\"") && line.contains("/slow"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_script_that_says_nothing_leaves_what_another_has_said() {
+    let (one, other) = (Backend::named("one"), Backend::named("other"));
+    let script = |body: &str| format!("      - script: {{ on_error: closed, pools: [other], inline: '{body}' }}\n");
+    let routes = format!(
+        "  - match: {{ path_prefix: / }}\n    pool: one\n    filters:\n{}{}      - response_headers: {{ set: {{ X-Key: $key, X-Pool: $pool }} }}\n",
+        script("fn key(request) { \"k1\" } fn pool(request) { \"other\" }"),
+        script("fn key(request) { \"\" } fn pool(request) { if pool == \"other\" { \"\" } else { \"one\" } }"),
+    );
+    let veil = Veil::start(&configuration(&routes, "", &[("one", &one), ("other", &other)]));
+    let answer = ask(&veil, "GET / HTTP/1.1");
+    assert_eq!(answer.body, b"other");
+    assert_eq!(
+        (answer.header("x-key"), answer.header("x-pool")),
+        (Some("k1"), Some("other"))
+    );
 }

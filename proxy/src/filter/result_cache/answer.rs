@@ -29,7 +29,7 @@ impl Writing {
     /// than that, or is made of a field that no key is made of.
     pub fn begin(answer: &ResponseHeader, now: SystemTime, largest: usize) -> Option<Self> {
         let fields = &answer.headers;
-        let is_own = fields.contains_key(header::SET_COOKIE) || varies_unseen(answer);
+        let is_own = OF_ONE.iter().any(|name| fields.contains_key(name)) || varies_unseen(answer);
         if answer.status != StatusCode::OK || is_own {
             return None;
         }
@@ -38,6 +38,8 @@ impl Writing {
             return None;
         }
         let seconds = now.duration_since(UNIX_EPOCH).ok()?.as_secs();
+        let age = fields.get(header::AGE).and_then(|age| age.to_str().ok()?.parse().ok());
+        let seconds = seconds.saturating_sub(age.unwrap_or(0));
         let mut head = format!("{FORM} {seconds}\n").into_bytes();
         for (name, value) in fields.iter().filter(|(name, _)| !is_of_its_time(name)) {
             head.extend([name.as_str().as_bytes(), b":", value.as_bytes(), b"\n"].concat());
@@ -115,6 +117,14 @@ fn varies_unseen(answer: &ResponseHeader) -> bool {
         name == b"*" || HeaderName::from_bytes(name).is_ok_and(|name| key::tells_of_the_way(&name))
     })
 }
+
+/// What makes an answer one for this client, or a part of another.
+const OF_ONE: [HeaderName; 4] = [
+    header::SET_COOKIE,
+    header::CONTENT_RANGE,
+    header::PROXY_AUTHENTICATE,
+    header::WWW_AUTHENTICATE,
+];
 
 /// Whether a field says something of one answer on one connection.
 fn is_of_its_time(name: &HeaderName) -> bool {

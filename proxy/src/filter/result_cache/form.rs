@@ -4,6 +4,8 @@
 use http::HeaderValue;
 use memchr::memmem;
 
+use crate::request::syntax::is_token_byte;
+
 /// What parts a form.
 pub struct Boundary(Box<[u8]>);
 
@@ -21,8 +23,8 @@ impl Boundary {
     /// Of `Content-Type: multipart/form-data; boundary=…`, and no other spelling.
     pub fn of(value: &HeaderValue) -> Option<Self> {
         let text = value.as_bytes().strip_prefix(b"multipart/form-data; boundary=")?;
-        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_-./:=?".contains(byte);
-        ((1..=70).contains(&text.len()) && text.iter().all(is_plain)).then(|| Self(text.into()))
+        let is_plain = (1..=70).contains(&text.len()) && text.iter().all(|byte| is_token_byte(*byte));
+        is_plain.then(|| Self(text.into()))
     }
 }
 
@@ -124,6 +126,8 @@ mod tests {
             "multipart/form-data;boundary=a",
             "multipart/form-data; boundary=",
             "multipart/mixed; boundary=a",
+            "multipart/form-data; boundary=a=b",
+            "multipart/form-data; boundary=a/b",
         ] {
             assert!(boundary(spelling).is_none(), "{spelling}");
         }

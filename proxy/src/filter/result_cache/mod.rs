@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use http::Method;
 use pingora::http::{RequestHeader, ResponseHeader};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,7 +32,7 @@ use crate::request::notes::Held;
 use crate::request::variables::Template;
 use crate::yaml::units;
 
-/// `result_cache: { store: { memory: { size: 256MiB } }, version: "2026-11" }`. Backends' 200s of a stated length without
+/// `result_cache: { store: { memory: { size: 256MiB } }, version: "2026-11" }`. Backends' 200s to GET and POST of a stated length without
 /// `Set-Cookie`, whatever their `Cache-Control` says, are given again where all is the same that a backend would get: method,
 /// target, every byte of the body, and all fields but those that tell of the way and of the client's program (`User-Agent`,
 /// `Date`, `Via`, `X-Forwarded-For`, `X-Real-IP`, the request's id and trace), and where the same route, pool and person asks.
@@ -124,6 +125,9 @@ impl Filter for Cache {
         ctx: &RequestCtx,
         sent: &dyn Fn() -> Option<RequestHeader>,
     ) -> Option<Recall> {
+        if !matches!(request.method, Method::GET | Method::POST) {
+            return None;
+        }
         let head = sent()?;
         // Of what the client sent: what tells tenants apart may be nothing that a backend gets.
         let tenant = self.tenant.as_ref().map(|tenant| tenant.bytes(request, ctx));

@@ -1,12 +1,14 @@
 //! In Redis or Valkey. What takes too much room there is for its `maxmemory` and `maxmemory-policy` to say.
 
+use std::fs;
 use std::path::PathBuf;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, cmd};
+use ::redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, TlsCertificates, cmd};
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
+use pingora::tls::install_default_crypto_provider;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
@@ -17,8 +19,10 @@ use super::store::Store;
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct RedisConfig {
-    /// `redis://user:password@host:6379/0`, or `unix:///run/valkey.sock`.
+    /// `redis://user:password@host:6379/0`, `rediss://` for TLS, or `unix:///run/valkey.sock`.
     url: String,
+    /// Whose certificates are believed in TLS, in PEM; those whom the system trusts unless given.
+    pub ca: Option<PathBuf>,
     /// At least 32 random bytes, which seal the answers; all proxies that share them have the same.
     pub key_file: PathBuf,
     /// What names begin with there.
@@ -44,8 +48,7 @@ impl Redis {
     /// # Errors
     /// The address is none.
     pub fn new(config: &RedisConfig, limits: Limits) -> Result<Self, String> {
-        // The address may hold a password.
-        let client = Client::open(&*config.url).map_err(|error| format!("url: {error}"))?;
+        let client = client(config)?;
         Ok(Self {
             client,
             prefix: config.prefix.clone(),
@@ -84,6 +87,24 @@ impl Redis {
     fn name(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
+}
+
+fn client(config: &RedisConfig) -> Result<Client, String> {
+    // The address may hold a password.
+    let wrong = |error: RedisError| format!("url: {error}");
+    if !config.url.starts_with("rediss:") {
+        return match &config.ca {
+            Some(_) => Err("ca is for TLS; write url: rediss://…".to_owned()),
+            None => Client::open(&*config.url).map_err(wrong),
+        };
+    }
+    install_default_crypto_provider();
+    let read = |file: &PathBuf| fs::read(file).map_err(|error| format!("ca: {}: {error}", file.display()));
+    let certificates = TlsCertificates {
+        client_tls: None,
+        root_cert: config.ca.as_ref().map(read).transpose()?,
+    };
+    Client::build_with_tls(&*config.url, certificates).map_err(wrong)
 }
 
 #[async_trait]

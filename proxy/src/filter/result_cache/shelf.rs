@@ -39,7 +39,10 @@ impl StoreConfig {
         match self {
             Self::Memory(_) => Vec::new(),
             Self::Folder(folder) => vec![("path", &mut folder.path), ("key_file", &mut folder.key_file)],
-            Self::Redis(redis) => vec![("key_file", &mut redis.key_file)],
+            Self::Redis(redis) => {
+                let ca = redis.ca.iter_mut().map(|ca| ("ca", ca));
+                [("key_file", &mut redis.key_file)].into_iter().chain(ca).collect()
+            }
         }
     }
 }

@@ -248,7 +248,11 @@ impl Variable {
                 let has_query = Target::of(request, ctx).query().is_some_and(|query| !query.is_empty());
                 return text.extend(has_query.then_some(b'?'));
             }
-            Self::Pool => notes.pool.as_deref().map(str::as_bytes),
+            Self::Pool => notes
+                .wanted_pool
+                .as_deref()
+                .or(notes.pool.as_deref())
+                .map(str::as_bytes),
             Self::Query => request.uri.query().map(str::as_bytes),
             Self::Argument(name) => argument(request.uri.query(), name),
             Self::Reason => notes

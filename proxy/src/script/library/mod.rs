@@ -9,13 +9,15 @@ mod outcome;
 mod remembered;
 mod requests;
 mod text;
+mod unlike;
 
 use rhai::Engine;
 
-pub use self::answers::Response;
+pub use self::answers::{Response, status};
 pub use self::crypto::bucket;
 pub use self::expression::{is_found, prepare};
 pub use self::network::networks;
+pub use self::remembered::time;
 pub use self::requests::{Request, Variable, variables};
 pub use self::text::{OfAText, length, of_a_text};
 
@@ -26,4 +28,5 @@ pub fn register(engine: &mut Engine) {
     requests::register(engine);
     answers::register(engine);
     remembered::register(engine);
+    unlike::register(engine);
 }

@@ -10,7 +10,7 @@ use crate::yaml::units::Cidr;
 
 /// Networks, of which an address is in one or not.
 #[derive(Clone)]
-struct Networks(Arc<[Cidr]>);
+pub struct Networks(Arc<[Cidr]>);
 
 pub fn register(engine: &mut Engine) {
     engine

@@ -19,7 +19,7 @@ pub fn register(engine: &mut Engine) {
         })
         .register_type_with_name::<Remembered>("Store")
         .register_fn("count", |_: &mut Remembered, key: &str, window: &str| {
-            let window = time(window)?;
+            let window = time(window).map_err(failure)?;
             within(|store| store.count(key, window, Instant::now()))
         })
         .register_fn("get", |_: &mut Remembered, key: &str| {
@@ -27,7 +27,7 @@ pub fn register(engine: &mut Engine) {
             Ok::<_, Box<rhai::EvalAltResult>>(found.unwrap_or_default())
         })
         .register_fn("set", |_: &mut Remembered, key: &str, text: &str, ttl: &str| {
-            let ttl = time(ttl)?;
+            let ttl = time(ttl).map_err(failure)?;
             within(|store| store.set(key, text, ttl, Instant::now()))
         })
         .register_fn("remove", |_: &mut Remembered, key: &str| {
@@ -35,13 +35,11 @@ pub fn register(engine: &mut Engine) {
         });
 }
 
-fn time(text: &str) -> Outcome<Duration> {
+/// # Errors
+/// It is none that something is remembered for.
+pub fn time(text: &str) -> Result<Duration, String> {
     let time = quantity::time(text).filter(|time| !time.is_zero() && *time <= LONGEST);
-    time.ok_or_else(|| {
-        failure(format!(
-            "{text:?} is not a time from 1ms to 30d; write \"30s\" or \"1m\""
-        ))
-    })
+    time.ok_or_else(|| format!("{text:?} is not a time from 1ms to 30d; write \"30s\" or \"1m\""))
 }
 
 fn within<T>(with: impl FnOnce(&Store) -> Result<T, StoreError>) -> Outcome<T> {

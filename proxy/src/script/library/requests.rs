@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use pingora::http::RequestHeader;
 use rhai::{Array, Dynamic, Engine};
 
-use super::outcome::{Outcome, change, failure};
+use super::outcome::{Outcome, change, change_request, failure};
 use crate::request::RequestCtx;
 use crate::request::syntax;
 use crate::request::target::Target;
@@ -45,6 +45,10 @@ pub fn register(engine: &mut Engine) {
         .register_fn("cookie", |_: &mut Request, name: &str| cookie(name))
         .register_fn("query", argument)
         .register_fn("query", |_: &mut Request, name: &str| argument(name))
+        .register_fn("cookies", |name: &str| list(cookies(name)))
+        .register_fn("cookies", |_: &mut Request, name: &str| list(cookies(name)))
+        .register_fn("queries", |name: &str| list(arguments(name)))
+        .register_fn("queries", |_: &mut Request, name: &str| list(arguments(name)))
         .register_fn("filled", filled)
         .register_fn("claim", claim)
         .register_fn("claim", |_: &mut Request, name: &str| claim(name))
@@ -58,13 +62,13 @@ pub fn register(engine: &mut Engine) {
 fn register_changes(engine: &mut Engine) {
     engine
         .register_fn("set_header", |_: &mut Request, name: &str, value: &str| {
-            change(|draft| draft.request.set(name, value))
+            change_request(|draft| draft.request.set(name, value))
         })
         .register_fn("add_header", |_: &mut Request, name: &str, value: &str| {
-            change(|draft| draft.request.add(name, value))
+            change_request(|draft| draft.request.add(name, value))
         })
         .register_fn("remove_header", |_: &mut Request, name: &str| {
-            change(|draft| draft.request.remove(name))
+            change_request(|draft| draft.request.remove(name))
         })
         .register_fn("set_cookie", |_: &mut Request, name: &str, value: &str| {
             set_cookie(name, Some(value))
@@ -179,9 +183,26 @@ fn set_cookie(name: &str, value: Option<&str>) -> Outcome<()> {
     }
     pairs.extend(value.map(|value| format!("{name}={value}")));
     match pairs.is_empty() {
-        true => change(|draft| draft.request.remove("cookie")),
-        false => change(|draft| draft.request.set("cookie", &pairs.join("; "))),
+        true => change_request(|draft| draft.request.remove("cookie")),
+        false => change_request(|draft| draft.request.set("cookie", &pairs.join("; "))),
     }
+}
+
+/// Those that clients send twice too.
+fn cookies(name: &str) -> Vec<String> {
+    let lines = view::request_field("cookie");
+    let pairs = lines.iter().flat_map(|line| line.split(';'));
+    let named = pairs.filter_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='));
+    named.map(str::to_owned).collect()
+}
+
+fn arguments(name: &str) -> Vec<String> {
+    let read = |head: &RequestHeader, _: &RequestCtx| {
+        let pairs = head.uri.query().unwrap_or_default().split('&');
+        let named = pairs.filter_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        named.map(str::to_owned).collect::<Vec<_>>()
+    };
+    view::request(read).unwrap_or_default()
 }
 
 fn argument(name: &str) -> String {
@@ -248,7 +269,7 @@ fn retarget(with: impl FnOnce(&Target) -> Option<Box<str>>) -> Outcome<()> {
         .and_then(|target| with(&target))
         .ok_or_else(|| failure("that cannot be asked for"))?;
     field_value("target", &made).map_err(failure)?;
-    change(|draft| {
+    change_request(|draft| {
         draft.target = Some(made);
         Ok(())
     })

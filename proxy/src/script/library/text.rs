@@ -5,7 +5,7 @@ use rhai::{Array, Engine, ImmutableString as Text, NativeCallContext};
 
 use super::expression;
 use super::outcome::{Outcome, failure};
-use crate::script::bounds::heavy;
+use crate::script::bounds::{heavy, heavy_on};
 
 pub fn register(engine: &mut Engine) {
     engine
@@ -19,6 +19,7 @@ pub fn register(engine: &mut Engine) {
         .register_fn("starts_with", |text: &str, part: &str| text.starts_with(part))
         .register_fn("ends_with", |text: &str, part: &str| text.ends_with(part))
         .register_fn("index_of", |text: &str, part: &str| {
+            heavy_on(text);
             text.find(part).map_or(-1, |place| text[..place].chars().count() as i64)
         })
         .register_fn("sub_string", |text: &str, start: i64| sub_string(text, start, i64::MAX))
@@ -35,7 +36,10 @@ pub fn register(engine: &mut Engine) {
         .register_fn("matches", matches)
         .register_fn("encode", encode);
     for (name, makes) in OF_A_TEXT {
-        engine.register_fn(name, move |text: &str| makes(text));
+        engine.register_fn(name, move |text: &str| {
+            heavy_on(text);
+            makes(text)
+        });
     }
 }
 
@@ -62,6 +66,7 @@ pub fn length(text: &str) -> i64 {
 }
 
 fn sub_string(text: &str, start: i64, length: i64) -> String {
+    heavy_on(text);
     let count = |number: i64| usize::try_from(number).unwrap_or(0);
     text.chars().skip(count(start)).take(count(length)).collect()
 }
@@ -117,6 +122,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 
 /// Fit for a part of a query.
 fn encode(context: NativeCallContext<'_>, text: &str) -> Outcome<String> {
+    heavy_on(text);
     fits(&context, text.len() * 3)?;
     Ok(utf8_percent_encode(text, RESERVED).to_string())
 }

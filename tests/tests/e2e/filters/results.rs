@@ -11,6 +11,7 @@ use std::thread;
 use e2e::backend::{Answer, Backend, Part};
 use e2e::client;
 use e2e::nginx::Nginx;
+use e2e::openssl::{OWN, openssl};
 use e2e::raw::Raw;
 use e2e::redis::Redis;
 use e2e::skip;
@@ -33,7 +34,11 @@ fn a_tenant_that_backends_do_not_hear_of_is_told_apart_all_the_same() {
         let request = client().post(veil.url("/")).header("x-tenant", tenant).body("same");
         request.send().unwrap().text().unwrap()
     };
-    let (one, other) = (post("a"), post("b"));
+    let kept = |tenant: &str| {
+        let twice = || Some(post(tenant)).filter(|one| *one == post(tenant));
+        until("it is kept", SOON, twice)
+    };
+    let (one, other) = (kept("a"), kept("b"));
     assert_ne!(one, other);
     assert_eq!((post("a"), post("b")), (one, other));
 }
@@ -312,6 +317,83 @@ fn a_folder_that_fails_costs_a_miss() {
     assert!(!send(&veil, "/", &[], "b").is_kept);
     fs::create_dir(home.path().join("kept")).unwrap();
     kept(&veil, "c");
+}
+
+#[test]
+fn a_redis_is_believed_in_tls_for_its_certificate() {
+    let Some(binary) = Redis::binary() else {
+        return skip("results: redis", "neither redis-server nor valkey-server is installed");
+    };
+    let (home, backend) = (home(), counting());
+    for name in ["own", "other"] {
+        let (certificate, key) = (format!("{name}.crt"), format!("{name}.key"));
+        let files = ["-out", &*certificate, "-keyout", &*key];
+        let named = [
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ];
+        openssl(home.path(), &[&OWN[..], &files, &named].concat());
+    }
+    let (plain, secure) = (Nginx::free_address(), Nginx::free_address());
+    let file = |name: &str| home.path().join(name).display().to_string();
+    let (certificate, key, port) = (file("own.crt"), file("own.key"), secure.port().to_string());
+    let options = [
+        "--tls-port",
+        &port,
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-auth-clients",
+        "no",
+    ];
+    let redis = Redis::start_with(&binary, plain, &options);
+    let store = |ca: &str| {
+        let (ca, key) = (file(ca), file("key"));
+        format!("redis: {{ url: 'rediss://{secure}', ca: {ca}, key_file: {key} }}")
+    };
+    let stranger = keeping(&store("other.crt"), &backend);
+    assert!(["a", "a"].iter().all(|body| !send(&stranger, "/", &[], body).is_kept));
+    assert_eq!(redis.say("DBSIZE"), ":0");
+    let veil = keeping(&store("own.crt"), &backend);
+    kept(&veil, "a");
+    assert_eq!(redis.say("DBSIZE"), ":1");
+}
+
+#[test]
+fn only_what_is_asked_for_or_posted_is_kept() {
+    let backend = counting();
+    let veil = veil(
+        "{ result_cache: { store: { memory: {} }, version: '1' } }",
+        Some(&backend),
+    );
+    let twice = |method: &str| {
+        [(); 2].map(|()| {
+            let head = format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nConnection: close\r\n\r\na");
+            let answer = Raw::connect(veil.public).send(head).rest();
+            String::from_utf8(answer)
+                .unwrap()
+                .rsplit("\r\n")
+                .next()
+                .unwrap()
+                .to_owned()
+        })
+    };
+    for method in ["DELETE", "PUT", "PATCH"] {
+        let [one, other] = twice(method);
+        assert_ne!(one, other, "{method}");
+    }
+    for method in ["GET", "POST"] {
+        twice(method);
+        until(method, SOON, || {
+            let [one, other] = twice(method);
+            (one == other).then_some(())
+        });
+    }
 }
 
 #[test]

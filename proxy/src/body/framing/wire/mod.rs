@@ -16,6 +16,7 @@ use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr;
@@ -34,6 +35,39 @@ use super::lines::mend_lines;
 use super::respelling::{respelt, with_name_alone};
 use crate::request::problem;
 use crate::request::syntax::is_token_byte;
+
+impl Watch {
+    /// The same stream, with nothing on it but well-framed HTTP/1 requests.
+    pub fn over(self: &Arc<Self>, stream: Stream) -> Wire {
+        Wire {
+            inner: stream,
+            state: State::BETWEEN,
+            may_be_http2: false,
+            asks_upgrade: false,
+            pending: BytesMut::new(),
+            timer: None,
+            tail: Mutex::default(),
+            watch: Arc::clone(self),
+        }
+    }
+
+    /// The same, on a connection that has just been made. HTTP/2 with prior knowledge is told from HTTP/1.
+    pub fn over_new(self: &Arc<Self>, stream: Stream) -> Wire {
+        Wire {
+            may_be_http2: true,
+            ..self.over(stream)
+        }
+    }
+
+    /// The same, after a handshake that took `spent` of the first head's time.
+    pub fn over_secured(self: &Arc<Self>, stream: Stream, spent: Duration) -> Wire {
+        let left = self.limits.deadline.saturating_sub(spent);
+        Wire {
+            timer: Some(Box::pin(sleep(left))),
+            ..self.over(stream)
+        }
+    }
+}
 
 /// A client's stream under watch.
 pub struct Wire {

@@ -4,13 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use parking_lot::Mutex;
-use pingora::protocols::Stream;
-use tokio::time::sleep;
-
-use super::{State, Wire};
-
 /// What a request's head has to keep to.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadLimits {
@@ -34,36 +27,5 @@ impl Watch {
     /// `refused` counts the heads that no route got to see.
     pub fn new(limits: HeadLimits, refused: Arc<AtomicU64>) -> Arc<Self> {
         Arc::new(Self { limits, refused })
-    }
-
-    /// The same stream, with nothing on it but well-framed HTTP/1 requests.
-    pub fn over(self: &Arc<Self>, stream: Stream) -> Wire {
-        Wire {
-            inner: stream,
-            state: State::BETWEEN,
-            may_be_http2: false,
-            asks_upgrade: false,
-            pending: BytesMut::new(),
-            timer: None,
-            tail: Mutex::default(),
-            watch: Arc::clone(self),
-        }
-    }
-
-    /// The same, on a connection that has just been made. HTTP/2 with prior knowledge is told from HTTP/1.
-    pub fn over_new(self: &Arc<Self>, stream: Stream) -> Wire {
-        Wire {
-            may_be_http2: true,
-            ..self.over(stream)
-        }
-    }
-
-    /// The same, after a handshake that took `spent` of the first head's time.
-    pub fn over_secured(self: &Arc<Self>, stream: Stream, spent: Duration) -> Wire {
-        let left = self.limits.deadline.saturating_sub(spent);
-        Wire {
-            timer: Some(Box::pin(sleep(left))),
-            ..self.over(stream)
-        }
     }
 }

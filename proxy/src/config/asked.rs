@@ -6,7 +6,7 @@ use std::time::Instant;
 use http::{Method, StatusCode, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 
-use crate::config::Config;
+use super::Config;
 use crate::filter::FilterError;
 use crate::request::notes::Notes;
 use crate::request::path::{self, PathError, Paths};

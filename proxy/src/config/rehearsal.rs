@@ -1,9 +1,6 @@
 //! A request followed as far as to its backends, without a socket: which route takes it, what each filter does to it, and what
 //! a backend would get or Veil itself would answer. It asks the routes and filters themselves.
 
-mod asked;
-mod own;
-
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -15,10 +12,10 @@ use http::header;
 use pingora::http::{RequestHeader, ResponseHeader};
 use serde::Serialize;
 
-pub use self::asked::{Asked, RehearsalError, url};
-use self::own::Own;
 use super::Config;
+pub use super::asked::{Asked, RehearsalError, url};
 use super::effects::{AnswerBefore, Before};
+use super::own_answer::Own;
 use crate::client::forwarded;
 use crate::filter::{Besides, BodyChange, Filter, FilterError, Settled, Workshop};
 use crate::request::RequestCtx;
@@ -346,6 +343,7 @@ impl<'a> Rehearsal<'a> {
             }
             told(name, before.effects(&self.answer, &self.ctx), &mut self.on_answer);
         }
+        self.ctx.notes.take_late();
     }
 }
 
