@@ -190,7 +190,7 @@ impl Notes {
         }
     }
 
-    /// The same, by who only looks; it is there once [`Self::take_late`] was called.
+    /// Notes a text for those who can only look at the request; it is there once [`Self::take_late`] was called.
     pub fn note_late(&self, name: &str, text: impl Into<Box<str>>) {
         self.late.lock().push((name.into(), text.into()));
     }
