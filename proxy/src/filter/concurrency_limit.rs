@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::StatusCode;
 use parking_lot::Mutex;
@@ -38,8 +39,16 @@ pub struct ConcurrencyLimit {
     log: RefusalLog,
 }
 
+/// Whether there has been one in this process: only then does it matter which of several connections is served first.
+pub fn counts_requests_under_way() -> bool {
+    IS_USED.load(Ordering::Relaxed)
+}
+
+static IS_USED: AtomicBool = AtomicBool::new(false);
+
 impl Settings for ConcurrencyLimit {
     fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
+        IS_USED.store(true, Ordering::Relaxed);
         let make = || Counts {
             hasher: RandomState::new(),
             shards: std::array::from_fn(|_| Mutex::default()),

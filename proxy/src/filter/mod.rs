@@ -14,6 +14,7 @@ use serde::de::MapAccess;
 
 pub use self::answer::{BodyChange, Content, Recall, Recalled, Transform, Witness};
 pub use self::by::By;
+pub use self::concurrency_limit::counts_requests_under_way;
 pub use self::entry::FilterConfig;
 use self::own::Own;
 pub use self::own::register;
