@@ -8,6 +8,7 @@ use super::report::Report;
 use super::scope::Scope;
 use super::syntax::Directive;
 use super::texts;
+use crate::script::Program;
 
 /// The filters of a block.
 #[derive(Default)]
@@ -313,8 +314,8 @@ fn condition(directive: &Directive, report: &Report) -> Result<Condition, String
     match parts.as_slice() {
         _ if inner.is_none() => Err("it has no condition".to_owned()),
         [name] if name.starts_with('$') => plain(is_something(name, report)?),
-        [name, "=", text] => plain(format!("{} == {}", rhai(name, report)?, rhai(text, report)?)),
-        [name, "!=", text] => plain(format!("{} != {}", rhai(name, report)?, rhai(text, report)?)),
+        [name, "=", text] => plain(compared(name, "==", text, report)?),
+        [name, "!=", text] => plain(compared(name, "!=", text, report)?),
         [name, operator @ ("~" | "~*" | "!~" | "!~*"), expression] => {
             let expression = match operator.ends_with('*') {
                 true => format!("(?i){expression}"),
@@ -341,8 +342,25 @@ fn condition(directive: &Directive, report: &Report) -> Result<Condition, String
 /// # Errors
 /// It is not known.
 pub fn is_something(name: &str, report: &Report) -> Result<String, String> {
-    let value = rhai(name, report)?;
-    Ok(format!("{value} != \"\" && {value} != \"0\""))
+    let (empty, zero) = (compared(name, "!=", "", report)?, compared(name, "!=", "0", report)?);
+    Ok(format!("{empty} && {zero}"))
+}
+
+/// As a condition of Veil's own if it may hold; one that never does is a mistake there, and none in Nginx.
+fn compared(name: &str, operator: &str, text: &str, report: &Report) -> Result<String, String> {
+    let holds = format!("{} {operator} {}", rhai(name, report)?, rhai(text, report)?);
+    if Program::condition(&holds).is_ok() {
+        return Ok(holds);
+    }
+    let filled = |text: &str| match texts::has_variables(text) {
+        true => report
+            .words
+            .template(text)
+            .map(|template| format!("filled({})", quoted(&template)))
+            .map_err(unknown),
+        false => Ok(quoted(text)),
+    };
+    Ok(format!("{} {operator} {}", filled(name)?, filled(text)?))
 }
 
 /// A text with variables, as conditions have it.
@@ -419,9 +437,14 @@ mod tests {
             ("($host ~ ^www\\.)", r#"matches(host, "^www\\.")"#),
             ("($host !~* a$)", r#"!matches(host, "(?i)a$")"#),
             ("($host = \"\")", r#"host == """#),
+            ("($request_method = post)", r#"filled("$method") == "post""#),
+            ("($scheme != HTTPS)", r#"filled("$scheme") != "HTTPS""#),
+            ("($host = A.test)", r#"filled("$host") == "A.test""#),
+            ("($uri)", r#"filled("$path") != "" && filled("$path") != "0""#),
             ("($host = \u{200b}\u{7})", "host == \"\u{200b}\\u0007\""),
         ] {
             assert_eq!(holds(text).as_deref(), Ok(is), "{text}");
+            assert!(Program::condition(is).is_ok(), "{text}");
         }
         for text in ["(-f $request_filename)", "($host ~ (?=a))", "($nothing)", "(a", ""] {
             assert!(holds(text).is_err(), "{text}");
