@@ -79,14 +79,27 @@ impl Asked {
         })
     }
 
-    /// By this listener, or the first.
+    /// Fields that the listener lets nobody see.
+    fn forget_underscores(&mut self) {
+        let names = self.head.headers.keys().filter(|name| name.as_str().contains('_'));
+        for name in names.cloned().collect::<Vec<_>>() {
+            self.head.remove_header(&name);
+        }
+    }
+
+    /// By this listener, or the first; with all its fields.
     pub fn comes_by(&mut self, listener: Option<&String>, config: &Config) -> Result<(), RehearsalError> {
         let found = match listener {
             Some(name) => config.listeners.get_key_value(name),
             None => config.listeners.iter().next(),
         };
         match (found, listener) {
-            (Some((name, listener)), _) => (self.listener, self.paths) = (name.clone(), listener.paths),
+            (Some((name, listener)), _) => {
+                (self.listener, self.paths) = (name.clone(), listener.paths);
+                if !listener.underscores_in_headers {
+                    self.forget_underscores();
+                }
+            }
             (None, None) => {}
             (None, Some(name)) => {
                 let names = config.listeners.keys().map(String::as_str);

@@ -132,7 +132,6 @@ impl ExampleConfig {
         let method =
             Method::from_bytes(self.method.as_bytes()).map_err(|_| RehearsalError::Target(self.method.clone()))?;
         let mut asked = Asked::new(&method, scheme, host, &target, self.client)?;
-        asked.comes_by(self.listener.as_ref(), config)?;
         for (name, value) in &self.headers {
             let (name, value) = field(name, value)?;
             asked
@@ -153,6 +152,7 @@ impl ExampleConfig {
                     .map_err(|_| RehearsalError::Field(self.title()))?;
             }
         }
+        asked.comes_by(self.listener.as_ref(), config)?;
         Ok(asked)
     }
 
@@ -369,6 +369,7 @@ examples:
              headers: { X-Was: '501', Server: null, X-Kept: b }, backend_gets: { X-Tenant: acme, X-Was: null } } }",
             "{ url: 'http://a.test/x', answer: {}, expect: { status: 200, headers: { X-Was: null } } }",
             "{ url: 'http://a.test/gold', headers: { X-N: '4' }, expect: { route: gold } }",
+            "{ url: 'http://a.test/x', headers: { X_Tenant: forged }, expect: { backend_gets: { X_Tenant: null } } }",
         ] {
             assert_eq!(found(example), Vec::<String>::new(), "{example}");
         }
@@ -379,7 +380,7 @@ examples:
         for (example, says) in [
             (
                 "{ url: 'http://a.test/fail', expect: { pool: app } }",
-                "filter script answers 500 script_failed; inline:4: error parsing integer number 'x'",
+                "filter script answers 500 script_failed; limited inline:4: error parsing integer number 'x'",
             ),
             (
                 "{ url: 'http://a.test/gold', expect: { pool: app } }",

@@ -137,8 +137,10 @@ impl<'a> Stage<'a> {
         if let Some(filters) = self.built.borrow().get(&route.name()) {
             return Ok(Rc::clone(filters));
         }
+        let name = route.name();
         let workshop = Workshop {
             store: Some(&self.store),
+            route: Some(&name),
             ..Workshop::default()
         };
         let built = route.filters.iter();

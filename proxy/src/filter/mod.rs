@@ -174,6 +174,8 @@ pub trait Settings {
 pub struct Workshop<'a> {
     /// None where no request is sent, as when one is explained.
     pub subrequests: Option<&'a Arc<dyn Subrequests>>,
+    /// The name of the route that they are for, where that is known.
+    pub route: Option<&'a str>,
     /// What scripts remember; where there is none, each begins with nothing.
     pub store: Option<&'a Arc<Store>>,
 }

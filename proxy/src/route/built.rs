@@ -152,8 +152,10 @@ fn filters(
     previous: Option<&Route>,
 ) -> Result<Vec<Arc<dyn Filter>>, RouteError> {
     let subrequests: Arc<dyn Subrequests> = Arc::new(around.client.clone());
+    let route = config.name();
     let workshop = Workshop {
         subrequests: Some(&subrequests),
+        route: Some(&route),
         store: Some(&around.store),
     };
     let before = previous.map_or(&[][..], |route| &route.filter_configs);

@@ -25,6 +25,7 @@ pub struct RouteConfig {
     pub name: Option<String>,
     pub r#match: MatchConfig,
     /// A condition that has to hold too: otherwise the next route is asked.
+    #[serde(default, deserialize_with = "crate::script::written")]
     pub when: Option<Condition>,
     /// Who serves it; none where a filter always answers.
     pub pool: Option<String>,

@@ -22,6 +22,7 @@ use crate::yaml::units::Ratio;
 pub struct MirrorConfig {
     pub pool: String,
     /// Requests that are copied; all of them unless given.
+    #[serde(default, deserialize_with = "crate::script::written")]
     when: Option<Condition>,
     /// Of the requests, at random.
     #[serde(default = "all")]

@@ -47,6 +47,14 @@ impl Condition {
 /// Of all conditions together.
 pub static CONDITIONS: Tally = Tally::new();
 
+/// For a key whose value may be left out with it, and not alone: `when:` with nothing behind it would be no condition.
+///
+/// # Errors
+/// It is none.
+pub fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Condition>, D::Error> {
+    Condition::deserialize(deserializer).map(Some)
+}
+
 impl PartialEq for Condition {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text

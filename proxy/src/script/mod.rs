@@ -22,7 +22,7 @@ mod tally;
 mod view;
 mod wording;
 
-pub use self::condition::{CONDITIONS, Condition};
+pub use self::condition::{CONDITIONS, Condition, written};
 pub use self::draft::{Decision, Draft};
 pub use self::hook::{Failure, Hook, Mistake};
 pub use self::inspect::functions;

@@ -35,6 +35,7 @@ pub struct AccessLogConfig {
     /// Lines as Nginx writes them, in place of JSON: its `log_format`, or `combined`.
     pub format: Option<Format>,
     /// Requests that get a line; all of them unless given.
+    #[serde(default, deserialize_with = "crate::script::written")]
     pub when: Option<Condition>,
 }
 

@@ -67,7 +67,7 @@ impl Places {
     }
 
     /// The place of a line and column of the text that a scalar holds, which begins at `start`: after its quotation mark, or
-    /// in the lines below `|`, where a scalar begins with its first line.
+    /// in the lines below `|`, where a scalar begins with its first line. Of a text whose lines are folded, where it begins.
     pub fn within(&self, start: Place, (line, column): Place) -> Place {
         let lines: Vec<&str> = self.text.lines().collect();
         let above = start
@@ -76,9 +76,7 @@ impl Places {
             .and_then(|above| lines.get(above))
             .copied()
             .unwrap_or_default();
-        let opens_block = above
-            .rsplit_once(": ")
-            .is_some_and(|(_, value)| value.starts_with(['|', '>']));
+        let opens_block = above.rsplit_once(": ").is_some_and(|(_, value)| value.starts_with('|'));
         if opens_block && start.1 <= lines[start.0 - 1].len() {
             return (start.0 + line - 1, start.1 + column - 1);
         }
@@ -86,6 +84,7 @@ impl Places {
             .get(start.0 - 1)
             .map_or("", |line| line.get(start.1 - 1..).unwrap_or(""));
         match first.chars().next() {
+            _ if line == 1 && column > first.chars().count() + 1 => start,
             Some(quote @ ('"' | '\'')) if line == 1 => {
                 (start.0, start.1 + 1 + written_length(&first[1..], quote, column - 1))
             }

@@ -82,7 +82,7 @@ fn in_plain_words(message: &str) -> (String, Option<String>) {
         .or_else(|| message.strip_prefix("invalid value: "));
     if let Some((found, expected)) = type_error.and_then(|rest| rest.rsplit_once(", expected ")) {
         return (
-            format!("expected {}, found {}", in_yaml(expected), found.replace('`', "")),
+            format!("expected {}, found {}", in_yaml(expected), found_in_yaml(found)),
             meant_truth(found)
                 .filter(|_| expected == "a boolean")
                 .map(|truth| format!("write {truth}")),
@@ -103,6 +103,11 @@ fn meant_truth(found: &str) -> Option<bool> {
         "off" | "no" | "n" | "false" => Some(false),
         _ => None,
     }
+}
+
+/// What serde calls what it has found.
+fn found_in_yaml(found: &str) -> String {
+    found.replace('`', "").replace("unit value", "nothing")
 }
 
 /// What a Rust type is in YAML.
