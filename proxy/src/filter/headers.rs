@@ -43,18 +43,18 @@ impl Changes {
         let there = self.remove.iter().filter(|ChangedName(name)| head.contains_key(name));
         let mut changes: Vec<Change> = there.map(|ChangedName(name)| Change::Remove(name.clone())).collect();
         for (written, value) in self.set.iter() {
-            changes.push(match value.render(request, ctx) {
+            changes.push(match value.of(request, ctx) {
                 Some(value) => Change::Set(written.clone(), value),
                 None => Change::Remove(written.name.clone()),
             });
         }
         let added = self.add.iter().filter_map(|(written, value)| {
-            let value = value.render(request, ctx).filter(|value| !value.is_empty())?;
+            let value = value.of(request, ctx).filter(|value| !value.is_empty())?;
             Some(Change::Add(written.clone(), value))
         });
         changes.extend(added);
         for (written, value) in self.append.iter() {
-            let Some(value) = value.render(request, ctx) else {
+            let Some(value) = value.of(request, ctx) else {
                 continue;
             };
             let list = self
@@ -67,7 +67,7 @@ impl Changes {
         for (written, value) in self.default.iter() {
             let name = &written.name;
             let is_there = head.contains_key(name) && !self.removes(name) || self.gives(name);
-            if let (false, Some(value)) = (is_there, value.render(request, ctx)) {
+            if let (false, Some(value)) = (is_there, value.of(request, ctx)) {
                 changes.push(Change::Set(written.clone(), value));
             }
         }
@@ -95,15 +95,37 @@ impl Changes {
 /// Fields and their values, in the order in which they are written.
 #[derive(Clone, Debug, Default, PartialEq, JsonSchema)]
 #[schemars(inline, with = "BTreeMap<WrittenName, Template>")]
-pub struct Fields(Vec<(WrittenName, Template)>);
+pub struct Fields(Vec<(WrittenName, Value)>);
+
+/// What a field is given.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Value {
+    template: Template,
+    /// The same for every request.
+    constant: Option<HeaderValue>,
+}
+
+impl Value {
+    /// None where a client's part in it makes it unfit for a header.
+    pub fn of(&self, request: &RequestHeader, ctx: &RequestCtx) -> Option<HeaderValue> {
+        self.constant.clone().or_else(|| self.template.render(request, ctx))
+    }
+}
+
+impl From<Template> for Value {
+    fn from(template: Template) -> Self {
+        let constant = template.constant().and_then(|text| HeaderValue::try_from(text).ok());
+        Self { template, constant }
+    }
+}
 
 impl Fields {
-    pub fn iter(&self) -> impl Iterator<Item = &(WrittenName, Template)> {
+    pub fn iter(&self) -> impl Iterator<Item = &(WrittenName, Value)> {
         self.0.iter()
     }
 
     /// The last one of a name is meant.
-    fn put(&mut self, name: WrittenName, value: Template) {
+    fn put(&mut self, name: WrittenName, value: Value) {
         self.0.retain(|(known, _)| *known != name);
         self.0.push((name, value));
     }
@@ -126,8 +148,8 @@ impl<'de> Visitor<'de> for Entries {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
         let mut fields = Fields::default();
-        while let Some((name, value)) = map.next_entry()? {
-            fields.put(name, value);
+        while let Some((name, value)) = map.next_entry::<_, Template>()? {
+            fields.put(name, value.into());
         }
         Ok(fields)
     }

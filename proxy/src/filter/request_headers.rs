@@ -27,7 +27,6 @@ impl Filter for RequestHeaders {
             match change {
                 Change::Remove(name) => drop(request.remove_header(&name)),
                 Change::Set(name, value) => {
-                    request.remove_header(&name.name);
                     request.insert_header(name.spelling(), value).expect("name and value are parsed already");
                 }
                 Change::Add(name, value) => {

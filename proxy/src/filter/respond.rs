@@ -92,7 +92,7 @@ impl Filter for Respond {
                 .insert(header::CONTENT_TYPE, self.content_type.clone());
         }
         for (name, value) in self.headers.iter() {
-            if let Some(value) = value.render(request, ctx) {
+            if let Some(value) = value.of(request, ctx) {
                 answer.headers_mut().insert(name.name.clone(), value);
             }
         }

@@ -90,7 +90,6 @@ impl Filter for ResponseHeaders {
             match change {
                 Change::Remove(name) => drop(response.remove_header(&name)),
                 Change::Set(name, value) => {
-                    response.remove_header(&name.name);
                     response.insert_header(name.spelling(), value).expect("name and value are parsed already");
                 }
                 Change::Add(name, value) => {

@@ -102,6 +102,15 @@ impl Template {
     pub fn is_constant(&self) -> bool {
         self.0.iter().all(|piece| matches!(piece, Piece::Text(_)))
     }
+
+    /// Its text, where that is the same for every request.
+    pub fn constant(&self) -> Option<String> {
+        let text = |piece: &Piece<Variable>| match piece {
+            Piece::Text(text) => Some(text.clone()),
+            Piece::Variable(_) => None,
+        };
+        self.0.iter().map(text).collect()
+    }
 }
 
 fn push_escaped(value: &[u8], text: &mut Vec<u8>) {
