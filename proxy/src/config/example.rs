@@ -380,7 +380,7 @@ examples:
         for (example, says) in [
             (
                 "{ url: 'http://a.test/fail', expect: { pool: app } }",
-                "filter script answers 500 script_failed; limited inline:4: error parsing integer number 'x'",
+                "filter script answers 500 script_failed; limited#inline:4: error parsing integer number 'x'",
             ),
             (
                 "{ url: 'http://a.test/gold', expect: { pool: app } }",

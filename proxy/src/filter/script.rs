@@ -43,7 +43,7 @@ enum Source {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ScriptFields {
-    /// What logs and metrics call it; its file's name unless given, or its route's with `inline` behind it.
+    /// What logs and metrics call it; its file's name unless given, or its route's with `#inline` behind it.
     name: Option<String>,
     file: Option<PathBuf>,
     /// The script itself, in the place of a file.
@@ -119,7 +119,7 @@ impl Settings for Script {
             return Err(FilterError("has pool(request), and nothing to choose; write them under pools".to_owned()));
         }
         let known_as = || match (&self.source, workshop.route) {
-            (Source::Inline(_), Some(route)) => format!("{route} inline"),
+            (Source::Inline(_), Some(route)) => format!("{route}#inline"),
             _ => source,
         };
         let name = self.name.clone().unwrap_or_else(known_as);

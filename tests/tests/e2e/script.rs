@@ -139,9 +139,9 @@ fn a_script_chooses_pool_and_key() {
     assert_eq!(text("GET /?pool=other HTTP/1.1\r\nX-User: ada"), "other");
     let refused = ask(&veil, "GET /?pool=one HTTP/1.1");
     assert_eq!(refused.status(), 500, "one is not among its pools");
-    assert!(String::from_utf8_lossy(&refused.body).contains("\"script\":\"/ inline:1\""));
-    logged(&veil, "\"script\":\"/ inline:1\"");
-    assert_eq!(veil.metric("veil_script_errors_total{script=\"/ inline\"}"), 1.0);
+    assert!(String::from_utf8_lossy(&refused.body).contains("\"script\":\"/#inline:1\""));
+    logged(&veil, "\"script\":\"/#inline:1\"");
+    assert_eq!(veil.metric("veil_script_errors_total{script=\"/#inline\"}"), 1.0);
 }
 
 /// `return 403`, say, is no wish to let everybody in.
@@ -157,8 +157,8 @@ fn what_a_hook_gives_means_something_or_is_an_error() {
         for (on_error, status) in [(CLOSED, 500), (OPEN, 200)] {
             let veil = scripted(&script, on_error, &backend);
             assert_eq!(ask(&veil, "GET / HTTP/1.1").status(), status, "{value}");
-            logged(&veil, "\"script\":\"/ inline:2\"");
-            assert_eq!(veil.metric("veil_script_errors_total{script=\"/ inline\"}"), 1.0);
+            logged(&veil, "\"script\":\"/#inline:2\"");
+            assert_eq!(veil.metric("veil_script_errors_total{script=\"/#inline\"}"), 1.0);
             veil.process
                 .stderr
                 .wait_for(says, |line| line.contains(says).then_some(()));
@@ -259,14 +259,14 @@ fn on_request(request) {
             assert_eq!(answer.status(), status, "{path}");
             let document = String::from_utf8_lossy(&answer.body).into_owned();
             assert!(
-                status == 200 || document.contains(&format!("\"script\":\"/ inline:{line}\"")),
+                status == 200 || document.contains(&format!("\"script\":\"/#inline:{line}\"")),
                 "{document}"
             );
             assert_eq!(ask(&veil, "GET / HTTP/1.1").status(), 200);
         }
-        logged(&veil, "\"script\":\"/ inline:2\"");
-        assert_eq!(veil.metric("veil_script_errors_total{script=\"/ inline\"}"), 3.0);
-        assert_eq!(veil.metric("veil_script_calls_total{script=\"/ inline\"}"), 6.0);
+        logged(&veil, "\"script\":\"/#inline:2\"");
+        assert_eq!(veil.metric("veil_script_errors_total{script=\"/#inline\"}"), 3.0);
+        assert_eq!(veil.metric("veil_script_calls_total{script=\"/#inline\"}"), 6.0);
     }
 }
 
@@ -283,10 +283,10 @@ fn an_answer_that_a_script_cannot_look_at_does_not_go_out() {
         assert_eq!(answer.status(), status);
         let document = String::from_utf8_lossy(&answer.body).into_owned();
         assert!(
-            status == 200 || document.contains("\"script\":\"/ inline:2\""),
+            status == 200 || document.contains("\"script\":\"/#inline:2\""),
             "{document}"
         );
-        let line = logged(&veil, "\"script\":\"/ inline:2\"");
+        let line = logged(&veil, "\"script\":\"/#inline:2\"");
         assert!(line.contains(&format!("\"status\":{status}")), "{line}");
     }
 }

@@ -258,7 +258,7 @@ sent to at most 3 of them; one that cannot be connected to does not count
             !elsewhere.iter().any(|said| said.contains("a copy may go")),
             "{elsewhere:#?}"
         );
-        let why = "filter script fails at api inline:1: error parsing integer number 'y'";
+        let why = "filter script fails at api#inline:1: error parsing integer number 'y'";
         assert!(failed.iter().any(|said| said.starts_with(why)), "{failed:#?}");
         assert!(
             failed.iter().any(|said| said == "Veil answers 500 script_failed"),
