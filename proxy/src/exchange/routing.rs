@@ -12,7 +12,7 @@ use super::attempting::{Answered, Attempting};
 use super::refusal::Refusal;
 use super::routed::{self, NotRead, Routed};
 use super::{Exchange, Stage};
-use crate::filter::Settled;
+use crate::filter::{Settled, Verdict};
 use crate::pool::Pool;
 use crate::request::jump::jump;
 use crate::request::problem;
@@ -38,6 +38,10 @@ impl Exchange {
         self.is_served_by(way, session.req_header())?;
         for filter in &route.filters {
             let verdict = filter.on_request(session.req_header_mut(), self.request_mut()?);
+            // Most filters have no more to say, and are not waited for.
+            if matches!(verdict, Verdict::Continue) {
+                continue;
+            }
             match verdict.settled().await {
                 Settled::Continue => {}
                 Settled::Amend(amend) => amend(session.req_header_mut(), self.request_mut()?),

@@ -74,6 +74,20 @@ impl Changes {
         changes
     }
 
+    /// Fields that are only set, to the same for every request; nothing where there is more to do.
+    pub fn constants(&self) -> Option<impl Iterator<Item = (&WrittenName, &HeaderValue)>> {
+        let is_more = !self.remove.is_empty()
+            || [&self.add, &self.append, &self.default]
+                .iter()
+                .any(|of| !of.0.is_empty());
+        let is_constant = self.set.iter().all(|(_, value)| value.constant.is_some());
+        let constants = self
+            .set
+            .iter()
+            .filter_map(|(name, value)| Some((name, value.constant.as_ref()?)));
+        (is_constant && !is_more).then_some(constants)
+    }
+
     /// What a list holds before something is appended to it.
     fn elements<'a>(&self, head: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
         let removes = self.removes(name);

@@ -23,6 +23,12 @@ impl Settings for RequestHeaders {
 
 impl Filter for RequestHeaders {
     fn on_upstream_request(&self, request: &mut RequestHeader, ctx: &RequestCtx) {
+        if let Some(fields) = self.0.constants() {
+            for (name, value) in fields {
+                request.insert_header(name.spelling(), value.clone()).expect("name and value are parsed already");
+            }
+            return;
+        }
         for change in self.0.of(&request.headers, request, ctx) {
             match change {
                 Change::Remove(name) => drop(request.remove_header(&name)),

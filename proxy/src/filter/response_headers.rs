@@ -86,6 +86,12 @@ impl Filter for ResponseHeaders {
         if !self.on_errors && response.status.as_u16() >= 400 {
             return None;
         }
+        if let Some(fields) = self.changes.constants() {
+            for (name, value) in fields {
+                response.insert_header(name.spelling(), value.clone()).expect("name and value are parsed already");
+            }
+            return None;
+        }
         for change in self.changes.of(&response.headers, request, ctx) {
             match change {
                 Change::Remove(name) => drop(response.remove_header(&name)),
