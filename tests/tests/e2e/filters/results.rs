@@ -57,8 +57,9 @@ fn a_pipe_among_the_answers_is_none() {
             .unwrap()
     };
     let kept = || fs::read_dir(home.path().join("kept")).unwrap().next();
-    post();
-    let file = until("it is kept", SOON, || kept()?.ok()).path();
+    // One that is still written has another name.
+    until("it is kept", SOON, || (post() == post()).then_some(()));
+    let file = until("it is there", SOON, || kept()?.ok()).path();
     fs::remove_file(&file).unwrap();
     let made = Command::new("mkfifo").arg(&file).status().unwrap();
     assert!(made.success());
