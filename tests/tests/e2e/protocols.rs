@@ -40,6 +40,10 @@ const FILTERS: &[(&str, &[(&str, u16)])] = &[
     ),
     ("redirect: { to: '$request_uri/', status: 302 }", &[("", 302)]),
     ("respond: { status: 418, body: short }", &[("", 418)]),
+    // Such an answer has no body, whatever is said.
+    ("respond: { status: 204, body: gone }", &[("", 204), ("", 204)]),
+    ("respond: { status: 205, body: gone }", &[("", 205), ("", 205)]),
+    ("respond: { status: 304, body: gone }", &[("", 304), ("", 304)]),
     (
         "request_headers: { set: { X-Host: '$host', X-Uri: '$request_uri' }, remove: [X-Gone] }",
         &[("X-Gone: 1\r\nX-Host: forged\r\nX-Kept: 1", 200)],
