@@ -57,6 +57,11 @@ impl Veil {
         Self::start(&configuration(pool))
     }
 
+    /// Where it listens with TLS; the first listener that does.
+    pub fn secure(&self) -> SocketAddr {
+        announced(&self.process.stdout, "listening on https://")
+    }
+
     /// The file it was started with, to be changed before a reload.
     pub fn file(&self) -> std::path::PathBuf {
         self.configuration.path().join("veil.yaml")

@@ -320,9 +320,7 @@ impl<'a> Rehearsal<'a> {
     /// To a backend, which answers as it was said that it does.
     fn sent(&mut self, pool: Option<String>, filters: &[Named]) {
         let mut head = self.head.clone();
-        if let Some(target) = &self.ctx.notes.target {
-            let _ = head.set_raw_path(target.as_bytes());
-        }
+        let _ = self.ctx.notes.say_otherwise(&mut head);
         let _ = forwarded::tell_backend(&mut head, &self.ctx);
         for (name, filter) in filters {
             let before = Before::of(&head, &self.ctx);

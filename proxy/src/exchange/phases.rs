@@ -141,7 +141,7 @@ impl ProxyHttp for Edge {
         if hop::asks_for_another_protocol(session.req_header()) {
             hop::wish_for_another_protocol(head)?;
         }
-        attempting.routed.say_otherwise(head)?;
+        request.notes.say_otherwise(head)?;
         forwarded::tell_backend(head, request)?;
         let patience = attempting.patience().as_millis() as u64;
         head.insert_header(VEIL_DEADLINE_MS, HeaderValue::from(patience))?;

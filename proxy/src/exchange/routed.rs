@@ -111,23 +111,11 @@ impl Routed {
         self.arrived.request.notes.method.as_ref().unwrap_or(&head.method)
     }
 
-    /// The target and the method that filters have made.
-    pub fn say_otherwise(&self, head: &mut RequestHeader) -> pingora::Result<()> {
-        let notes = &self.arrived.request.notes;
-        if let Some(target) = &notes.target {
-            head.set_raw_path(target.as_bytes())?;
-        }
-        if let Some(method) = &notes.method {
-            head.set_method(method.clone());
-        }
-        Ok(())
-    }
-
     /// The head as a backend gets it.
     fn copied(&self, head: &RequestHeader, body: Option<&Whole>) -> pingora::Result<RequestHeader> {
         let request = &self.arrived.request;
         let mut copy = head.clone();
-        self.say_otherwise(&mut copy)?;
+        request.notes.say_otherwise(&mut copy)?;
         copy.set_version(Version::HTTP_11);
         hop::forget_connection(&mut copy);
         copy.remove_header(&header::EXPECT);

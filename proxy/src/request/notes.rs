@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method};
 use parking_lot::Mutex;
+use pingora::http::RequestHeader;
 use serde_json::{Map, Value};
 
 use super::connection::OnConnection;
@@ -151,6 +152,17 @@ impl Notes {
     pub fn capture(&self, name: &str) -> Option<&str> {
         let found = self.captures.iter().find(|(known, _)| **known == *name);
         found.map(|(_, text)| &**text)
+    }
+
+    /// Gives the head that a backend gets the target and the method that filters have made.
+    pub fn say_otherwise(&self, head: &mut RequestHeader) -> pingora::Result<()> {
+        if let Some(target) = &self.target {
+            head.set_raw_path(target.as_bytes())?;
+        }
+        if let Some(method) = &self.method {
+            head.set_method(method.clone());
+        }
+        Ok(())
     }
 
     /// What was noted so; none where nothing was.

@@ -50,14 +50,7 @@ impl Door {
              pools: {pools}\n\
              access_log: {{ to: off }}\n"
         ));
-        let secure = veil.process.stdout.wait_for("the listener for HTTPS", |line| {
-            line.split_once("listening on https://")?
-                .1
-                .split(' ')
-                .next()?
-                .parse()
-                .ok()
-        });
+        let secure = veil.secure();
         let plain = veil.public;
         Self { veil, plain, secure }
     }

@@ -35,14 +35,7 @@ impl Server {
              pools: {{ app: {{ backends: [{{ address: {} }}] }} }}\naccess_log: {{ to: off }}\n",
             backend.address
         ));
-        let secure = veil.process.stdout.wait_for("the listener for HTTPS", |line| {
-            line.split_once("listening on https://")?
-                .1
-                .split(' ')
-                .next()?
-                .parse()
-                .ok()
-        });
+        let secure = veil.secure();
         Self {
             veil,
             secure,

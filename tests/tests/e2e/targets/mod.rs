@@ -171,7 +171,7 @@ fn backends_see_what_they_see_behind_nginx() {
     compare("chunks".to_owned(), seen(nginx.http1), seen(veil.public));
     for (protocol, scheme, tls, theirs, ours) in [
         ("h2c", "http", None, nginx.http2, veil.public),
-        ("h2", "https", Some(Tls::offering(&["h2"])), nginx.tls, secured(&veil)),
+        ("h2", "https", Some(Tls::offering(&["h2"])), nginx.tls, veil.secure()),
     ] {
         for target in TARGETS {
             let Ok(uri) = format!("{scheme}://h.test:81{target}").parse::<http::Uri>() else {
@@ -311,16 +311,6 @@ fn other_protocols_pass_whole() {
         .send("GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n")
         .response();
     assert_eq!(refused.status(), 200, "a change to HTTP/2 is not passed on");
-}
-
-/// Where it listens with TLS.
-fn secured(veil: &Veil) -> SocketAddr {
-    let said = veil.process.stdout.text();
-    let address = said
-        .split("listening on https://")
-        .nth(1)
-        .and_then(|rest| rest.split([' ', '/']).next());
-    address.unwrap().parse().unwrap()
 }
 
 const CERTIFICATE: &str = concat!(

@@ -71,14 +71,7 @@ fn start(tls: &str, backend: &Backend, more: &str) -> Veil {
 }
 
 fn port(veil: &Veil) -> u16 {
-    veil.process.stdout.wait_for("the secure listener", |line| {
-        line.split_once("listening on https://127.0.0.1:")?
-            .1
-            .split(' ')
-            .next()?
-            .parse()
-            .ok()
-    })
+    veil.secure().port()
 }
 
 /// The common name of the certificate that whoever asks for this name is shown.
