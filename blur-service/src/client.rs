@@ -3,6 +3,7 @@
 use std::{net::IpAddr, str::FromStr};
 
 use ipnet::IpNet;
+use quantity::forwarded::{address, from_the_last};
 
 /// One client, as far as addresses tell: with IPv6 a whole /64, since whoever has one address there has them all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,9 +16,9 @@ pub struct Trusted(Vec<IpNet>);
 impl Client {
     /// `forwarded` is the field's lines, in their order. The last address that no trusted proxy has is the client's; where an
     /// entry cannot be read, whoever passed it on.
-    pub fn of<'a>(peer: IpAddr, forwarded: impl DoubleEndedIterator<Item = &'a str>, trusted: &Trusted) -> Self {
+    pub fn of(peer: IpAddr, forwarded: &[&[u8]], trusted: &Trusted) -> Self {
         let mut client = peer.to_canonical();
-        for entry in forwarded.rev().flat_map(|line| line.rsplit(',')).map(str::trim) {
+        for entry in from_the_last(forwarded) {
             if !trusted.has(client) {
                 break;
             }
@@ -50,16 +51,6 @@ impl FromStr for Trusted {
     }
 }
 
-/// With or without a port.
-fn address(entry: &str) -> Option<IpAddr> {
-    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let address = match entry.parse::<std::net::SocketAddr>() {
-        Ok(address) => address.ip(),
-        Err(_) => bare.unwrap_or(entry).parse().ok()?,
-    };
-    Some(address.to_canonical())
-}
-
 fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -87,10 +78,12 @@ mod tests {
             ("127.0.0.1", &["198.51.100.9:4000"], "198.51.100.9"),
             ("::ffff:127.0.0.1", &["198.51.100.9"], "198.51.100.9"),
             ("127.0.0.1", &["[2001:db8::1]:80"], "2001:db8::"),
+            ("127.0.0.1", &["198.51.100.9,"], "198.51.100.9"),
             ("127.0.0.1", &["unknown"], "127.0.0.1"),
             ("127.0.0.1", &[], "127.0.0.1"),
         ] {
-            let found = Client::of(peer.parse().unwrap(), forwarded.iter().copied(), &trusted);
+            let lines: Vec<&[u8]> = forwarded.iter().map(|line| line.as_bytes()).collect();
+            let found = Client::of(peer.parse().unwrap(), &lines, &trusted);
             assert_eq!(found, Client(client.parse().unwrap()), "{peer} {forwarded:?}");
         }
         assert_eq!("".parse(), Ok(Trusted(Vec::new())));

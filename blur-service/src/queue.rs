@@ -186,6 +186,6 @@ mod tests {
 
     fn client(number: u8) -> Client {
         let nobody: Trusted = "".parse().unwrap();
-        Client::of([192, 0, 2, number].into(), std::iter::empty(), &nobody)
+        Client::of([192, 0, 2, number].into(), &[], &nobody)
     }
 }

@@ -195,7 +195,7 @@ mod tests {
     fn asked(in_time: Duration) -> Asked {
         let nobody: Trusted = "".parse().unwrap();
         Asked {
-            client: Client::of([192, 0, 2, 1].into(), std::iter::empty(), &nobody),
+            client: Client::of([192, 0, 2, 1].into(), &[], &nobody),
             work: Duration::from_millis(1),
             deadline: Instant::now() + in_time,
         }

@@ -316,7 +316,7 @@ mod tests {
 
     fn client(number: u8) -> Client {
         let nobody: Trusted = "".parse().unwrap();
-        Client::of([192, 0, 2, number].into(), std::iter::empty(), &nobody)
+        Client::of([192, 0, 2, number].into(), &[], &nobody)
     }
 
     #[tokio::test(start_paused = true)]

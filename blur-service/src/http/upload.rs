@@ -9,7 +9,7 @@ use std::{
 use axum::{
     body::HttpBody,
     extract::{Query, Request},
-    http::{HeaderMap, request::Parts},
+    http::{HeaderMap, HeaderValue, request::Parts},
 };
 use tokio::time::{timeout, timeout_at};
 
@@ -199,8 +199,8 @@ fn client_of(head: &Parts, service: &Service) -> Client {
         .get::<Peer>()
         .map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0);
     let forwarded = head.headers.get_all("x-forwarded-for").iter();
-    let lines = forwarded.map(|line| line.to_str().unwrap_or_default());
-    Client::of(peer, lines, &service.trusted_proxies)
+    let lines: Vec<&[u8]> = forwarded.map(HeaderValue::as_bytes).collect();
+    Client::of(peer, &lines, &service.trusted_proxies)
 }
 
 /// A picture that is there in full and may be worked on, but for a thread.

@@ -1,4 +1,7 @@
-//! Sizes and lengths of time as a person writes them, in YAML as on the command line. The unit is a part of the value.
+//! Sizes and lengths of time as a person writes them, in YAML as on the command line; the unit is a part of the value. And
+//! addresses as proxies write them.
+
+pub mod forwarded;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

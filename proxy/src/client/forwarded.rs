@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use http::{HeaderName, HeaderValue, header};
 use pingora::http::RequestHeader;
+use quantity::forwarded::{address, from_the_last};
 
 use crate::client::listener::Listener;
 use crate::request::problem::X_REQUEST_ID;
-use crate::request::syntax::{address, from_the_last};
 use crate::request::text::push_address;
 use crate::request::trace::TRACEPARENT;
 use crate::request::{RequestCtx, Scheme};

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use pingora::http::RequestHeader;
+use quantity::forwarded::{address, from_the_last};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::expression::{Expression, as_it_is};
-use super::syntax::{address, from_the_last};
 use super::variables::Template;
 use super::{LookUp, RequestCtx};
 use crate::yaml::units::{Cidr, Ratio};
