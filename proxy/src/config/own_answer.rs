@@ -3,7 +3,6 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::header;
 use pingora::http::ResponseHeader;
 
 use crate::filter::{Besides, Content};
@@ -35,8 +34,8 @@ impl Own {
     pub fn refusal(problem: Problem, besides: Besides, ctx: &RequestCtx) -> Option<Self> {
         let detail = besides.detail.as_deref().map(|detail| ("detail", detail));
         let (mut head, body) = problem.response_with(&ctx.id, detail.as_slice()).ok()?;
-        if let Some(challenge) = besides.challenge {
-            head.insert_header(header::WWW_AUTHENTICATE, challenge).ok()?;
+        if let Some((name, value)) = besides.field {
+            head.insert_header(name, value).ok()?;
         }
         Some(Self {
             head,

@@ -40,10 +40,9 @@ impl Refusal {
     }
 
     pub fn with(problem: Problem, besides: Besides) -> Self {
-        let challenge = besides.challenge.map(|challenge| (header::WWW_AUTHENTICATE, challenge));
         Self {
             problem,
-            field: challenge.map(Box::new),
+            field: besides.field.map(Box::new),
             detail: besides.detail,
         }
     }

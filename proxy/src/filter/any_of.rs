@@ -107,7 +107,7 @@ mod tests {
                 let got = match settled {
                     Settled::Continue | Settled::Amend(_) => 0,
                     Settled::Refuse(problem, besides) => {
-                        assert!(besides.challenge.is_some());
+                        assert!(besides.field.is_some());
                         problem.status.as_u16()
                     }
                     _ => 1,
@@ -117,7 +117,7 @@ mod tests {
         }
         let shut = built::<AnyOf>("[{ access: { deny: [0.0.0.0/0] } }]");
         let settled = shut.on_request(&mut request("GET", "/", &[]), &mut ctx("192.0.2.1")).settled().await;
-        assert!(matches!(settled, Settled::Refuse(problem, besides) if problem.status == 403 && besides.challenge.is_none()));
+        assert!(matches!(settled, Settled::Refuse(problem, besides) if problem.status == 403 && besides.field.is_none()));
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::answer::Content;
 use super::{RequestCtx, RequestHeader};
-use crate::request::problem::Problem;
+use crate::request::problem::{self, Problem};
 
 /// What becomes of a request after a filter has seen it.
 pub enum Verdict {
@@ -24,6 +24,8 @@ pub enum Verdict {
     Refuse(Problem),
     /// Ends here, with a problem document and how to prove who one is: `WWW-Authenticate`.
     Challenge(Problem, HeaderValue),
+    /// Ends here, for it has another method than these: 405 and `Allow`.
+    Methods(HeaderValue),
     /// Ends here, with a problem document whose `detail` is this.
     Explain(Problem, Box<str>),
     /// Somebody else has to be asked first. Whoever makes this bounds the time that it takes.
@@ -53,7 +55,12 @@ impl Verdict {
                 Self::Reroute(to) => return Settled::Reroute(to),
                 Self::Answer(answer) => return Settled::Answer(answer),
                 Self::Refuse(problem) => return Settled::Refuse(problem, Besides::default()),
-                Self::Challenge(problem, challenge) => return Settled::Refuse(problem, Besides::challenge(challenge)),
+                Self::Challenge(problem, challenge) => {
+                    return Settled::Refuse(problem, Besides::field(header::WWW_AUTHENTICATE, challenge));
+                }
+                Self::Methods(allowed) => {
+                    return Settled::Refuse(problem::METHOD_NOT_ALLOWED, Besides::field(header::ALLOW, allowed));
+                }
                 Self::Explain(problem, detail) => return Settled::Refuse(problem, Besides::detail(detail)),
                 Self::Later(verdict) => verdict.await,
             };
@@ -68,8 +75,9 @@ impl From<Settled> for Verdict {
             Settled::Amend(amendment) => Self::Amend(amendment),
             Settled::Reroute(to) => Self::Reroute(to),
             Settled::Answer(answer) => Self::Answer(answer),
-            Settled::Refuse(problem, besides) => match (besides.challenge, besides.detail) {
-                (Some(challenge), _) => Self::Challenge(problem, challenge),
+            Settled::Refuse(problem, besides) => match (besides.field, besides.detail) {
+                (Some((name, allowed)), _) if name == header::ALLOW => Self::Methods(allowed),
+                (Some((_, challenge)), _) => Self::Challenge(problem, challenge),
                 (None, Some(detail)) => Self::Explain(problem, detail),
                 (None, None) => Self::Refuse(problem),
             },
@@ -90,23 +98,23 @@ pub enum Settled {
 /// What a refusal says besides its problem.
 #[derive(Debug, Default, PartialEq)]
 pub struct Besides {
-    /// `WWW-Authenticate`
-    pub challenge: Option<HeaderValue>,
+    /// What would do: `WWW-Authenticate`, or `Allow`.
+    pub field: Option<(HeaderName, HeaderValue)>,
     /// In the place of the problem's own words.
     pub detail: Option<Box<str>>,
 }
 
 impl Besides {
-    pub fn challenge(challenge: HeaderValue) -> Self {
+    pub fn field(name: HeaderName, value: HeaderValue) -> Self {
         Self {
-            challenge: Some(challenge),
+            field: Some((name, value)),
             detail: None,
         }
     }
 
     pub fn detail(detail: Box<str>) -> Self {
         Self {
-            challenge: None,
+            field: None,
             detail: Some(detail),
         }
     }
@@ -122,6 +130,7 @@ impl fmt::Debug for Verdict {
             Self::Refuse(problem) | Self::Challenge(problem, _) | Self::Explain(problem, _) => {
                 f.debug_tuple("Refuse").field(problem).finish()
             }
+            Self::Methods(allowed) => f.debug_tuple("Methods").field(allowed).finish(),
             Self::Later(_) => f.write_str("Later"),
         }
     }

@@ -282,7 +282,7 @@ mod tests {
         match guard.on_request(&mut request, &mut ctx).settled().await {
             Settled::Amend(amend) => amend(&mut request, &mut ctx),
             Settled::Refuse(problem, besides) => {
-                let challenge = besides.challenge.unwrap();
+                let (_, challenge) = besides.field.unwrap();
                 assert_eq!((problem.status.as_u16(), challenge.to_str().unwrap().starts_with("Basic realm=\"staff\"")), (401, true));
             }
             _ => panic!("neither in nor out"),

@@ -89,7 +89,7 @@ impl Filter for Folder {
         if !matches!(request.method, Method::GET | Method::HEAD) && !ctx.notes.is_handed_over {
             return match settings.pass_on {
                 true => Verdict::Continue,
-                false => Verdict::Refuse(problem::METHOD_NOT_ALLOWED),
+                false => Verdict::Methods(HeaderValue::from_static("GET, HEAD")),
             };
         }
         let target = Target::of(request, ctx);
