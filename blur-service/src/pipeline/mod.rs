@@ -226,12 +226,12 @@ impl<'a> Task<'a> {
         }
     }
 
-    /// What the answer is written as.
     /// An upright rectangle in the picture as it is stored.
     fn as_stored(&self, upright: Rect) -> Rect {
         to_stored(upright, self.header.upright_size(), self.header.orientation)
     }
 
+    /// What the answer is written as.
     fn output(&self) -> Result<Output, Error> {
         Output::of(self.header, self.options.format, self.options.quality)
     }

@@ -22,7 +22,7 @@ pub use authority::{settle as settle_authority, settle_on_arrival};
 pub use budget::Budget;
 pub use config::{BodyConfig, Buffering, Limits, RouteBodyConfig};
 pub use error::ReadError;
-pub use framing::{Chunked, FLOOD, HeadLimits, Next, Violation, Watch, Wire};
+pub use framing::{Chunked, FLOOD, HeadLimits, Next, RefusedHead, Violation, Watch, Wire};
 pub use read::{linger, take};
 pub use replay::Whole;
 pub use stand_in::Taken;

@@ -96,6 +96,7 @@ impl Exchange {
             api_key: request.notes.api_key.as_deref(),
             trace_id: trace_id.as_deref(),
             request: head,
+            refused_line: None,
             ctx: Some(request),
             response: session.response_written(),
             scheme: request.scheme.as_str(),

@@ -18,6 +18,7 @@ mod outcome;
 mod own_answer;
 pub mod phases;
 mod refusal;
+pub mod refused_head;
 mod routed;
 mod routing;
 mod trial;

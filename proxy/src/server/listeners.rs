@@ -92,14 +92,14 @@ impl Listeners {
     pub fn new(
         source: &Source,
         shared: &Arc<Shared>,
-        proxy: Proxy,
+        proxy: Arc<Proxy>,
         reloads: mpsc::Sender<ReloadRequest>,
         inherited: Sockets,
     ) -> Self {
         Self {
             source: source.clone(),
             shared: Arc::clone(shared),
-            proxy: Arc::new(proxy),
+            proxy,
             reloads,
             inherited,
             open: BTreeMap::new(),

@@ -37,7 +37,7 @@ use self::launch::PidFile;
 pub use self::launch::{Launch, arguments};
 use self::listeners::Listeners;
 use self::pools::RunningPools;
-use self::proxy::proxy;
+use self::proxy::Proxy;
 use self::signals::{Event, Signals};
 use self::takeover::{Legacy, Predecessor, Sockets, UpgradeError};
 use self::upgrade::Upgrade;
@@ -45,7 +45,6 @@ use crate::client::tickets::tickets;
 use crate::client::tls::{TrustError, check_trust};
 use crate::config::check;
 use crate::config::{self, Config, Source, mistake};
-use crate::exchange::phases::Edge;
 use crate::memory;
 use crate::observe::metrics::Metrics;
 use crate::program;
@@ -171,7 +170,7 @@ impl Server {
     fn new(launch: Launch, config: Config, threads: usize, inherited: Sockets) -> Result<Self, ServerError> {
         check_trust()?;
         let shared = Shared::new(State::build(config, None)?, Metrics::new()?);
-        let proxy = proxy(Edge::new(Arc::clone(&shared)), threads);
+        let proxy = Proxy::new(Arc::clone(&shared), threads);
         let (reload_requests, reloads) = mpsc::channel(1);
         Ok(Self {
             listeners: Listeners::new(&launch.source, &shared, proxy, reload_requests, inherited),

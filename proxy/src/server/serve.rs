@@ -4,7 +4,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use pingora::apps::{HttpPersistentSettings, HttpServerApp};
+use pingora::apps::HttpPersistentSettings;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
 use tokio::io::AsyncWriteExt;
@@ -49,6 +49,7 @@ pub async fn serve(stream: Stream, entered: Entered, proxy: &Arc<Proxy>, shutdow
         // Who was not offered it does not speak it, or is not understood.
         Next::Http2 if !entered.listener.config.http2 => {}
         Next::Http2 => serve_http2(*wire, &entered, proxy, shutdown).await,
+        Next::Refused => dismiss(*wire, &entered, proxy).await,
         Next::Gone => {}
     }
 }
@@ -67,7 +68,7 @@ fn serve_http2<'a>(
 async fn serve_http1(mut wire: Box<Wire>, entered: &Entered, proxy: &Arc<Proxy>, shutdown: &ShutdownWatch) {
     let mut settings = None;
     loop {
-        let Some(reusable) = proxy.process_new_http(session_over(wire, settings), shutdown).await else {
+        let Some(reusable) = proxy.serve(session_over(wire, settings), shutdown).await else {
             return;
         };
         let stream;
@@ -85,10 +86,20 @@ async fn serve_http1(mut wire: Box<Wire>, entered: &Entered, proxy: &Arc<Proxy>,
                 return;
             }
         };
-        if next != Next::Request {
-            return;
+        match next {
+            Next::Request => {}
+            Next::Refused => return dismiss(*wire, entered, proxy).await,
+            Next::Http2 | Next::Gone => return,
         }
     }
+}
+
+/// The end of a connection on which no request can be made out.
+async fn dismiss(mut wire: Wire, entered: &Entered, proxy: &Proxy) {
+    if let Some(head) = wire.take_refused() {
+        proxy.log_refused(entered, &head);
+    }
+    wire.next().await;
 }
 
 /// The session of a request that has come, with the settings that the one before it has left.

@@ -87,6 +87,106 @@ fn a_line_says_whether_the_client_has_waited_for_the_answer_before() {
     }
 }
 
+/// Heads that are refused before they are a request, and what can be read of each.
+#[test]
+fn a_head_that_is_refused_has_its_line() {
+    let backend = Backend::named("it");
+    let fields = "{ fields: [client, method, host, path, status, code, error, user_agent, response_bytes] }";
+    let said = start(&backend, fields, "access_log: on");
+    let format = r#"{ format: 'said "$request" $request_method $status $body_bytes_sent $http_user_agent' }"#;
+    let in_nginx_words = start(&backend, format, "access_log: on");
+    let fields = "User-Agent: it\r\n\r\n";
+    let cases = [
+        (
+            format!("GET /two?hosts HTTP/1.1\r\nHost: a\r\nHost: b\r\n{fields}"),
+            "GET",
+            "/two",
+            400,
+            "host",
+        ),
+        (
+            format!(
+                "GET /long HTTP/1.1\r\nHost: a\r\nCookie: {}\r\n{fields}",
+                "x".repeat(70_000)
+            ),
+            "GET",
+            "/long",
+            431,
+            "",
+        ),
+        (
+            format!("POST /both HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n{fields}"),
+            "POST",
+            "/both",
+            400,
+            "two_framings",
+        ),
+        (
+            "\u{16}\u{3}\u{1} client hello\r\n\r\n".to_owned(),
+            "",
+            "",
+            400,
+            "request_line",
+        ),
+        (
+            format!("GET  /spaces HTTP/1.1\r\nHost: a\r\n{fields}"),
+            "",
+            "",
+            400,
+            "request_line",
+        ),
+    ];
+    for (head, method, path, status, reason) in cases {
+        let answer = Raw::connect(said.public).send(&head).response();
+        assert_eq!(answer.status(), status, "{method} {path}");
+        let line = said.process.stderr.wait_for("the line", |line| {
+            let said: Value = serde_json::from_str(line).ok()?;
+            (said["status"] == status
+                && said["path"].as_str().unwrap_or_default() == path
+                && said["error"].as_str().unwrap_or_default() == reason)
+                .then_some(said)
+        });
+        assert_eq!(line["method"].as_str().unwrap_or_default(), method, "{line}");
+        assert_eq!(
+            (&line["client"], line["response_bytes"].as_u64()),
+            (&"127.0.0.1".into(), Some(answer.body.len() as u64)),
+            "{line}"
+        );
+        let answer = Raw::connect(in_nginx_words.public).send(&head).response();
+        let first_line = head
+            .split("\r\n")
+            .next()
+            .unwrap()
+            .replace('\u{16}', "\\x16")
+            .replace('\u{3}', "\\x03")
+            .replace('\u{1}', "\\x01");
+        let beginning = format!(
+            "said \"{first_line}\" {} {status} {} ",
+            if path.is_empty() { "-" } else { method },
+            answer.body.len()
+        );
+        in_nginx_words
+            .process
+            .stderr
+            .wait_for(&beginning, |line| line.starts_with(&beginning).then_some(()));
+    }
+}
+
+#[test]
+fn a_head_that_is_refused_has_its_line_on_a_kept_connection_too() {
+    let backend = Backend::named("it");
+    let veil = start(&backend, "{ fields: [path, status, code, host] }", "access_log: on");
+    let mut client = Raw::connect(veil.public);
+    client.send("GET /first HTTP/1.1\r\nHost: a\r\n\r\n").response();
+    let late = "GET /second?name=x HTTP/1.1\r\nHost: b\r\nContent-Length: 1, 2\r\n\r\n";
+    assert_eq!(client.send(late).response().status(), 400);
+    let line = r#"{"host":"b","path":"/second","status":400,"code":"bad_request"}"#;
+    veil.process.stderr.wait_for(line, |said| {
+        let (said, line): (Value, Value) = (serde_json::from_str(said).ok()?, serde_json::from_str(line).ok()?);
+        (said == line).then_some(())
+    });
+}
+
 const FORMAT: &str =
     r#"{ to: "syslog:KIND", format: '$remote_addr "$request" $status $http_user_agent $upstream_addr' }"#;
 

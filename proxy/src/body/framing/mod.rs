@@ -11,4 +11,4 @@ mod wire;
 
 pub use chunked::Chunked;
 pub use violation::Violation;
-pub use wire::{FLOOD, HeadLimits, Next, Watch, Wire};
+pub use wire::{FLOOD, HeadLimits, Next, RefusedHead, Watch, Wire};

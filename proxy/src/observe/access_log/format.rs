@@ -200,6 +200,8 @@ impl Word {
             Self::RemoteAddr => return line.client.map_or((), |client| push_address(text, client)),
             Self::RemotePort => return line.ctx.map_or((), |ctx| push_number(text, ctx.peer.port().into())),
             Self::RemoteUser => line.user.map(str::as_bytes),
+            Self::Request if line.refused_line.is_some() => line.refused_line,
+            Self::RequestUri | Self::Uri if line.path.is_empty() => None,
             Self::Request => {
                 text.extend_from_slice(line.method.as_bytes());
                 text.push(b' ');

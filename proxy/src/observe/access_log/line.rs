@@ -44,6 +44,8 @@ pub struct Line<'a> {
     pub api_key: Option<&'a str>,
     pub trace_id: Option<&'a str>,
     pub request: &'a RequestHeader,
+    /// What came in a request line's place, where no request could be made of the head; `request` is then what could be read.
+    pub refused_line: Option<&'a [u8]>,
     /// What else is known of it.
     pub ctx: Option<&'a RequestCtx>,
     /// None where the client has left before it began.
@@ -151,9 +153,9 @@ impl Line<'_> {
                 .noted
                 .iter()
                 .for_each(|(name, text)| fields.text(&format!("note_{name}"), text)),
-            Field::Method => fields.text("method", self.method),
+            Field::Method => fields.known_text("method", readable(self.method)),
             Field::Host => fields.text("host", self.host),
-            Field::Path => fields.text("path", self.path),
+            Field::Path => fields.known_text("path", readable(self.path)),
             Field::Protocol => fields.text("protocol", self.protocol),
             Field::Status => fields.number("status", self.status.into()),
             Field::Code => fields.known_text("code", self.code),
@@ -195,6 +197,11 @@ impl Line<'_> {
         let value = self.request.headers.get(name)?;
         Some(String::from_utf8_lossy(value.as_bytes()))
     }
+}
+
+/// Nothing else is empty.
+fn readable(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 /// The fields of a JSON object that is being written.
@@ -307,6 +314,7 @@ mod tests {
     fn line() -> Line<'static> {
         Line {
             request: &REQUEST,
+            refused_line: None,
             ctx: None,
             response: None,
             scheme: "http",

@@ -280,6 +280,7 @@ mod tests {
     fn line(path: &str) -> Line<'_> {
         Line {
             request: &REQUEST,
+            refused_line: None,
             ctx: None,
             response: None,
             scheme: "http",

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use h2::Reason;
 use http::{HeaderValue, header};
-use pingora::apps::HttpServerApp;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::custom::server::Session;
@@ -89,7 +88,7 @@ fn begin(mut stream: Stream, entered: &Entered, proxy: &Arc<Proxy>, shutdown: &S
     let (proxy, shutdown) = (Arc::clone(proxy), shutdown.clone());
     tokio::spawn(async move {
         let session = ServerSession::new_custom(Box::new(stream));
-        proxy.process_new_http(session, &shutdown).await;
+        proxy.serve(session, &shutdown).await;
         drop(guard);
     });
 }

@@ -27,6 +27,7 @@ use tokio::time::{Sleep, sleep};
 
 pub use self::http2::FLOOD;
 use self::http2::{Frames, PREFACE};
+pub use self::refusal::RefusedHead;
 pub use self::watch::{HeadLimits, Watch};
 use super::Violation;
 use super::chunked::Chunked;
@@ -47,6 +48,7 @@ impl Watch {
             pending: BytesMut::new(),
             timer: None,
             tail: Mutex::default(),
+            refused: None,
             watch: Arc::clone(self),
         }
     }
@@ -82,6 +84,8 @@ pub struct Wire {
     timer: Option<Pin<Box<Sleep>>>,
     /// Goes out with the last chunk, or in its place. Contended by nobody: it is written down before that chunk is.
     tail: Mutex<Bytes>,
+    /// Until somebody has asked for it.
+    refused: Option<Box<RefusedHead>>,
     watch: Arc<Watch>,
 }
 
@@ -92,7 +96,9 @@ pub enum Next {
     Request,
     /// HTTP/2: [`Wire::multiplexed`].
     Http2,
-    /// Nothing: it has left, or was refused.
+    /// A head that was refused: [`Wire::take_refused`]. What comes next is the end.
+    Refused,
+    /// Nothing: it has left.
     Gone,
 }
 
@@ -157,7 +163,8 @@ impl Wire {
         loop {
             match self.state {
                 State::Head { seen, skipped_line } => match ready!(self.poll_head(seen, skipped_line, cx))? {
-                    Gathered::Head | Gathered::Refused => {}
+                    Gathered::Head => {}
+                    Gathered::Refused => return Poll::Ready(Ok(Next::Refused)),
                     Gathered::Preface => return Poll::Ready(Ok(Next::Http2)),
                     Gathered::Left => return Poll::Ready(Ok(Next::Gone)),
                 },

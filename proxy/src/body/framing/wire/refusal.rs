@@ -8,12 +8,20 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
 use tokio::time::sleep;
 
 use super::{Gathered, State, Wire};
 use crate::request::problem::Problem;
+
+/// A head that no request could be made of.
+#[derive(Debug)]
+pub struct RefusedHead {
+    /// Its bytes, as far as they came.
+    pub bytes: Bytes,
+    pub problem: Problem,
+}
 
 impl Wire {
     /// The client gets these words in the place of an answer, and no further request is read.
@@ -24,11 +32,20 @@ impl Wire {
             .get_socket_digest()
             .and_then(|digest| digest.peer_addr().map(ToString::to_string));
         tracing::debug!(client, status = problem.status.as_u16(), "request refused: {why}");
+        self.refused = Some(Box::new(RefusedHead {
+            bytes: self.pending.split().freeze(),
+            problem,
+        }));
         self.timer = Some(Box::pin(sleep(LINGER)));
         self.state = State::Refuse {
             words: problem.last_words().into(),
         };
         Gathered::Refused
+    }
+
+    /// What was refused, told once.
+    pub fn take_refused(&mut self) -> Option<Box<RefusedHead>> {
+        self.refused.take()
     }
 
     /// Says the last words and closes. Always ends in an error, for Pingora has nothing to read here.
