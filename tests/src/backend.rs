@@ -398,6 +398,10 @@ mod tests {
             let address = backend.address;
             let knocking = thread::spawn(move || {
                 while let Ok(stream) = TcpStream::connect(address) {
+                    // Where nobody listens any more, TCP may take the same port for this end, and is connected to itself.
+                    if stream.local_addr().ok() == Some(address) {
+                        return;
+                    }
                     stream.set_read_timeout(Some(SOON)).expect("the timeout is not zero");
                     let read = (&stream).read(&mut [0; 1]);
                     assert!(

@@ -199,7 +199,26 @@ fn settle(directives: &[Directive], within_missing: bool, report: &mut Report) {
 
 fn unused(directive: &Directive, report: &mut Report) {
     match directive.name.as_str() {
-        "proxy_cache_bypass" | "proxy_no_cache" => {
+        "proxy_cache" if directive.word(0) == "off" => report.harmless(directive, "nothing is kept anyway"),
+        // A cache may always have nothing.
+        "proxy_cache" => {
+            report.changed(
+                directive,
+                "no answer is given again: every request asks a backend, which gets more of them",
+            );
+        }
+        "proxy_cache_bypass"
+        | "proxy_no_cache"
+        | "proxy_cache_key"
+        | "proxy_cache_lock"
+        | "proxy_cache_lock_age"
+        | "proxy_cache_lock_timeout"
+        | "proxy_cache_methods"
+        | "proxy_cache_min_uses"
+        | "proxy_cache_path"
+        | "proxy_cache_purge"
+        | "proxy_cache_revalidate"
+        | "proxy_cache_valid" => {
             report.harmless(directive, "it is for a cache, of which there is none");
         }
         "resolver" | "resolver_timeout" => {

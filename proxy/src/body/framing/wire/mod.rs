@@ -27,8 +27,7 @@ use tokio::time::{Sleep, sleep};
 
 pub use self::http2::FLOOD;
 use self::http2::{Frames, PREFACE};
-pub use self::refusal::RefusedHead;
-pub use self::watch::{HeadLimits, Watch};
+pub use self::watch::{HeadLimits, RefusedHead, Watch};
 use super::Violation;
 use super::chunked::Chunked;
 use super::head::{self, BodyEnd, Head};

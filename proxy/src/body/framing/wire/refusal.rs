@@ -8,20 +8,13 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use tokio::io::AsyncWrite;
 use tokio::time::sleep;
 
+use super::watch::RefusedHead;
 use super::{Gathered, State, Wire};
 use crate::request::problem::Problem;
-
-/// A head that no request could be made of.
-#[derive(Debug)]
-pub struct RefusedHead {
-    /// Its bytes, as far as they came.
-    pub bytes: Bytes,
-    pub problem: Problem,
-}
 
 impl Wire {
     /// The client gets these words in the place of an answer, and no further request is read.

@@ -4,6 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use bytes::Bytes;
+
+use crate::request::problem::Problem;
+
 /// What a request's head has to keep to.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadLimits {
@@ -15,6 +19,14 @@ pub struct HeadLimits {
     pub lone_line_feeds: bool,
     /// What is behind a Host's name may be no port; it is left out then, before anything else is made of the head.
     pub odd_ports: bool,
+}
+
+/// A head that no request could be made of.
+#[derive(Debug)]
+pub struct RefusedHead {
+    /// Its bytes, as far as they came.
+    pub bytes: Bytes,
+    pub problem: Problem,
 }
 
 /// The watch over all HTTP/1 streams of a listener.
