@@ -16,7 +16,7 @@ use clap::ValueEnum;
 
 use crate::{
     client::Trusted,
-    codec::Wanted,
+    codec::{Wanted, start_hevc},
     detect::{Detail, Sensitivity},
     keep::Fields,
     marks::Marks,
@@ -209,6 +209,10 @@ pub struct PictureArgs {
     #[arg(long, env = "BLUR_NOISE_KEY", hide_env_values = true)]
     noise_key: Option<NoiseKey>,
 
+    /// The program that decodes HEIC, or `off` [default: veil-heic beside this program or in ../libexec/veil, if it is there]
+    #[arg(long, env = "BLUR_HEIC_DECODER", value_name = "PROGRAM")]
+    pub heic_decoder: Option<PathBuf>,
+
     /// Read the models from this folder and not from the program
     #[arg(long, env = "BLUR_MODEL_DIR")]
     pub model_dir: Option<PathBuf>,
@@ -221,6 +225,17 @@ impl PictureArgs {
     /// The system's, when it has no random numbers.
     pub fn noise_key(&self) -> std::io::Result<NoiseKey> {
         self.noise_key.clone().map_or_else(|| Ok(NoiseKey::random()?), Ok)
+    }
+
+    /// Starts what decodes HEIC, while programs may be started; whether there is one.
+    ///
+    /// # Errors
+    /// The system's, if it does not get ready.
+    pub fn start_heic(&self) -> anyhow::Result<bool> {
+        match self.heic_decoder.as_deref() {
+            Some(off) if off == "off" => Ok(false),
+            named => start_hevc(named).context("cannot start the decoder of HEIC"),
+        }
     }
 
     pub fn options(&self) -> Options {

@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    args::{Args, LogFormat},
+    args::{Args, LogFormat, PictureArgs},
     clearing::clear_from_now_on,
     detect::{Detail, DetectError, Detectors},
     http::{self, Service},
@@ -44,6 +44,7 @@ pub fn run(mut args: Args) -> anyhow::Result<()> {
     let manager = Arc::new(of_this_process());
     // While there still are paths.
     vitals::open();
+    start_heic(&args.picture)?;
     let folder = args.picture.model_dir.as_deref();
     let models = folder.map(|folder| Detectors::load(Some(folder)));
     shut_in(args.sandbox)?;
@@ -125,6 +126,17 @@ fn tell(manager: &Manager, notice: Notice) {
     if let Err(error) = manager.tell(notice) {
         warn!(%error, "cannot tell systemd {notice:?}");
     }
+}
+
+/// While programs may be started. A decoder that nobody has named may fail to start, as where libheif is missing.
+fn start_heic(args: &PictureArgs) -> anyhow::Result<()> {
+    match args.start_heic() {
+        Ok(true) => info!("HEIC is read"),
+        Ok(false) => info!("HEIC is not read: its decoder is not installed"),
+        Err(error) if args.heic_decoder.is_some() => return Err(error),
+        Err(error) => warn!("HEIC is not read: {error:#}"),
+    }
+    Ok(())
 }
 
 /// While there is one thread, since Landlock holds a thread and those that it starts.

@@ -33,7 +33,7 @@ fn of_a_megapixel(format: Format, passes: u32, profile: Profile) -> f64 {
             reading + if profile == Profile::Reencode { 21.0 } else { 0.0 }
         }
         Format::Png => 20.0,
-        Format::WebP | Format::Gif | Format::Tiff | Format::Bmp | Format::Avif => 60.0,
+        Format::WebP | Format::Gif | Format::Tiff | Format::Bmp | Format::Avif | Format::Heic => 60.0,
     }
 }
 

@@ -8,7 +8,7 @@ mod common;
 #[allow(dead_code, reason = "other tests need the rest")]
 mod random;
 
-use common::{Server, encoded, jpeg, portrait};
+use common::{Server, encoded, has_heic, jpeg, portrait};
 use image::{DynamicImage, ImageFormat, imageops};
 use random::Random;
 
@@ -49,6 +49,37 @@ fn broken_pictures_are_answered_and_leave_nothing_behind() {
     let grown = server.memory().saturating_sub(settled);
     assert!(grown < 24 << 20, "grew by {grown} bytes from {settled}");
     assert_eq!(server.blur("", &sources[0]).status, 200);
+}
+
+/// Whatever becomes of a process that decodes, its picture is answered, and so is the next one.
+#[test]
+fn broken_heics_are_answered_too() {
+    if !has_heic() {
+        return;
+    }
+    let mut server = Server::start(&["--detail", "fast"]);
+    let sources: [&[u8]; 4] = [
+        include_bytes!("formats/files/420.heic"),
+        include_bytes!("formats/files/tiles.heic"),
+        include_bytes!("formats/files/ten.heic"),
+        include_bytes!("formats/files/alpha.heic"),
+    ];
+    let mut random = Random::new(0x4e1c);
+    let mut refused = 0;
+    for round in 0..ROUNDS_OF_HEIC {
+        for source in &sources {
+            let answer = server.blur("", &spoiled(source, &mut random));
+            let said = String::from_utf8_lossy(&answer.body).into_owned();
+            assert!(
+                matches!(answer.status, 200 | 400 | 413 | 415 | 422),
+                "round {round}: {said}"
+            );
+            refused += usize::from(answer.status == 422);
+        }
+    }
+    assert!(refused > ROUNDS_OF_HEIC, "{refused}");
+    assert!(server.child.try_wait().unwrap().is_none());
+    assert_eq!(server.blur("", sources[0]).status, 200);
 }
 
 /// Cut off, with bytes flipped, with a stretch missing, doubled or overwritten.
@@ -93,3 +124,4 @@ fn oversized() -> [Vec<u8>; 3] {
 }
 
 const ROUNDS: usize = 240;
+const ROUNDS_OF_HEIC: usize = 150;

@@ -5,9 +5,14 @@
 
 mod common;
 
-use std::{fs, io::Write, process::Command};
+use std::{
+    fs,
+    io::{Read, Write},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    process::Command,
+};
 
-use common::{Server, jpeg, portrait};
+use common::{Server, has_heic, jpeg, portrait};
 use serde_json::Value;
 
 #[test]
@@ -20,7 +25,7 @@ fn no_thread_opens_a_file_or_a_connection_or_starts_a_program() {
             assert!(status.contains(line), "{status}");
         }
     }
-    let Some(tried) = escape(&server, &["--exec"]) else {
+    let Some(tried) = escape(server.child.id(), &["--exec"]) else {
         return;
     };
     for (attempt, results) in tried.as_object().unwrap() {
@@ -37,10 +42,51 @@ fn no_thread_opens_a_file_or_a_connection_or_starts_a_program() {
     ends_well(server);
 }
 
+/// What libheif runs in has less still.
+#[test]
+fn what_decodes_heic_reaches_nothing() {
+    if !has_heic() {
+        return;
+    }
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_blur-service")).with_file_name("veil-heic");
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let mut reader = Command::new(program)
+        .arg("read")
+        .stdin(OwnedFd::from(theirs.try_clone().unwrap()))
+        .stdout(OwnedFd::from(theirs))
+        .spawn()
+        .unwrap();
+    ours.write_all(&(64_u64 << 20).to_le_bytes()).unwrap();
+    let mut word = [0];
+    ours.read_exact(&mut word).unwrap();
+    assert_eq!(&word, b"R");
+    let about = |what: &str| fs::read_to_string(format!("/proc/{}/{what}", reader.id())).unwrap();
+    assert!(about("status").contains("Seccomp:\t2"));
+    let limits = about("limits");
+    for (limit, most) in [
+        ("Max data size", "67108864"),
+        ("Max cpu time", "30"),
+        ("Max file size", "0"),
+        ("Max core file size", "0"),
+    ] {
+        let line = limits.lines().find(|line| line.starts_with(limit)).unwrap();
+        assert_eq!(line[limit.len()..].split_whitespace().next(), Some(most), "{line}");
+    }
+    if let Some(tried) = escape(reader.id(), &["--exec"]) {
+        for (attempt, results) in tried.as_object().unwrap() {
+            assert_eq!(results, &Value::from(vec![FORBIDDEN]), "{attempt}");
+        }
+    }
+    drop(ours);
+    assert!(reader.wait().unwrap().success());
+}
+
 #[test]
 fn the_attempts_are_real() {
     let server = Server::start(&["--detail", "fast", "--sandbox", "off"]);
-    let Some(tried) = escape(&server, &[]) else { return };
+    let Some(tried) = escape(server.child.id(), &[]) else {
+        return;
+    };
     for attempt in ["open", "openat", "socket", "kill"] {
         let results = tried[attempt].as_array().unwrap();
         assert!(
@@ -58,11 +104,11 @@ fn models_of_a_folder_are_read_before() {
     assert_eq!(server.blur("", &jpeg(&portrait())).headers["x-faces"], "1");
 }
 
-fn escape(server: &Server, more: &[&str]) -> Option<Value> {
+fn escape(process: u32, more: &[&str]) -> Option<Value> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sandbox/escape.py");
     let output = Command::new("python3")
         .arg(script)
-        .arg(server.child.id().to_string())
+        .arg(process.to_string())
         .args(more)
         .output();
     let output = output.unwrap();
@@ -81,5 +127,7 @@ fn ends_well(mut server: Server) {
     assert!(server.child.wait().unwrap().success());
 }
 
+/// EPERM.
+const FORBIDDEN: i64 = -1;
 /// EACCES.
 const REFUSED: i64 = -13;

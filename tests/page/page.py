@@ -23,7 +23,8 @@ class Page:
         # Artefacts, to be looked at.
         self.shots = binaries.parent / "page"
         self.shots.mkdir(exist_ok=True)
-        flags = ["--listen", "127.0.0.1:0", "--detail", "fast", "--allow-exclude", "--max-bytes", "2MiB", "--die-with-parent"]
+        flags = ["--listen", "127.0.0.1:0", "--detail", "fast", "--allow-exclude", "--max-bytes", "2MiB", "--heic-decoder", "off",
+                 "--die-with-parent"]
         self.service = subprocess.Popen(
             [binaries / "blur-service", *flags], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )

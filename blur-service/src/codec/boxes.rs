@@ -1,4 +1,4 @@
-//! The container of AVIF: boxes of items, where they lie, what is told of them and how they belong together (ISO/IEC
+//! The container of AVIF and HEIC: boxes of items, where they lie, what is told of them and how they belong together (ISO/IEC
 //! 14496-12, 8.11; 23008-12, 6 and 9).
 
 use std::borrow::Cow;

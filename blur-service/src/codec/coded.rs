@@ -14,7 +14,7 @@ impl Coded {
     pub fn of(file: &[u8], format: Format) -> Self {
         match format {
             Format::Jpeg => of_jpeg(file),
-            Format::Gif | Format::Tiff | Format::Bmp | Format::Avif => once(file.len() as u64),
+            Format::Gif | Format::Tiff | Format::Bmp | Format::Avif | Format::Heic => once(file.len() as u64),
             Format::Png => once(of_chunks(PngChunks::of(file), |kind| matches!(kind, b"IDAT" | b"fdAT"))),
             Format::WebP => once(of_chunks(WebPChunks::of(file), |kind| {
                 matches!(kind, b"VP8 " | b"VP8L" | b"ALPH" | b"ANMF")

@@ -17,6 +17,7 @@ pub enum Format {
     Bmp,
     Tiff,
     Avif,
+    Heic,
 }
 
 /// How many pictures a file is made of.
@@ -194,6 +195,9 @@ impl Format {
             [b'B', b'M', ..] => Ok(Self::Bmp),
             _ if bmp_head::is_without_file_head(file) => Ok(Self::Bmp),
             [_, _, _, _, b'f', b't', b'y', b'p', ..] if has_brand(file, b"avi") => Ok(Self::Avif),
+            [_, _, _, _, b'f', b't', b'y', b'p', ..] if has_brand(file, b"hei") || has_brand(file, b"mif1") => {
+                Ok(Self::Heic)
+            }
             _ => Err(Error::UnsupportedFormat(reason_against(file))),
         }
     }
@@ -207,6 +211,7 @@ impl Format {
             Self::Bmp => "image/bmp",
             Self::Tiff => "image/tiff",
             Self::Avif => "image/avif",
+            Self::Heic => "image/heic",
         }
     }
 }
@@ -265,8 +270,7 @@ fn has_brand(file: &[u8], start: &[u8]) -> bool {
     first.is_some_and(|(_, brands)| brands.as_chunks::<4>().0.iter().any(|brand| brand.starts_with(start)))
 }
 
-pub(super) const HEIC: &str =
-    "HEIC is not supported: its decoders are neither free of patents nor safe; send JPEG, PNG or WebP";
+const HEIC: &str = "HEIC of this kind is not supported: send JPEG, PNG or WebP";
 const NETPBM: &str = "PBM, PGM and PPM are not supported: send JPEG, PNG or WebP";
 const RAW: &str = "RAW is not supported: send the developed picture as JPEG, PNG or TIFF";
 /// How far into a text its first element is looked for.

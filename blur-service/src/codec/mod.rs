@@ -3,8 +3,6 @@
 
 mod animation;
 mod apng;
-#[cfg(feature = "avif")]
-mod avif;
 mod bmp;
 mod bmp_head;
 mod bmp_runs;
@@ -15,6 +13,7 @@ mod density;
 mod frames;
 mod gif;
 mod header;
+mod heif;
 mod jpeg;
 mod jpeg_facts;
 mod orientation;
@@ -39,6 +38,7 @@ pub use density::Density;
 pub use frames::{Delay, Frame, Frames, Plan as FramesPlan};
 pub use gif::{Block as GifBlock, Blocks as GifBlocks};
 pub use header::{Format, Header, Parts};
+pub use heif::{formats_read, start_hevc};
 pub use jpeg_facts::JpegFacts;
 pub use orientation::{to_stored, to_upright, turns_sides};
 pub use output::{Output, Wanted};
@@ -61,12 +61,7 @@ impl Header {
             Format::Gif => gif::read_header(file),
             Format::Bmp => guarded(|| bmp::read_header(file)),
             Format::Tiff => guarded(|| tiff::read_header(file)),
-            #[cfg(feature = "avif")]
-            Format::Avif => avif::read_header(file),
-            #[cfg(not(feature = "avif"))]
-            Format::Avif => Err(Error::UnsupportedFormat(
-                "this build has no AVIF: send JPEG, PNG or WebP",
-            )),
+            Format::Avif | Format::Heic => heif::read_header(file),
         }
     }
 }
@@ -94,13 +89,7 @@ impl Format {
             Self::Gif => gif::decode(file, header),
             Self::Bmp => bmp::decode(file, header),
             Self::Tiff => tiff::decode(file),
-            #[cfg(feature = "avif")]
-            Self::Avif => avif::decode(file, header, go_on),
-            #[cfg(not(feature = "avif"))]
-            Self::Avif => {
-                let _ = go_on;
-                Err(Error::internal("this build has no AVIF"))
-            }
+            Self::Avif | Self::Heic => heif::decode(file, header, go_on),
         }
     }
 }

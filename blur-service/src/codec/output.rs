@@ -8,7 +8,7 @@ use jpeg_encoder::SamplingFactor;
 use serde::Serialize;
 
 #[cfg(feature = "avif")]
-use super::avif;
+use super::heif;
 use super::{Format, Header, Parts, Picture, gif, jpeg, png, tiff, webp};
 use crate::{error::Error, geometry::Size};
 
@@ -144,7 +144,7 @@ impl Output {
             Self::Png => png::encode(picture, density),
             Self::WebP { quality } => webp::encode(picture, quality),
             #[cfg(feature = "avif")]
-            Self::Avif { quality } => avif::encode(picture, quality),
+            Self::Avif { quality } => heif::encode(picture, quality),
             #[cfg(not(feature = "avif"))]
             Self::Avif { .. } => Err(NO_AVIF),
             Self::Gif | Self::Tiff => Err(Error::internal("a still is not written in this format")),
@@ -161,7 +161,7 @@ impl Output {
             Self::Png => png::prove(written),
             Self::WebP { .. } => webp::prove(written),
             #[cfg(feature = "avif")]
-            Self::Avif { .. } => avif::prove(written),
+            Self::Avif { .. } => heif::prove(written),
             #[cfg(not(feature = "avif"))]
             Self::Avif { .. } => None,
             Self::Gif => gif::prove(written),

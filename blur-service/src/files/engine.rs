@@ -43,6 +43,14 @@ impl Engine {
     /// Models that cannot be read; no random numbers; options that mean nothing.
     pub fn start(args: &FilesArgs) -> anyhow::Result<Self> {
         let cores = Arc::new(Cores::new(args.jobs()));
+        // One that nobody has named and that does not start is as if it were not there.
+        args.picture.start_heic().or_else(|error| {
+            if args.picture.heic_decoder.is_some() {
+                Err(error)
+            } else {
+                Ok(false)
+            }
+        })?;
         let detectors = Detectors::load(args.picture.model_dir.as_deref()).context("cannot load the models")?;
         Ok(Self {
             detectors: detectors.sharing(cores.clone()),

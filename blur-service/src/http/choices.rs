@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{AppState, service::Service};
 use crate::{
-    codec::Wanted,
+    codec::{Wanted, formats_read},
     detect::{Detail, Sensitivity},
     keep::Field,
     options::{Profile, Search, Verify, name_of},
@@ -20,6 +20,8 @@ pub(super) struct Choices {
     sensitivity: Choice<Sensitivity>,
     effect: Choice<Look>,
     shape: Choice<Shape>,
+    /// What is read here.
+    reads: &'static [&'static str],
     format: Choice<Wanted>,
     profile: Choice<Profile>,
     /// The steps that there are; what lies between is rounded up.
@@ -56,6 +58,7 @@ pub(super) async fn choices(State(service): AppState) -> Json<Choices> {
         sensitivity: named(&service, "sensitivity", set.sensitivity),
         effect: named(&service, "effect", set.effect),
         shape: named(&service, "shape", set.shape),
+        reads: formats_read(),
         format: named(&service, "format", set.format),
         profile: named(&service, "profile", set.profile),
         margin: Choice {

@@ -1,8 +1,8 @@
 //! What a file holds beside its picture, by kind and count and never by content: what the answer leaves behind.
 
-mod avif;
 mod exif;
 mod gif;
+mod heif;
 mod jpeg;
 mod png;
 mod tiff;
@@ -63,7 +63,7 @@ impl Inventory {
             Format::WebP => webp::read(file, &mut inventory),
             Format::Gif => gif::read(file, &mut inventory),
             Format::Tiff => tiff::read(file, &mut inventory),
-            Format::Avif => avif::read(file, &mut inventory),
+            Format::Avif | Format::Heic => heif::read(file, &mut inventory),
             // It has no place for anything else.
             Format::Bmp => {}
         }

@@ -58,7 +58,7 @@ impl<'a> Blocks<'a> {
                 _ => {}
             }),
             // Theirs are not read.
-            Format::Gif | Format::Tiff | Format::Bmp | Format::Avif => {}
+            Format::Gif | Format::Tiff | Format::Bmp | Format::Avif | Format::Heic => {}
             Format::WebP => WebPChunks::of(file).for_each(|(kind, data)| match &kind {
                 b"EXIF" => set(&mut blocks.exif, Some(data.strip_prefix(EXIF).unwrap_or(data))),
                 b"XMP " => set(&mut blocks.xmp, Some(data)),

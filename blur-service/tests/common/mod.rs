@@ -24,6 +24,16 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+/// Whether HEIC can be tried here; says so where it cannot. Its decoder is built by itself (`tests/run`, "the decoder of HEIC").
+pub fn has_heic() -> bool {
+    let beside = PathBuf::from(env!("CARGO_BIN_EXE_blur-service")).with_file_name("veil-heic");
+    let is_there = std::env::var_os("BLUR_HEIC_DECODER").is_some() || beside.is_file();
+    if !is_there {
+        let _ = writeln!(std::io::stderr(), "\nskipped: HEIC: its decoder is not built");
+    }
+    is_there
+}
+
 impl Server {
     /// Starts with these flags and waits until the models are warm.
     pub fn start(flags: &[&str]) -> Self {

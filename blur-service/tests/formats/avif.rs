@@ -56,17 +56,17 @@ fn what_an_avif_may_not_be_is_told() {
     }
 }
 
-fn source() -> RgbImage {
+pub fn source() -> RgbImage {
     let part = imageops::crop_imm(&portrait(), 120, 0, 256, 256).to_image();
     imageops::resize(&part, 192, 192, imageops::FilterType::CatmullRom)
 }
 
-fn grey(pixels: &RgbImage) -> RgbImage {
+pub fn grey(pixels: &RgbImage) -> RgbImage {
     DynamicImage::from(DynamicImage::from(pixels.clone()).into_luma8()).into_rgb8()
 }
 
 /// The mean difference below the face.
-fn below(wanted: &RgbImage, shown: &RgbImage) -> f64 {
+pub fn below(wanted: &RgbImage, shown: &RgbImage) -> f64 {
     assert_eq!(wanted.dimensions(), shown.dimensions());
     let lower = |pixels: &RgbImage| imageops::crop_imm(pixels, 0, 165, 192, 27).to_image().into_raw();
     let (wanted, shown) = (lower(wanted), lower(shown));

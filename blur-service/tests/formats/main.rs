@@ -6,6 +6,7 @@ mod animations;
 mod avif;
 #[path = "../common/mod.rs"]
 mod common;
+mod heic;
 mod made;
 mod pages;
 mod stills;

@@ -11,7 +11,7 @@ use tiff::{
 };
 
 use crate::{
-    common::{Server, encoded, portrait},
+    common::{Server, encoded, has_heic, portrait},
     planted::{MARKER, assert_no_trace, face, traces},
     webp::chunk,
 };
@@ -96,33 +96,37 @@ pub fn pages(server: &Server) {
 }
 
 pub fn auxiliary_pictures(server: &Server) {
-    for (brand, name) in [(b"heic", "HEIC"), (b"mif1", "HEIC")] {
-        assert_refused(server, &[b"\0\0\0\x18ftyp".as_slice(), brand].concat(), name);
-    }
     assert_refused(server, b"\0\0\x01\0\x02\0", "ICO");
-    // The second item of the file is the alpha of the first, and would be seen in the answer: as anything else it is not.
-    let alpha = include_bytes!("../formats/files/alpha.avif");
-    for (told, instead) in [
-        (&b"auxiliary:alpha"[..], &b"auxiliary:depth"[..]),
-        (b"auxl", b"thmb"),
-        (b"auxl", b"cdsc"),
-    ] {
+    let avif = include_bytes!("../formats/files/alpha.avif");
+    further_items(server, avif, (b"auxiliary:alpha", b"auxiliary:depth"));
+    if has_heic() {
+        let heic = include_bytes!("../formats/files/alpha.heic");
+        further_items(server, heic, (b"auxid:1", b"auxid:2"));
+        // A thumbnail and EXIF.
+        let answer = server.blur("", &tailed(include_bytes!("../formats/files/420.heic")));
+        assert_eq!(answer.status, 200);
+        assert_no_trace(&answer, "what lies beside a HEIC's picture");
+    }
+}
+
+/// The second item of the file is the alpha of the first, and would be seen in the answer: as anything else it is not.
+fn further_items(server: &Server, alpha: &[u8], name: (&[u8], &[u8])) {
+    for (told, instead) in [name, (b"auxl", b"thmb"), (b"auxl", b"cdsc")] {
         let mut file = alpha.to_vec();
         let at = file.windows(told.len()).position(|found| found == told).unwrap();
         file[at..at + told.len()].copy_from_slice(instead);
-        file.extend([&[0, 0, 0, 8][..], b"free", &planted()].concat());
-        let answer = server.blur("?format=png", &file);
+        let answer = server.blur("?format=png", &tailed(&file));
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
-        assert_no_trace(&answer, "a further item of an AVIF");
+        assert_no_trace(&answer, "a further item");
         let shown = image::load_from_memory(&answer.body).unwrap();
         assert!(!shown.color().has_alpha(), "{}", String::from_utf8_lossy(instead));
     }
-    assert!(
-        image::load_from_memory(&server.blur("?format=png", alpha).body)
-            .unwrap()
-            .color()
-            .has_alpha()
-    );
+    let shown = image::load_from_memory(&server.blur("?format=png", alpha).body).unwrap();
+    assert!(shown.color().has_alpha());
+}
+
+fn tailed(file: &[u8]) -> Vec<u8> {
+    [file, &[0, 0, 0, 8][..], b"free", &planted()].concat()
 }
 
 fn planted() -> Vec<u8> {

@@ -136,7 +136,7 @@ pub(super) const PROBLEMS: &[Problem] = &[
         "The detail says how many of what are taken."),
     problem(415, "unsupported_format", "Unsupported format",
         "This kind of file is not read.",
-        "The detail names it. JPEG, PNG, WebP, GIF, TIFF, BMP and AVIF are read."),
+        "The detail names it. JPEG, PNG, WebP, GIF, TIFF, BMP and AVIF are read, HEIC where its decoder is installed."),
     problem(415, "not_a_picture", "Not a picture",
         "The proxy lets only pictures pass here.",
         "Send the picture itself."),

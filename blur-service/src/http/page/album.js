@@ -104,7 +104,7 @@ export class Album extends EventTarget {
     this.#tell('change', picture);
     try {
       const { regions, exclude } = picture.history.now;
-      const file = await uprightFile(picture.file);
+      const file = await uprightFile(picture.file, this.choices.reads);
       if (file.size > this.choices.limits.bytes) throw new Problem('too_many_bytes');
       const result = await hide(file, { ...this.optionsOf(picture), regions, exclude }, stop.signal);
       if (!stop.signal.aborted) await picture.finish(result);

@@ -2,9 +2,9 @@
 
 import { Problem } from './service.js';
 
-// The file as the service can take it: HEIC is not read there, but some browsers show it.
-export async function uprightFile(file) {
-  if (!(await isHeic(file))) return file;
+// The file as the service can take it: where HEIC is not among what it reads, some browsers show it all the same.
+export async function uprightFile(file, reads = []) {
+  if (reads.includes('heic') || !(await isHeic(file))) return file;
   try {
     const bitmap = await createImageBitmap(file);
     return await drawn(bitmap, bitmap.width, bitmap.height, 'image/jpeg', 0.95);

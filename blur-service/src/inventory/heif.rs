@@ -1,4 +1,4 @@
-//! The boxes and items of an AVIF.
+//! The boxes and items of an AVIF or HEIC.
 
 use super::{Inventory, Kind, exif};
 use crate::codec::{Boxes, Items};
@@ -30,11 +30,13 @@ fn read_items(items: &Items, inventory: &mut Inventory) {
                 exif::read(data.get(4..).unwrap_or_default(), inventory);
             }
             b"mime" => inventory.add(Kind::Xmp),
-            b"av01" | b"grid" if items.referred(*item, b"thmb").contains(&items.primary) => {
+            b"av01" | b"hvc1" | b"hev1" | b"grid" if items.referred(*item, b"thmb").contains(&items.primary) => {
                 inventory.add(Kind::Thumbnail);
             }
-            b"av01" | b"grid" | b"tmap" if !tiles.contains(item) => inventory.add(Kind::FurtherPicture),
-            b"av01" => {}
+            b"av01" | b"hvc1" | b"hev1" | b"grid" | b"tmap" if !tiles.contains(item) => {
+                inventory.add(Kind::FurtherPicture)
+            }
+            b"av01" | b"hvc1" | b"hev1" => {}
             _ => inventory.add(Kind::Other),
         }
     }

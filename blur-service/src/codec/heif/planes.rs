@@ -1,23 +1,12 @@
 //! The planes of a decoded picture, and the way from them to red, green and blue.
 
 use image::RgbImage;
-use re_rav1d::dav1d::{Picture as Frame, PixelLayout, PlanarImageComponent};
 
 use super::{
-    UNUSUAL,
+    frame::{Frame, Samples, UNUSUAL},
     numbers::{Mixture, Numbers},
 };
 use crate::{error::Error, geometry::Size};
-
-/// Brightness, and two differences of colour where there are some.
-pub fn samples(frame: &Frame) -> Vec<re_rav1d::dav1d::Plane> {
-    use PlanarImageComponent::{U, V, Y};
-    let components: &[PlanarImageComponent] = match frame.pixel_layout() {
-        PixelLayout::I400 => &[Y],
-        PixelLayout::I420 | PixelLayout::I422 | PixelLayout::I444 => &[Y, U, V],
-    };
-    components.iter().map(|component| frame.plane(*component)).collect()
-}
 
 /// The samples of a decoded picture.
 pub struct Planes<'a> {
@@ -38,32 +27,20 @@ struct Plane<'a> {
 }
 
 impl<'a> Planes<'a> {
-    pub fn of(frame: &Frame, samples: &'a [re_rav1d::dav1d::Plane], numbers: Numbers) -> Result<Self, Error> {
-        let size = Size {
-            width: frame.width(),
-            height: frame.height(),
-        };
-        let bits = frame.bits_per_component().ok_or(UNUSUAL)?.0;
-        let halved = match frame.pixel_layout() {
-            PixelLayout::I400 | PixelLayout::I444 => (false, false),
-            PixelLayout::I420 => (true, true),
-            PixelLayout::I422 => (true, false),
-        };
-        let plane = |(index, samples): (usize, &'a re_rav1d::dav1d::Plane)| {
-            let (component, is_halved) = match index {
-                0 => (PlanarImageComponent::Y, (false, false)),
-                _ => (PlanarImageComponent::U, halved),
-            };
+    pub fn of(frame: &'a Frame, numbers: Numbers) -> Result<Self, Error> {
+        let Frame { size, bits, .. } = *frame;
+        let plane = |(index, samples): (usize, &'a Samples)| {
+            let is_halved = if index == 0 { (false, false) } else { frame.is_halved };
             let last = |side: u32, is_halved: bool| (side - 1) / if is_halved { 2 } else { 1 };
             Plane {
-                samples,
-                stride: frame.stride(component) as usize,
+                samples: &samples.data,
+                stride: samples.stride,
                 is_wide: bits > 8,
                 last: (last(size.width, is_halved.0), last(size.height, is_halved.1)),
                 is_halved,
             }
         };
-        let planes = samples.iter().enumerate().map(plane).collect();
+        let planes = frame.planes.iter().enumerate().map(plane).collect();
         Ok(Self {
             planes,
             size,

@@ -1,17 +1,16 @@
-//! What the samples of an AVIF stand for.
+//! What the samples of a picture stand for.
 
 use moxcms::{CicpColorPrimaries, CicpProfile, MatrixCoefficients, TransferCharacteristics};
-use re_rav1d::dav1d::{Picture as Frame, pixel};
 
-use super::{super::Space, UNUSUAL};
+use super::{super::Space, frame::UNUSUAL};
 use crate::{error::Error, jpeg::Channels};
 
 /// What a picture's numbers mean (ITU-T H.273).
 #[derive(Clone, Copy)]
 pub struct Numbers {
-    primaries: u8,
-    transfer: u8,
-    matrix: u8,
+    pub primaries: u8,
+    pub transfer: u8,
+    pub matrix: u8,
     pub is_full: bool,
 }
 
@@ -25,36 +24,6 @@ impl Numbers {
                 is_full: range & 0x80 != 0,
             }),
             _ => None,
-        }
-    }
-
-    /// Those in the coded data.
-    pub fn coded(frame: &Frame) -> Self {
-        Self {
-            primaries: match frame.color_primaries() {
-                pixel::ColorPrimaries::BT709 => 1,
-                pixel::ColorPrimaries::BT2020 => 9,
-                pixel::ColorPrimaries::P3DCI => 11,
-                pixel::ColorPrimaries::P3Display => 12,
-                _ => UNSPECIFIED,
-            },
-            transfer: match frame.transfer_characteristic() {
-                pixel::TransferCharacteristic::BT1886 => 1,
-                pixel::TransferCharacteristic::Linear => 8,
-                pixel::TransferCharacteristic::SRGB => 13,
-                pixel::TransferCharacteristic::PerceptualQuantizer => 16,
-                pixel::TransferCharacteristic::HybridLogGamma => 18,
-                _ => UNSPECIFIED,
-            },
-            matrix: match frame.matrix_coefficients() {
-                pixel::MatrixCoefficients::Identity => 0,
-                pixel::MatrixCoefficients::BT709 => 1,
-                pixel::MatrixCoefficients::YCgCo => 8,
-                pixel::MatrixCoefficients::BT2020NonConstantLuminance => 9,
-                pixel::MatrixCoefficients::BT470BG | pixel::MatrixCoefficients::Unspecified => 6,
-                _ => UNKNOWN_MATRIX,
-            },
-            is_full: frame.color_range() == pixel::YUVRange::Full,
         }
     }
 
@@ -117,5 +86,4 @@ pub enum Mixture {
 const CAMERAS: [u8; 4] = [1, 6, 14, 15];
 /// sRGB.
 const SCREENS: u8 = 13;
-const UNSPECIFIED: u8 = 2;
-const UNKNOWN_MATRIX: u8 = 255;
+pub const UNSPECIFIED: u8 = 2;

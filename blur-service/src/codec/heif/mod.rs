@@ -1,25 +1,43 @@
-//! AVIF stills by `re_rav1d`, dav1d in Rust without assembler: 8 to 12 bits, every sampling, alpha, pictures of several tiles,
-//! turned and mirrored ones. Of the items of a file only the primary one and its alpha are looked at: depth
-//! maps, gain maps, thumbnails and further pictures are left behind.
+//! Stills in boxes, AVIF and HEIC: every sampling, alpha, pictures of several tiles, turned and mirrored ones. Of the items of a
+//! file only the primary one and its alpha are looked at: depth maps, gain maps, thumbnails and further pictures are left
+//! behind. The boxes are read here; what decodes is in `av1` and `hevc`.
 
+#[cfg(feature = "avif")]
+mod av1;
+mod frame;
+mod hevc;
 mod numbers;
+mod parameters;
 mod planes;
+#[cfg(feature = "avif")]
 mod write;
 
 use image::{DynamicImage, RgbImage, RgbaImage, metadata::Orientation};
-use re_rav1d::dav1d::{Decoder, Error as Av1Error, Picture as Frame, Settings};
 
+pub use self::hevc::start as start_hevc;
+#[cfg(feature = "avif")]
 pub(super) use self::write::{encode, prove};
 use self::{
+    frame::{Coder, Frame, UNUSUAL, damaged, unclear},
+    hevc::Hevc,
     numbers::Numbers,
-    planes::{Planes, samples},
+    planes::Planes,
 };
 use super::{
     Format, Header, Picture, Space,
     boxes::{Items, Reader},
-    header::{HEIC, broken},
 };
 use crate::{error::Error, geometry::Size, jpeg::Channels};
+
+/// What files can be read, as a matter of how this program was built and of what lies beside it.
+pub fn formats_read() -> &'static [&'static str] {
+    match (cfg!(feature = "avif"), hevc::is_there()) {
+        (true, true) => &["jpeg", "png", "webp", "gif", "tiff", "bmp", "avif", "heic"],
+        (true, false) => &["jpeg", "png", "webp", "gif", "tiff", "bmp", "avif"],
+        (false, true) => &["jpeg", "png", "webp", "gif", "tiff", "bmp", "heic"],
+        (false, false) => &["jpeg", "png", "webp", "gif", "tiff", "bmp"],
+    }
+}
 
 pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
     if file.get(8..12) == Some(b"avis") {
@@ -27,38 +45,68 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
             "animated AVIF is not supported: send an animated WebP, PNG or GIF",
         ));
     }
+    // A file that says first of all that it is HEIC need not be read to know that it cannot be.
+    if !hevc::is_there() && Format::sniff(file).ok() == Some(Format::Heic) {
+        return Err(hevc::NO_DECODER);
+    }
     let items = items(file)?;
-    match &items.kind(items.primary).ok_or_else(unclear)? {
-        b"av01" | b"grid" => {}
-        b"hvc1" | b"hev1" => return Err(Error::UnsupportedFormat(HEIC)),
-        _ => return Err(UNUSUAL),
-    }
-    if items.properties(items.primary, b"clap").next().is_some() {
-        return Err(Error::UnsupportedFormat(
-            "AVIF with a clean aperture is not supported: send the picture cut",
-        ));
-    }
-    let size = size(&items, items.primary)?;
-    // Planes of up to 16 bits and their copy with film grain, the pixels, their alpha, their turned copy, three views.
-    let work_bytes = size.pixels().saturating_mul(4 * 6 + 4 + 4 + 4 + 9);
+    let format = format(&items)?;
+    let whole = size(&items, items.primary)?;
+    let (_, size) = aperture(&items, whole)?;
+    // Planes of up to 16 bits and their copy, the pixels, their alpha, their turned copy, three views.
+    let of_its_own = if format == Format::Heic { hevc::LIBRARIES } else { 0 };
+    let work_bytes = whole
+        .pixels()
+        .saturating_mul(4 * 6 + 4 + 4 + 4 + 9)
+        .saturating_add(of_its_own);
     Ok(Header {
         orientation: orientation(&items),
         quality: Some(QUALITY),
-        ..Header::new(Format::Avif, size, work_bytes)
+        ..Header::new(format, size, work_bytes)
     })
+}
+
+/// By the coded pictures that the primary one is made of.
+fn format(items: &Items) -> Result<Format, Error> {
+    let kind = items.kind(items.primary).ok_or_else(unclear)?;
+    let coded = match &kind {
+        b"grid" => items
+            .referred(items.primary, b"dimg")
+            .first()
+            .and_then(|tile| items.kind(*tile)),
+        _ => Some(kind),
+    };
+    match &coded.ok_or_else(unclear)? {
+        b"av01" if cfg!(feature = "avif") => Ok(Format::Avif),
+        b"av01" => Err(NO_AVIF),
+        b"hvc1" | b"hev1" if hevc::is_there() => Ok(Format::Heic),
+        b"hvc1" | b"hev1" => Err(hevc::NO_DECODER),
+        _ => Err(UNUSUAL),
+    }
+}
+
+fn coder(format: Format, whole: Size) -> Result<Box<dyn Coder>, Error> {
+    match format {
+        Format::Heic => Ok(Box::new(Hevc::new(whole))),
+        #[cfg(feature = "avif")]
+        Format::Avif => Ok(Box::new(av1::Av1)),
+        _ => Err(Error::internal("neither HEIC nor AVIF")),
+    }
 }
 
 pub(super) fn decode(file: &[u8], header: &Header, go_on: &dyn Fn() -> bool) -> Result<Picture, Error> {
     let items = items(file)?;
     let told = items.properties(items.primary, b"colr").find_map(Numbers::told);
     let icc = items.properties(items.primary, b"colr").find_map(profile);
+    let whole = size(&items, items.primary)?;
     let mut painter = Painter {
         items: &items,
+        coder: coder(header.format, whole)?,
         told,
         used: None,
         go_on,
     };
-    let pixels = painter.colours(items.primary, header.size)?;
+    let pixels = painter.colours(items.primary, whole)?;
     let numbers = painter.used.or(told);
     let alpha = items
         .referring(items.primary, b"auxl")
@@ -66,10 +114,15 @@ pub(super) fn decode(file: &[u8], header: &Header, go_on: &dyn Fn() -> bool) -> 
     let pixels = match alpha {
         None => DynamicImage::from(pixels),
         Some(alpha) => {
-            let levels = painter.levels(alpha, header.size)?;
+            let levels = painter.levels(alpha, whole)?;
             let is_multiplied = items.referred(items.primary, b"prem").contains(&alpha);
             with_alpha(&pixels, &levels, is_multiplied).into()
         }
+    };
+    let ((left, top), Size { width, height }) = aperture(&items, whole)?;
+    let pixels = match header.size == whole {
+        true => pixels,
+        false => pixels.crop_imm(left, top, width, height),
     };
     let space = match (icc, numbers) {
         (Some(icc), _) => Space::of(icc, Channels::Rgb)?,
@@ -91,6 +144,33 @@ fn size(items: &Items, item: u32) -> Result<Size, Error> {
         width: side()?,
         height: side()?,
     })
+}
+
+/// The first pixel and the size of what is shown (ISO/IEC 14496-12, 12.1.4): as fractions, its width and height, and how
+/// far its middle lies off the whole's.
+fn aperture(items: &Items, whole: Size) -> Result<((u32, u32), Size), Error> {
+    let Some(told) = items.properties(items.primary, b"clap").next() else {
+        return Ok(((0, 0), whole));
+    };
+    let mut reader = Reader(told);
+    let mut fraction = || {
+        let (over, under) = (reader.number(4)? as i32, reader.number(4)? as u32);
+        (under > 0).then(|| f64::from(over) / f64::from(under))
+    };
+    let mut next = || fraction().ok_or_else(unclear);
+    let (width, height, right, down) = (next()?, next()?, next()?, next()?);
+    let left = (f64::from(whole.width) - width) / 2.0 + right;
+    let top = (f64::from(whole.height) - height) / 2.0 + down;
+    let is_within = |from: f64, length: f64, side: u32| from >= 0.0 && length >= 1.0 && from + length <= side.into();
+    if !is_within(left, width, whole.width) || !is_within(top, height, whole.height) {
+        return Err(unclear());
+    }
+    let (width, height) = (width as u32, height as u32);
+    let shown = Size { width, height };
+    if whole.pixels() > shown.pixels().saturating_mul(MOST_OVERHANG) {
+        return Err(UNUSUAL);
+    }
+    Ok(((left as u32, top as u32), shown))
 }
 
 /// Turned against the clock in quarters, then mirrored (ISO/IEC 23008-12, 6.5.10 and 6.5.12).
@@ -142,6 +222,7 @@ struct Tile {
 /// Decodes items.
 struct Painter<'a> {
     items: &'a Items<'a>,
+    coder: Box<dyn Coder>,
     told: Option<Numbers>,
     /// Of the picture that was decoded last.
     used: Option<Numbers>,
@@ -153,10 +234,9 @@ impl Painter<'_> {
         let mut whole = RgbImage::new(size.width, size.height);
         for Tile { item, left, top } in self.tiles(item, size)? {
             let frame = self.frame(item, size)?;
-            let numbers = self.told.unwrap_or_else(|| Numbers::coded(&frame));
+            let numbers = self.told.unwrap_or(frame.numbers);
             self.used = Some(numbers);
-            let samples = samples(&frame);
-            let planes = Planes::of(&frame, &samples, numbers)?;
+            let planes = Planes::of(&frame, numbers)?;
             planes.paint(&mut whole, (left, top))?;
         }
         Ok(whole)
@@ -167,10 +247,9 @@ impl Painter<'_> {
         let mut whole = vec![0; usize::try_from(size.pixels()).map_err(Error::internal)?];
         for Tile { item, left, top } in self.tiles(item, size)? {
             let frame = self.frame(item, size)?;
-            let samples = samples(&frame);
-            let planes = Planes::of(&frame, &samples, Numbers::coded(&frame))?;
-            for y in top..(top + frame.height()).min(size.height) {
-                for x in left..(left + frame.width()).min(size.width) {
+            let planes = Planes::of(&frame, frame.numbers)?;
+            for y in top..(top + frame.size.height).min(size.height) {
+                for x in left..(left + frame.size.width).min(size.width) {
                     let level = planes.brightness(x - left, y - top) * 255.0;
                     whole[(y * size.width + x) as usize] = level.round().clamp(0.0, 255.0) as u8;
                 }
@@ -212,28 +291,15 @@ impl Painter<'_> {
         Ok(tiles.iter().zip(0..).map(place).collect())
     }
 
-    fn frame(&self, item: u32, size: Size) -> Result<Frame, Error> {
+    fn frame(&mut self, item: u32, size: Size) -> Result<Frame, Error> {
         if !(self.go_on)() {
             return Err(Error::Stopped);
         }
-        let data = self.items.data(item).ok_or_else(unclear)?.into_owned();
         let told = self::size(self.items, item)?;
-        let mut settings = Settings::new();
-        settings.set_n_threads(1);
-        settings.set_max_frame_delay(1);
-        settings.set_all_layers(false);
-        let limit = told.pixels().min(size.pixels().saturating_mul(MOST_OVERHANG));
-        settings.set_frame_size_limit(u32::try_from(limit).unwrap_or(u32::MAX));
-        let mut decoder = Decoder::with_settings(&settings).map_err(|_| Error::internal("no AV1 decoder"))?;
-        let mut sent = decoder.send_data(data, None, None, None);
-        loop {
-            match decoder.get_picture() {
-                Ok(frame) if (frame.width(), frame.height()) == (told.width, told.height) => return Ok(frame),
-                Ok(_) => return Err(damaged()),
-                Err(Av1Error::Again) if sent == Err(Av1Error::Again) => sent = decoder.send_pending_data(),
-                Err(_) => return Err(damaged()),
-            }
+        if told.pixels() == 0 || told.pixels() > size.pixels().saturating_mul(MOST_OVERHANG).max(ALWAYS_ALLOWED) {
+            return Err(damaged());
         }
+        self.coder.frame(self.items, item, told, self.go_on)
     }
 }
 
@@ -252,15 +318,7 @@ fn with_alpha(pixels: &RgbImage, levels: &[u8], is_multiplied: bool) -> RgbaImag
     whole
 }
 
-fn unclear() -> Error {
-    broken("its boxes do not tell where its picture is")
-}
-
-fn damaged() -> Error {
-    broken("its coded data is damaged, or breaks off")
-}
-
-const UNUSUAL: Error = Error::UnsupportedFormat("AVIF of this kind is not supported: send it as JPEG, PNG or WebP");
+const NO_AVIF: Error = Error::UnsupportedFormat("this build has no AVIF: send JPEG, PNG or WebP");
 const ALPHA: [&[u8]; 2] = [
     b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha",
     b"urn:mpeg:hevc:2015:auxid:1",
@@ -269,5 +327,7 @@ const ALPHA: [&[u8]; 2] = [
 const QUALITY: u8 = 92;
 /// A camera has a few dozen. The decoder loses 48 bytes with each (see decisions/re_rav1d.md).
 const MOST_TILES: usize = 1024;
-/// The last tiles of a picture may reach out of it.
+/// The last tiles of a picture may reach out of it, and so may what is shown be less than what is coded.
 const MOST_OVERHANG: u64 = 4;
+/// Pixels of a tile, however small the picture is.
+const ALWAYS_ALLOWED: u64 = 1 << 20;
