@@ -1,13 +1,12 @@
 //! `location` blocks become routes.
 
-use std::borrow::Cow;
-
 use super::draft::{Draft, Map};
 use super::errors;
 use super::fields;
 use super::limits;
 use super::logs;
 use super::passing;
+use super::paths::{Paths, everything, paths, spelt};
 use super::policies;
 use super::redirects;
 use super::report::Report;
@@ -18,14 +17,6 @@ use super::syntax::Directive;
 use super::target::{self, Target};
 use super::upstreams::Upstreams;
 use crate::request::target::escaped;
-
-/// Which paths a location takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Paths {
-    Exact(String),
-    Prefix(String),
-    Regex(String),
-}
 
 /// Which requests a server's routes take, besides their paths.
 pub struct Door {
@@ -76,11 +67,6 @@ struct Maker<'m, 'a> {
     of_server: Rules,
     /// Whether a prefix that keeps regular expressions out (`^~`) has to be one itself.
     has_regex: bool,
-}
-
-/// All paths.
-fn everything() -> Paths {
-    Paths::Prefix("/".to_owned())
 }
 
 impl<'a> Maker<'_, 'a> {
@@ -419,33 +405,6 @@ fn asks_for_leave(block: &Directive, location: &Directive) -> bool {
     block.block.iter().flatten().any(|directive| {
         directive.name == "auth_request" && Some(directive.word(0)) == path || asks_for_leave(directive, location)
     })
-}
-
-/// Which paths a location takes, or why that cannot be said.
-fn paths(location: &Directive, has_regex: bool) -> Result<Paths, &'static str> {
-    if location.texts().any(|word| word.contains(char::is_control)) {
-        return Err("a path with a control character in it: such requests are refused");
-    }
-    match (location.word(0), location.word(1)) {
-        ("=", path) => Ok(Paths::Exact(path.to_owned())),
-        ("^~", path) if has_regex => Ok(Paths::Regex(format!("^{}", super::texts::escaped(path)))),
-        ("^~", path) => Ok(Paths::Prefix(path.to_owned())),
-        ("~", expression) => Ok(Paths::Regex(expression.to_owned())),
-        ("~*", expression) => Ok(Paths::Regex(format!("(?i){expression}"))),
-        (path, "") if path.starts_with('=') => Ok(Paths::Exact(path[1..].to_owned())),
-        (path, "") if path.starts_with('/') => Ok(Paths::Prefix(path.to_owned())),
-        // Nobody asks for such a path, and no other route sends a request there but by name.
-        (name, "") if name.starts_with('@') => Ok(Paths::Exact(format!("/{name}"))),
-        _ => Err("no location that is known"),
-    }
-}
-
-/// A path as YAML writes it, in which these would mean something else.
-fn spelt(path: &str) -> Cow<'_, str> {
-    match path.contains(['?', '#', '%', '\\']) {
-        true => escaped(path),
-        false => path.into(),
-    }
 }
 
 const STUB_STATUS: &str = "Active connections: $connections_active \nserver accepts handled requests\n \

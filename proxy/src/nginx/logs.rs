@@ -4,9 +4,9 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error, StrDeserializer};
 
+use super::conditions;
 use super::draft::{Draft, Map};
 use super::report::Report;
-use super::rules;
 use super::scope::Scope;
 use super::servers::Server;
 use super::syntax::Directive;
@@ -59,7 +59,7 @@ fn log(directive: &Directive, http: &Scope, report: &mut Report) -> Option<Map> 
     match directive
         .texts()
         .find_map(|word| word.strip_prefix("if="))
-        .map(|name| rules::is_something(name, report))
+        .map(|name| conditions::is_something(name, report))
     {
         None => report.carried(directive),
         Some(Ok(holds)) => {

@@ -3,6 +3,7 @@
 //! What is written is Veil's own configuration and nothing else: there is no second engine. Where something cannot be
 //! carried over, the report says so, and the YAML refuses rather than serves: nobody gets in where Nginx let nobody in.
 
+mod conditions;
 mod draft;
 mod errors;
 mod fields;
@@ -14,6 +15,7 @@ mod locations;
 mod logs;
 mod origin;
 mod passing;
+mod paths;
 mod policies;
 mod process;
 mod redirects;

@@ -1,7 +1,7 @@
 //! What Nginx's modules do to a request or an answer becomes filters.
 
 use super::draft::{Draft, Map};
-use super::locations::Paths;
+use super::paths::Paths;
 use super::report::Report;
 use super::scope::Scope;
 use super::syntax::Directive;

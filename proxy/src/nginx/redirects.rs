@@ -49,7 +49,7 @@ fn rule(directive: &Directive, here: &str, report: &mut Report) -> Option<Map> {
         (None, expression) => expression.map(str::to_owned),
     };
     let from = match &expression {
-        Some(expression) => super::rules::known(expression).map(|()| ("regex", expression.clone())),
+        Some(expression) => super::conditions::known(expression).map(|()| ("regex", expression.clone())),
         None => {
             let prefix = report.words.template(from);
             prefix

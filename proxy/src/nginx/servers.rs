@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::conditions;
 use super::report::Report;
-use super::rules;
 use super::scope::Scope;
 use super::syntax::Directive;
 use crate::client::endpoint::Endpoint;
@@ -220,7 +220,7 @@ fn names(directive: &Directive, report: &mut Report) -> Vec<String> {
         match name {
             // Names that no host has.
             "_" | "" | "-" | "--" => {}
-            _ if name.starts_with('~') => match rules::known(&name[1..]) {
+            _ if name.starts_with('~') => match conditions::known(&name[1..]) {
                 Ok(()) => names.push(name.to_owned()),
                 Err(why) => report.missing(directive, format!("{why}; write the hosts that are meant")),
             },

@@ -1,9 +1,9 @@
 //! `map`, `geo` and `split_clients` become tables.
 
+use super::conditions;
 use super::draft::{Draft, Map};
 use super::geo::Geo;
 use super::report::Report;
-use super::rules;
 use super::scope::Scope;
 use super::syntax::Directive;
 
@@ -89,7 +89,7 @@ impl Table<'_> {
                         Some(rest) => format!("(?i){rest}"),
                         None => expression.to_owned(),
                     };
-                    match rules::known(&expression) {
+                    match conditions::known(&expression) {
                         Ok(()) => self.row(row, "regex", &expression),
                         Err(why) => self.report.missing(row, format!("{why}; the row is left out")),
                     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::conditions;
 use super::draft::{Draft, Map};
-use super::locations::Paths;
+use super::paths::Paths;
 use super::report::Report;
-use super::rules;
 use super::scope::Scope;
 use super::syntax::Directive;
 use super::texts;
@@ -103,7 +103,11 @@ pub fn choices(pass: &Directive, http: &Scope, report: &mut Report) -> Vec<(Opti
         return vec![(None, url)];
     };
     let choice = |value: String| {
-        let holds = format!("filled({}) == {}", rules::quoted(&template), rules::quoted(&value));
+        let holds = format!(
+            "filled({}) == {}",
+            conditions::quoted(&template),
+            conditions::quoted(&value)
+        );
         (Some(holds), format!("{}{value}{behind}", &url[..at]))
     };
     values.into_iter().map(choice).collect()
