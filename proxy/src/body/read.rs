@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderValue, Version};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::ServerSession;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -45,6 +46,10 @@ pub async fn take(
         return Ok(stand_in::swap(downstream, source, keeping, patience));
     }
     if downstream.is_body_empty() {
+        if promised_length(downstream.req_header()) == Some(0) {
+            // Nothing is to come; but who waits for leave to send nothing waits all the same.
+            let_come(downstream).await?;
+        }
         let source = match downstream.is_upgrade_req() {
             true => Source::Upgrade { begins: false },
             false => Source::Nothing,
@@ -92,6 +97,18 @@ async fn replaced(
     Ok(Source::Replay(Replay::new(buffer.finish(), share)))
 }
 
+/// Tells a client that waits for leave to send its body that it may.
+async fn let_come(downstream: &mut ServerSession) -> Result<(), ReadError> {
+    if expects_continue(downstream.req_header()) {
+        // Pingora gives the connection up on any answer before the body's end, on this one too.
+        let keepalive = downstream.get_keepalive();
+        downstream.write_continue_response().await.map_err(ReadError::Gone)?;
+        downstream.set_keepalive(keepalive);
+    }
+    downstream.req_header_mut().remove_header(&EXPECT);
+    Ok(())
+}
+
 /// Reads the whole body.
 async fn read(
     downstream: &mut ServerSession,
@@ -100,13 +117,7 @@ async fn read(
     keeping: &Keeping,
 ) -> Result<Replay, ReadError> {
     let mut share = keeping.budget.open(keeping.client, promised, limits.max_size)?;
-    if expects_continue(downstream.req_header()) {
-        // Pingora gives the connection up on any answer before the body's end, on this one too.
-        let keepalive = downstream.get_keepalive();
-        downstream.write_continue_response().await.map_err(ReadError::Gone)?;
-        downstream.set_keepalive(keepalive);
-    }
-
+    let_come(downstream).await?;
     let mut pace = Pace::new(limits);
     let timer = sleep_until(pace.due());
     tokio::pin!(timer);
@@ -137,7 +148,6 @@ async fn read(
     let body = buffer.finish();
     let head = downstream.req_header_mut();
     head.remove_header(&TRANSFER_ENCODING);
-    head.remove_header(&EXPECT);
     head.insert_header(CONTENT_LENGTH, body.length())
         .map_err(ReadError::Gone)?;
     Ok(Replay::new(body, share))
@@ -155,8 +165,8 @@ pub async fn linger(downstream: &mut ServerSession) {
 
 const LINGERING: Duration = Duration::from_secs(2);
 
+/// HTTP/1.0 knows no such answer (RFC 9110, section 10.1.1).
 fn expects_continue(head: &RequestHeader) -> bool {
-    head.headers
-        .get(EXPECT)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+    let expects = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    head.version > Version::HTTP_10 && head.headers.get(EXPECT).is_some_and(expects)
 }

@@ -21,28 +21,34 @@ pub const X_REAL_IP: &str = "X-Real-IP";
 /// proxy has written, with or without a port. None where that entry cannot be read: whoever it is, it is not the proxy.
 /// Nginx: `set_real_ip_from` and `real_ip_header` with `real_ip_recursive on`.
 pub fn client(peer: IpAddr, head: &RequestHeader, listener: &Listener) -> Option<IpAddr> {
-    if !listener.trusts(peer) {
+    let field = listener.config.client_address_field.as_ref();
+    client_in(field.unwrap_or(&LIST), peer, head, |address| listener.trusts(address))
+}
+
+/// The same, by a field of one's own; nobody but the peer is believed where nobody else `is_trusted`.
+pub fn client_in(
+    field: &HeaderName,
+    peer: IpAddr,
+    head: &RequestHeader,
+    is_trusted: impl Fn(IpAddr) -> bool,
+) -> Option<IpAddr> {
+    if !is_trusted(peer) {
         return Some(peer);
     }
-    let field = listener.config.client_address_field.as_ref();
-    let is_forwarded = field == Some(&header::FORWARDED);
-    let lines: Vec<&[u8]> = match field {
-        Some(field) => head.headers.get_all(field),
-        None => head.headers.get_all(X_FORWARDED_FOR),
-    }
-    .iter()
-    .map(HeaderValue::as_bytes)
-    .collect();
+    let is_forwarded = *field == header::FORWARDED;
+    let lines: Vec<&[u8]> = head.headers.get_all(field).iter().map(HeaderValue::as_bytes).collect();
     let mut client = peer;
     for entry in from_the_last(&lines) {
         let entry = if is_forwarded { said(entry, b"for")? } else { entry };
         client = address(entry)?;
-        if !listener.trusts(client) {
+        if !is_trusted(client) {
             break;
         }
     }
     Some(client)
 }
+
+const LIST: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// What an element of `Forwarded` says of this: `for="[2001:db8::1]:4000";proto=https` (RFC 7239, section 4).
 fn said<'a>(element: &'a [u8], what: &[u8]) -> Option<&'a [u8]> {

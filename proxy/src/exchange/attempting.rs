@@ -26,6 +26,7 @@ use crate::request::Scheme;
 use crate::request::deadline::Deadline;
 use crate::request::problem::Problem;
 use crate::request::trace::Trace;
+use crate::request::traffic::Traffic;
 use crate::upstream::link::Dial;
 use crate::upstream::race::Race;
 use crate::upstream::reach::Idle;
@@ -166,8 +167,8 @@ impl Attempting {
     }
 
     /// How to reach the backend whose turn it is.
-    pub fn peer(&mut self, head: &RequestHeader) -> Option<Box<HttpPeer>> {
-        let dial = self.dial(head)?;
+    pub fn peer(&mut self, rules: &Rules, head: &RequestHeader) -> Option<Box<HttpPeer>> {
+        let dial = self.dial(rules, head)?;
         let backend = self.trial.as_ref()?.backend();
         let mut peer = Box::new(HttpPeer::new(backend.address().as_inet(), false, String::new()));
         let (timeouts, left) = (self.timeouts(), self.time_left());
@@ -180,7 +181,7 @@ impl Attempting {
         Some(peer)
     }
 
-    fn dial(&mut self, head: &RequestHeader) -> Option<Arc<Dial>> {
+    fn dial(&mut self, rules: &Rules, head: &RequestHeader) -> Option<Arc<Dial>> {
         let (most, client, patience) = (self.timeouts().idle.get(), self.ends(), self.patience_to_connect());
         let (trial, taken) = (self.trial.as_mut()?, self.taken.as_ref()?);
         let dial = Arc::new(Dial {
@@ -194,6 +195,7 @@ impl Attempting {
             patience,
             to_head: *self.routed.method(head) == Method::HEAD,
             progress: Arc::clone(taken.progress()),
+            traffic: rules.state.logs.tell_of_traffic().then(|| Arc::new(Traffic::begin())),
             made: OnceLock::new(),
         });
         trial.dial = Some(Arc::clone(&dial));

@@ -31,10 +31,13 @@ use pingora::proxy::Session;
 use self::arrived::Arrived;
 use self::attempting::{Answered, Attempting};
 use self::body_changes::BodyChanges;
+use self::outcome::timeout_of;
 use self::refusal::Refusal;
 use self::routed::Routed;
 use crate::filter::{Filter, Transform, Witness};
 use crate::request::RequestCtx;
+use crate::request::deadline::Clock;
+use crate::request::pages::Unserved;
 use crate::request::problem::{self, Problem};
 use crate::state::{Shared, State};
 
@@ -64,6 +67,14 @@ impl Rules {
     /// What is said where no backend is there to be asked, or has a place.
     fn unserved(&self, problem: Problem) -> Problem {
         self.state.config.problems.unserved(problem)
+    }
+
+    /// The same, where the last backend did not take the connection in time.
+    fn unserved_in_time(&self, problem: Problem) -> Problem {
+        match self.state.config.problems.unserved {
+            Unserved::Unavailable => problem,
+            Unserved::BadGateway => timeout_of(Clock::Connect),
+        }
     }
 }
 

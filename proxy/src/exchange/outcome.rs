@@ -72,11 +72,11 @@ impl Attempting {
     /// Whether a failed attempt is followed by another.
     pub fn failed(&mut self, rules: &Rules, failure: Failure, session: &Session) -> bool {
         self.end_race(rules);
-        if matches!(failure, Failure::Connect | Failure::Local) {
+        if matches!(failure, Failure::Connect | Failure::ConnectTimedOut | Failure::Local) {
             self.attempt.sent = self.attempt.sent.saturating_sub(1);
         }
         self.report(match failure {
-            Failure::Connect => Outcome::ConnectFailed,
+            Failure::Connect | Failure::ConnectTimedOut => Outcome::ConnectFailed,
             Failure::TimedOut(clock) if self.is_to_blame(clock) => Outcome::TimedOut,
             Failure::TimedOut(_) => Outcome::Cancelled,
             Failure::Local => Outcome::Cancelled,
@@ -93,7 +93,7 @@ impl Attempting {
         }
         self.note_failure(failure, self.status_of_answer());
         if self.status_of_answer().is_none() {
-            let is_timeout = matches!(failure, Failure::TimedOut(_));
+            let is_timeout = matches!(failure, Failure::ConnectTimedOut | Failure::TimedOut(_));
             self.note_asked(if is_timeout { 504 } else { 502 });
         }
         let decision = self.decide(rules, failure, session);
@@ -103,6 +103,7 @@ impl Attempting {
         };
         let problem = match failure {
             Failure::Connect if !self.is_fit() => Some(rules.unserved(problem::NO_BACKEND)),
+            Failure::ConnectTimedOut if !self.is_fit() => Some(rules.unserved_in_time(problem::NO_BACKEND)),
             _ => problem_of(ending, failure),
         };
         self.setback = Some(Setback {
@@ -131,6 +132,7 @@ impl Attempting {
         asked.push(Asked {
             backend: trial.backend().name().into(),
             status,
+            traffic: trial.dial.as_ref().and_then(|dial| dial.traffic.clone()),
             is_of_next_route: !std::mem::replace(&mut self.has_asked, true),
         });
     }
@@ -213,7 +215,7 @@ impl Attempting {
     pub fn failure_to_connect(&self, error: &Error) -> Failure {
         match error.etype() {
             ErrorType::ConnectTimedout => match self.clock_of_timeout(Clock::Connect) {
-                Clock::Connect => Failure::Connect,
+                Clock::Connect => Failure::ConnectTimedOut,
                 clock => Failure::TimedOut(clock),
             },
             // What Pingora makes of errors before the backend had a part in it.
@@ -253,6 +255,7 @@ fn problem_of(ending: Ending, failure: Failure) -> Option<Problem> {
         (_, Failure::Local) => Some(problem::LOCAL_LIMIT),
         (Ending::BadGateway, _) => Some(problem::UPSTREAM_FAILED),
         (Ending::GatewayTimeout, Failure::TimedOut(clock)) => Some(timeout_of(clock)),
+        (Ending::GatewayTimeout, Failure::ConnectTimedOut) => Some(timeout_of(Clock::Connect)),
         (Ending::GatewayTimeout, _) => Some(problem::UPSTREAM_TIMEOUT),
         (Ending::Pass | Ending::Cut, _) => None,
     }
@@ -280,7 +283,7 @@ pub(super) fn refusal_of(refused: Refused) -> Problem {
 
 fn cause_label(failure: Failure) -> &'static str {
     match failure {
-        Failure::Connect => "connect",
+        Failure::Connect | Failure::ConnectTimedOut => "connect",
         Failure::Local => "local",
         Failure::Died => "died",
         Failure::TimedOut(_) => "timeout",

@@ -38,6 +38,9 @@ impl Exchange {
             }
             content => content,
         };
+        if !self.keeps_connection() {
+            session.set_keepalive(None);
+        }
         let is_bare = session.req_header().method == Method::HEAD || content.length() == 0;
         session.write_response_header(Box::new(head), is_bare).await?;
         let arrived = self.arrived().ok_or_else(|| Error::new_in(ErrorType::InternalError))?;
@@ -99,7 +102,7 @@ impl Outlet<'_> {
 
     async fn write(&mut self, bytes: Bytes, last: bool) -> pingora::Result<()> {
         if let Some(pacer) = &mut self.pacer {
-            pacer.pass(bytes.len()).await;
+            pacer.pass_to(&mut self.session.downstream_session, bytes.len()).await?;
         }
         let bytes = match self.changes.transforms() {
             true => self.changes.apply(bytes, last),

@@ -105,7 +105,7 @@ impl ProxyHttp for Edge {
         exchange.begins(session).await?;
         let (rules, attempting) = exchange.attempting_mut()?;
         let mut peer = attempting
-            .peer(session.req_header())
+            .peer(rules, session.req_header())
             .ok_or(Refusal::from(problem::INTERNAL))?;
         attempting.enter_race(rules, session, &mut peer);
         if hop::asks_for_another_protocol(session.req_header()) {
@@ -182,6 +182,7 @@ impl ProxyHttp for Edge {
             Verdict::Pass { latency } => {
                 let notes = &mut attempting.routed.arrived.request.notes;
                 notes.upstream = Some((head.status.as_u16(), latency));
+                notes.of_backend = rules.state.logs.wanted_of(head);
                 if notes.trace.is_some_and(|trace| trace.is_sampled()) {
                     notes.server_timing = head.headers.get("server-timing").cloned();
                 }
@@ -209,6 +210,7 @@ impl ProxyHttp for Edge {
         if let Some(taken) = taken {
             let is_wanted = session.req_header().method != Method::HEAD;
             taken.replace_body(replaced.filter(|_| is_wanted));
+            taken.end_connection(!exchange.keeps_connection());
         }
         let cookie = match &exchange.stage {
             Stage::Answered(answered) => answered.cookie(session.req_header()),

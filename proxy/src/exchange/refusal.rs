@@ -14,6 +14,7 @@ use super::body_changes::BodyChanges;
 use super::{Exchange, Stage};
 use crate::body::{ReadError, Violation};
 use crate::filter::{Besides, Content};
+use crate::request::connection::OnConnection;
 use crate::request::problem::Problem;
 use crate::request::problem::{self, X_REQUEST_ID};
 use crate::request::syntax::titled;
@@ -161,6 +162,15 @@ impl Exchange {
             head.insert_header(header::CONTENT_LENGTH, page.len())?;
         }
         Ok(page)
+    }
+
+    /// Whether a further request may follow on the client's connection, and how long that is waited for.
+    pub(super) fn keeps_connection(&self) -> bool {
+        self.arrived().is_none_or(|arrived| {
+            let (keeping, connection) = (arrived.request.notes.keeping, &arrived.connection);
+            connection.waits_for(keeping.and_then(|keeping| keeping.idle));
+            connection.is_kept_after(keeping)
+        })
     }
 
     /// What every answer gets on its way out. What its body is to become is told, and its length fits that.

@@ -31,8 +31,8 @@ impl TryFrom<BandwidthFields> for Bandwidth {
     type Error = &'static str;
 
     fn try_from(fields: BandwidthFields) -> Result<Self, Self::Error> {
-        if fields.rate.get() < SLOWEST {
-            return Err("rate is less than 1KiB a second, which many clients take for no answer at all");
+        if fields.rate.get() == 0 {
+            return Err("a rate of nothing is no answer at all; leave the filter out where there is no limit");
         }
         Ok(Self(Pace {
             rate: fields.rate.get(),
@@ -40,8 +40,6 @@ impl TryFrom<BandwidthFields> for Bandwidth {
         }))
     }
 }
-
-const SLOWEST: u64 = 1 << 10;
 
 impl Settings for Bandwidth {
     fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {

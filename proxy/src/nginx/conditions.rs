@@ -89,7 +89,10 @@ fn compared(name: &str, operator: &str, text: &str, report: &Report) -> Result<S
 }
 
 /// A text with variables, as conditions have it.
-fn rhai(text: &str, report: &Report) -> Result<String, String> {
+///
+/// # Errors
+/// One is not known.
+pub fn rhai(text: &str, report: &Report) -> Result<String, String> {
     if !texts::has_variables(text) {
         return Ok(quoted(text));
     }

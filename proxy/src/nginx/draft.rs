@@ -34,6 +34,13 @@ impl Map {
         self.put(key, value);
     }
 
+    /// Puts a value before all others of a list.
+    pub fn put_first_of(&mut self, key: &str, value: Draft) {
+        if let Some((_, Draft::List(list))) = self.0.iter_mut().find(|(name, _)| name == key) {
+            list.insert(0, value);
+        }
+    }
+
     pub fn put_some(&mut self, key: &str, value: Option<impl Into<Draft>>) {
         if let Some(value) = value {
             self.put(key, value);
@@ -156,6 +163,9 @@ impl Draft {
 
     /// A text; it is quoted where YAML would take it for something else, and holds no placeholder of Veil's.
     pub fn text(text: &str) -> Self {
+        if is_plain(text) {
+            return Self::Scalar(text.to_owned());
+        }
         let quoted = serde_yaml::to_string(&text.replace("${", "$${"));
         Self::Scalar(quoted.map_or_else(|_| format!("{text:?}"), |quoted| quoted.trim_end().to_owned()))
     }
@@ -203,6 +213,22 @@ plain!(
     crate::yaml::units::Duration,
     crate::yaml::units::ByteSize
 );
+
+/// Whether it is a word or a network that means itself in YAML. A file may have a hundred thousand of them.
+fn is_plain(text: &str) -> bool {
+    const MEANT: [&str; 11] = [
+        "true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan", "inf",
+    ];
+    let is_word = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !MEANT.iter().any(|meant| text.eq_ignore_ascii_case(meant));
+    let is_network = text.contains('/')
+        && text.starts_with(|c: char| c.is_ascii_digit())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'/'));
+    is_word || is_network
+}
 
 /// The text of a whole file.
 pub fn written(map: &Map) -> String {

@@ -6,7 +6,6 @@ use super::report::Report;
 use super::scope::Scope;
 use super::syntax::Directive;
 use super::values;
-use crate::yaml::units::ByteSize;
 
 /// `limit_req` and `limit_conn`, by the zones of the `http` block.
 pub fn limits(scope: &Scope, http: &Scope, report: &mut Report) -> Vec<Draft> {
@@ -35,15 +34,10 @@ pub fn bandwidth(scope: &Scope, report: &mut Report) -> Option<Draft> {
     if rate.get() == 0 {
         return None;
     }
-    if rate < SLOWEST {
-        report.changed(directive, "no answer goes slower than 1 KiB a second");
-    }
-    let mut settings = Map::default().with("rate", rate.max(SLOWEST));
+    let mut settings = Map::default().with("rate", rate);
     settings.put_some("after", after.and_then(|after| values::size(after.word(0))));
     Some(filter("bandwidth", settings))
 }
-
-const SLOWEST: ByteSize = ByteSize::from_kib(1);
 
 /// The directive that makes a zone known, and what it counts by in Veil's words; none for clients' addresses.
 fn zone<'a>(

@@ -3,11 +3,13 @@
 use super::draft::{Draft, Map};
 use super::errors;
 use super::fields;
+use super::keeping;
 use super::limits;
 use super::logs;
 use super::passing;
 use super::paths::{Paths, everything, paths, spelt};
 use super::policies;
+use super::proxies;
 use super::redirects;
 use super::report::Report;
 use super::rules::{self, Level, Rules};
@@ -240,6 +242,9 @@ impl<'a> Maker<'_, 'a> {
     }
 
     fn finish(&mut self, mut route: Map, block: &Directive, scope: &Scope<'a>) {
+        if let Some(keep_alive) = keeping::keep_alive(scope, self.http, self.report) {
+            route.put_first_of("filters", keep_alive);
+        }
         route.put_some(
             "access_log",
             logs::of_place(scope, self.main_log, self.http, self.report),
@@ -297,7 +302,10 @@ impl<'a> Maker<'_, 'a> {
     /// What is asked of a request before it is served.
     fn before(&mut self, scope: &Scope<'a>) -> Vec<Draft> {
         let report = &mut *self.report;
-        let mut filters = limits::limits(scope, self.http, report);
+        let mut filters: Vec<Draft> = proxies::real_ip(scope, &self.server.scope, report)
+            .into_iter()
+            .collect();
+        filters.extend(limits::limits(scope, self.http, report));
         filters.extend(limits::bandwidth(scope, report));
         filters.extend(errors::limit_except(scope, report));
         filters.extend(policies::guards(scope, self.server.are_clients_asked, report));

@@ -9,6 +9,7 @@ mod errors;
 mod fields;
 mod files;
 mod geo;
+mod keeping;
 mod limits;
 mod listeners;
 mod locations;
@@ -18,6 +19,7 @@ mod passing;
 mod paths;
 mod policies;
 mod process;
+mod proxies;
 mod redirects;
 mod report;
 mod rules;
@@ -249,14 +251,13 @@ fn unused(directive: &Directive, report: &mut Report) {
             directive,
             "a listener has one such setting: the default server's is taken",
         ),
-        "keepalive_requests" => report.changed(directive, "a connection serves as many requests as its client sends"),
         "access_log" => report.harmless(directive, "nothing uses it: it is replaced wherever it would hold"),
         _ => report.missing(directive, "Veil has nothing for it"),
     }
 }
 
 /// What is taken from wherever it holds.
-const INHERITED: [&str; 44] = [
+const INHERITED: [&str; 48] = [
     "absolute_redirect",
     "add_header",
     "allow",
@@ -271,6 +272,10 @@ const INHERITED: [&str; 44] = [
     "gzip_static",
     "gzip_types",
     "index",
+    "keepalive_disable",
+    "keepalive_requests",
+    "keepalive_time",
+    "keepalive_timeout",
     "limit_conn",
     "limit_conn_log_level",
     "limit_conn_zone",

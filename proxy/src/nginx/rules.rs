@@ -8,7 +8,6 @@ use super::policies::{self, filter};
 use super::report::Report;
 use super::scope::Scope;
 use super::syntax::Directive;
-use super::texts;
 
 /// The filters of a block.
 #[derive(Default)]

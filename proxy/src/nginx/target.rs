@@ -88,6 +88,9 @@ impl Target {
 /// What `proxy_pass` may name, each with the condition under which it does: one without, or all that a variable may be.
 pub fn choices(pass: &Directive, http: &Scope, report: &mut Report) -> Vec<(Option<String>, String)> {
     let url = report.words.with_settings(pass.word(0));
+    if let Some(scheme) = url.strip_suffix(":/$uri").or_else(|| url.strip_suffix(":/${uri}")) {
+        return by_first_part(pass, scheme, http, report);
+    }
     let begin = url.find("://").map_or(0, |at| at + "://".len());
     let (authority, _) = apart(&url[begin..]);
     let Some(at) = authority.find('$').map(|at| begin + at) else {
@@ -111,6 +114,25 @@ pub fn choices(pass: &Directive, http: &Scope, report: &mut Report) -> Vec<(Opti
         (Some(holds), format!("{}{value}{behind}", &url[..at]))
     };
     values.into_iter().map(choice).collect()
+}
+
+/// `http:/$uri`: what the path begins with is believed to name an upstream.
+fn by_first_part(pass: &Directive, scheme: &str, http: &Scope, report: &mut Report) -> Vec<(Option<String>, String)> {
+    let upstreams = upstreams(pass, http, report);
+    if upstreams.is_empty() {
+        return vec![(None, format!("{scheme}:/$uri"))];
+    }
+    report.changed(
+        pass,
+        "the path's first part names one of this file's upstreams, which gets the path whole: all else is answered with 502",
+    );
+    let of = conditions::rhai("$uri", report).unwrap_or_default();
+    let choice = |name: String| {
+        let expression = format!("^/{}(/|$)", texts::escaped(&name));
+        let holds = format!("matches({of}, {})", conditions::quoted(&expression));
+        (Some(holds), format!("{scheme}://{name}"))
+    };
+    upstreams.into_iter().map(choice).collect()
 }
 
 /// All that a variable of a `map`, of `split_clients` or of `set` can be; none where that is not to be said.
@@ -257,8 +279,9 @@ fn tls(directives: &str, scope: &Scope, host: &str, report: &mut Report) -> Map 
     let said = |what: &str| scope.one(&format!("{directives}_ssl_{what}"));
     let mut tls = Map::default();
     let verified = scope.is_on(&format!("{directives}_ssl_verify"), report) == Some(true);
-    if !verified {
-        tls.put("danger_accept_any_certificate", true);
+    match verified {
+        true => tls.put("common_names", true),
+        false => tls.put("danger_accept_any_certificate", true),
     }
     for (key, what) in [
         ("ca", "trusted_certificate"),
@@ -286,9 +309,12 @@ fn tls(directives: &str, scope: &Scope, host: &str, report: &mut Report) -> Map 
     if scope.is_on(&format!("{directives}_ssl_server_name"), report) != Some(true) {
         tls.put("without_sni", true);
     }
-    for what in ["session_reuse", "protocols", "ciphers"] {
+    if scope.is_on(&format!("{directives}_ssl_session_reuse"), report) == Some(false) {
+        tls.put("without_resumption", true);
+    }
+    for what in ["protocols", "ciphers"] {
         if let Some(directive) = said(what) {
-            report.harmless(directive, "sessions are always resumed, and TLS 1.2 and 1.3 spoken");
+            report.harmless(directive, "TLS 1.2 and 1.3 are spoken, with what has forward secrecy");
         }
     }
     tls

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::syntax::Directive;
 
 /// Nginx's variables that Veil's templates have, and their names there.
-const VARIABLES: [(&str, &str); 28] = [
+const VARIABLES: [(&str, &str); 30] = [
     ("binary_remote_addr", "client_address"),
     ("connection", "connection"),
+    ("connection_requests", "connection_requests"),
+    ("connection_time", "connection_time"),
     ("connections_active", "connections_active"),
     ("connections_reading", "connections_reading"),
     ("connections_waiting", "connections_waiting"),

@@ -63,9 +63,12 @@ impl<'a> Upstreams<'a> {
 
     /// Whether connections that speak HTTP/1.1 serve further requests.
     fn keeps(&self, name: &str, scope: &Scope) -> bool {
-        let upstream = self.blocks.get(name).and_then(|upstream| upstream.block.as_deref());
-        let said = upstream.into_iter().flatten().rfind(|inner| inner.name == "keepalive");
-        match said {
+        let Some(upstream) = self.blocks.get(name) else {
+            // A server that proxy_pass names itself has no block that could keep any.
+            return false;
+        };
+        let mut directives = upstream.block.iter().flatten();
+        match directives.rfind(|inner| inner.name == "keepalive") {
             Some(said) if said.word(0) == "0" => false,
             _ if self.version.keeps_connections() => true,
             // Before, each request said that its connection was to be closed unless that field was taken away.
@@ -227,12 +230,13 @@ fn server(directive: &Directive, backends: &mut Vec<Draft>, discovered: &mut Vec
         _ => {
             if let Some(twin) = backends.iter_mut().find(|backend| backend.says("address", &address)) {
                 twin.add("weight", settings.number("weight").unwrap_or(1), 1);
+                twin.add("tries", 1, 1);
                 if let Some(more) = settings.number("max_conns").filter(|_| twin.is_of("max_conns")) {
                     twin.add("max_conns", more, more);
                 }
                 return report.changed(
                     directive,
-                    "an address is one backend: it has the weight of both, and is asked once for a request",
+                    "an address is one backend: it has the weight of both, and as many tries",
                 );
             }
             let mut backend = Map::default().with("address", address);

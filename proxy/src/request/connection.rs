@@ -1,6 +1,18 @@
 //! What can be told of the connection that a request came by, and of all of them.
 
 use std::fmt;
+use std::time::Duration;
+
+/// How long a connection of HTTP/1 is kept for its client's further requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keeping {
+    /// The answer to so many is the last one.
+    pub requests: Option<u64>,
+    /// The first answer after so long is.
+    pub time: Option<Duration>,
+    /// Between an answer and the next request; where there is none, the answer is the last one.
+    pub idle: Option<Duration>,
+}
 
 /// A connection, as far as requests are told of it.
 pub trait OnConnection: fmt::Debug + Send + Sync {
@@ -9,6 +21,12 @@ pub trait OnConnection: fmt::Debug + Send + Sync {
 
     /// How many requests have come by it. Nginx: `$connection_requests`.
     fn requests(&self) -> u64;
+
+    /// Since it was accepted. Nginx: `$connection_time`.
+    fn open_for(&self) -> Duration;
+
+    /// Whether a further request may follow the answer at hand.
+    fn is_kept_after(&self, keeping: Option<Keeping>) -> bool;
 
     /// Whether the present request was there before the one before it had its answer. Nginx: `$pipe`.
     fn is_pipelined(&self) -> bool;

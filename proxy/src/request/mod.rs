@@ -4,6 +4,7 @@ pub mod connection;
 pub mod deadline;
 pub mod expression;
 pub mod jump;
+pub mod networks;
 pub mod notes;
 pub mod pages;
 pub mod path;
@@ -15,6 +16,7 @@ pub mod target;
 pub mod testing;
 pub mod text;
 pub mod trace;
+pub mod traffic;
 pub mod variables;
 
 use std::cell::Cell;

@@ -6,13 +6,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use parking_lot::Mutex;
 use pingora::http::RequestHeader;
 use serde_json::{Map, Value};
 
+pub use super::connection::Keeping;
 use super::connection::OnConnection;
 use super::trace::Trace;
+use super::traffic::Traffic;
 
 /// For filters, templates and the access line. All of it may be unknown.
 #[derive(Debug, Default)]
@@ -74,6 +76,10 @@ pub struct Notes {
     pub status: Option<u16>,
     /// How fast the answer may go.
     pub pace: Option<Pace>,
+    /// How long its connection is kept; as the listener says unless given.
+    pub keeping: Option<Keeping>,
+    /// Fields of a backend's answer that a log tells of.
+    pub of_backend: Vec<(HeaderName, HeaderValue)>,
     /// What is given back when the request ends.
     pub held: Vec<Held>,
 }
@@ -83,6 +89,8 @@ pub struct Notes {
 pub struct Asked {
     pub backend: Box<str>,
     pub status: u16,
+    /// What has passed, where a log tells of it.
+    pub traffic: Option<Arc<Traffic>>,
     /// Another route than the one before has asked it.
     pub is_of_next_route: bool,
 }

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::expression::{Expression, as_it_is};
+use super::networks::Networks;
 use super::variables::Template;
 use super::{LookUp, RequestCtx};
 use crate::yaml::units::{Cidr, Ratio};
@@ -71,8 +72,7 @@ pub struct Table {
     /// By what follows the `*`, or what is before it.
     hosts: Vec<(Host, Template)>,
     expressions: Vec<(Expression, Template)>,
-    /// The smallest first.
-    networks: Vec<(Cidr, Template)>,
+    networks: Networks<Template>,
     /// Each with the least hash that is behind it.
     shares: Vec<(u64, Template)>,
     proxies: Vec<Cidr>,
@@ -131,7 +131,7 @@ impl TryFrom<TableFields> for Table {
             texts: HashMap::new(),
             hosts: Vec::new(),
             expressions: Vec::new(),
-            networks: Vec::new(),
+            networks: Networks::default(),
             shares: Vec::new(),
             proxies: fields.proxies,
             nearest_proxy_only: fields.nearest_proxy_only,
@@ -148,7 +148,7 @@ impl TryFrom<TableFields> for Table {
                     table.hosts.extend(hosts(&host).map(|host| (host, row.is.clone())));
                 }
                 (None, None, Some(expression), None, None) => table.expressions.push((expression, row.is)),
-                (None, None, None, Some(network), None) => table.networks.push((network, row.is)),
+                (None, None, None, Some(network), None) => table.networks.put(network, row.is),
                 (None, None, None, None, Some(share)) => {
                     so_far += share.get();
                     table.shares.push(((so_far * ALL_HASHES).round() as u64, row.is));
@@ -162,8 +162,6 @@ impl TryFrom<TableFields> for Table {
         table
             .hosts
             .sort_by_key(|(host, _)| std::cmp::Reverse(host.precedence()));
-        let size = |(network, _): &(Cidr, Template)| std::cmp::Reverse(network.get().prefix_len());
-        table.networks.sort_by_key(size);
         Ok(table)
     }
 }
@@ -224,9 +222,8 @@ impl Table {
                 return Some((is, groups));
             }
         }
-        if !self.networks.is_empty()
-            && let Ok(address) = text.parse::<IpAddr>()
-            && let Some((_, is)) = self.networks.iter().find(|(network, _)| network.contains(address))
+        if let Ok(address) = text.parse::<IpAddr>()
+            && let Some(is) = self.networks.find(address)
         {
             return plain(is);
         }

@@ -37,6 +37,13 @@ pub fn push_digits(text: &mut Vec<u8>, number: u64, places: usize) {
     }
 }
 
+/// Appends seconds with their thousandths: `1.234`.
+pub fn push_seconds(text: &mut Vec<u8>, milliseconds: u128) {
+    push_number(text, (milliseconds / 1000) as u64);
+    text.push(b'.');
+    push_digits(text, (milliseconds % 1000) as u64, 3);
+}
+
 /// Appends an address as its `Display` writes it.
 pub fn push_address(text: &mut Vec<u8>, address: IpAddr) {
     let IpAddr::V4(v4) = address else {

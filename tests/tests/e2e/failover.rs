@@ -1,6 +1,7 @@
 //! Primaries, backups and health, with backends that fail as they are told.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -334,6 +335,35 @@ fn a_connect_under_way_is_given_up_when_its_backend_is_found_to_be_down() {
         assert_eq!(answer.status(), 503);
         assert!(answer.headers().contains_key("retry-after"), "{:?}", answer.headers());
     }
+}
+
+#[test]
+fn a_backend_that_takes_no_connection_in_time_is_a_504() {
+    let (deaf, _full) = deaf();
+    let pool = format!("{{ timeouts: {{ connect: 300ms }}, backends: [{{ address: {deaf}, max_fails: 0 }}] }}");
+    let answer = Veil::over(&pool).get("/");
+    assert_eq!(answer.status(), 504);
+    let problem: serde_json::Value = answer.json().unwrap();
+    assert_eq!(problem["reason"], "connect");
+}
+
+#[test]
+fn a_backend_may_be_asked_more_than_once_for_a_request() {
+    let asked = AtomicUsize::new(0);
+    let backend = Backend::start(move |_| match asked.fetch_add(1, Ordering::Relaxed) % 3 {
+        2 => Answer::ok("at last"),
+        _ => Answer::ResetAmidHead,
+    });
+    let pool = |tries: u32| {
+        format!(
+            "{{ backends: [{{ address: {}, max_fails: 0, tries: {tries} }}] }}",
+            backend.address
+        )
+    };
+    assert_eq!(Veil::over(&pool(3)).get("/").text().unwrap(), "at last");
+    assert_eq!(backend.received().len(), 3);
+    assert_eq!(Veil::over(&pool(2)).get("/").status(), 502);
+    assert_eq!(backend.received().len(), 5);
 }
 
 /// Where a connect finds neither yes nor no: the queue of those that nobody accepts is full.

@@ -3,8 +3,9 @@
 use std::io::Read;
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
 
-use e2e::backend::Backend;
+use e2e::backend::{Answer, Backend};
 use e2e::raw::Raw;
 use e2e::rsyslog::Rsyslog;
 use e2e::until::SOON;
@@ -185,6 +186,37 @@ fn a_head_that_is_refused_has_its_line_on_a_kept_connection_too() {
         let (said, line): (Value, Value) = (serde_json::from_str(said).ok()?, serde_json::from_str(line).ok()?);
         (said == line).then_some(())
     });
+}
+
+#[test]
+fn a_line_says_what_passed_between_veil_and_the_backend() {
+    let answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nX-Of: me\r\n\r\n";
+    let late = vec![
+        (Duration::ZERO, answer.to_vec()),
+        (Duration::from_millis(300), b"hello".to_vec()),
+    ];
+    let backend = Backend::start(move |_| Answer::Pieces(late.clone()));
+    let words = "said $upstream_response_length $upstream_bytes_received $upstream_bytes_sent $upstream_http_x_of \
+                 $upstream_connect_time $upstream_header_time $upstream_response_time";
+    let veil = start(&backend, &format!("{{ format: '{words}' }}"), "access_log: on");
+    let mut client = Raw::connect(veil.public);
+    client.send("GET /a HTTP/1.1\r\nHost: a\r\n\r\n").response();
+    let line = veil
+        .process
+        .stderr
+        .wait_for("the line", |line| line.starts_with("said").then(|| line.to_owned()));
+    let said: Vec<&str> = line.split(' ').collect();
+    assert_eq!(
+        (said[1], said[2], said[4]),
+        ("5", &*(answer.len() + 5).to_string(), "me"),
+        "{line}"
+    );
+    assert!(said[3].parse::<usize>().unwrap() > 100, "{line}");
+    let times: Vec<f64> = said[5..].iter().map(|time| time.parse().unwrap()).collect();
+    assert!(
+        times[0] <= times[1] && times[1] < 0.3 && times[2] >= 0.3 && times[2] < 5.0,
+        "{line}"
+    );
 }
 
 const FORMAT: &str =

@@ -98,6 +98,11 @@ const FILTERS: &[(&str, &[(&str, u16)])] = &[
         "jwt: { keys: FOLDER/jwks.json }",
         &[("", 401), ("Authorization: Bearer a.b.c", 401)],
     ),
+    ("keep_alive: { requests: 100, told: 9s }", &[("", 200)]),
+    (
+        "real_ip: { from: [127.0.0.0/8], field: X-Told }",
+        &[("X-Told: 192.0.2.1", 200)],
+    ),
     ("request_id: { traceparent: true }", &[("", 200)]),
     ("rewrite: { to: '/there?$path&$query' }", &[("", 200)]),
     ("rewrite: { to: '$request_uri/', then: redirect }", &[("", 302)]),

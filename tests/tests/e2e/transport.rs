@@ -130,6 +130,69 @@ fn a_backend_in_tls_is_believed_only_with_a_certificate_for_its_name() {
 }
 
 #[test]
+fn a_certificate_without_hosts_may_be_for_its_common_name() {
+    let folder = Folder::new();
+    let own = [&OWN[..], &["-days", "2"]].concat();
+    // Of version 1, where there is nothing that only later ones have.
+    fs::write(folder.path("bare.conf"), "[req]\ndistinguished_name = dn\n[dn]\n").unwrap();
+    let bare = [
+        "-config",
+        "bare.conf",
+        "-subj",
+        "/CN=bare.test",
+        "-keyout",
+        "bare.key",
+        "-out",
+        "bare.crt",
+    ];
+    openssl(folder.0.path(), &[&own[..], &bare].concat());
+    let server = |address| {
+        let (certificate, key) = (folder.path("bare.crt"), folder.path("bare.key"));
+        format!(
+            "listen {address} ssl; ssl_certificate {certificate}; ssl_certificate_key {key}; ssl_protocols TLSv1.3;"
+        )
+    };
+    let Some((_nginx, address)) = nginx("transport: common names", server) else {
+        return;
+    };
+    let pool = |ca: &str, tls: &str| {
+        let ca = folder.path(ca);
+        format!("{{ backends: [{{ address: {address} }}], tls: {{ ca: {ca}, {tls} }} }}")
+    };
+    let good = pool("bare.crt", "server_name: bare.test, common_names: true");
+    assert_eq!(status(&good).0, 200);
+    for bad in [
+        pool("bare.crt", "server_name: bare.test"),
+        pool("bare.crt", "server_name: other.test, common_names: true"),
+        pool("other.crt", "server_name: bare.test, common_names: true"),
+    ] {
+        assert_eq!(status(&bad).0, 502, "{bad}");
+    }
+}
+
+#[test]
+fn sessions_with_backends_are_resumed_unless_they_are_not_to_be() {
+    let folder = Folder::new();
+    let server = |address| {
+        let (certificate, key) = (folder.path("app.crt"), folder.path("app.key"));
+        format!(
+            "listen {address} ssl; ssl_certificate {certificate}; ssl_certificate_key {key}; keepalive_timeout 0; \
+             location /reused {{ return 200 $ssl_session_reused; }}"
+        )
+    };
+    let Some((_nginx, address)) = nginx("transport: resumption", server) else {
+        return;
+    };
+    let ca = folder.path("ca.crt");
+    for (more, reused) in [("", "r"), (", without_resumption: true", ".")] {
+        let tls = format!("{{ ca: {ca}, server_name: app.test{more} }}");
+        let veil = Veil::over(&format!("{{ backends: [{{ address: {address} }}], tls: {tls} }}"));
+        let ask = || veil.get("/reused").text().unwrap();
+        assert_eq!((ask(), ask()), (".".to_owned(), reused.to_owned()));
+    }
+}
+
+#[test]
 fn a_backend_may_ask_for_a_certificate() {
     let folder = Folder::new();
     let server = |address| {

@@ -35,6 +35,26 @@ fn refuses_a_body_that_is_too_large() {
 }
 
 #[test]
+fn who_waits_for_leave_to_send_nothing_gets_it() {
+    let backend = Backend::start(|_| Answer::Echo);
+    let veil = over(&backend, "max_size: 10B");
+    let ask = |version: &str| {
+        let mut client = Raw::connect(veil.public);
+        client.send(format!(
+            "POST / HTTP/{version}\r\nHost: h\r\nContent-Length: 0\r\nExpect: 100-continue\r\n\r\n"
+        ));
+        client.response().status()
+    };
+    assert_eq!((ask("1.1"), ask("1.0")), (100, 200));
+    assert!(
+        backend
+            .received()
+            .iter()
+            .all(|request| request.header("expect").is_none())
+    );
+}
+
+#[test]
 fn the_client_gets_its_413_while_it_still_sends() {
     let backend = Backend::start(|_| Answer::Echo);
     let veil = over(&backend, "max_size: 1KiB");

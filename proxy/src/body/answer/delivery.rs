@@ -69,7 +69,7 @@ impl Outlet {
         }
         let bytes = tasks.iter_mut().map(|task| self.prepare(client, task)).sum();
         if let (Some(pacer), true) = (&mut self.pacer, bytes > 0) {
-            pacer.pass(bytes).await;
+            pacer.pass_to(client, bytes).await?;
         }
         let time = within(self.taking.allowance(bytes), client.response_duplex_vec(tasks)).await?;
         self.taking.took(bytes, time);

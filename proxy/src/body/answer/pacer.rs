@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use pingora::Result;
+use pingora::protocols::http::ServerSession;
 use tokio::time::{Instant, sleep_until};
 
 use crate::request::notes::Pace;
@@ -24,13 +26,28 @@ impl Pacer {
 
     /// Bytes that may go at a time without that the rate could be felt as jerks.
     pub fn slice(&self) -> usize {
-        usize::try_from(self.pace.rate / SLICES_A_SECOND)
-            .unwrap_or(usize::MAX)
-            .max(LEAST_SLICE)
+        let least = LEAST_SLICE.min(self.pace.rate);
+        usize::try_from((self.pace.rate / SLICES_A_SECOND).max(least)).unwrap_or(usize::MAX)
+    }
+
+    /// As [`Self::pass`], unless the client leaves meanwhile.
+    ///
+    /// # Errors
+    /// It has left.
+    pub async fn pass_to(&mut self, client: &mut ServerSession, bytes: usize) -> Result<()> {
+        if !client.is_body_done() {
+            self.pass(bytes).await;
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            () = self.pass(bytes) => Ok(()),
+            left = client.read_body_or_idle(true) => left.map(drop),
+        }
     }
 
     /// Waits until so many more bytes may go.
-    pub async fn pass(&mut self, bytes: usize) {
+    async fn pass(&mut self, bytes: usize) {
         if let Some(over) = self.sent.checked_sub(self.pace.after) {
             let since = *self.since.get_or_insert_with(Instant::now);
             sleep_until(since + Duration::from_secs_f64(over as f64 / self.pace.rate as f64)).await;
@@ -41,7 +58,7 @@ impl Pacer {
 
 const SLICES_A_SECOND: u64 = 8;
 /// Bytes.
-const LEAST_SLICE: usize = 1024;
+const LEAST_SLICE: u64 = 1024;
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,8 @@ use crate::request::deadline::Patience;
 pub struct Progress {
     is_held: AtomicBool,
     is_open_ended: AtomicBool,
+    /// The client's connection ends with it.
+    is_last: AtomicBool,
     /// Bytes to read of it at a time, if they are not too few.
     piece: AtomicUsize,
     /// It goes over HTTP/2, where a connection has many.
@@ -56,6 +58,14 @@ impl Progress {
 
     pub(in crate::body) fn take_replacement(&self) -> Option<Bytes> {
         self.replacement.lock().take()
+    }
+
+    pub(in crate::body) fn end_connection(&self, is_last: bool) {
+        self.is_last.store(is_last, Ordering::Relaxed);
+    }
+
+    pub(in crate::body) fn ends_connection(&self) -> bool {
+        self.is_last.load(Ordering::Relaxed)
     }
 
     pub(in crate::body) fn wait_anew(&self, patience: Patience) {

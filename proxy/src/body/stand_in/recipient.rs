@@ -248,9 +248,12 @@ impl Recipient {
 
     /// The answer's final head has come.
     fn begin(&mut self, head: Box<ResponseHeader>, is_bare: bool, source: &mut Source) -> Option<Box<ResponseHeader>> {
-        let (Answer::Awaited(keeping), Client::Here(client)) = (&self.answer, &self.client) else {
+        let (Answer::Awaited(keeping), Client::Here(client)) = (&self.answer, &mut self.client) else {
             return Some(head);
         };
+        if self.progress.ends_connection() {
+            client.set_keepalive(None);
+        }
         // A body that still comes from the client needs its session.
         let passes = keeping.limits.buffering == Buffering::Off || source.is_upload();
         if passes || Held::is_barred(&head) {

@@ -41,6 +41,11 @@ impl Taken {
         self.progress.replace_body(body);
     }
 
+    /// Whether the client's connection ends with the answer whose head comes next.
+    pub fn end_connection(&self, is_last: bool) {
+        self.progress.end_connection(is_last);
+    }
+
     /// Has the next attempts waited for anew, as long as this.
     pub fn wait_anew(&self, patience: Patience) {
         self.progress.wait_anew(patience);

@@ -29,6 +29,8 @@ pub struct Connections {
     /// Counted by the listeners' watches over framing.
     pub refused_heads: Arc<AtomicU64>,
     pub ended: Ended,
+    /// All are to leave.
+    draining: AtomicBool,
     /// One has left.
     left: Notify,
 }
@@ -43,6 +45,7 @@ impl Default for Connections {
             requests: AtomicU64::new(0),
             refused_heads: Arc::default(),
             ended: Ended::default(),
+            draining: AtomicBool::new(false),
             left: Notify::new(),
         }
     }
@@ -55,6 +58,7 @@ impl Connections {
     /// Enters a connection that has just been accepted.
     pub fn enter(self: &Arc<Self>, listener: &Arc<Listener>, ends: Ends, place: Place) -> Entered {
         let id = self.accepted.fetch_add(1, Ordering::Relaxed);
+        let opened = self.measured();
         let connection = Arc::new(Connection {
             id,
             ends: ends.canonical(),
@@ -62,8 +66,10 @@ impl Connections {
             listener: Arc::clone(listener),
             tls: OnceLock::new(),
             all: Arc::clone(self),
+            opened,
             phase: AtomicU8::new(Phase::Opening as u8),
-            since: AtomicU64::new(self.measured()),
+            since: AtomicU64::new(opened),
+            idle: AtomicU64::new(NEVER),
             blocked_since: AtomicU64::new(NEVER),
             multiplexed: AtomicBool::new(false),
             streams: AtomicU32::new(0),
@@ -132,6 +138,7 @@ impl Connections {
     /// last one: while there is patience they may send one, and its answer says that it is the last. Those that have yet
     /// to send their first one get [`Connections::FRESH`] since they were accepted: it is probably on its way.
     pub async fn drain(&self, patience: Duration) {
+        self.draining.store(true, Ordering::Relaxed);
         let begun = self.measured();
         loop {
             let left = self.left.notified();
@@ -199,6 +206,10 @@ impl Connections {
     /// How many connections one look finds to make room for as many newcomers: so many, or one in so many of all.
     const AT_ONCE: usize = 64;
     const LOOKS: usize = 16;
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
 
     pub(super) fn count_request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);

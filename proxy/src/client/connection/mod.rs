@@ -29,7 +29,7 @@ pub use self::socket::Socket;
 use crate::client::listener::Listener;
 use crate::client::proxy_protocol::Ends;
 use crate::request::Scheme;
-use crate::request::connection::{ConnectionCounts, OnConnection};
+use crate::request::connection::{ConnectionCounts, Keeping, OnConnection};
 use crate::request::notes::TlsFacts;
 
 /// One client's connection.
@@ -43,8 +43,12 @@ pub struct Connection {
     /// Once the handshake is over.
     tls: OnceLock<Arc<TlsFacts>>,
     all: Arc<Connections>,
+    /// When it was accepted.
+    opened: u64,
     phase: AtomicU8,
     since: AtomicU64,
+    /// Milliseconds between an answer and the next request; as the listener says unless given.
+    idle: AtomicU64,
     /// When the client ceased to take what we write.
     blocked_since: AtomicU64,
     /// HTTP/2, where requests do not come one after the other.
@@ -63,7 +67,7 @@ pub struct Connection {
     waker: Mutex<Option<Waker>>,
 }
 
-/// `Connection::blocked_since` while nothing is blocked.
+/// `Connection::blocked_since` while nothing is blocked, `Connection::idle` where nothing is said.
 const NEVER: u64 = u64::MAX;
 
 impl Connection {
@@ -124,6 +128,12 @@ impl Connection {
         self.pipelined.store(is_pipelined, Ordering::Relaxed);
         self.since.store(self.all.measured(), Ordering::Relaxed);
         self.phase.store(Phase::Waiting as u8, Ordering::Relaxed);
+    }
+
+    /// How long it may wait for a further request, in place of what its listener says.
+    pub fn waits_for(&self, idle: Option<Duration>) {
+        let idle = idle.map_or(NEVER, |idle| idle.as_millis() as u64);
+        self.idle.store(idle, Ordering::Relaxed);
     }
 
     /// The client speaks HTTP/2.
@@ -206,7 +216,11 @@ impl Connection {
         if blocked != NEVER && since(blocked, now) > timeouts.send.get() {
             return Some((Cause::Slow, Ending::Now));
         }
-        match self.phase().overstays(self.age(now), timeouts)? {
+        let idle = match self.idle.load(Ordering::Relaxed) {
+            NEVER => timeouts.idle.get(),
+            idle => Duration::from_millis(idle),
+        };
+        match self.phase().overstays(self.age(now), timeouts.head.get(), idle)? {
             Ending::Now => Some((Cause::Late, Ending::Now)),
             Ending::IfIdle => self.is_idle().then_some((Cause::Idle, Ending::IfIdle)),
         }
@@ -320,6 +334,18 @@ impl OnConnection for Connection {
 
     fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    fn open_for(&self) -> Duration {
+        since(self.opened, self.all.measured())
+    }
+
+    fn is_kept_after(&self, keeping: Option<Keeping>) -> bool {
+        let keeping = keeping.unwrap_or_default();
+        let is_over = keeping.requests.is_some_and(|most| self.requests() >= most)
+            || keeping.time.is_some_and(|most| self.open_for() >= most)
+            || keeping.idle.is_some_and(|idle| idle.is_zero());
+        !is_over && !self.all.is_draining()
     }
 
     fn is_pipelined(&self) -> bool {

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::client::listener::ListenerTimeouts;
-
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -40,12 +38,12 @@ impl Phase {
     }
 
     /// Whether a connection has been in this phase for too long. Work has deadlines of its own.
-    pub fn overstays(self, age: Duration, timeouts: &ListenerTimeouts) -> Option<Ending> {
+    pub fn overstays(self, age: Duration, head: Duration, idle: Duration) -> Option<Ending> {
         let (most, ending) = match self {
-            Self::Opening => (timeouts.head.get(), Ending::Now),
+            Self::Opening => (head, Ending::Now),
             // The watch over the stream has the same deadline and says so to the client: it is to be the first.
-            Self::Reading => (timeouts.head.get() + TO_ANSWER, Ending::Now),
-            Self::Waiting => (timeouts.idle.get(), Ending::IfIdle),
+            Self::Reading => (head + TO_ANSWER, Ending::Now),
+            Self::Waiting => (idle, Ending::IfIdle),
             Self::Working | Self::Closing => return None,
         };
         (age > most).then_some(ending)
@@ -104,13 +102,11 @@ mod tests {
 
     #[test]
     fn every_wait_for_a_client_has_an_end() {
-        let timeouts = ListenerTimeouts::default();
+        let (head, idle) = (Duration::from_secs(15), Duration::from_secs(75));
         for phase in [Phase::Opening, Phase::Reading, Phase::Waiting] {
-            assert_eq!(phase.overstays(Duration::from_secs(14), &timeouts), None, "{phase:?}");
-            assert!(
-                phase.overstays(Duration::from_secs(76), &timeouts).is_some(),
-                "{phase:?}"
-            );
+            let overstays = |age| phase.overstays(Duration::from_secs(age), head, idle);
+            assert_eq!(overstays(14), None, "{phase:?}");
+            assert!(overstays(76).is_some(), "{phase:?}");
         }
     }
 }

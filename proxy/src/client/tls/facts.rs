@@ -14,6 +14,8 @@ use crate::request::text::hexadecimal;
 pub struct Facts {
     /// The hosts that it is for, in lower case; those of its SAN, or its common name where it has none.
     pub names: Vec<String>,
+    /// It has no SAN.
+    pub is_by_common_name: bool,
     /// `CN=…,O=…`, as RFC 4514 writes it.
     pub subject: String,
     /// When it begins to hold, and when it ceases to.
@@ -25,6 +27,7 @@ pub struct Facts {
 pub fn facts(der: &[u8]) -> Option<Facts> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let alternatives = certificate.subject_alternative_name().ok().flatten();
+    let is_by_common_name = alternatives.is_none();
     let alternatives = alternatives.iter().flat_map(|names| &names.value.general_names);
     let mut names: Vec<String> = alternatives
         .filter_map(|name| match name {
@@ -43,10 +46,17 @@ pub fn facts(der: &[u8]) -> Option<Facts> {
     let moment = |seconds: i64| UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
     Some(Facts {
         names,
+        is_by_common_name,
         subject: distinguished_name::text(certificate.subject()),
         from: moment(validity.not_before.timestamp()),
         until: moment(validity.not_after.timestamp()),
     })
+}
+
+/// Its key, as it holds it.
+pub fn public_key(der: &[u8]) -> Option<Vec<u8>> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Some(certificate.public_key().raw.to_vec())
 }
 
 /// SHA-256, in hexadecimal digits.

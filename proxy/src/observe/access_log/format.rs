@@ -3,14 +3,15 @@
 use std::io::Write;
 use std::time::SystemTime;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::line::Line;
 use crate::request::notes::Asked;
 use crate::request::syntax::{argument, cookie, host, host_name, request_uri};
-use crate::request::text::{push_address, push_digits, push_moment, push_number};
+use crate::request::text::{push_address, push_digits, push_moment, push_number, push_seconds};
+use crate::request::traffic::Traffic;
 use crate::request::variables::Known;
 use crate::yaml::placeholders::{Piece, Vocabulary};
 
@@ -30,6 +31,7 @@ enum Word {
     Code,
     /// Which of its connection's requests it is.
     ConnectionRequests,
+    ConnectionTime,
     Cookie(Box<str>),
     Host,
     Header(Box<str>),
@@ -61,9 +63,22 @@ enum Word {
     TimeLocal,
     TraceId,
     UpstreamAddr,
+    /// Of the backend's answer; none where no field has such a name.
+    UpstreamField(Option<HeaderName>),
     UpstreamStatus,
-    UpstreamTime,
+    Upstream(Of),
     Uri,
+}
+
+/// What is counted of a backend's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    BodyReceived,
+    BytesReceived,
+    BytesSent,
+    ConnectTime,
+    HeadTime,
+    Time,
 }
 
 static WORDS: Vocabulary<Word> = Vocabulary {
@@ -75,6 +90,7 @@ static WORDS: Vocabulary<Word> = Vocabulary {
         ("bytes_sent", Word::BytesSent),
         ("code", Word::Code),
         ("connection_requests", Word::ConnectionRequests),
+        ("connection_time", Word::ConnectionTime),
         ("document_uri", Word::Uri),
         ("host", Word::Host),
         ("msec", Word::Msec),
@@ -102,7 +118,12 @@ static WORDS: Vocabulary<Word> = Vocabulary {
         ("time_local", Word::TimeLocal),
         ("trace_id", Word::TraceId),
         ("upstream_addr", Word::UpstreamAddr),
-        ("upstream_response_time", Word::UpstreamTime),
+        ("upstream_bytes_received", Word::Upstream(Of::BytesReceived)),
+        ("upstream_bytes_sent", Word::Upstream(Of::BytesSent)),
+        ("upstream_connect_time", Word::Upstream(Of::ConnectTime)),
+        ("upstream_header_time", Word::Upstream(Of::HeadTime)),
+        ("upstream_response_length", Word::Upstream(Of::BodyReceived)),
+        ("upstream_response_time", Word::Upstream(Of::Time)),
         ("upstream_status", Word::UpstreamStatus),
         ("uri", Word::Uri),
     ],
@@ -113,6 +134,9 @@ static WORDS: Vocabulary<Word> = Vocabulary {
         ("note_", |name| Word::Own(Known::note(&name))),
         ("table_", |name| Word::Own(Known::table(&name))),
         ("sent_http_", |name| Word::Sent(name.replace('_', "-").into())),
+        ("upstream_http_", |name| {
+            Word::UpstreamField(name.replace('_', "-").parse().ok())
+        }),
     ],
 };
 
@@ -124,6 +148,26 @@ impl Format {
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = if text == "combined" { COMBINED } else { text };
         WORDS.pieces(text).map(Self)
+    }
+
+    /// Whether it says what has passed between Veil and a backend.
+    pub(super) fn tells_of_traffic(&self) -> bool {
+        self.words().any(|word| matches!(word, Word::Upstream(_)))
+    }
+
+    /// The fields of backends' answers that it says.
+    pub(super) fn fields_of_backends(&self) -> impl Iterator<Item = &HeaderName> {
+        self.words().filter_map(|word| match word {
+            Word::UpstreamField(name) => name.as_ref(),
+            _ => None,
+        })
+    }
+
+    fn words(&self) -> impl Iterator<Item = &Word> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Variable(word) => Some(word),
+            Piece::Text(_) => None,
+        })
     }
 
     /// Appends the line and its end.
@@ -182,6 +226,10 @@ impl Word {
             Self::ConnectionRequests => {
                 let connection = line.ctx.and_then(|ctx| ctx.notes.connection.as_ref());
                 return connection.map_or((), |connection| push_number(text, connection.requests()));
+            }
+            Self::ConnectionTime => {
+                let connection = line.ctx.and_then(|ctx| ctx.notes.connection.as_ref());
+                return connection.map_or((), |connection| push_seconds(text, connection.open_for().as_millis()));
             }
             Self::Cookie(name) => cookie(request, name),
             Self::Host => Some(host_name(host(request)).as_bytes()),
@@ -247,10 +295,37 @@ impl Word {
                 let push = |asked: &Asked, text: &mut Vec<u8>| push_number(text, asked.status.into());
                 return line.ctx.map_or((), |ctx| ctx.notes.push_asked(text, push));
             }
-            Self::UpstreamTime => return line.upstream.map_or((), |time| push_seconds(text, time.as_millis())),
+            Self::UpstreamField(name) => {
+                let fields = line.ctx.map_or(&[][..], |ctx| &ctx.notes.of_backend);
+                let field = fields.iter().find(|(known, _)| Some(known) == name.as_ref());
+                field.map(|(_, value)| value.as_bytes())
+            }
+            Self::Upstream(of) => {
+                let push = |asked: &Asked, text: &mut Vec<u8>| of.append(asked.traffic.as_deref(), text);
+                return line.ctx.map_or((), |ctx| ctx.notes.push_asked(text, push));
+            }
             Self::Uri => Some(line.ctx.map_or(line.path, |ctx| ctx.path(request)).as_bytes()),
         };
         text.extend_from_slice(known.unwrap_or_default());
+    }
+}
+
+impl Of {
+    /// A dash where there was none, as where no connection came about.
+    fn append(self, traffic: Option<&Traffic>, text: &mut Vec<u8>) {
+        let Some(traffic) = traffic else { return text.push(b'-') };
+        let time = match self {
+            Self::BodyReceived => return push_number(text, traffic.body()),
+            Self::BytesReceived => return push_number(text, traffic.received()),
+            Self::BytesSent => return push_number(text, traffic.sent()),
+            Self::ConnectTime => traffic.connect_time(),
+            Self::HeadTime => traffic.head_time(),
+            Self::Time => Some(traffic.time()),
+        };
+        match time {
+            Some(time) => push_seconds(text, time.as_millis()),
+            None => text.push(b'-'),
+        }
     }
 }
 
@@ -281,13 +356,6 @@ fn head_sent(line: &Line<'_>) -> u64 {
 
 fn value_of<'a>(fields: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
     fields.get(name).map(http::HeaderValue::as_bytes)
-}
-
-/// `1.234`
-fn push_seconds(text: &mut Vec<u8>, milliseconds: u128) {
-    push_number(text, (milliseconds / 1000) as u64);
-    text.push(b'.');
-    push_digits(text, (milliseconds % 1000) as u64, 3);
 }
 
 /// `29/Feb/2000:00:00:00 +0000`, always in UTC.

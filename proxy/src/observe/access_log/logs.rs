@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use http::{HeaderName, HeaderValue};
+use pingora::http::ResponseHeader;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 use serde_yaml::Value;
@@ -71,6 +73,10 @@ impl<'de> Deserialize<'de> for RouteLog {
 pub struct Logs {
     main: Arc<AccessLog>,
     others: Vec<Arc<AccessLog>>,
+    /// Whether any says what has passed between Veil and a backend.
+    tell_of_traffic: bool,
+    /// Fields of backends' answers that any says.
+    of_backends: Vec<HeaderName>,
 }
 
 impl Logs {
@@ -90,13 +96,32 @@ impl Logs {
         let mut logs = Self {
             main: open(main)?,
             others: Vec::new(),
+            tell_of_traffic: false,
+            of_backends: Vec::new(),
         };
         for config in others {
             if logs.like(config).is_none() {
                 logs.others.push(open(config)?);
             }
         }
-        Ok(logs)
+        let tell_of_traffic = logs.all().any(|log| log.tells_of_traffic());
+        let of_backends = logs.all().flat_map(|log| log.fields_of_backends()).cloned().collect();
+        Ok(Self {
+            tell_of_traffic,
+            of_backends,
+            ..logs
+        })
+    }
+
+    /// Whether any says what has passed between Veil and a backend.
+    pub fn tell_of_traffic(&self) -> bool {
+        self.tell_of_traffic
+    }
+
+    /// What they say of a backend's answer.
+    pub fn wanted_of(&self, answer: &ResponseHeader) -> Vec<(HeaderName, HeaderValue)> {
+        let field = |name: &HeaderName| Some((name.clone(), answer.headers.get(name)?.clone()));
+        self.of_backends.iter().filter_map(field).collect()
     }
 
     /// The one for every request.

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
@@ -197,6 +198,16 @@ impl AccessLog {
     /// Whether its lines may say which address a backend has.
     pub fn tells_addresses(&self) -> bool {
         self.config.format.is_some() || self.config.fields.contains(&Field::UpstreamAddress)
+    }
+
+    /// Whether its lines may say what has passed between Veil and a backend.
+    fn tells_of_traffic(&self) -> bool {
+        self.config.format.as_ref().is_some_and(Format::tells_of_traffic)
+    }
+
+    /// Fields of backends' answers that its lines say.
+    fn fields_of_backends(&self) -> impl Iterator<Item = &HeaderName> {
+        self.config.format.iter().flat_map(Format::fields_of_backends)
     }
 
     /// Appends a line.

@@ -48,7 +48,9 @@ pub fn turns(chooser: &Chooser, key: &Key) -> Vec<Turn> {
         preferred: preferred(chooser, &tiers, key),
     };
     let now = Moment::now();
-    let others = tiers.iter().filter(|backend| !backend.is_among(&asked));
+    let others = tiers
+        .iter()
+        .filter(|backend| !asked.iter().any(|asked| asked.is(backend)));
     let turn_of = |backend: &Backend| asked.iter().position(|other| other.is(backend));
     let turn = |backend: &Arc<Backend>| Turn {
         backend: backend.name().to_owned(),
@@ -108,7 +110,7 @@ fn preferred(chooser: &Chooser, tiers: &Tiers, key: &Key) -> Vec<Arc<Backend>> {
         let select = select.build(tier.backends());
         let mut seen: Vec<Arc<Backend>> = Vec::new();
         loop {
-            let offers = |backend: &Backend| backend.weight() > 0 && !backend.is_among(&seen);
+            let offers = |backend: &Backend| backend.weight() > 0 && !seen.iter().any(|seen| seen.is(backend));
             let candidates = Candidates {
                 backends: tier.backends(),
                 now: Moment::now(),

@@ -2,6 +2,7 @@
 //! a word of PROXY protocol before all else.
 
 mod answer;
+mod believing;
 mod channel;
 mod connect;
 mod connection;

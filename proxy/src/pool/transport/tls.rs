@@ -5,15 +5,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pingora::tls::{ClientTlsStream, RootCertStore, RusTlsError, TlsConnector};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use pingora::tls::{ClientTlsStream, RootCertStore, TlsConnector};
+use rustls::ClientConfig;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
+use super::believing::{Anybody, ByCommonName};
 use crate::client::stream::Stream;
 use crate::client::tls::facts::{Facts, facts};
 
@@ -35,6 +37,11 @@ pub struct TlsConfig {
     /// Takes whatever certificate a backend shows. Whoever stands between can then read and change all, so this is for
     /// trials only. Nginx: `proxy_ssl_verify off`, which is its default.
     pub danger_accept_any_certificate: bool,
+    /// A certificate that names no host is for its common name, and one that is in `ca` itself is believed by that. Nginx:
+    /// `proxy_ssl_verify on`.
+    pub common_names: bool,
+    /// Each connection shakes hands anew. Nginx: `proxy_ssl_session_reuse off`.
+    pub without_resumption: bool,
     /// Backends are not told which of their names is asked for (SNI). Nginx: `proxy_ssl_server_name off`, which is its default.
     pub without_sni: bool,
 }
@@ -110,11 +117,17 @@ impl Client {
     /// A file cannot be read or used.
     pub fn new(config: &TlsConfig, protocol: &str) -> Result<Self, TlsError> {
         pingora::tls::install_default_crypto_provider();
-        let builder = match config.danger_accept_any_certificate {
-            true => ClientConfig::builder()
+        let provider = Arc::new(ring::default_provider());
+        let believing: Option<Arc<dyn ServerCertVerifier>> = match config.danger_accept_any_certificate {
+            true => Some(Arc::new(Anybody(provider))),
+            false if config.common_names => Some(Arc::new(by_common_name(config, provider)?)),
+            false => None,
+        };
+        let builder = match believing {
+            Some(believing) => ClientConfig::builder()
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(Anybody(Arc::new(ring::default_provider())))),
-            false => ClientConfig::builder().with_root_certificates(roots(config.ca.as_deref())?),
+                .with_custom_certificate_verifier(believing),
+            None => ClientConfig::builder().with_root_certificates(roots(config.ca.as_deref())?),
         };
         let mut client = match own(config)? {
             None => builder.with_no_client_auth(),
@@ -124,6 +137,9 @@ impl Client {
         };
         client.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         client.enable_sni = !config.without_sni;
+        if config.without_resumption {
+            client.resumption = Resumption::disabled();
+        }
         let server_name = config.server_name.clone().map(ServerName::try_from);
         Ok(Self {
             connector: TlsConnector::from(Arc::new(client)),
@@ -141,6 +157,20 @@ impl Client {
         let name = name.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "tls: server_name is missing"))?;
         self.connector.connect(name, stream).await
     }
+}
+
+fn by_common_name(config: &TlsConfig, provider: Arc<CryptoProvider>) -> Result<ByCommonName, TlsError> {
+    let roots = Arc::new(roots(config.ca.as_deref())?);
+    let usual = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
+    let usual = usual.map_err(|error| TlsError::System {
+        reason: error.to_string(),
+    })?;
+    let trusted = config.ca.iter().filter_map(|ca| CertificateDer::pem_file_iter(ca).ok());
+    Ok(ByCommonName::new(
+        usual,
+        trusted.flatten().flatten().collect(),
+        provider,
+    ))
 }
 
 fn roots(ca: Option<&Path>) -> Result<RootCertStore, TlsError> {
@@ -199,45 +229,4 @@ fn is_there(path: &Path) -> Result<(), TlsError> {
         path: path.to_owned(),
         source,
     })
-}
-
-/// Believes anybody; signatures have to be right all the same.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, RusTlsError> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    /// That somebody has the key of a certificate that anybody may show says nothing; and the certificate may be of a kind that
-    /// is not read here, such as X.509 of version 1.
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, RusTlsError> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, RusTlsError> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -11,7 +11,7 @@ use self::names::{VARIABLES, Variable};
 use super::RequestCtx;
 use super::syntax::{argument, cookie, host, host_name, protocol, request_uri};
 use super::target::{Target, on_this_site};
-use super::text::{push_address, push_number};
+use super::text::{push_address, push_number, push_seconds};
 use crate::yaml::placeholders::Piece;
 
 /// `https://$host$request_uri`, taken apart once. A dollar sign itself is `$$`; `$(host)` is `$host` where a letter follows.
@@ -191,6 +191,14 @@ impl Variable {
             Self::Connection => {
                 let connection = notes.connection.as_ref();
                 return connection.map_or((), |connection| push_number(text, connection.number()));
+            }
+            Self::ConnectionRequests => {
+                let connection = notes.connection.as_ref();
+                return connection.map_or((), |connection| push_number(text, connection.requests()));
+            }
+            Self::ConnectionTime => {
+                let connection = notes.connection.as_ref();
+                return connection.map_or((), |connection| push_seconds(text, connection.open_for().as_millis()));
             }
             Self::Connections(counted) => {
                 let connection = notes.connection.as_ref();

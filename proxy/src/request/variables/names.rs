@@ -25,6 +25,10 @@ pub(super) enum Variable {
     ClientSubject,
     /// Which of all connections it came by, from 1 on. Nginx: `$connection`.
     Connection,
+    /// Seconds since that was accepted. Nginx: `$connection_time`.
+    ConnectionTime,
+    /// Which of its connection's requests it is. Nginx: `$connection_requests`.
+    ConnectionRequests,
     /// A number of all connections. Nginx: `$connections_active` and others.
     Connections(Counted),
     Cookie(Box<str>),
@@ -92,6 +96,8 @@ pub(super) static VARIABLES: Vocabulary<Variable> = Vocabulary {
         ("client_port", Variable::ClientPort),
         ("client_subject", Variable::ClientSubject),
         ("connection", Variable::Connection),
+        ("connection_requests", Variable::ConnectionRequests),
+        ("connection_time", Variable::ConnectionTime),
         ("connections_accepted", Variable::Connections(Counted::Accepted)),
         ("connections_active", Variable::Connections(Counted::Active)),
         ("connections_reading", Variable::Connections(Counted::Reading)),

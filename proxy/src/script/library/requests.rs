@@ -275,9 +275,10 @@ fn retarget(with: impl FnOnce(&Target) -> Option<Box<str>>) -> Outcome<()> {
     })
 }
 
-const NUMBERS: [&str; 13] = [
+const NUMBERS: [&str; 14] = [
     "client_port",
     "connection",
+    "connection_requests",
     "connections_accepted",
     "connections_active",
     "connections_reading",

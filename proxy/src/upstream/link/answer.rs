@@ -13,6 +13,8 @@ pub struct Answer {
     /// To a request with the method HEAD.
     to_head: bool,
     place: Place,
+    /// Bytes of heads that were whole.
+    heads: u64,
     /// More came than belongs to it.
     surplus: bool,
     trailers: Vec<u8>,
@@ -36,6 +38,7 @@ impl Answer {
         Self {
             to_head,
             place: Place::Head(Vec::new()),
+            heads: 0,
             surplus: false,
             trailers: Vec::new(),
             progress,
@@ -58,6 +61,7 @@ impl Answer {
                         true => judge(&bytes[..end], self.to_head)?,
                         false => judge(&[before.as_slice(), &bytes[..end]].concat(), self.to_head)?,
                     };
+                    self.heads += (before.len() + end) as u64;
                     self.place = Place::of(follows);
                     end
                 }
@@ -99,6 +103,11 @@ impl Answer {
             Place::Counted(_) | Place::Chunks(_) | Place::Rest => self.progress.piece(),
             Place::Head(_) | Place::Over => usize::MAX,
         }
+    }
+
+    /// Bytes of the heads that have come whole.
+    pub fn heads(&self) -> u64 {
+        self.heads
     }
 
     /// All of it has come.

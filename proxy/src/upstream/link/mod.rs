@@ -23,6 +23,7 @@ pub use self::answer::Answer;
 use crate::body::Progress;
 use crate::client::proxy_protocol::Ends;
 use crate::pool::{Backend, Channel, Connection, Transport};
+use crate::request::traffic::Traffic;
 use crate::upstream::reach::{Idle, not_reached, reach};
 
 /// Connects one attempt to its backend.
@@ -38,6 +39,8 @@ pub struct Dial {
     pub to_head: bool,
     /// Learns of what comes after the answer's body.
     pub progress: Arc<Progress>,
+    /// Counts what passes, where somebody wants to know.
+    pub traffic: Option<Arc<Traffic>>,
     /// Set once.
     pub made: OnceLock<Made>,
 }
@@ -66,6 +69,9 @@ impl L4Connect for Dial {
     async fn connect(&self, _: &SocketAddr) -> pingora::Result<Stream> {
         let reached = self.reach().await;
         let (channel, is_kept) = reached.map_err(|error| not_reached(error, "connecting to a backend"))?;
+        if let Some(traffic) = &self.traffic {
+            traffic.connects();
+        }
         let made = Made {
             connection: channel.connection,
             is_kept,
@@ -77,6 +83,7 @@ impl L4Connect for Dial {
             backend: Arc::clone(&self.backend),
             keeps: self.transport.keeps(),
             answer: Answer::new(self.to_head, Arc::clone(&self.progress)),
+            traffic: self.traffic.clone(),
             is_to_be_kept: false,
         };
         Ok(VirtualSocketStream::new(Box::new(link)).into())
@@ -99,6 +106,7 @@ struct Link {
     /// It may serve further requests.
     keeps: bool,
     answer: Answer,
+    traffic: Option<Arc<Traffic>>,
     /// Pingora would keep it.
     is_to_be_kept: bool,
 }
@@ -133,13 +141,21 @@ impl AsyncRead for Link {
             buffer.set_filled(before);
             return Poll::Ready(Err(fault.into()));
         }
+        if let Some(traffic) = &self.traffic {
+            let bytes = buffer.filled().len() - before;
+            traffic.receives(bytes, self.answer.heads(), bytes == 0 || self.answer.is_over());
+        }
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Link {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.channel()?.poll_write(cx, bytes)
+        let sent = ready!(self.channel()?.poll_write(cx, bytes))?;
+        if let Some(traffic) = &self.traffic {
+            traffic.sends(sent);
+        }
+        Poll::Ready(Ok(sent))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

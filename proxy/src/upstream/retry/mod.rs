@@ -43,7 +43,7 @@ impl RetryConfig {
             return Decision::GiveUp(Ending::Cut);
         }
         match failure {
-            Failure::Connect => return Decision::Retry,
+            Failure::Connect | Failure::ConnectTimedOut => return Decision::Retry,
             // It would lack for the next backend as well.
             Failure::Local => return give_up,
             _ => {}
@@ -53,7 +53,7 @@ impl RetryConfig {
             return give_up;
         }
         let wanted = match failure {
-            Failure::Connect | Failure::Local | Failure::Died | Failure::Busy => true,
+            Failure::Connect | Failure::ConnectTimedOut | Failure::Local | Failure::Died | Failure::Busy => true,
             Failure::TimedOut(clock) => clock.is_of_one_attempt() && self.retry_on.contains(&RetryOn::Timeout),
             // What is wrong with one backend is not so with the next; what is wrong with the request is.
             Failure::Status(500) if attempt.sent > 1 => false,
@@ -84,7 +84,9 @@ pub enum RetryOn {
 pub enum Failure {
     /// No connection came about; nothing was sent.
     Connect,
-    /// As before, for lack of descriptors or ports on this side.
+    /// As before, within the time that it had.
+    ConnectTimedOut,
+    /// No connection came about for lack of descriptors or ports on this side.
     Local,
     /// The connection was lost before a whole response head had come.
     Died,
@@ -101,7 +103,7 @@ impl Failure {
     pub fn ending(self) -> Ending {
         match self {
             Self::Connect | Self::Local | Self::Died => Ending::BadGateway,
-            Self::TimedOut(_) => Ending::GatewayTimeout,
+            Self::ConnectTimedOut | Self::TimedOut(_) => Ending::GatewayTimeout,
             Self::Busy | Self::Status(_) => Ending::Pass,
         }
     }

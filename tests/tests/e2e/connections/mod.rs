@@ -4,6 +4,7 @@ mod descriptors;
 mod floods;
 mod heads;
 mod idle;
+mod kept;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -10,6 +10,23 @@ use e2e::veil::Veil;
 use super::{ask, folder, veil, veil_with};
 
 #[test]
+fn a_route_may_be_told_who_asks_in_its_own_way() {
+    let real_ip = "{ real_ip: { from: [127.0.0.0/8], field: X-Told } }";
+    let backend = Backend::named("it");
+    let veil = veil(
+        &format!("{real_ip}, {{ access: {{ allow: [192.0.2.0/24] }} }}"),
+        Some(&backend),
+    );
+    assert_eq!(ask(&veil, "GET / HTTP/1.1\r\nHost: a").status(), 403);
+    let told = ask(&veil, "GET / HTTP/1.1\r\nHost: a\r\nX-Told: 192.0.2.7");
+    assert_eq!(told.status(), 200);
+    assert_eq!(backend.received()[0].header("x-real-ip"), Some("192.0.2.7"));
+    veil.process.stdout.wait_for("who it was", |line| {
+        line.contains("\"client\":\"192.0.2.7\"").then_some(())
+    });
+}
+
+#[test]
 fn a_password_lets_in_and_goes_no_further() {
     let backend = Backend::named("staff only");
     // Of "secret".

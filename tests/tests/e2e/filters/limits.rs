@@ -89,6 +89,31 @@ fn an_answer_goes_no_faster_than_allowed() {
 }
 
 #[test]
+fn who_leaves_amid_a_slow_answer_is_gone_at_once() {
+    let text = "x".repeat(100);
+    let backend = Backend::start({
+        let text = text.clone();
+        move |_| Answer::ok(&text)
+    });
+    let own = format!(
+        "  - {{ match: {{ path_exact: /own }}, filters: [{{ bandwidth: {{ rate: 10B }} }}, {{ respond: {{ status: 200, body: {text} }} }}] }}\n"
+    );
+    let others = "  - { match: { path_prefix: / }, pool: app, filters: [{ bandwidth: { rate: 10B } }] }\n";
+    let veil = veil_with(&format!("{own}{others}"), &[("app", &backend)]);
+    for path in ["/own", "/app"] {
+        let mut client = Raw::connect(veil.public);
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert!(client.head().starts_with("HTTP/1.1 200"));
+        assert_eq!(client.read(1), b"x", "{path}");
+        drop(client);
+        until("its connection is gone", SOON, || {
+            let status = veil.admin_get("/nginx_status").text().unwrap();
+            status.starts_with("Active connections: 0").then_some(())
+        });
+    }
+}
+
+#[test]
 fn no_worker_sees_what_is_no_picture() {
     let backend = Backend::named("worker");
     let veil = veil("{ image_guard: { max_pixels: 1000000 } }", Some(&backend));

@@ -1,5 +1,7 @@
 //! A backend as the configuration tells of it.
 
+use std::num::NonZeroU32;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -28,6 +30,9 @@ pub struct BackendConfig {
     pub backup: bool,
     /// Requests in flight at a time; unlimited unless given.
     pub max_conns: Option<u32>,
+    /// How often one request may be sent to it, where it fails the times before. Nginx: a `server` that is written twice.
+    #[serde(default = "once")]
+    pub tries: NonZeroU32,
     /// After it was down, its share grows from nothing to `weight` over this time.
     #[serde(default = "no_time")]
     pub slow_start: units::Duration,
@@ -44,6 +49,7 @@ impl BackendConfig {
             fail_timeout: ten_seconds(),
             backup: false,
             max_conns: None,
+            tries: once(),
             slow_start: no_time(),
         }
     }
@@ -69,6 +75,10 @@ fn weight<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
 
 fn one() -> u32 {
     1
+}
+
+fn once() -> NonZeroU32 {
+    NonZeroU32::MIN
 }
 
 fn ten_seconds() -> units::Duration {

@@ -44,6 +44,8 @@ pub struct Backend {
     backup: bool,
     configured_weight: u32,
     max_conns: u32,
+    /// How often it may be asked for one request.
+    tries: usize,
     /// How many requests it works on at a time; further ones wait there.
     parallel: u32,
     tolerance: Tolerance,
@@ -134,6 +136,7 @@ impl Backend {
             backup: config.backup,
             configured_weight: config.weight,
             max_conns: config.max_conns.unwrap_or(u32::MAX),
+            tries: config.tries.get() as usize,
             parallel: u32::MAX,
             tolerance: Tolerance {
                 max_fails: config.max_fails,
@@ -187,11 +190,11 @@ impl Backend {
         Arc::ptr_eq(&self.live, &other.live)
     }
 
-    /// Whether it is one of those that a request was sent to. A process that has come in a dead one's place is not.
+    /// Whether it is one of those that a request was sent to, as often as it may be. A process that has come in a dead one's
+    /// place is not.
     pub(in crate::pool) fn is_among(&self, tried: &[Arc<Backend>]) -> bool {
-        tried
-            .iter()
-            .any(|tried| tried.is(self) && (!self.spawned || tried.deaths_before == self.deaths()))
+        let is_it = |tried: &&Arc<Backend>| tried.is(self) && (!self.spawned || tried.deaths_before == self.deaths());
+        tried.iter().filter(is_it).count() >= self.tries
     }
 
     /// As it is at this moment, for a request that is sent to it.

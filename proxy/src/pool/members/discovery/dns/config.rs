@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -174,6 +174,7 @@ impl EachConfig {
             fail_timeout: self.fail_timeout,
             backup: self.backup,
             max_conns: self.max_conns,
+            tries: NonZeroU32::MIN,
             slow_start: self.slow_start,
         }
     }
