@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 PICTURE = Path(__file__).parents[1] / "pictures" / "astronaut.png"
+PHONE = Path(__file__).parents[2] / "blur-service" / "tests" / "formats" / "files" / "420.heic"
 SHELLS = re.compile(r"/(ba|da|a|z|k)?sh$|/busybox$|/perl$|/python[0-9.]*$")
 SOON = 60
 # Inside the container only, which here is the same.
@@ -104,7 +105,9 @@ def blurs(port, what):
     until(what, lambda: ask(ADMIN, "/readyz")[0] == 200)
     status, body, headers = ask(port, "/v1/blur", PICTURE.read_bytes())
     assert status == 200 and headers["x-faces"] == "1", (status, headers, body[:300])
-    print(f"{what}: a face is hidden")
+    status, body, headers = ask(port, "/v1/blur", PHONE.read_bytes())
+    assert status == 200 and headers["x-faces"] == "1", (status, headers, body[:300])
+    print(f"{what}: a face is hidden, in HEIC too")
 
 
 def ends(process, image):
