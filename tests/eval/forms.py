@@ -3,7 +3,7 @@ import random
 import statistics
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 GREY = (110, 112, 115)
 DARK = (40, 38, 45)
@@ -23,7 +23,7 @@ def forms(pictures):
         for name, image, faces in groups:
             yield form, name, lambda spoil=spoil, image=image, faces=faces: spoil(*fitted(image(), faces))
     for height in HEIGHTS:
-        for form in ["masked", "motion", "turned 90°", "turned 180°"]:
+        for form in ["masked", "motion", "turned 90°", "turned 180°", "negative"]:
             for name, image, faces in groups:
                 yield f"{form}, {height} px", name, lambda form=form, image=image, faces=faces, height=height: far(*SPOILT[form](image(), faces), height)
     for name, image, faces in pictures:
@@ -56,6 +56,33 @@ def dark(image, faces):
     light = (np.asarray(image) / 255) ** 1.2 * 0.1 * 255
     noise = np.random.default_rng(1).normal(0, 4, light.shape)
     return Image.fromarray((light + noise).clip(0, 255).astype(np.uint8)), faces
+
+
+def negative(image, faces):
+    """As film is scanned."""
+    return ImageOps.invert(image), faces
+
+
+def printed(image, faces):
+    """In dots of one ink, four pixels apart, as newspapers print and scanners see them."""
+    rows, columns = np.mgrid[: image.height, : image.width] * (np.pi / 2)
+    screen = (np.cos((columns + rows) / np.sqrt(2)) + np.cos((columns - rows) / np.sqrt(2))) / 4 + 0.5
+    dots = np.where(np.asarray(image.convert("L")) / 255 > screen, 245, 25).astype(np.uint8)
+    return Image.fromarray(dots).convert("RGB").filter(ImageFilter.GaussianBlur(0.6)), faces
+
+
+def askew(image, faces):
+    """By an eighth of a turn, counterclockwise; boxes about the same middles, between upright and lying ones."""
+    turned = image.rotate(45, Image.Resampling.BICUBIC, expand=True, fillcolor=GREY)
+    return turned, [askew_box(face, image.size, turned.size) for face in faces]
+
+
+def askew_box(face, size, turned):
+    x0, y0, x1, y1 = face
+    right, down = (x0 + x1 - size[0]) / 2, (y0 + y1 - size[1]) / 2
+    x, y = turned[0] / 2 + (right + down) / 2**0.5, turned[1] / 2 + (down - right) / 2**0.5
+    half = (x1 - x0 + y1 - y0) / 2**0.5 * 0.45
+    return [x - half, y - half, x + half, y + half]
 
 
 def blurred(image, faces):
@@ -199,6 +226,9 @@ SPOILT = {
     "turned 90°": turned(1),
     "turned 180°": turned(2),
     "turned 270°": turned(3),
+    "askew": askew,
+    "negative": negative,
+    "printed in dots": printed,
     "dark": dark,
     "blurred": blurred,
     "motion": motion,

@@ -355,6 +355,29 @@ mod tests {
     }
 
     #[test]
+    fn small_faces_of_a_negative_are_found() {
+        let detectors = Detectors::load(None).unwrap();
+        let mut picture = RgbImage::from_pixel(1600, 1200, image::Rgb([110; 3]));
+        let near = imageops::resize(&portrait(), 256, 256, imageops::FilterType::Triangle);
+        imageops::replace(&mut picture, &near, 0, 0);
+        let small = imageops::resize(&portrait(), 123, 123, imageops::FilterType::Triangle);
+        let expected = [400, 700, 1000, 1300].map(|left| {
+            imageops::replace(&mut picture, &small, left, 900);
+            Rect::new(left as f32 + 42.0, 915.0, 23.0, 30.0)
+        });
+        picture.iter_mut().for_each(|sample| *sample = 255 - *sample);
+        let faces = detectors
+            .detect(Photo::whole(&picture), Detail::Thorough, Sensitivity::Normal, &|| true)
+            .unwrap();
+        for rect in expected {
+            assert!(
+                faces.iter().any(|face| face.rect.iou(rect) > 0.4),
+                "{rect:?}: {faces:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_sheet_of_abutting_small_faces_is_found() {
         let detectors = Detectors::load(None).unwrap();
         let head = imageops::crop_imm(&portrait(), 160, 65, 125, 125).to_image();
@@ -386,7 +409,7 @@ mod tests {
     }
 
     /// The portrait in forms that are hard to see a face in.
-    fn spoilt(portrait: &RgbImage) -> [(&'static str, RgbImage); 8] {
+    fn spoilt(portrait: &RgbImage) -> [(&'static str, RgbImage); 9] {
         let level = |change: fn(u8) -> u8| {
             let mut picture = portrait.clone();
             picture.iter_mut().for_each(|sample| *sample = change(*sample));
@@ -397,6 +420,7 @@ mod tests {
             ("on its side", imageops::rotate90(portrait)),
             ("upside down", imageops::rotate180(portrait)),
             ("dark", level(|sample| sample / 10)),
+            ("as a negative", level(|sample| 255 - sample)),
             ("in four tones", level(|sample| sample / 64 * 64)),
             ("out of focus", imageops::fast_blur(portrait, 12.0)),
             ("cut in half", imageops::crop_imm(portrait, 222, 0, 290, 512).to_image()),

@@ -1,5 +1,5 @@
-//! What is looked at, as data: which network sees which part of a picture, how large, how turned, and from which score on
-//! it is believed. All of it follows from the size of the whole upright picture, never from what was decoded of it, so
+//! What is looked at, as data: which network sees which part of a picture, how large, in which pose, and from which
+//! score on it is believed. All of it follows from the size of the whole upright picture, never from what was decoded of it, so
 //! that a file's form decides nothing. A stronger detail makes the looks of the weaker ones and further ones.
 
 use std::cmp::Reverse;
@@ -10,7 +10,7 @@ use super::{
     Detail, Face, Sensitivity,
     nested::one_each,
     parts::{parts, tiles},
-    view::{Turn, View},
+    view::{Pose, View},
 };
 use crate::geometry::{Rect, Size};
 
@@ -53,14 +53,14 @@ impl Look {
         looks
     }
 
-    /// The looks that `detail` makes besides after these looks saw these faces: where one lies or stands on its head, smaller
-    /// ones may do so too. What a stronger detail saw does not count for a weaker one's looks, so that these stay the same.
+    /// The looks that `detail` makes besides after these looks saw these faces: where one lies, stands on its head or is a
+    /// negative, smaller ones may do so too. What a stronger detail saw does not count for a weaker one's looks, so that these stay the same.
     pub fn further(detail: Detail, picture: Size, seen: &[(Self, Vec<Face>)]) -> Vec<Self> {
         let rules = FURTHER.iter().filter(|rule| rule.detail <= detail);
         let looks = rules.flat_map(|rule| {
             let known = move || seen.iter().filter(move |(look, _)| look.detail <= rule.detail);
             let looks = rule.looks(picture).into_iter();
-            looks.filter(move |look| lies(look.view.turn, known))
+            looks.filter(move |look| is_right(look.view.pose, known))
         });
         looks.collect()
     }
@@ -150,7 +150,7 @@ struct Rule {
     detail: Detail,
     network: Network,
     shown: Shown,
-    turns: &'static [Turn],
+    poses: &'static [Pose],
     beliefs: &'static [Belief],
 }
 
@@ -170,8 +170,8 @@ impl Rule {
     fn looks(&'static self, picture: Size) -> Vec<Look> {
         let parts = parts(picture).into_iter();
         let views = parts.flat_map(|part| tiles(part, self.shown.long_side(part)));
-        let turned = views.flat_map(|view| self.turns.iter().map(move |turn| view.turned(*turn)));
-        let looks = turned.map(|view| Look {
+        let posed = views.flat_map(|view| self.poses.iter().map(move |pose| view.posed(*pose)));
+        let looks = posed.map(|view| Look {
             network: self.network,
             view,
             detail: self.detail,
@@ -215,14 +215,14 @@ impl Shown {
     }
 }
 
-/// Whether a face was seen with the picture so `turned` which no upright look saw as well.
-fn lies<'a, I: Iterator<Item = &'a (Look, Vec<Face>)>>(turned: Turn, seen: impl Fn() -> I) -> bool {
-    let faces = |turn| {
-        let looks = seen().filter(move |(look, _)| look.view.turn == turn);
+/// Whether a face was seen in this pose which no upright look saw as well.
+fn is_right<'a, I: Iterator<Item = &'a (Look, Vec<Face>)>>(pose: Pose, seen: impl Fn() -> I) -> bool {
+    let faces = |pose| {
+        let looks = seen().filter(move |(look, _)| look.view.pose == pose);
         looks.flat_map(|(_, faces)| faces)
     };
-    faces(turned).any(|face| {
-        let mut upright = faces(Turn::Upright);
+    faces(pose).any(|face| {
+        let mut upright = faces(Pose::Upright);
         !upright.any(|other| other.score >= face.score && other.rect.iou(face.rect) > SAME_FACE)
     })
 }
@@ -233,7 +233,7 @@ const RULES: &[Rule] = &[
         detail: Detail::Fast,
         network: Network::YuNet,
         shown: Shown::up_to(960),
-        turns: &[Turn::Upright],
+        poses: &[Pose::Upright],
         beliefs: &[YUNET, Belief::of(24.0, 48.0, SMALL)],
     },
     // For the largest faces: up to one that is larger than the picture.
@@ -241,7 +241,7 @@ const RULES: &[Rule] = &[
         detail: Detail::Fast,
         network: Network::YuNet,
         shown: Shown::at(320),
-        turns: &[Turn::Upright],
+        poses: &[Pose::Upright],
         beliefs: &[Belief::any([0.65, 0.5, 0.4])],
     },
     // Crowds.
@@ -249,7 +249,7 @@ const RULES: &[Rule] = &[
         detail: Detail::Thorough,
         network: Network::YuNet,
         shown: CROWD,
-        turns: &[Turn::Upright],
+        poses: &[Pose::Upright],
         beliefs: &[YUNET, Belief::of(0.0, 48.0, SMALL)],
     },
     // Masks, hoods and blur, of which CenterFace knows more.
@@ -257,46 +257,46 @@ const RULES: &[Rule] = &[
         detail: Detail::Thorough,
         network: Network::CenterFace,
         shown: Shown::at(320),
-        turns: &[Turn::Upright],
+        poses: &[Pose::Upright],
         beliefs: &[
             Belief::any([0.5, 0.3, 0.25]),
             Belief::of(32.0, f32::INFINITY, [0.35, 0.2, 0.15]),
         ],
     },
-    // Most pictures are upright, where a turned look has only false positives to add.
+    // Most pictures are upright and positive, where another pose has only false positives to add.
     Rule {
         detail: Detail::Thorough,
         network: Network::YuNet,
         shown: Shown::up_to(640),
-        turns: &TURNED,
+        poses: &POSED,
         beliefs: &[Belief::any([0.9, 0.8, 0.65])],
     },
     Rule {
         detail: Detail::Max,
         network: Network::YuNet,
         shown: Shown::up_to(2400).enlarged(1.5).or_share(0.5),
-        turns: &[Turn::Upright],
+        poses: &[Pose::Upright],
         beliefs: &[Belief::of(0.0, YUNET_MOST_PX, [0.6, 0.45, 0.35])],
     },
     Rule {
         detail: Detail::Max,
         network: Network::CenterFace,
         shown: Shown::up_to(960).at_least(640),
-        turns: &[Turn::Upright],
+        poses: &[Pose::Upright],
         beliefs: &[Belief::any([0.5, 0.35, 0.25])],
     },
     Rule {
         detail: Detail::Max,
         network: Network::YuNet,
         shown: Shown::up_to(1280),
-        turns: &TURNED,
+        poses: &TURNED,
         beliefs: &[TURNED_CROWD],
     },
     Rule {
         detail: Detail::Max,
         network: Network::CenterFace,
         shown: Shown::at(320),
-        turns: &TURNED,
+        poses: &TURNED,
         beliefs: &[Belief::any([0.7, 0.5, 0.4])],
     },
 ];
@@ -305,13 +305,14 @@ const FURTHER: &[Rule] = &[Rule {
     detail: Detail::Thorough,
     network: Network::YuNet,
     shown: CROWD,
-    turns: &TURNED,
+    poses: &POSED,
     beliefs: &[TURNED_CROWD],
 }];
 
 /// How a picture is shown in which the smallest faces are looked for.
 const CROWD: Shown = Shown::up_to(1920).or_share(0.4);
-const TURNED: [Turn; 3] = [Turn::Quarter, Turn::Half, Turn::ThreeQuarters];
+const TURNED: [Pose; 3] = [Pose::Quarter, Pose::Half, Pose::ThreeQuarters];
+const POSED: [Pose; 4] = [Pose::Quarter, Pose::Half, Pose::ThreeQuarters, Pose::Negative];
 const YUNET: Belief = Belief::of(0.0, YUNET_MOST_PX, [0.65, 0.5, 0.4]);
 /// Small faces have lower scores, and what is taken for one by mistake is small too.
 const SMALL: [f32; 3] = [0.65, 0.4, 0.3];
@@ -369,7 +370,7 @@ mod tests {
         let of_group = |group: &Vec<Look>| group.iter().filter(own_size).copied().collect::<Vec<_>>();
         let upright = of_group(&groups[0])
             .into_iter()
-            .filter(|look| look.view.turn == Turn::Upright);
+            .filter(|look| look.view.pose == Pose::Upright);
         let upright: Vec<Look> = upright.collect();
         assert_eq!(upright.len(), 2);
         assert!(upright[0].is_at_the_same_as(&upright[1]));
@@ -377,7 +378,7 @@ mod tests {
             groups[1..]
                 .iter()
                 .flat_map(of_group)
-                .all(|look| look.view.turn != Turn::Upright)
+                .all(|look| look.view.pose != Pose::Upright)
         );
     }
 
@@ -387,6 +388,6 @@ mod tests {
         let sides = |group: Vec<Look>| group.iter().map(|look| look.view.long_side).collect::<Vec<_>>();
         assert_eq!(groups(Detail::Fast).map(sides).collect::<Vec<_>>(), [[960, 320]]);
         let thorough = groups(Detail::Thorough).map(sides).collect::<Vec<_>>();
-        assert_eq!(thorough, [vec![1600], vec![960, 320, 320], vec![640; 3]]);
+        assert_eq!(thorough, [vec![1600], vec![960, 320, 320], vec![640; 4]]);
     }
 }

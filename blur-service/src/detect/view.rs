@@ -1,4 +1,4 @@
-//! What a network is shown of a picture in one pass: a part of it, shrunk, perhaps turned; and the way back.
+//! What a network is shown of a picture in one pass: a part of it, shrunk, perhaps turned or as its negative; and the way back.
 
 use std::borrow::Cow;
 
@@ -19,17 +19,18 @@ pub struct View {
     pub part: Rect,
     /// The long side of what is shown, in pixels.
     pub long_side: u32,
-    pub turn: Turn,
+    pub pose: Pose,
 }
 
-/// How the part is turned before it is shown, clockwise.
+/// How the part is shown: turned clockwise, or, for what was scanned from film, as its negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Turn {
+pub enum Pose {
     #[default]
     Upright,
     Quarter,
     Half,
     ThreeQuarters,
+    Negative,
 }
 
 impl View {
@@ -37,12 +38,12 @@ impl View {
         Self {
             part,
             long_side,
-            turn: Turn::Upright,
+            pose: Pose::Upright,
         }
     }
 
-    pub fn turned(self, turn: Turn) -> Self {
-        Self { turn, ..self }
+    pub fn posed(self, pose: Pose) -> Self {
+        Self { pose, ..self }
     }
 
     /// How many times larger the part is shown than it is.
@@ -52,10 +53,10 @@ impl View {
 
     /// The pixels shown: averages over area where the part is shrunk.
     pub fn shown<'a>(&self, photo: Photo<'a>) -> Result<Cow<'a, RgbImage>, DetectError> {
-        Ok(self.turn.of(self.resized(photo)?))
+        Ok(self.pose.of(self.resized(photo)?))
     }
 
-    /// Whether another view is better made of what this one shows than of the picture: the same pixels, perhaps turned, or
+    /// Whether another view is better made of what this one shows than of the picture: the same pixels in another pose, or
     /// so few that to make them would cost as much as to look at them.
     pub fn gives(&self, other: &Self) -> bool {
         let small = other.long_side <= SMALL && self.long_side >= 2 * other.long_side;
@@ -79,16 +80,16 @@ impl View {
     pub fn to_picture(&self, shown: Rect) -> Rect {
         let size = self.upright_size();
         let (width, height) = (size.width as f32, size.height as f32);
-        let upright = match self.turn {
-            Turn::Upright => shown,
-            Turn::Quarter => Rect::new(shown.y, height - shown.right(), shown.height, shown.width),
-            Turn::Half => Rect::new(
+        let upright = match self.pose {
+            Pose::Upright | Pose::Negative => shown,
+            Pose::Quarter => Rect::new(shown.y, height - shown.right(), shown.height, shown.width),
+            Pose::Half => Rect::new(
                 width - shown.right(),
                 height - shown.bottom(),
                 shown.width,
                 shown.height,
             ),
-            Turn::ThreeQuarters => Rect::new(width - shown.bottom(), shown.x, shown.height, shown.width),
+            Pose::ThreeQuarters => Rect::new(width - shown.bottom(), shown.x, shown.height, shown.width),
         };
         upright
             .scaled(self.part.width / width, self.part.height / height)
@@ -99,7 +100,7 @@ impl View {
         self.part_size().scaled_to(self.long_side)
     }
 
-    /// The pixels shown, before they are turned.
+    /// The pixels shown, before they are posed.
     pub fn resized<'a>(&self, photo: Photo<'a>) -> Result<Cow<'a, RgbImage>, DetectError> {
         let Photo { size: full, pixels } = photo;
         let size = self.upright_size();
@@ -149,15 +150,21 @@ fn resize(source: &RgbImage, target: &mut RgbImage, options: &ResizeOptions) -> 
         .map_err(|error| error.to_string())
 }
 
-impl Turn {
+impl Pose {
     pub fn of(self, upright: Cow<'_, RgbImage>) -> Cow<'_, RgbImage> {
         match self {
             Self::Upright => upright,
             Self::Quarter => Cow::Owned(imageops::rotate90(&*upright)),
             Self::Half => Cow::Owned(imageops::rotate180(&*upright)),
             Self::ThreeQuarters => Cow::Owned(imageops::rotate270(&*upright)),
+            Self::Negative => Cow::Owned(negative(upright.into_owned())),
         }
     }
+}
+
+fn negative(mut picture: RgbImage) -> RgbImage {
+    picture.iter_mut().for_each(|sample| *sample = 255 - *sample);
+    picture
 }
 
 /// Long side in pixels of a view that is made of a larger one.
@@ -185,13 +192,24 @@ mod tests {
             let inside = (140..160).contains(&x) && (70..80).contains(&y);
             Rgb([if inside { 255 } else { 0 }, 0, 0])
         });
-        for turn in [Turn::Upright, Turn::Quarter, Turn::Half, Turn::ThreeQuarters] {
-            let view = View::upright(PART, 100).turned(turn);
+        for pose in [Pose::Upright, Pose::Quarter, Pose::Half, Pose::ThreeQuarters] {
+            let view = View::upright(PART, 100).posed(pose);
             let shown = view.shown(Photo::whole(&picture)).unwrap();
             let (long, short) = (shown.width().max(shown.height()), shown.width().min(shown.height()));
             assert_eq!((long, short), (100, 50));
-            assert_eq!(view.to_picture(bounds(&shown)), field, "{turn:?}");
+            assert_eq!(view.to_picture(bounds(&shown)), field, "{pose:?}");
         }
+    }
+
+    #[test]
+    fn a_negative_is_shown_as_what_was_photographed() {
+        let negative = RgbImage::from_fn(400, 300, |x, _| Rgb([255, 200, if x < 200 { 10 } else { 60 }]));
+        let view = View::upright(PART, 100).posed(Pose::Negative);
+        let shown = view.shown(Photo::whole(&negative)).unwrap();
+        assert_eq!(shown.get_pixel(0, 0), &Rgb([0, 55, 245]));
+        assert_eq!(shown.get_pixel(99, 49), &Rgb([0, 55, 195]));
+        let seen = Rect::new(10.0, 20.0, 30.0, 10.0);
+        assert_eq!(view.to_picture(seen), View::upright(PART, 100).to_picture(seen));
     }
 
     #[test]
@@ -203,7 +221,7 @@ mod tests {
                 Rgb([if inside && y >= size.height / 6 { 255 } else { 0 }, 0, 0])
             })
         };
-        let view = View::upright(PART, 100).turned(Turn::Quarter);
+        let view = View::upright(PART, 100).posed(Pose::Quarter);
         let shown = |size: Size| {
             let pixels = at(size);
             let photo = Photo {
