@@ -1,12 +1,14 @@
 //! Who a request is for. Pingora reconciles Host, `:authority` and absolute targets for its own sessions only, not for
 //! the replay that stands in for them, so Veil does it for all.
 
-use http::Method;
 use http::header::HOST;
 use http::uri::Authority;
+use http::{Method, Version};
 use pingora::http::RequestHeader;
 use pingora::protocols::http::authority::{RawTargetAuthority, raw_target_authority, validate_request_authority};
 use pingora::{ErrorType, OrErr, Result};
+
+use super::framing::{MOST_FIELDS, Violation};
 
 /// Makes Host the one word on whom the request is for, and its target a path alone, as backends expect it. To be called
 /// on what goes to a backend, after all filters: a Host that a filter chose stands.
@@ -50,6 +52,15 @@ pub fn settle_on_arrival(head: &mut RequestHeader) -> Result<()> {
     match path_beside_authority(head) {
         Some(path) => head.set_raw_path(&path),
         None => Ok(()),
+    }
+}
+
+/// What is wrong with a head that came over HTTP/2, of what is refused over HTTP/1 before it gets here.
+pub fn violation_over_http2(head: &RequestHeader) -> Option<Violation> {
+    match head.version == Version::HTTP_2 && head.method != Method::CONNECT {
+        true if head.headers.len() > MOST_FIELDS => Some(Violation::TooManyFields),
+        true if !head.headers.contains_key(HOST) => Some(Violation::Host),
+        _ => None,
     }
 }
 

@@ -18,7 +18,7 @@ mod stand_in;
 mod stream;
 
 pub use answer::{AnswerLimits, AnswersConfig, Keeping, Pacer, Progress, RouteAnswersConfig};
-pub use authority::{settle as settle_authority, settle_on_arrival};
+pub use authority::{settle as settle_authority, settle_on_arrival, violation_over_http2};
 pub use budget::Budget;
 pub use config::{BodyConfig, Buffering, Limits, RouteBodyConfig};
 pub use error::ReadError;

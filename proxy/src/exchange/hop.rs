@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::{H1UpgradePolicy, HttpPeer};
 
@@ -25,6 +25,24 @@ pub fn asks_for_another_protocol(head: &RequestHeader) -> bool {
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
         .peekable();
     head.version == Version::HTTP_11 && asked.peek().is_some() && asked.all(is_other)
+}
+
+/// Whether a backend that changes the protocol changes it to one that the client has asked for.
+pub fn is_as_asked(request: &RequestHeader, answer: &ResponseHeader) -> bool {
+    let names = |fields: &HeaderMap| -> Vec<Vec<u8>> {
+        let lines = fields.get_all(header::UPGRADE).iter();
+        let names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+        names.map(|name| name.trim_ascii().to_ascii_lowercase()).collect()
+    };
+    let asked = names(&request.headers);
+    names(&answer.headers).iter().all(|name| asked.contains(name))
+}
+
+/// Whether the client's connection ends with the answer, in whichever line it says so: Pingora reads the first.
+pub fn says_close(head: &RequestHeader) -> bool {
+    let lines = head.headers.get_all(header::CONNECTION).iter();
+    let mut names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
 /// Has Pingora keep a client's wish for another protocol, see [`wish_for_another_protocol`].
@@ -98,12 +116,19 @@ pub fn own(head: &mut ResponseHeader) {
     if head.version != Version::HTTP_2 {
         head.set_version(Version::HTTP_11);
     }
-    if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
         return;
     }
     bound_wait(head);
     say_once(head, &header::TRANSFER_ENCODING);
     say_once(head, &header::CONTENT_LENGTH);
+    // No body follows, which neither may frame (RFC 9112, section 6.1; RFC 9110, section 8.6).
+    if matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        head.remove_header(&header::TRANSFER_ENCODING);
+    }
+    if head.status == StatusCode::NO_CONTENT {
+        head.remove_header(&header::CONTENT_LENGTH);
+    }
     let nominated = nominated(&head.headers);
     let nominated = nominated.iter().filter(|name| !is_kept(name));
     for name in nominated.chain(&[KEEP_ALIVE, PROXY_CONNECTION, header::UPGRADE]) {

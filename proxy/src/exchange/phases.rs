@@ -64,7 +64,8 @@ impl ProxyHttp for Edge {
         let (peer, listener) = (arrived.connection.peer().ip(), &arrived.connection.listener);
         arrived.request.notes.unproved = forwarded::forget_lies(head, peer, listener);
         exchange.stage = Stage::Arrived(arrived);
-        body::settle_on_arrival(head).map_err(|_| Refusal::from(Violation::Authority.problem()).into())
+        body::settle_on_arrival(head).map_err(|_| Refusal::from(Violation::Authority.problem()))?;
+        body::violation_over_http2(head).map_or(Ok(()), |violation| Err(Refusal::from(violation.problem()).into()))
     }
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<bool> {
@@ -175,6 +176,9 @@ impl ProxyHttp for Edge {
         }
         if head.status == StatusCode::SWITCHING_PROTOCOLS && !session.is_upgrade_req() {
             return Err(unusable("the protocol changes unasked"));
+        }
+        if head.status == StatusCode::SWITCHING_PROTOCOLS && !hop::is_as_asked(session.req_header(), head) {
+            return Err(unusable("the protocol changes to another one than was asked for"));
         }
         // A 503 with Retry-After says that nothing was done with the request.
         let busy = head.status == 503 && head.headers.contains_key(header::RETRY_AFTER);

@@ -222,8 +222,8 @@ pub fn named(router: &Router, name: &str) -> Result<Way, Refusal> {
 /// one spelling where listener or route are strict.
 pub fn find(router: &Router, listener: &Listener, session: &mut Session, request: &RequestCtx) -> Result<Way, Refusal> {
     let head = session.req_header();
-    if matches!(head.method, Method::CONNECT | Method::TRACE) {
-        // Who speaks so may take what follows for something else.
+    // Who speaks so may take what follows for something else.
+    if matches!(head.method, Method::CONNECT | Method::TRACE) || hop::says_close(head) {
         session.set_keepalive(None);
     }
     let head = session.req_header();

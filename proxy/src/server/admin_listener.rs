@@ -1,14 +1,18 @@
 //! The admin's listening socket, from when it opens until its last client has an answer.
 
-use std::future::pending;
+use std::future::{Future, pending};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::admin::Admin;
 use crate::client::endpoint::Endpoint;
@@ -72,6 +76,8 @@ pub struct Gate {
     socket: Listening,
     address: SocketAddr,
     closed: watch::Receiver<bool>,
+    /// For connections.
+    places: Arc<Semaphore>,
 }
 
 /// How long who has connected may take to ask when the listener closes.
@@ -84,13 +90,16 @@ impl Gate {
             socket,
             address,
             closed,
+            places: Arc::new(Semaphore::new(PLACES)),
         }
     }
 
-    async fn newcomer(&self) -> (Stream, SocketAddr) {
+    /// Whoever comes when all places are taken waits in the kernel.
+    async fn newcomer(&self) -> (Visit, SocketAddr) {
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
         loop {
             match self.socket.accept().await {
-                Ok((stream, ends)) => return (stream, ends.client),
+                Ok((stream, ends)) => return (Visit::new(stream, place), ends.client),
                 // Descriptors may have run out; they come back.
                 Err(_) => sleep(FRESH).await,
             }
@@ -99,10 +108,10 @@ impl Gate {
 }
 
 impl axum::serve::Listener for Gate {
-    type Io = Stream;
+    type Io = Visit;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Stream, SocketAddr) {
+    async fn accept(&mut self) -> (Visit, SocketAddr) {
         let mut closed = self.closed.clone();
         tokio::select! {
             biased;
@@ -114,5 +123,64 @@ impl axum::serve::Listener for Gate {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.address)
+    }
+}
+
+/// A connection with a place, which it has for as long as it gets answers: the descriptors are those of everybody's.
+pub struct Visit {
+    stream: Stream,
+    /// Until when something has to be written.
+    deadline: Pin<Box<Sleep>>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// Connections at once.
+const PLACES: usize = 64;
+/// How long one may go without an answer, and without taking one.
+const SILENCE: Duration = Duration::from_secs(75);
+
+impl Visit {
+    fn new(stream: Stream, place: Option<OwnedSemaphorePermit>) -> Self {
+        Self {
+            stream,
+            deadline: Box::pin(sleep(SILENCE)),
+            _place: place,
+        }
+    }
+
+    /// What comes of waiting; an error once that is too long.
+    fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        ready!(self.deadline.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Visit {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.stream).poll_read(cx, buf) {
+            Poll::Pending => self.wait(cx),
+            read if self.deadline.is_elapsed() => read.map(|_| Err(io::ErrorKind::TimedOut.into())),
+            read => read,
+        }
+    }
+}
+
+impl AsyncWrite for Visit {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match Pin::new(&mut self.stream).poll_write(cx, bytes) {
+            Poll::Pending => self.wait(cx),
+            written => {
+                self.deadline.as_mut().reset(Instant::now() + SILENCE);
+                written
+            }
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -175,7 +175,7 @@ impl Listeners {
                     say(&format!("listening on {} ({})", listener.url(), listener.name));
                     Some((Entrance::new(socket), copy))
                 }
-                None => self.close(&key, Stop::Continued).await,
+                None => self.relieve(&key, &listener.config).await,
             };
             listener.places.set_limit(listener.config.max_connections);
             self.places.insert(listener.name.clone(), Arc::clone(&listener.places));
@@ -198,6 +198,15 @@ impl Listeners {
         }
     }
 
+    /// Has a listener with these settings go on at its socket.
+    async fn relieve(&mut self, key: &str, settings: &ListenerConfig) -> Option<(Entrance, OwnedFd)> {
+        let before = self.open.get(key).map(|open| Arc::clone(&open.listener));
+        let entrance = self.close(key, Stop::Continued).await;
+        let changed = before.iter().filter(|before| before.config != *settings);
+        changed.for_each(|before| self.shared.connections.outdate(before));
+        entrance
+    }
+
     /// Closes those that the configuration does not name.
     pub async fn close_others(&mut self, config: &Config) {
         let named = |key: &String| {
@@ -208,7 +217,11 @@ impl Listeners {
         };
         let others: Vec<String> = self.open.keys().filter(|key| !named(key)).cloned().collect();
         for key in others {
+            let listener = self.open.get(&key).map(|open| Arc::clone(&open.listener));
             self.close(&key, Stop::Last).await;
+            listener
+                .iter()
+                .for_each(|listener| self.shared.connections.outdate(listener));
         }
     }
 

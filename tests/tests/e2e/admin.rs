@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use e2e::backend::Backend;
 use e2e::process::{Process, Signal};
@@ -256,4 +257,22 @@ fn a_page_shows_the_pools_and_what_it_asks_for_wants_the_token() {
         assert_eq!(veil.admin_get(&format!("/{part}")).status().as_u16(), 200, "{part}");
     }
     assert_eq!(veil.admin_get("/pools").status().as_u16(), 401);
+}
+
+/// They would have the descriptors of those who come to the listeners.
+#[test]
+fn silent_clients_take_no_more_than_their_places() {
+    let backend = Backend::named("it");
+    let veil = Veil::over(&round_robin(&[&backend]));
+    let address: SocketAddr = veil.admin_url("").trim_start_matches("http://").parse().unwrap();
+    let silent: Vec<_> = (0..64).map(|_| Raw::connect(address)).collect();
+    let mut late = Raw::connect(address);
+    late.send(format!("GET /livez HTTP/1.1\r\nHost: {address}\r\n\r\n"));
+    assert!(
+        late.stays_open(Duration::from_millis(500)),
+        "it waits, and is not sent away"
+    );
+    assert_eq!(veil.get("/").status(), 200);
+    drop(silent);
+    assert_eq!(late.response().status(), 200);
 }

@@ -7,6 +7,7 @@ use std::{fs, thread};
 
 use e2e::backend::{Answer, Backend};
 use e2e::process::Signal;
+use e2e::raw::Raw;
 use e2e::until::{SOON, until};
 use e2e::veil::{Veil, configuration, round_robin};
 use e2e::{Response, client};
@@ -187,6 +188,33 @@ fn stays_ready_while_reloads_change_all_backends() {
 /// One that nobody else takes meanwhile, as the kernel hands ports out in turn.
 fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// What a listener trusts and asks for holds for connections that are open too.
+#[test]
+fn who_came_by_other_settings_comes_again() {
+    let backend = Backend::named("it");
+    let with = |settings: &str| {
+        format!(
+            "version: 1\nlisteners: {{ public: {{ address: 127.0.0.1:0{settings} }} }}\n\
+             admin: {{ address: 127.0.0.1:0 }}\npools: {{ app: {{ backends: [{{ address: {} }}] }} }}\n\
+             routes: [{{ match: {{ path_prefix: / }}, pool: app, filters: [{{ access: {{ allow: [203.0.113.9/32] }} }}] }}]\n",
+            backend.address
+        )
+    };
+    let trusting = with(", trusted_proxies: [127.0.0.0/8]");
+    let veil = Veil::start(&trusting);
+    let request = "GET / HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n";
+    let mut client = Raw::connect(veil.public);
+    assert_eq!(client.send(request).response().status(), 200);
+    // Nothing has changed.
+    assert!(command(&veil, "/reload").status().is_success());
+    assert_eq!(client.send(request).response().status(), 200);
+
+    rewrite(&veil, &with(""));
+    assert!(command(&veil, "/reload").status().is_success());
+    assert_eq!(client.rest(), b"", "it is closed between two requests");
+    assert_eq!(Raw::connect(veil.public).send(request).response().status(), 403);
 }
 
 fn rewrite(veil: &Veil, yaml: &str) {

@@ -236,3 +236,62 @@ fn a_connection_serves_one_request_after_the_other() {
     let (came, _) = backend.connections();
     assert!((2..=6).contains(&came), "{came}");
 }
+
+#[test]
+fn no_body_is_framed_where_there_is_none() {
+    for (status, fields) in [
+        ("204 None", "Transfer-Encoding: chunked\r\n"),
+        ("204 None", "Content-Length: 5\r\n"),
+        ("304 Same", "Transfer-Encoding: chunked\r\n"),
+    ] {
+        let (_backend, veil) = over(&format!("HTTP/1.1 {status}\r\n{fields}\r\n"));
+        let request = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+        let answer = String::from_utf8(Raw::connect(veil.public).send(request).rest()).unwrap();
+        let answer = answer.to_ascii_lowercase();
+        assert!(
+            answer.starts_with("http/1.1 204") || answer.starts_with("http/1.1 304"),
+            "{answer}"
+        );
+        assert!(
+            !answer.contains("transfer-encoding") && !answer.contains("content-length"),
+            "{answer}"
+        );
+    }
+}
+
+#[test]
+fn a_connection_ends_in_whichever_line_that_is_said() {
+    const BOTH: &str = "Connection: keep-alive\r\nConnection: close\r\n";
+    let backend = Backend::named("it");
+    let veil = Veil::over(&format!("{{ backends: [{{ address: {} }}] }}", backend.address));
+    let request = format!("GET / HTTP/1.1\r\nHost: test\r\n{BOTH}\r\n");
+    let answer = Raw::connect(veil.public).send(request).rest();
+    assert!(
+        String::from_utf8_lossy(&answer)
+            .to_ascii_lowercase()
+            .contains("connection: close")
+    );
+
+    let said = format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{BOTH}\r\nit");
+    let parts = vec![Part::Bytes(said.into_bytes())];
+    let backend = Backend::start(move |_| Answer::Parts(parts.clone()));
+    let veil = Veil::over(&format!("{{ backends: [{{ address: {} }}] }}", backend.address));
+    let mut client = Raw::connect(veil.public);
+    let (before, _) = backend.connections();
+    for _ in 0..5 {
+        assert_eq!(client.send(GET).response().body, b"it");
+    }
+    assert!(backend.connections().0 >= before + 5, "{:?}", backend.connections());
+}
+
+#[test]
+fn the_protocol_changes_to_none_but_those_asked_for() {
+    for (answered, status) in [("websocket", 101), ("WebSocket", 101), ("foo", 502)] {
+        let (_backend, veil) = over(&format!(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {answered}\r\n\r\n"
+        ));
+        let request = "GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+        let head = Raw::connect(veil.public).send(request).head();
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{answered}: {head}");
+    }
+}

@@ -195,7 +195,7 @@ fn is_field(name: &[u8], field: &[u8]) -> bool {
 }
 
 /// Pingora parses no more than 256.
-const MOST_FIELDS: usize = 128;
+pub const MOST_FIELDS: usize = 128;
 
 #[cfg(test)]
 mod tests {

@@ -10,5 +10,6 @@ mod violation;
 mod wire;
 
 pub use chunked::Chunked;
+pub use head::MOST_FIELDS;
 pub use violation::Violation;
 pub use wire::{FLOOD, HeadLimits, Next, RefusedHead, Watch, Wire};

@@ -76,6 +76,7 @@ impl Connections {
             requests: AtomicU64::new(0),
             pipelined: AtomicBool::new(false),
             asked: AtomicBool::new(false),
+            outdated: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             waker: Mutex::new(None),
@@ -132,6 +133,16 @@ impl Connections {
             }
         }
         live.len() + streams
+    }
+
+    /// Has those end that came by this listener, which is gone or has other settings: with the requests at hand, and at once
+    /// where there is none. What it trusted and asked of clients would hold for them for as long as they go on asking.
+    pub fn outdate(&self, listener: &Arc<Listener>) {
+        let live = self.live.lock();
+        let theirs = live
+            .values()
+            .filter(|connection| Arc::ptr_eq(&connection.listener, listener));
+        theirs.for_each(|connection| connection.outdate());
     }
 
     /// Returns once all have left. Those that wait for a further request are asked to when `patience` is over since their

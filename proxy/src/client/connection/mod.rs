@@ -60,6 +60,8 @@ pub struct Connection {
     pipelined: AtomicBool,
     /// It is to leave if it idles.
     asked: AtomicBool,
+    /// Its listener is gone, or has other settings by now.
+    outdated: AtomicBool,
     ended: AtomicBool,
     /// It ends with a reset, see [`Connection::cut`].
     cut: AtomicBool,
@@ -171,6 +173,28 @@ impl Connection {
                     self.asked.store(false, Ordering::Release);
                     Poll::Pending
                 }
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    /// What it was let in by does not hold any more: it ends with the requests at hand.
+    fn outdate(&self) {
+        self.outdated.store(true, Ordering::Release);
+        self.end(Ending::IfIdle);
+    }
+
+    fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::Acquire)
+    }
+
+    /// Ready when no request is wanted any more but those at hand.
+    pub async fn is_to_end(&self) {
+        poll_fn(|cx| {
+            self.park(cx);
+            match self.is_outdated() {
+                true => Poll::Ready(()),
                 false => Poll::Pending,
             }
         })
@@ -345,7 +369,7 @@ impl OnConnection for Connection {
         let is_over = keeping.requests.is_some_and(|most| self.requests() >= most)
             || keeping.time.is_some_and(|most| self.open_for() >= most)
             || keeping.idle.is_some_and(|idle| idle.is_zero());
-        !is_over && !self.all.is_draining()
+        !is_over && !self.all.is_draining() && !self.is_outdated()
     }
 
     fn is_pipelined(&self) -> bool {

@@ -46,6 +46,11 @@ pub async fn serve(stream: Transport, entered: &Entered, proxy: &Arc<Proxy>, shu
                 told = true;
                 continue;
             }
+            () = entered.is_to_end(), if !told => {
+                connection.graceful_shutdown();
+                told = true;
+                continue;
+            }
             accepted = connection.accept() => accepted,
             () = entered.asked_to_leave() => break,
             () = sleep(LOOK_AGAIN), if window.is_wide() => {

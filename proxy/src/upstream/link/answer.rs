@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use memchr::memchr;
 
-use super::head::{Fault, Follows, judge};
+use super::head::{Fault, Follows, Said, judge};
 use crate::body::{Chunked, Progress};
 
 /// How far an answer has come.
@@ -17,6 +17,8 @@ pub struct Answer {
     heads: u64,
     /// More came than belongs to it.
     surplus: bool,
+    /// It is the last one on its connection.
+    closes: bool,
     trailers: Vec<u8>,
     /// Learns of the fields after its body.
     progress: Arc<Progress>,
@@ -40,6 +42,7 @@ impl Answer {
             place: Place::Head(Vec::new()),
             heads: 0,
             surplus: false,
+            closes: false,
             trailers: Vec::new(),
             progress,
         }
@@ -57,11 +60,12 @@ impl Answer {
                         before.extend_from_slice(bytes);
                         return Ok(());
                     };
-                    let follows = match before.is_empty() {
+                    let Said { follows, closes } = match before.is_empty() {
                         true => judge(&bytes[..end], self.to_head)?,
                         false => judge(&[before.as_slice(), &bytes[..end]].concat(), self.to_head)?,
                     };
                     self.heads += (before.len() + end) as u64;
+                    self.closes |= closes;
                     self.place = Place::of(follows);
                     end
                 }
@@ -115,9 +119,9 @@ impl Answer {
         matches!(self.place, Place::Over)
     }
 
-    /// All of it has come, and nothing else.
+    /// All of it has come, and nothing else, and another one may.
     pub fn is_over_cleanly(&self) -> bool {
-        self.is_over() && !self.surplus
+        self.is_over() && !self.surplus && !self.closes
     }
 
     /// Those that may stand after a body (RFC 9110, section 6.5.1).

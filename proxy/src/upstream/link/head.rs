@@ -20,6 +20,14 @@ pub enum Follows {
     Rest,
 }
 
+/// What a head says of what comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Said {
+    pub follows: Follows,
+    /// The connection is not to be used again, in whichever line that stands: Pingora reads the first.
+    pub closes: bool,
+}
+
 /// What makes an answer's head mean different things to different readers (RFC 9112, sections 5 and 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -32,7 +40,7 @@ pub enum Fault {
 }
 
 /// Judges `head`, which ends with an empty line. A request with the method HEAD has an answer without a body.
-pub fn judge(head: &[u8], to_head: bool) -> Result<Follows, Fault> {
+pub fn judge(head: &[u8], to_head: bool) -> Result<Said, Fault> {
     let mut from = 0;
     let mut lines = memchr_iter(b'\n', head).map(|end| without_cr(&head[std::mem::replace(&mut from, end + 1)..end]));
     let status = lines.next().and_then(status_of).ok_or(Fault::StatusLine)?;
@@ -41,12 +49,16 @@ pub fn judge(head: &[u8], to_head: bool) -> Result<Follows, Fault> {
         framing.add(line)?;
     }
     let framed = framing.follows()?;
-    Ok(match status {
+    let follows = match status {
         101 => Follows::Rest,
         100..200 => Follows::Head,
         204 | 304 => Follows::Counted(0),
         _ if to_head => Follows::Counted(0),
         _ => framed,
+    };
+    Ok(Said {
+        follows,
+        closes: framing.closes,
     })
 }
 
@@ -64,6 +76,7 @@ fn status_of(line: &[u8]) -> Option<u16> {
 struct Framing {
     length: Option<u64>,
     chunked: bool,
+    closes: bool,
 }
 
 impl Framing {
@@ -77,6 +90,11 @@ impl Framing {
             return Err(Fault::FieldName);
         }
         match name.len() {
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                let mut words = value.split(|byte| *byte == b',');
+                self.closes |= words.any(|word| trim(word).eq_ignore_ascii_case(b"close"));
+                Ok(())
+            }
             14 if name.eq_ignore_ascii_case(b"content-length") => self.add_lengths(value),
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.add_coding(trim(value)),
             _ => Ok(()),
@@ -138,8 +156,28 @@ impl From<Fault> for io::Error {
 mod tests {
     use super::*;
 
+    fn follows(head: &str, to_head: bool) -> Result<Follows, Fault> {
+        judge(head.as_bytes(), to_head).map(|said| said.follows)
+    }
+
     fn with(fields: &str) -> Result<Follows, Fault> {
-        judge(format!("HTTP/1.1 200 OK\r\n{fields}\r\n").as_bytes(), false)
+        follows(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n"), false)
+    }
+
+    #[test]
+    fn a_connection_ends_in_whichever_line_that_stands() {
+        for (fields, closes) in [
+            ("Connection: close\r\n", true),
+            ("Connection: keep-alive\r\nconnection: X, Close\r\n", true),
+            ("Connection: keep-alive\r\nX-Close: close\r\n", false),
+        ] {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n{fields}\r\n");
+            assert_eq!(
+                judge(head.as_bytes(), false).map(|said| said.closes),
+                Ok(closes),
+                "{fields:?}"
+            );
+        }
     }
 
     #[test]
@@ -148,7 +186,7 @@ mod tests {
         assert_eq!(with("transfer-encoding:\tChunked \r\n"), Ok(Follows::Chunks));
         assert_eq!(with("Content-Type: a\r\n"), Ok(Follows::Rest));
         assert_eq!(
-            judge(b"HTTP/1.0 200\nContent-Length: 5\n\n", false),
+            follows("HTTP/1.0 200\nContent-Length: 5\n\n", false),
             Ok(Follows::Counted(5))
         );
         for (head, follows) in [
@@ -163,9 +201,13 @@ mod tests {
                 Follows::Counted(0),
             ),
         ] {
-            assert_eq!(judge(head.as_bytes(), false), Ok(follows), "{head:?}");
+            assert_eq!(
+                super::judge(head.as_bytes(), false).map(|said| said.follows),
+                Ok(follows),
+                "{head:?}"
+            );
         }
-        let to_head = judge(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", true);
+        let to_head = follows("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", true);
         assert_eq!(to_head, Ok(Follows::Counted(0)));
     }
 
@@ -213,7 +255,7 @@ mod tests {
         }
         for line in ["", "SSH-2.0-OpenSSH_9", "ICY 200 OK", "HTTP/2 200", "HTTP/1.1 abc"] {
             assert_eq!(
-                judge(format!("{line}\r\n\r\n").as_bytes(), false),
+                follows(&format!("{line}\r\n\r\n"), false),
                 Err(Fault::StatusLine),
                 "{line}"
             );

@@ -52,7 +52,7 @@ fn folder(files: &[(&str, &[u8])]) -> TempDir {
 
 fn html(status: u16, text: &str) -> Answer {
     let head = format!(
-        "HTTP/1.1 {status} Said\r\nContent-Type: text/html\r\nETag: \"one\"\r\nContent-Length: {}\r\n\r\n",
+        "HTTP/1.1 {status} Said\r\nContent-Type: text/html\r\nETag: \"one\"\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         text.len()
     );
     Answer::Pieces(vec![(Duration::ZERO, [head.as_bytes(), text.as_bytes()].concat())])

@@ -249,3 +249,27 @@ fn malformed_requests_have_an_end() {
         (ended == 2.0).then_some(())
     });
 }
+
+/// As over HTTP/1.
+#[test]
+fn a_request_for_nobody_and_one_of_too_many_fields_are_refused() {
+    let server = Server::start();
+    let nobody = fields(&[(":method", "GET"), (":scheme", "http"), (":path", "/")]);
+    let by_host = [nobody.clone(), fields(&[("host", "a.test")])].concat();
+    let named: Vec<String> = (0..140).map(|number| format!("x-{number}")).collect();
+    let of = |count: usize| {
+        let more: Vec<(&str, &str)> = named[..count].iter().map(|name| (name.as_str(), "1")).collect();
+        head("GET", &more)
+    };
+    for tls in [false, true] {
+        let answered = |block: &[u8]| {
+            let mut connection = server.open(tls);
+            connection.send(&frame(HEADERS, WHOLE, 1, block));
+            connection.answer(1).0[0]
+        };
+        // 400 and 200 of the static table; 431 is none of it.
+        assert_eq!((answered(&nobody), answered(&by_host)), (0x8c, 0x88), "TLS: {tls}");
+        assert_eq!(answered(&of(120)), 0x88, "TLS: {tls}");
+        assert!(![0x88, 0x8c].contains(&answered(&of(140))), "TLS: {tls}");
+    }
+}
