@@ -42,7 +42,7 @@ def is_well(folder, image):
     """Its user is not root, and nothing in it could run a script."""
     user = configuration(folder, image)["User"]
     assert user.split(":")[0] not in ("", "0", "root"), f"{image} runs as {user!r}"
-    shells = [path for path in (folder / image).rglob("*") if SHELLS.search(str(path))]
+    shells = [path for path in (folder / image).rglob("*") if path.is_file() and SHELLS.search(str(path))]
     assert not shells, f"{image} has {shells}"
 
 
