@@ -1,6 +1,7 @@
 //! A file of one item, as libheif wants it: every box of it is written here, so that of a stranger's file only the coded
 //! picture and its configuration come before libheif (ISO/IEC 14496-12, 8.11; 23008-12).
 
+use crate::boxes::{BOX_HEAD, boxed, full};
 use crate::{Coded, Sampling};
 
 impl Coded<'_> {
@@ -47,16 +48,3 @@ impl Coded<'_> {
         )
     }
 }
-
-fn boxed(kind: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
-    let content = parts.concat();
-    let length = (content.len() + BOX_HEAD) as u32;
-    [&length.to_be_bytes()[..], kind, &content].concat()
-}
-
-/// With a version and no flags.
-fn full(kind: &[u8; 4], version: u8, parts: &[&[u8]]) -> Vec<u8> {
-    boxed(kind, &[&[version, 0, 0, 0], &parts.concat()])
-}
-
-const BOX_HEAD: usize = 8;

@@ -7,6 +7,7 @@
 //! reads no byte of any picture; it ends whom nobody listens to any more.
 
 mod asking;
+pub mod boxes;
 mod container;
 mod words;
 

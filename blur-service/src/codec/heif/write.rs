@@ -6,6 +6,7 @@ use crate::{
     error::Error,
     geometry::Size,
 };
+use hevc_still::boxes::{BOX_HEAD, boxed, full};
 use image::DynamicImage;
 
 /// At a quality from 1 to 100.
@@ -163,17 +164,6 @@ fn av1_configuration(profile: u8, is_grey: bool) -> [u8; 4] {
     [0x81, profile << 5 | 31, sampling, 0]
 }
 
-fn boxed(kind: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
-    let content = parts.concat();
-    let length = (content.len() + BOX_HEAD) as u32;
-    [&length.to_be_bytes()[..], kind, &content].concat()
-}
-
-/// With a version and no flags.
-fn full(kind: &[u8; 4], version: u8, parts: &[&[u8]]) -> Vec<u8> {
-    boxed(kind, &[&[version, 0, 0, 0], &parts.concat()])
-}
-
 /// One plane, or three as large.
 fn coded(size: Size, planes: &[Vec<u8>], quantiser: u8) -> Result<Vec<u8>, Error> {
     let sides = (size.width as usize, size.height as usize);
@@ -232,7 +222,6 @@ fn units(mut data: &[u8]) -> Option<Vec<u8>> {
 const COLOUR_ITEM: u32 = 1;
 const ALPHA_ITEM: u32 = 2;
 const NEEDED: u8 = 0x80;
-const BOX_HEAD: usize = 8;
 /// Of what is shown through.
 const FINEST: u8 = 4;
 /// A sequence's head, the mark between pictures, a picture.
