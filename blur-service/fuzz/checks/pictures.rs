@@ -2,7 +2,7 @@
 //! written in every format, and proven.
 
 use blur_service::{
-    codec::{Header, Output, Parts, Picture, Wanted},
+    codec::{Header, Items, Numbers, Output, Parts, Picture, Wanted},
     error::Error,
     redact::{Look, Means, Noise, Region, Spot},
 };
@@ -12,6 +12,7 @@ const MOST_PIXELS: u64 = 1 << 18;
 const MOST_PIXELS_OF_AVIF: u64 = 1 << 12;
 
 pub fn check(data: &[u8]) {
+    check_numbers(data);
     let Ok(header) = Header::read(data) else { return };
     if header.check_pixels(MOST_PIXELS).is_err() || header.parts != Parts::One {
         return;
@@ -38,6 +39,14 @@ pub fn check(data: &[u8]) {
         output.prove(&written).expect("what is written is proven");
         let again = Header::read(&written).expect("what is written can be read");
         assert_eq!(again.size, size);
+    }
+}
+
+/// What a HEIC says of its numbers, which is read only where there is a decoder of HEVC.
+fn check_numbers(data: &[u8]) {
+    let Some(items) = Items::of(data) else { return };
+    for configuration in items.properties(items.primary, b"hvcC") {
+        let _ = Numbers::configured(configuration).map(Numbers::space);
     }
 }
 

@@ -38,7 +38,7 @@ pub use density::Density;
 pub use frames::{Delay, Frame, Frames, Plan as FramesPlan};
 pub use gif::{Block as GifBlock, Blocks as GifBlocks};
 pub use header::{Format, Header, Parts};
-pub use heif::{formats_read, start_hevc};
+pub use heif::{Numbers, formats_read, start_hevc};
 pub use jpeg_facts::JpegFacts;
 pub use orientation::{to_stored, to_upright, turns_sides};
 pub use output::{Output, Wanted};

@@ -14,15 +14,14 @@ mod write;
 
 use image::{DynamicImage, RgbImage, RgbaImage, metadata::Orientation};
 
-pub use self::hevc::start as start_hevc;
 #[cfg(feature = "avif")]
 pub(super) use self::write::{encode, prove};
 use self::{
     frame::{Coder, Frame, UNUSUAL, damaged, unclear},
     hevc::Hevc,
-    numbers::Numbers,
     planes::Planes,
 };
+pub use self::{hevc::start as start_hevc, numbers::Numbers};
 use super::{
     Format, Header, Picture, Space,
     boxes::{Items, Reader},
