@@ -20,7 +20,7 @@ use super::replay::Replay;
 use super::stand_in::{self, Source, Taken};
 use super::stream::Upload;
 use crate::request::deadline::Patience;
-use crate::request::syntax::promised_length;
+use crate::request::syntax::{asks_for_another_protocol, promised_length};
 
 /// Reads the body of the request at hand and puts a session in the place of `downstream` that gives it to each backend
 /// from its first byte; with `buffering: off`, one that gives it on while it arrives, under the same limits. The session
@@ -28,8 +28,8 @@ use crate::request::syntax::promised_length;
 /// something comes `instead`, backends get that.
 ///
 /// Of a body that was read the length is known, so the head that goes to backends has a Content-Length, and neither
-/// Transfer-Encoding nor Expect. An offer to change the protocol (Upgrade), which some clients make with every request,
-/// is not taken. What has to be set on a session (keep-alive, abort on close, least send rate) is set before.
+/// Transfer-Encoding nor Expect. An offer to go on by HTTP/2, which some clients make with every request, is not taken; who
+/// offers another protocol behind a body has that read first. What has to be set on a session (keep-alive, abort on close, least send rate) is set before.
 ///
 /// # Errors
 ///
@@ -60,8 +60,12 @@ pub async fn take(
     if promised.is_some_and(|length| length > limits.max_size) {
         return Err(ReadError::TooLarge { limit: limits.max_size });
     }
-    downstream.req_header_mut().remove_header(&UPGRADE);
+    let may_change_protocol = downstream.is_upgrade_req() && asks_for_another_protocol(downstream.req_header());
+    if !may_change_protocol {
+        downstream.req_header_mut().remove_header(&UPGRADE);
+    }
     let source = match limits.buffering {
+        _ if may_change_protocol => Source::ReplayToUpgrade(read(downstream, promised, limits, &keeping).await?),
         Buffering::On => Source::Replay(read(downstream, promised, limits, &keeping).await?),
         Buffering::Off => Source::Upload(Upload::new(limits)),
     };

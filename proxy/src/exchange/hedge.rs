@@ -37,7 +37,7 @@ impl Attempting {
         let after = self.pool.hedge_after()?;
         let body = self.taken.as_ref().and_then(Taken::whole);
         let whole =
-            body.is_some() || session.is_body_empty() && !session.req_header().headers.contains_key(header::UPGRADE);
+            (body.is_some() || session.is_body_empty()) && !session.req_header().headers.contains_key(header::UPGRADE);
         let may_be_sent_twice = self.attempt.idempotent && self.attempt.sent < self.routed.route.retry.attempts;
         if !whole || !may_be_sent_twice || !self.deaths.is_empty() {
             return None;

@@ -8,41 +8,22 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::upstreams::peer::{H1UpgradePolicy, HttpPeer};
 
 use crate::pool::Http1;
+use crate::request::syntax::{listed, lists};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
-/// Whether a client asks for another protocol than WebSocket, which Pingora lets pass by itself. A change to HTTP/2 is none:
-/// what came in it would have passed no route.
-pub fn asks_for_another_protocol(head: &RequestHeader) -> bool {
-    let is_other = |protocol: &[u8]| {
-        let name = protocol.trim_ascii();
-        !name.eq_ignore_ascii_case(b"websocket") && !name.eq_ignore_ascii_case(b"h2c")
-    };
-    let asked = head.headers.get_all(header::UPGRADE).iter();
-    let mut asked = asked
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-        .peekable();
-    head.version == Version::HTTP_11 && asked.peek().is_some() && asked.all(is_other)
-}
-
 /// Whether a backend that changes the protocol changes it to one that the client has asked for.
 pub fn is_as_asked(request: &RequestHeader, answer: &ResponseHeader) -> bool {
-    let names = |fields: &HeaderMap| -> Vec<Vec<u8>> {
-        let lines = fields.get_all(header::UPGRADE).iter();
-        let names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-        names.map(|name| name.trim_ascii().to_ascii_lowercase()).collect()
-    };
-    let asked = names(&request.headers);
-    names(&answer.headers).iter().all(|name| asked.contains(name))
+    let is_asked =
+        |name: &[u8]| listed(&request.headers, &header::UPGRADE).any(|asked| asked.eq_ignore_ascii_case(name));
+    listed(&answer.headers, &header::UPGRADE).all(is_asked)
 }
 
 /// Whether the client's connection ends with the answer, in whichever line it says so: Pingora reads the first.
 pub fn says_close(head: &RequestHeader) -> bool {
-    let lines = head.headers.get_all(header::CONNECTION).iter();
-    let mut names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"close"))
+    lists(&head.headers, &header::CONNECTION, "close")
 }
 
 /// Has Pingora keep a client's wish for another protocol, see [`wish_for_another_protocol`].
@@ -52,10 +33,8 @@ pub fn let_protocol_change(peer: &mut HttpPeer) {
 
 /// The fields that `Connection` names as its own.
 fn nominated(fields: &HeaderMap) -> Vec<HeaderName> {
-    let lines = fields.get_all(header::CONNECTION).iter();
-    let names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    names
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+    listed(fields, &header::CONNECTION)
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
         .collect()
 }
 
@@ -216,25 +195,6 @@ mod tests {
             head.append_header(*name, *value).unwrap();
         }
         head
-    }
-
-    #[test]
-    fn tells_other_protocols_from_those_that_are_known() {
-        for (protocol, other) in [
-            ("tcp", true),
-            ("SPDY/3.1", true),
-            ("websocket", false),
-            ("WebSocket", false),
-            ("h2c", false),
-            ("tcp, h2c", false),
-        ] {
-            assert_eq!(
-                asks_for_another_protocol(&request(&[("upgrade", protocol)])),
-                other,
-                "{protocol}"
-            );
-        }
-        assert!(!asks_for_another_protocol(&request(&[])));
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::exchange::routing::Passed;
 use crate::exchange::{Exchange, Stage, has_begun_to_answer, hop, is_final};
 use crate::request::deadline::{Clock, Expired};
 use crate::request::problem;
+use crate::request::syntax::asks_for_another_protocol;
 use crate::state::Shared;
 use crate::upstream::retry::{Failure, Suspicion};
 
@@ -109,7 +110,7 @@ impl ProxyHttp for Edge {
             .peer(rules, session.req_header())
             .ok_or(Refusal::from(problem::INTERNAL))?;
         attempting.enter_race(rules, session, &mut peer);
-        if hop::asks_for_another_protocol(session.req_header()) {
+        if asks_for_another_protocol(session.req_header()) {
             hop::let_protocol_change(&mut peer);
         }
         Ok(peer)
@@ -139,7 +140,7 @@ impl ProxyHttp for Edge {
         let Arrived {
             request, connection, ..
         } = &attempting.routed.arrived;
-        if hop::asks_for_another_protocol(session.req_header()) {
+        if asks_for_another_protocol(session.req_header()) {
             hop::wish_for_another_protocol(head)?;
         }
         request.notes.say_otherwise(head)?;

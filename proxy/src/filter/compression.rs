@@ -15,6 +15,7 @@ use super::answer::DIGESTS;
 use super::media_type::{essence, fits, preference};
 use super::{BodyChange, Filter, FilterError, Settings, Transform, Workshop};
 use crate::request::RequestCtx;
+use crate::request::syntax::lists;
 use crate::yaml::units::ByteSize;
 
 /// `compression: {}`: what the client takes and is worth it. Never what is compressed already, has `no-transform`, or is a part
@@ -150,10 +151,7 @@ impl Compression {
                 StatusCode::NO_CONTENT | StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED
             );
         let is_for_us = essence(response).is_some_and(|kind| self.types.iter().any(|pattern| fits(pattern, &kind)));
-        let may_be_changed = !response.headers.get_all(header::CACHE_CONTROL).iter().any(|value| {
-            let mut words = value.as_bytes().split(|byte| *byte == b',');
-            words.any(|word| word.trim_ascii().eq_ignore_ascii_case(b"no-transform"))
-        });
+        let may_be_changed = !lists(&response.headers, &header::CACHE_CONTROL, "no-transform");
         is_whole && is_for_us && may_be_changed && !response.headers.contains_key(header::CONTENT_ENCODING)
     }
 
@@ -174,9 +172,8 @@ fn is_short(response: &ResponseHeader, least: ByteSize) -> bool {
 
 /// Caches are told what the answer depends on.
 fn vary(response: &mut ResponseHeader) {
-    let lines = response.headers.get_all(header::VARY).iter().map(HeaderValue::as_bytes);
-    let mut names = lines.flat_map(|line| line.split(|byte| *byte == b','));
-    if !names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"accept-encoding") || name.trim_ascii() == b"*") {
+    let told = |name| lists(&response.headers, &header::VARY, name);
+    if !told("accept-encoding") && !told("*") {
         let _ = response.append_header(header::VARY, "Accept-Encoding");
     }
 }

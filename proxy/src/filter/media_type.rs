@@ -1,7 +1,9 @@
 //! Media types: what an answer is, what a client wants, and what a file's name says.
 
-use http::{HeaderValue, header};
+use http::header;
 use pingora::http::{RequestHeader, ResponseHeader};
+
+use crate::request::syntax::listed;
 
 /// Type and subtype of an answer, in lower case.
 pub fn essence(response: &ResponseHeader) -> Option<String> {
@@ -20,13 +22,7 @@ pub fn fits(pattern: &str, essence: &str) -> bool {
 
 /// Whether a client would rather see a page than anything else, as browsers say when a person asks.
 pub fn wants_page(request: &RequestHeader) -> bool {
-    let accepted = request
-        .headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .map(HeaderValue::as_bytes);
-    let mut ranges = accepted.flat_map(|line| line.split(|byte| *byte == b','));
-    ranges.any(|range| {
+    listed(&request.headers, &header::ACCEPT).any(|range| {
         let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
         let is_page = parts.next().is_some_and(|name| {
             name.eq_ignore_ascii_case(b"text/html") || name.eq_ignore_ascii_case(b"application/xhtml+xml")
@@ -37,14 +33,8 @@ pub fn wants_page(request: &RequestHeader) -> bool {
 
 /// How much a client likes a coding, in thousandths; none where it does not name it.
 pub fn preference(request: &RequestHeader, coding: &str) -> Option<u16> {
-    let accepted = request
-        .headers
-        .get_all(header::ACCEPT_ENCODING)
-        .iter()
-        .map(HeaderValue::as_bytes);
-    let ranges = accepted.flat_map(|line| line.split(|byte| *byte == b','));
     let mut found = None;
-    for range in ranges {
+    for range in listed(&request.headers, &header::ACCEPT_ENCODING) {
         let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
         let name = parts.next().unwrap_or_default();
         let weight = parts.find_map(weight).unwrap_or(1000);

@@ -1,7 +1,7 @@
 //! Small rules of HTTP's syntax, and what a head says of itself, each in one place.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderName, Version};
+use http::{HeaderMap, HeaderName, Version};
 use pingora::http::RequestHeader;
 
 /// `token` of RFC 9110, section 5.6.2: a method, or a field's or a cookie's name.
@@ -43,6 +43,26 @@ pub fn is_framing(name: &HeaderName) -> bool {
         HeaderName::from_static("keep-alive"),
     ];
     FRAMING.contains(name)
+}
+
+/// What a field lists, on however many lines (RFC 9110, section 5.6.1).
+pub fn listed<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    let lines = fields.get_all(name).iter();
+    let members = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    members.map(<[u8]>::trim_ascii)
+}
+
+/// Whether a field lists this word, in whatever case.
+pub fn lists(fields: &HeaderMap, name: &HeaderName, word: &str) -> bool {
+    listed(fields, name).any(|member| member.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// Whether a client asks for another protocol than WebSocket, which Pingora lets pass by itself. A change to HTTP/2 is none:
+/// what came in it would have passed no route.
+pub fn asks_for_another_protocol(head: &RequestHeader) -> bool {
+    let is_other = |name: &[u8]| !name.eq_ignore_ascii_case(b"websocket") && !name.eq_ignore_ascii_case(b"h2c");
+    let mut asked = listed(&head.headers, &UPGRADE).peekable();
+    head.version == Version::HTTP_11 && asked.peek().is_some() && asked.all(is_other)
 }
 
 /// Bytes of the body, where the head says so.
@@ -139,6 +159,24 @@ pub fn trim(value: &[u8]) -> &[u8] {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn tells_other_protocols_from_those_that_are_known() {
+        for (protocol, other) in [
+            ("tcp", true),
+            ("SPDY/3.1", true),
+            ("websocket", false),
+            ("WebSocket", false),
+            ("h2c", false),
+            ("tcp, h2c", false),
+        ] {
+            let mut head = RequestHeader::build("GET", b"/", None).unwrap();
+            head.append_header("upgrade", protocol).unwrap();
+            assert_eq!(asks_for_another_protocol(&head), other, "{protocol}");
+        }
+        let plain = RequestHeader::build("GET", b"/", None).unwrap();
+        assert!(!asks_for_another_protocol(&plain));
+    }
 
     #[test]
     fn a_hosts_name_has_no_port() {

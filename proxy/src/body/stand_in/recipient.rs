@@ -15,6 +15,7 @@ use super::source::Source;
 use crate::body::answer::{Ending, Flow, Held, Keeping, Outlet, Progress, deliver};
 use crate::body::config::Buffering;
 use crate::body::protocol::is_http2;
+use crate::request::syntax::lists;
 
 /// The client and what it gets.
 pub(super) struct Recipient {
@@ -384,11 +385,9 @@ impl Recipient {
     fn trailers(&self) -> Option<Box<HeaderMap>> {
         let trailers = self.progress.take_trailers()?;
         let request = self.req_header();
-        let asked = request.headers.get_all(TE).iter();
-        let mut asked = asked.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
         let is_welcome = match request.version {
             Version::HTTP_2 => true,
-            Version::HTTP_11 => asked.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers")),
+            Version::HTTP_11 => lists(&request.headers, &TE, "trailers"),
             _ => false,
         };
         (is_welcome && !self.is_replaced).then_some(trailers)

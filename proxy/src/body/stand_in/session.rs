@@ -112,7 +112,7 @@ impl Session for StandIn {
 
     async fn drain_request_body(&mut self) -> Result<()> {
         match &mut self.source {
-            Source::Replay(replay) => replay.free(),
+            Source::Replay(replay) | Source::ReplayToUpgrade(replay) => replay.free(),
             _ => self.recipient.here_mut()?.drain_request_body().await?,
         }
         Ok(())
@@ -121,7 +121,8 @@ impl Session for StandIn {
     fn is_body_done(&mut self) -> bool {
         match &self.source {
             Source::Replay(replay) => replay.is_sent(),
-            Source::Upgrade { .. } if !self.was_upgraded() => !self.recipient.waits(),
+            source if source.awaits_upgrade() && !self.was_upgraded() => !self.recipient.waits(),
+            Source::ReplayToUpgrade(_) if !self.was_upgraded() => false,
             _ => self.recipient.here_mut().map_or(true, |client| client.is_body_done()),
         }
     }

@@ -21,6 +21,8 @@ pub(in crate::body) enum Source {
     },
     /// Out of memory, as often as needed.
     Replay(Replay),
+    /// The same, and the bytes of another protocol follow if the backend agrees: it has no end until then either.
+    ReplayToUpgrade(Replay),
     /// From the client, once, while it sends.
     Upload(Upload),
 }
@@ -29,7 +31,7 @@ impl Source {
     /// The body itself, where it can be given to a further backend from its first byte.
     pub(super) fn whole(&self) -> Option<Weak<Whole>> {
         match self {
-            Self::Replay(replay) => Some(replay.whole()),
+            Self::Replay(replay) | Self::ReplayToUpgrade(replay) => Some(replay.whole()),
             Self::Nothing | Self::Upgrade { .. } | Self::Upload(_) => None,
         }
     }
@@ -39,8 +41,22 @@ impl Source {
         matches!(self, Self::Upload(_))
     }
 
+    /// Whether there is a body, or was one whose end is waited for.
     pub(super) fn has_body(&self) -> bool {
-        matches!(self, Self::Replay(_) | Self::Upload(_))
+        match self {
+            Self::Replay(_) | Self::Upload(_) => true,
+            Self::ReplayToUpgrade(replay) => !replay.is_sent(),
+            Self::Nothing | Self::Upgrade { .. } => false,
+        }
+    }
+
+    /// Whether the body itself has been given, where the protocol may change behind it.
+    pub(super) fn awaits_upgrade(&self) -> bool {
+        match self {
+            Self::Upgrade { .. } => true,
+            Self::ReplayToUpgrade(replay) => replay.is_sent(),
+            Self::Nothing | Self::Replay(_) | Self::Upload(_) => false,
+        }
     }
 
     /// Asked before the request's head is written, which has to tell of a body, and once more when an attempt has begun.
@@ -48,14 +64,14 @@ impl Source {
         match self {
             Self::Nothing => true,
             Self::Upgrade { begins } => !std::mem::take(begins),
-            Self::Replay(_) | Self::Upload(_) => false,
+            Self::Replay(_) | Self::ReplayToUpgrade(_) | Self::Upload(_) => false,
         }
     }
 
     pub(super) async fn next_piece(&mut self, client: &mut ServerSession) -> Result<Option<Bytes>> {
         match self {
             Self::Nothing | Self::Upgrade { .. } => client.read_request_body().await,
-            Self::Replay(replay) => replay.next_piece(),
+            Self::Replay(replay) | Self::ReplayToUpgrade(replay) => replay.next_piece(),
             Self::Upload(upload) => upload.next_piece(client).await,
         }
     }
@@ -63,7 +79,7 @@ impl Source {
     /// Another attempt begins.
     pub(super) fn rewind(&mut self) {
         match self {
-            Self::Replay(replay) => replay.rewind(),
+            Self::Replay(replay) | Self::ReplayToUpgrade(replay) => replay.rewind(),
             Self::Upgrade { begins } => *begins = true,
             Self::Nothing | Self::Upload(_) => {}
         }
@@ -71,7 +87,7 @@ impl Source {
 
     /// There will be no other attempt.
     pub(super) fn answered(&mut self) {
-        if let Self::Replay(replay) = self {
+        if let Self::Replay(replay) | Self::ReplayToUpgrade(replay) = self {
             replay.answered();
         }
     }

@@ -8,6 +8,7 @@ use pingora::http::ResponseHeader;
 
 use super::key::{self, SEAL};
 use crate::filter::Content;
+use crate::request::syntax::listed;
 
 /// One that is being written down.
 pub struct Writing {
@@ -110,12 +111,8 @@ fn field(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
 
 /// Whether it says that it is made of what does not tell requests apart here.
 fn varies_unseen(answer: &ResponseHeader) -> bool {
-    let lines = answer.headers.get_all(header::VARY).iter();
-    let mut names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    names.any(|name| {
-        let name = name.trim_ascii();
-        name == b"*" || HeaderName::from_bytes(name).is_ok_and(|name| key::tells_of_the_way(&name))
-    })
+    listed(&answer.headers, &header::VARY)
+        .any(|name| name == b"*" || HeaderName::from_bytes(name).is_ok_and(|name| key::tells_of_the_way(&name)))
 }
 
 /// What makes an answer one for this client, or a part of another.

@@ -313,6 +313,54 @@ fn other_protocols_pass_whole() {
     assert_eq!(refused.status(), 200, "a change to HTTP/2 is not passed on");
 }
 
+/// As `docker exec` asks: what is to be run comes as a body, and what it says by the protocol behind that.
+#[test]
+fn another_protocol_may_follow_a_body() {
+    let backend = Witness::start();
+    for buffering in ["on", "off"] {
+        let veil = Veil::start(&format!(
+            "version: 1
+listeners: {{ public: {{ address: 127.0.0.1:0 }} }}
+admin: {{ address: 127.0.0.1:0 }}
+pools: {{ p: {{ backends: [{{ address: {} }}] }} }}
+routes: [{{ match: {{ path_prefix: / }}, pool: p, body: {{ buffering: {buffering} }} }}]",
+            backend.address
+        ));
+        for (framing, body) in [
+            ("Content-Length: 12", "{\"Tty\":true}"),
+            ("Transfer-Encoding: chunked", "c\r\n{\"Tty\":true}\r\n0\r\n\r\n"),
+        ] {
+            let (round, asked) = (format!("{buffering}, {framing}"), "Connection: Upgrade\r\nUpgrade: tcp");
+            let head = |path: &str| format!("POST {path} HTTP/1.1\r\nHost: h\r\n{asked}\r\n{framing}\r\n\r\n");
+            for early in [false, true] {
+                let mut client = Raw::connect(veil.public);
+                let seen = backend.sees(|| {
+                    client.send(head("/echo")).send(body);
+                    if early {
+                        client.send("ping");
+                    }
+                    let switched = client.response();
+                    assert_eq!(
+                        (switched.status(), switched.header("upgrade")),
+                        (101, Some("tcp")),
+                        "{round}"
+                    );
+                });
+                assert_eq!(seen.unwrap().body, b"{\"Tty\":true}", "{round}");
+                if !early {
+                    client.send("ping");
+                }
+                assert_eq!(String::from_utf8(client.rest()).unwrap(), "ping", "{round}");
+            }
+            let mut kept = Raw::connect(veil.public);
+            for _ in 0..3 {
+                let refused = kept.send(head("/")).send(body).response();
+                assert_eq!((refused.status(), &refused.body[..]), (200, &b"ok"[..]), "{round}");
+            }
+        }
+    }
+}
+
 const CERTIFICATE: &str = concat!(
     "certificate: ",
     env!("CARGO_MANIFEST_DIR"),
