@@ -62,6 +62,18 @@ impl ReadError {
     }
 }
 
+/// Why an exchange ends whose client has its answer whole and still sends: nothing has failed.
+pub(super) fn answered_early() -> Box<Error> {
+    Error::new_down(ANSWERED_EARLY)
+}
+
+/// Whether an exchange ended for no other reason than that.
+pub fn is_answered_early(error: &Error) -> bool {
+    *error.etype() == ANSWERED_EARLY
+}
+
+const ANSWERED_EARLY: ErrorType = ErrorType::Custom("answered early");
+
 impl From<BudgetError> for ReadError {
     fn from(error: BudgetError) -> Self {
         match error {

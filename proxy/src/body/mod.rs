@@ -21,7 +21,7 @@ pub use answer::{AnswerLimits, AnswersConfig, Keeping, Pacer, Progress, RouteAns
 pub use authority::{settle as settle_authority, settle_on_arrival, violation_over_http2};
 pub use budget::Budget;
 pub use config::{BodyConfig, Buffering, Limits, RouteBodyConfig};
-pub use error::ReadError;
+pub use error::{ReadError, is_answered_early};
 pub use framing::{Chunked, FLOOD, HeadLimits, Next, RefusedHead, Violation, Watch, Wire};
 pub use read::{linger, take};
 pub use replay::Whole;

@@ -329,6 +329,7 @@ impl ProxyHttp for Edge {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&Error>, exchange: &mut Exchange) {
+        let error = error.filter(|error| !body::is_answered_early(error));
         let delivered = exchange.deliver(session, error).await;
         exchange.finish(session, error.or(delivered.as_ref().err().map(Box::as_ref)));
     }

@@ -9,7 +9,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::{HttpTask, ServerSession};
 use pingora::{Error, ErrorType, OrErr, Result};
 use tokio::task::JoinHandle;
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 
 use super::source::Source;
 use crate::body::answer::{Ending, Flow, Held, Keeping, Outlet, Progress, deliver};
@@ -23,6 +23,8 @@ pub(super) struct Recipient {
     answer: Answer,
     /// The client has got, or will get, another body than the backend's, of which no part goes on.
     is_replaced: bool,
+    /// When a client whose answer went to it as it came had all of it.
+    had_all: Option<Instant>,
     progress: Arc<Progress>,
 }
 
@@ -96,6 +98,7 @@ impl Recipient {
             client: Client::Here(client),
             answer,
             is_replaced: false,
+            had_all: None,
         }
     }
 
@@ -107,6 +110,11 @@ impl Recipient {
     /// Whether the head of its answer has yet to come.
     pub fn waits(&self) -> bool {
         matches!(self.answer, Answer::Awaited(_))
+    }
+
+    /// When a client whose answer went to it as it came had all of it.
+    pub fn had_all(&self) -> Option<Instant> {
+        self.had_all
     }
 
     pub fn here(&self) -> Option<&ServerSession> {
@@ -342,6 +350,7 @@ impl Recipient {
                     self.progress.flows(0);
                     Box::pin(outlet.pass(client, task)).await?;
                     self.progress.flows(client.body_bytes_sent() as u64);
+                    self.had_all = end.then(Instant::now);
                 }
                 Ok(end)
             }

@@ -14,10 +14,11 @@ use pingora::protocols::http::{HttpTask, ServerSession};
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::{Error, ErrorType, Result};
 use tokio::sync::oneshot;
-use tokio::time::sleep_until;
+use tokio::time::{self, sleep_until};
 
 use super::recipient::{Home, Recipient};
 use super::source::Source;
+use crate::body::error::answered_early;
 use crate::request::deadline::{Deadline, Patience};
 
 pub(super) struct StandIn {
@@ -58,11 +59,24 @@ impl StandIn {
         // Whoever polls this among other things never loses a piece: one out of memory is ready at once, and one from
         // the client stays with it until it is.
         if self.source.has_body() && !no_body_expected && !self.is_body_done() {
-            return self.next_piece().await;
+            return match self.recipient.had_all().filter(|_| self.source.is_upload()) {
+                None => self.next_piece().await,
+                Some(since) => self.last_pieces(since).await,
+            };
         }
         // What comes after the body, or in place of one: the client's leaving, or the bytes of another protocol.
         let nothing_more = no_body_expected || !self.was_upgraded();
         self.recipient.idle(nothing_more, &mut self.source).await
+    }
+
+    /// What a client still sends although it has its answer whole keeps a backend's place for a moment only; then the backend
+    /// sees that it is not whole, as behind Nginx.
+    async fn last_pieces(&mut self, since: time::Instant) -> Result<Option<Bytes>> {
+        tokio::select! {
+            biased;
+            () = sleep_until(since + LAST_PIECES) => Err(answered_early()),
+            piece = self.next_piece() => piece,
+        }
     }
 
     /// When the wait for the head of an answer ends.
@@ -290,5 +304,7 @@ impl Session for StandIn {
         Error::e_explain(ErrorType::InternalError, "HTTP has no custom messages")
     }
 }
+
+const LAST_PIECES: Duration = Duration::from_millis(100);
 
 type CustomReader = Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
