@@ -29,6 +29,7 @@ use self::pools::{AdminListener, OperateError, Target};
 use crate::config::check::{self, Findings};
 use crate::config::{self, Config, Source};
 use crate::keepalived::RenderError;
+use crate::nginx::Report;
 use crate::observe::outlet::{Outlet, Sink};
 use crate::server::{self, Launch, ServerError};
 
@@ -48,7 +49,7 @@ pub fn main(commit: Option<&str>) -> ExitCode {
     let command = Cli::command().version(manual::version(env!("CARGO_PKG_VERSION"), commit, &features()));
     let cli = Cli::from_arg_matches(&command.clone().get_matches()).unwrap_or_else(|error| error.exit());
     match cli.command.unwrap_or(Command::Run(cli.run)) {
-        Command::Run(args) => run(args),
+        Command::Run(args) => run(args, None),
         Command::Check(args) => check(args),
         Command::Explain(args) => explain(&args),
         Command::Diff(args) => diff(args),
@@ -90,7 +91,8 @@ fn write_manual(manual: &Manual, command: clap::Command) -> ExitCode {
     }
 }
 
-fn run(args: RunArgs) -> ExitCode {
+/// `read` is what the arguments name, where it has been read and found to be good already.
+fn run(args: RunArgs, read: Option<(Config, Report)>) -> ExitCode {
     let sink = args.log_file.clone().map_or(Sink::Stderr, Sink::File);
     let log = match log_to(sink, args.nginx_prefix.is_some()) {
         Ok(log) => log,
@@ -110,7 +112,11 @@ fn run(args: RunArgs) -> ExitCode {
         log_file: args.log_file,
         log: Arc::clone(&log),
     };
-    let code = match server::run(launch, takes_over) {
+    let config = read.map(|(config, report)| {
+        config::announce(&launch.source, &report);
+        config
+    });
+    let code = match server::run(launch, config, takes_over) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say_why(&error);

@@ -13,8 +13,8 @@ use rustix::process::{Pid, kill_process};
 
 use super::arguments::RunArgs;
 use super::{FAILED, say};
-use crate::config;
-use crate::nginx::{self, Fate, Imported, Origin, Process, Version};
+use crate::config::{self, Config};
+use crate::nginx::{self, Fate, Imported, Origin, Process, Report, Version};
 use crate::program;
 use crate::server;
 
@@ -161,11 +161,8 @@ impl NginxArgs {
 
     fn test(&self) -> ExitCode {
         let origin = self.origin();
-        let mistakes = self.mistakes(&origin);
-        for mistake in &mistakes {
-            eprintln!("nginx: [emerg] {mistake}");
-        }
-        if !mistakes.is_empty() {
+        if let Err(mistakes) = self.read(&origin) {
+            eprintln!("nginx: [emerg] {mistakes}");
             eprintln!("nginx: configuration file {origin} test failed");
             return ExitCode::from(FAILED);
         }
@@ -181,12 +178,9 @@ impl NginxArgs {
         ExitCode::SUCCESS
     }
 
-    /// What keeps the configuration from being run; what it lacks is told.
-    fn mistakes(&self, origin: &Origin) -> Vec<String> {
-        let Imported { yaml, report } = match nginx::import(origin) {
-            Ok(imported) => imported,
-            Err(error) => return vec![error.to_string()],
-        };
+    /// The configuration, or what keeps it from being run; what it lacks is told.
+    fn read(&self, origin: &Origin) -> io::Result<(Config, Report)> {
+        let Imported { yaml, report } = nginx::import(origin).map_err(io::Error::other)?;
         for line in report.lines().filter(|line| line.fate == Fate::Missing && !self.quiet) {
             let notes = line.notes.join("; ");
             eprintln!(
@@ -194,8 +188,13 @@ impl NginxArgs {
                 line.directive, line.file, line.line
             );
         }
-        let mistakes = config::parse(&origin.to_string(), &yaml).err().unwrap_or_default();
-        mistakes.iter().map(ToString::to_string).collect()
+        match config::parse(&origin.to_string(), &yaml) {
+            Ok(config) => Ok((config, report)),
+            Err(mistakes) => {
+                let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+                Err(io::Error::other(mistakes.join("\nnginx: [emerg] ")))
+            }
+        }
     }
 
     fn send(&self, signal: Signal) -> io::Result<ExitCode> {
@@ -209,10 +208,7 @@ impl NginxArgs {
 
     fn start(&self) -> io::Result<ExitCode> {
         let origin = self.origin();
-        let mistakes = self.mistakes(&origin);
-        if !mistakes.is_empty() {
-            return Err(io::Error::other(mistakes.join("\nnginx: [emerg] ")));
-        }
+        let read = self.read(&origin)?;
         let process = self.process()?;
         let run = RunArgs {
             nginx: Some(origin.file),
@@ -224,7 +220,7 @@ impl NginxArgs {
         };
         match process.daemon {
             true => in_background(&run),
-            false => Ok(super::run(run)),
+            false => Ok(super::run(run, Some(read))),
         }
     }
 }

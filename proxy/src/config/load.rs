@@ -67,7 +67,7 @@ pub fn load_what_can_be_read(source: &Source) -> (Option<Config>, Vec<Diagnostic
     match read(source) {
         Ok((text, report)) => {
             if let Some(report) = report {
-                tracing::info!("imported {file}: {}", report.summary());
+                announce(source, &report);
             }
             parse_what_can_be_read(&file, &text)
         }
@@ -81,6 +81,11 @@ pub fn load_what_can_be_read(source: &Source) -> (Option<Config>, Vec<Diagnostic
             (None, vec![unreadable])
         }
     }
+}
+
+/// Tells what became of another program's configuration.
+pub fn announce(source: &Source, report: &Report) {
+    tracing::info!("imported {source}: {}", report.summary());
 }
 
 /// A mistake that only showed when the configuration was put to work, with its place.
@@ -101,7 +106,10 @@ pub fn mistake(source: &Source, path: &[Step], what: String) -> Diagnostic {
 
 /// What may well be a mistake in how the files come cross_references.
 pub fn doubts(source: &Source) -> Vec<Diagnostic> {
-    let document = text(source)
+    let Source::File(path) = source else {
+        return Vec::new();
+    };
+    let document = fs::read_to_string(path)
         .ok()
         .and_then(|text| whole(&source.to_string(), &text).ok());
     document.map_or_else(Vec::new, |(document, _)| document.doubts().to_vec())

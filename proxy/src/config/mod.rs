@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use self::example::ExampleConfig;
-pub use self::load::{Source, doubts, load, load_what_can_be_read, mistake, parse};
+pub use self::load::{Source, announce, doubts, load, load_what_can_be_read, mistake, parse};
 use crate::body::{AnswersConfig, BodyConfig};
 use crate::client::admin::AdminConfig;
 use crate::client::listener::ListenerConfig;

@@ -1,6 +1,6 @@
 //! What became of each directive: carried over, changed, harmless or missing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use serde::Serialize;
@@ -22,10 +22,11 @@ pub enum Fate {
     Missing,
 }
 
-/// All directives of a configuration, in the order of their places.
+/// All directives of a configuration.
 #[derive(Debug, Default)]
 pub struct Report {
-    entries: BTreeMap<(Place, String), Entry>,
+    /// There may be hundreds of thousands, of which each is looked up several times.
+    entries: HashMap<(Place, String), Entry>,
     /// The variables that the configuration makes itself.
     pub(super) words: Words,
 }
@@ -93,8 +94,11 @@ impl Report {
         self.count(Fate::Missing) > 0
     }
 
+    /// In the order of their places.
     pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
-        self.entries.iter().map(|((place, directive), entry)| Line {
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_unstable_by_key(|(key, _)| *key);
+        entries.into_iter().map(|((place, directive), entry)| Line {
             file: &place.file,
             line: place.line,
             directive,

@@ -26,7 +26,7 @@ pub struct Word {
 }
 
 /// Where a directive begins. Lines count from 1.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
     pub file: Arc<str>,
     pub line: usize,

@@ -77,9 +77,10 @@ pub enum ServerError {
     System(#[from] io::Error),
 }
 
-/// Runs until told to stop, and until then serves what the launch's source says. `takes_over` says that the standard input
-/// is a running Veil, whose sockets this one takes and which it then relieves.
-pub fn run(launch: Launch, takes_over: bool) -> Result<(), ServerError> {
+/// Runs until told to stop, and until then serves what the launch's source says, which is `read` again at each reload, and at
+/// the start unless that has happened. `takes_over` says that the standard input is a running Veil, whose sockets this one takes
+/// and which it then relieves.
+pub fn run(launch: Launch, read: Option<Config>, takes_over: bool) -> Result<(), ServerError> {
     program::path()?;
     memory::take_small_pages();
     allow_many_files();
@@ -88,7 +89,7 @@ pub fn run(launch: Launch, takes_over: bool) -> Result<(), ServerError> {
     if let Some(predecessor) = &predecessor {
         tickets().inherit(predecessor.legacy.ticket_keys.clone());
     }
-    let config = load(&launch.source)?;
+    let config = read.map_or_else(|| load(&launch.source), |config| Ok(doubted(&launch.source, config)))?;
     let mut sockets = sockets.unwrap_or_default();
     let mut pid_file = None;
     if let Some(name) = &config.user {
@@ -128,10 +129,14 @@ pub fn run(launch: Launch, takes_over: bool) -> Result<(), ServerError> {
 /// Reads the configuration, and warns of what is doubtful in it.
 fn load(source: &Source) -> Result<Config, ServerError> {
     let config = config::load(source).map_err(ServerError::Config)?;
+    Ok(doubted(source, config))
+}
+
+fn doubted(source: &Source, config: Config) -> Config {
     for doubt in check::doubts(source, &config) {
         tracing::warn!("{doubt}");
     }
-    Ok(config)
+    config
 }
 
 /// Why Veil does not serve any longer.

@@ -11,7 +11,8 @@ pub enum Piece<V> {
 }
 
 /// Takes a text with variables (`$name`) apart; a dollar sign itself is `$$`, and `$(name)` is `$name` where a letter follows. A name goes on while `is_in_name` says so,
-/// and `variable` makes of it what it stands for; nothing where there is no such variable, of which `known` lists all.
+/// and `variable` makes of it what it stands for; nothing where there is no such variable, of which `known` lists all where that
+/// has to be told.
 ///
 /// # Errors
 /// There is no such variable, and what to do.
@@ -19,7 +20,7 @@ pub fn pieces<V>(
     text: &str,
     is_in_name: impl Fn(char) -> bool,
     variable: impl Fn(&str) -> Option<V>,
-    known: &[&str],
+    known: impl FnOnce() -> Vec<String>,
 ) -> Result<Vec<Piece<V>>, String> {
     let mut pieces = Vec::new();
     let mut rest = text;
@@ -36,7 +37,8 @@ pub fn pieces<V>(
             after.split_at(end)
         });
         let Some(variable) = variable(name) else {
-            let help = suggest("variables", name, known.iter().copied()).unwrap_or_default();
+            let known = known();
+            let help = suggest("variables", name, known.iter().map(String::as_str)).unwrap_or_default();
             return Err(format!(
                 "there is no variable \"${name}\"; write $$ for a dollar sign; {help}"
             ));
@@ -64,10 +66,8 @@ impl<V: Clone> Vocabulary<V> {
     /// # Errors
     /// It names what there is not.
     pub fn pieces(&self, text: &str) -> Result<Vec<Piece<V>>, String> {
-        let names = self.names();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let is_in_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        pieces(text, is_in_name, |name| self.find(name), &names)
+        pieces(text, is_in_name, |name| self.find(name), || self.names())
     }
 
     fn find(&self, name: &str) -> Option<V> {
@@ -103,6 +103,28 @@ mod tests {
     #[test]
     fn every_variable_is_listed() {
         assert_eq!(WORDS.names(), ["arg_NAME", "host"]);
+    }
+
+    #[test]
+    fn variables_are_listed_for_mistakes_alone() {
+        let taken_apart = |text| {
+            pieces(
+                text,
+                char::is_alphabetic,
+                |name| (name == "a").then_some(()),
+                || panic!("nobody asks"),
+            )
+        };
+        assert_eq!(
+            taken_apart("x $a$$"),
+            Ok(vec![
+                Piece::Text("x ".into()),
+                Piece::Variable(()),
+                Piece::Text("$".into())
+            ])
+        );
+        let mistake = pieces("$b", char::is_alphabetic, |_| None::<()>, || vec!["a".to_owned()]).unwrap_err();
+        assert!(mistake.contains("variables are \"a\""), "{mistake}");
     }
 
     #[test]

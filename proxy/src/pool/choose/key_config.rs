@@ -63,7 +63,12 @@ impl Composite {
 
     fn parse(text: &str) -> Result<Self, String> {
         let is_in_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let pieces = pieces(text, is_in_name, |name| part(name).map(Box::new), &VARIABLES)?;
+        let pieces = pieces(
+            text,
+            is_in_name,
+            |name| part(name).map(Box::new),
+            || VARIABLES.map(str::to_owned).to_vec(),
+        )?;
         if !pieces.iter().any(|piece| matches!(piece, Piece::Variable(_))) {
             return Err(format!(
                 "{text:?} is the same for every request; write what tells them apart, such as \"$client_address\""

@@ -8,7 +8,6 @@ mod places;
 mod wording;
 
 use std::fmt;
-use std::slice;
 
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
@@ -154,7 +153,7 @@ impl Document {
         &self.value
     }
 
-    /// All texts, with their places.
+    /// All texts with a dollar sign, with their places.
     pub fn texts(&self) -> impl Iterator<Item = (Path, &str)> {
         let text = |path: Path| {
             let text = path.iter().try_fold(&self.value, child)?.as_str()?;
@@ -388,30 +387,35 @@ fn child<'a>(value: &'a Value, step: &Step) -> Option<&'a Value> {
     }
 }
 
-/// The paths of all texts under a node, in the order of the file.
+/// The paths of all texts with a dollar sign under a node, in the order of the file.
 fn texts(value: &Value) -> Vec<Path> {
-    paths(value, &Value::is_string)
+    paths(value, &|value| value.as_str().is_some_and(|text| text.contains('$')))
 }
 
 /// The paths of all nodes of a kind that has none below it, in the order of the file.
 fn paths(value: &Value, is_meant: &dyn Fn(&Value) -> bool) -> Vec<Path> {
-    let below = |step: Step, child: &Value| -> Vec<Path> {
-        let paths = paths(child, is_meant).into_iter();
-        paths.map(|path| [slice::from_ref(&step), &path].concat()).collect()
+    let mut found = Vec::new();
+    find(value, is_meant, &mut Path::new(), &mut found);
+    found
+}
+
+fn find(value: &Value, is_meant: &dyn Fn(&Value) -> bool, here: &mut Path, found: &mut Vec<Path>) {
+    let mut below = |step: Step, child: &Value| {
+        here.push(step);
+        find(child, is_meant, here, found);
+        here.pop();
     };
     match value {
-        value if is_meant(value) => vec![Path::new()],
+        value if is_meant(value) => found.push(here.clone()),
         Value::Sequence(items) => items
             .iter()
             .enumerate()
-            .flat_map(|(index, item)| below(Step::Index(index), item))
-            .collect(),
+            .for_each(|(index, item)| below(index.into(), item)),
         Value::Mapping(mapping) => mapping
             .iter()
-            .flat_map(|(key, item)| key.as_str().map(|key| below(key.into(), item)))
-            .flatten()
-            .collect(),
-        _ => Vec::new(),
+            .filter_map(|(key, item)| Some((key.as_str()?, item)))
+            .for_each(|(key, item)| below(key.into(), item)),
+        _ => {}
     }
 }
 
