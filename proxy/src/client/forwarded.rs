@@ -1,10 +1,13 @@
 //! Who the client is, and the header fields that tell backends so.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use http::{HeaderName, HeaderValue, header};
 use pingora::http::RequestHeader;
 use quantity::forwarded::{address, from_the_last};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use crate::client::listener::Listener;
 use crate::request::problem::X_REQUEST_ID;
@@ -86,11 +89,11 @@ pub fn scheme(peer: IpAddr, head: &RequestHeader, listener: &Listener) -> Scheme
 }
 
 /// Takes away what would make somebody believe a lie. From strangers that is all that only a proxy in front may say:
-/// where a request comes from, and where it was meant to go in truth. Names with `_` are taken away too, as by Nginx, for
+/// where a request comes from, and where it was meant to go in truth, unless the listener passes that on. Names with `_` are taken away too, as by Nginx, for
 /// workers that hand fields on as environment variables (CGI, WSGI) take it for `-`; where the listener lets them pass,
 /// only those that spell a field which Veil sets or frames by. Gives back what a stranger has said in X-Forwarded-For.
 pub fn forget_lies(head: &mut RequestHeader, peer: IpAddr, listener: &Listener) -> Vec<HeaderValue> {
-    let is_stranger = !listener.trusts(peer);
+    let is_stranger = !listener.config.unproved_fields && !listener.trusts(peer);
     let tells_of_client = listener.config.client_address_field.as_ref();
     let lies = |name: &&HeaderName| {
         let is_told_by_proxies = tells_of_client == Some(*name);
@@ -140,12 +143,46 @@ fn is_ours(name: &str) -> bool {
     is_for_proxies(name) || OTHERS.contains(&name)
 }
 
+/// Fields that tell backends of a request what its client does not say. All, unless a route names some.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Telling {
+    /// Nginx: `$proxy_add_x_forwarded_for`.
+    #[serde(rename = "X-Forwarded-For")]
+    ForwardedFor,
+    /// Nginx: `$scheme`.
+    #[serde(rename = "X-Forwarded-Proto")]
+    ForwardedProto,
+    /// Nginx: `$remote_addr`.
+    #[serde(rename = "X-Real-IP")]
+    RealIp,
+    /// Nginx: `$request_id`.
+    #[serde(rename = "X-Request-Id")]
+    RequestId,
+    /// Milliseconds after which nobody waits for the answer any more.
+    #[serde(rename = "Veil-Deadline-Ms")]
+    Deadline,
+}
+
+/// Which of them backends get.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(transparent)]
+pub struct Tellings(Option<BTreeSet<Telling>>);
+
+impl Tellings {
+    pub fn has(&self, telling: Telling) -> bool {
+        self.0.as_ref().is_none_or(|named| named.contains(&telling))
+    }
+}
+
 /// Sets what backends behind Nginx are used to: `X-Real-IP $remote_addr`, `X-Forwarded-For
 /// $proxy_add_x_forwarded_for` and `X-Forwarded-Proto $scheme`. An unknown client has no address. And the request's id and trace.
-pub fn tell_backend(head: &mut RequestHeader, ctx: &RequestCtx) -> pingora::Result<()> {
-    let list = forwarded_for(head, ctx.peer.ip());
-    head.insert_header(X_FORWARDED_FOR, list)?;
+pub fn tell_backend(head: &mut RequestHeader, ctx: &RequestCtx, tellings: &Tellings) -> pingora::Result<()> {
+    if tellings.has(Telling::ForwardedFor) {
+        let list = forwarded_for(head, ctx.peer.ip());
+        head.insert_header(X_FORWARDED_FOR, list)?;
+    }
     match ctx.client {
+        _ if !tellings.has(Telling::RealIp) => {}
         Some(address) => {
             let mut client = Vec::with_capacity(ADDRESS);
             push_address(&mut client, address);
@@ -153,8 +190,12 @@ pub fn tell_backend(head: &mut RequestHeader, ctx: &RequestCtx) -> pingora::Resu
         }
         None => drop(head.remove_header(X_REAL_IP)),
     }
-    head.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static(ctx.scheme.as_str()))?;
-    head.insert_header(X_REQUEST_ID, ctx.id.as_str())?;
+    if tellings.has(Telling::ForwardedProto) {
+        head.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static(ctx.scheme.as_str()))?;
+    }
+    if tellings.has(Telling::RequestId) {
+        head.insert_header(X_REQUEST_ID, ctx.id.as_str())?;
+    }
     match ctx.notes.trace {
         Some(trace) => head.insert_header(TRACEPARENT, trace.to_string()),
         None => Ok(()),
@@ -178,7 +219,6 @@ const ADDRESS: usize = 45;
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::collections::BTreeSet;
     use std::sync::Arc;
     use std::time::Instant;
 
@@ -338,6 +378,8 @@ mod tests {
             left("192.0.2.1", "underscores_in_headers: true"),
             names(&["api_key", "x-tenant"])
         );
+        let passed = left("192.0.2.1", "unproved_fields: true");
+        assert_eq!(passed, names(&[&LIES[..6], &["x-tenant"]].concat()));
     }
 
     #[test]
@@ -353,13 +395,29 @@ mod tests {
             notes: Notes::default(),
         };
         let mut forwarded = head(&["1.1.1.1", "203.0.113.9"]);
-        tell_backend(&mut forwarded, &ctx).unwrap();
+        tell_backend(&mut forwarded, &ctx, &Tellings::default()).unwrap();
         assert_eq!(forwarded.headers["x-forwarded-for"], "1.1.1.1, 203.0.113.9, 10.0.0.1");
         assert_eq!(forwarded.headers["x-real-ip"], "203.0.113.9");
         assert_eq!(forwarded.headers["x-forwarded-proto"], "https");
 
         let mut plain = head(&[]);
-        tell_backend(&mut plain, &ctx).unwrap();
+        tell_backend(&mut plain, &ctx, &Tellings::default()).unwrap();
         assert_eq!(plain.headers["x-forwarded-for"], "10.0.0.1");
+
+        for (told, names) in [
+            ("[]", &["x-forwarded-for"][..]),
+            ("[X-Real-IP]", &["x-forwarded-for", "x-real-ip"]),
+            (
+                "[X-Forwarded-Proto, X-Request-Id]",
+                &["x-forwarded-for", "x-forwarded-proto", "x-request-id"],
+            ),
+        ] {
+            let mut some = head(&["1.1.1.1"]);
+            tell_backend(&mut some, &ctx, &serde_yaml::from_str(told).unwrap()).unwrap();
+            assert_eq!(some.headers["x-forwarded-for"], "1.1.1.1", "{told}");
+            let mut there: Vec<_> = some.headers.keys().map(HeaderName::as_str).collect();
+            there.sort_unstable();
+            assert_eq!(there, names, "{told}");
+        }
     }
 }

@@ -62,6 +62,10 @@ pub struct ListenerConfig {
     /// Takes a Host behind whose name is more than a port, as Nginx does, and passes the name alone on. Else such heads are refused.
     #[serde(default)]
     pub odd_ports: bool,
+    /// Passes on what strangers say in fields that are for proxies: `X-Forwarded-*`, `Forwarded`, `X-Real-IP`, `X-Original-URL` and
+    /// their kin, for backends that know what to believe of it. Nginx always does. Veil believes none of it in either case.
+    #[serde(default)]
+    pub unproved_fields: bool,
     /// Connections at a time, those of before a reload included. Further ones wait, and idle ones make room. Nginx:
     /// `worker_connections`.
     #[serde(default = "ten_thousand")]

@@ -271,7 +271,7 @@ impl<'a> Rehearsal<'a> {
         }
         match self.ctx.notes.wanted_pool.as_deref().map(str::to_owned).or(pool) {
             None => self.refused(problem::NO_ROUTE, filters),
-            pool => self.sent(pool, filters),
+            pool => self.sent(pool, route, filters),
         }
         false
     }
@@ -318,10 +318,10 @@ impl<'a> Rehearsal<'a> {
     }
 
     /// To a backend, which answers as it was said that it does.
-    fn sent(&mut self, pool: Option<String>, filters: &[Named]) {
+    fn sent(&mut self, pool: Option<String>, route: &RouteConfig, filters: &[Named]) {
         let mut head = self.head.clone();
         let _ = self.ctx.notes.say_otherwise(&mut head);
-        let _ = forwarded::tell_backend(&mut head, &self.ctx);
+        let _ = forwarded::tell_backend(&mut head, &self.ctx, &route.tells_backends);
         for (name, filter) in filters {
             let before = Before::of(&head, &self.ctx);
             filter.on_upstream_request(&mut head, &self.ctx);

@@ -16,7 +16,7 @@ use pingora::{Error, ErrorSource, ErrorType, RetryType};
 
 use crate::body::{self, Violation};
 use crate::client::connection::Connection;
-use crate::client::forwarded;
+use crate::client::forwarded::{self, Telling};
 use crate::exchange::arrived::{Arrived, VEIL_DEADLINE_MS};
 use crate::exchange::attempting::{Answered, Attempting};
 use crate::exchange::outcome::Verdict;
@@ -144,9 +144,12 @@ impl ProxyHttp for Edge {
             hop::wish_for_another_protocol(head)?;
         }
         request.notes.say_otherwise(head)?;
-        forwarded::tell_backend(head, request)?;
-        let patience = attempting.patience().as_millis() as u64;
-        head.insert_header(VEIL_DEADLINE_MS, HeaderValue::from(patience))?;
+        let tellings = &attempting.routed.route.tells_backends;
+        forwarded::tell_backend(head, request, tellings)?;
+        if tellings.has(Telling::Deadline) {
+            let patience = attempting.patience().as_millis() as u64;
+            head.insert_header(VEIL_DEADLINE_MS, HeaderValue::from(patience))?;
+        }
         if !head.headers.contains_key(header::HOST) {
             // HTTP/1.0 may do without; HTTP/1.1, which we speak to backends, may not.
             head.insert_header(header::HOST, connection.listener.own_host())?;

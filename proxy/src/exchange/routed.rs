@@ -123,7 +123,7 @@ impl Routed {
             Some(body) => copy.insert_header(header::CONTENT_LENGTH, body.length())?,
             None => drop(copy.remove_header(&header::CONTENT_LENGTH)),
         }
-        forwarded::tell_backend(&mut copy, request)?;
+        forwarded::tell_backend(&mut copy, request, &self.route.tells_backends)?;
         if let Some(trace) = request.notes.trace {
             copy.insert_header(TRACEPARENT, trace.of_copy().to_string())?;
         }

@@ -6,8 +6,39 @@ use super::draft::{Draft, Map};
 use super::policies::filter;
 use super::report::Report;
 use super::scope::Scope;
+use super::syntax::Directive;
 use super::texts;
 use crate::request::syntax::is_framing;
+
+/// Fields of Veil's own that say what some `proxy_set_header` say.
+pub fn tellings(scope: &Scope, report: &mut Report) -> Vec<&'static str> {
+    let mut tellings = Vec::new();
+    for directive in scope.all("proxy_set_header") {
+        let told = TELLINGS.iter().find(|told| says(directive, told));
+        tellings.extend(told.map(|(name, _)| *name));
+        match told {
+            Some((_, value)) if *value == "$proxy_add_x_forwarded_for" && scope.one("set_real_ip_from").is_some() => {
+                report.changed(
+                    directive,
+                    "behind a proxy that is believed, its address comes last, not the client's once more",
+                );
+            }
+            Some(_) => report.carried(directive),
+            None => {}
+        }
+    }
+    tellings
+}
+
+const TELLINGS: [(&str, &str); 3] = [
+    ("X-Forwarded-For", "$proxy_add_x_forwarded_for"),
+    ("X-Forwarded-Proto", "$scheme"),
+    ("X-Real-IP", "$remote_addr"),
+];
+
+fn says(directive: &Directive, (name, value): &(&str, &str)) -> bool {
+    directive.word(0).eq_ignore_ascii_case(name) && directive.word(1) == *value
+}
 
 /// `proxy_set_header`, with Nginx's own `Host` where nothing else is said.
 pub fn request_headers(scope: &Scope, target: &str, report: &mut Report) -> Option<Draft> {
@@ -18,14 +49,7 @@ pub fn request_headers(scope: &Scope, target: &str, report: &mut Report) -> Opti
         match (name.to_ascii_lowercase().as_str(), value) {
             ("host", "$http_host") => host = None,
             ("host", "$proxy_host") => {}
-            ("x-real-ip", "$remote_addr") | ("x-forwarded-proto", "$scheme") => {}
-            ("x-forwarded-for", "$proxy_add_x_forwarded_for") => {
-                report.changed(
-                    directive,
-                    "what strangers say in this field goes to no backend: only proxies that are trusted are believed",
-                );
-                continue;
-            }
+            _ if TELLINGS.iter().any(|told| says(directive, told)) => continue,
             (name, _) if HeaderName::try_from(name).is_err() => {
                 report.missing(directive, "no field has such a name; it is left out");
                 continue;
@@ -99,6 +123,7 @@ pub fn asked_as(scope: &Scope, report: &mut Report) -> Option<Draft> {
 /// `add_header`
 pub fn response_headers(scope: &Scope, report: &mut Report) -> Vec<Draft> {
     let (mut always, mut otherwise) = (vec![Map::default()], vec![Map::default()]);
+    let mut replaced = Vec::new();
     for directive in scope.all("add_header") {
         if frames(directive.word(0)) || HeaderName::try_from(directive.word(0)).is_err() {
             report.missing(
@@ -110,6 +135,10 @@ pub fn response_headers(scope: &Scope, report: &mut Report) -> Vec<Draft> {
         match report.words.template(directive.word(1)) {
             Ok(value) => {
                 report.carried(directive);
+                if let Some(change) = replacing(directive.word(0), &value) {
+                    replaced.push((change, directive.word(2) == "always"));
+                    continue;
+                }
                 let fields = match directive.word(2) {
                     "always" => &mut always,
                     _ => &mut otherwise,
@@ -125,19 +154,35 @@ pub fn response_headers(scope: &Scope, report: &mut Report) -> Vec<Draft> {
             Err(variable) => report.missing(directive, format!("{variable} is not known; the field is left out")),
         }
     }
-    let mut filters = Vec::new();
+    let mut changes: Vec<(Map, bool)> = Vec::new();
     let added = always.into_iter().map(|fields| (fields, true));
     for (fields, on_errors) in added.chain(otherwise.into_iter().map(|fields| (fields, false))) {
-        if fields.is_empty() {
-            continue;
+        if !fields.is_empty() {
+            changes.push((Map::default().with("add", fields), on_errors));
         }
-        let mut settings = Map::default().with("add", fields);
-        if !on_errors {
-            settings.put("on_errors", false);
-        }
-        filters.push(filter("response_headers", settings));
     }
-    filters
+    // Answers pass the last filter first.
+    changes.extend(replaced.into_iter().rev());
+    let written = |(settings, on_errors): (Map, bool)| {
+        let settings = if on_errors {
+            settings
+        } else {
+            settings.with("on_errors", false)
+        };
+        filter("response_headers", settings)
+    };
+    changes.into_iter().map(written).collect()
+}
+
+/// Of some fields there is one, which `add_header` puts in the place of another; or none.
+fn replacing(name: &str, value: &str) -> Option<Map> {
+    let is_one = ["ETag", "Last-Modified"]
+        .iter()
+        .any(|one| name.eq_ignore_ascii_case(one));
+    is_one.then(|| match value {
+        "" => Map::default().with("remove", vec![name]),
+        value => Map::default().with("set", Map::default().with(name, value)),
+    })
 }
 
 /// Fields of backends that Nginx keeps to itself, unless it is told otherwise.

@@ -1,6 +1,6 @@
 //! The rows of `geo`: networks or ranges of addresses, of which later ones go before those that they overlap.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use ipnet::{IpSubnets, Ipv4Subnets, Ipv6Subnets};
@@ -12,12 +12,41 @@ use crate::yaml::units::Cidr;
 /// What the rows of a block say.
 #[derive(Default)]
 pub struct Geo<'a> {
-    /// Networks as YAML writes them, each with the row that says what it is.
-    pub networks: Vec<(String, &'a Directive)>,
+    pub networks: Networks<'a>,
     pub default: Option<&'a Directive>,
     /// Networks of those who tell whom they ask for.
     pub proxies: Vec<String>,
     pub is_recursive: bool,
+}
+
+/// Networks as YAML writes them, each with the row that says what it is: the last one of those that name it. There may be hundreds
+/// of thousands.
+#[derive(Default)]
+pub struct Networks<'a> {
+    /// In their order; none in the place of one that is gone.
+    rows: Vec<Option<(String, &'a Directive)>>,
+    places: HashMap<String, usize>,
+}
+
+impl<'a> Networks<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a Directive)> {
+        self.rows
+            .iter()
+            .flatten()
+            .map(|(network, row)| (network.as_str(), *row))
+    }
+
+    fn put(&mut self, network: String, row: &'a Directive) {
+        self.take(&network);
+        self.places.insert(network.clone(), self.rows.len());
+        self.rows.push(Some((network, row)));
+    }
+
+    fn take(&mut self, network: &str) {
+        if let Some(place) = self.places.remove(network) {
+            self.rows[place] = None;
+        }
+    }
 }
 
 /// Ranges that do not overlap, by whether they are of IPv6 and their first addresses, as numbers.
@@ -55,7 +84,9 @@ impl<'a> Geo<'a> {
                 name => geo.put(name, row, report),
             }
         }
-        geo.networks.extend(ranges.iter().flat_map(networks));
+        for (network, row) in ranges.iter().flat_map(networks) {
+            geo.networks.put(network, row);
+        }
         geo
     }
 
@@ -64,8 +95,7 @@ impl<'a> Geo<'a> {
             Ok(_) if network.ends_with("/0") && network != "::/0" => self.default = Some(row),
             Ok(_) => {
                 report.carried(row);
-                self.networks.retain(|(known, _)| known != network);
-                self.networks.push((network.to_owned(), row));
+                self.networks.put(network.to_owned(), row);
             }
             Err(_) => report.missing(row, "only networks are known here, such as 10.0.0.0/8"),
         }
@@ -83,7 +113,7 @@ impl<'a> Geo<'a> {
 
     fn delete(&mut self, row: &Directive, report: &mut Report) {
         report.carried(row);
-        self.networks.retain(|(known, _)| known != row.word(0));
+        self.networks.take(row.word(0));
     }
 }
 

@@ -87,6 +87,7 @@ impl Sharing<'_> {
         }
         listener.put("lone_line_feeds", true);
         listener.put("odd_ports", true);
+        listener.put("unproved_fields", true);
         listener.put_some("max_head", greatest_head(scope, report));
         let mut timeouts = Map::default();
         for (key, name) in [("head", ONCE[0]), ("idle", ONCE[1]), ("send", ONCE[2])] {

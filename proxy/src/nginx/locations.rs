@@ -381,6 +381,7 @@ impl<'a> Maker<'_, 'a> {
         filters.extend(self.before(scope));
         let report = &mut *self.report;
         route.put("pool", target.pool.as_str());
+        route.put("tells_backends", fields::tellings(scope, report));
         passing::retry(route, scope, report);
         route.put_part("timeouts", passing::timeouts(scope, report));
         let mut body = passing::body(scope, report);

@@ -91,7 +91,7 @@ pub fn here(scope: &Scope, port: u16, report: &mut Report) -> String {
     }
     let name = report.words.server_name.clone();
     let host = match scope.is_on("server_name_in_redirect", report) == Some(true) && !name.is_empty() {
-        true => name,
+        true => name.replace('$', "$$"),
         false => "$host".to_owned(),
     };
     match port {
@@ -372,9 +372,11 @@ pub fn expires(scope: &Scope, report: &mut Report) -> Option<Draft> {
     let directive = scope.one("expires").filter(|directive| directive.word(0) != "off")?;
     let settings = match (directive.word(0), values::time(directive.word(0))) {
         (_, Some(time)) if !time.get().is_zero() => Map::default().with("max_age", time),
-        ("epoch" | "0" | "-1", _) => Map::default(),
+        ("max", _) => Map::default().with("max_age", "3650d"),
+        ("epoch" | "0", _) => Map::default(),
+        (text, _) if text.strip_prefix('-').is_some_and(|time| values::time(time).is_some()) => Map::default(),
         _ => {
-            report.missing(directive, "only a time from now on is known");
+            report.missing(directive, "only a time from now on, or none, is known");
             return None;
         }
     };

@@ -7,6 +7,7 @@ use super::conditions;
 use super::report::Report;
 use super::scope::Scope;
 use super::syntax::Directive;
+use super::texts;
 use crate::client::endpoint::Endpoint;
 
 /// A `server` block.
@@ -219,9 +220,10 @@ fn names(directive: &Directive, report: &mut Report) -> Vec<String> {
     for name in directive.texts() {
         match name {
             // Names that no host has.
-            "_" | "" | "-" | "--" => {}
-            _ if name.starts_with('~') => match conditions::known(&name[1..]) {
-                Ok(()) => names.push(name.to_owned()),
+            "_" | "-" | "--" => {}
+            "" => names.push(NO_HOST.to_owned()),
+            _ if name.starts_with('~') => match expression(&name[1..]) {
+                Ok(expression) => names.push(format!("~{expression}")),
                 Err(why) => report.missing(directive, format!("{why}; write the hosts that are meant")),
             },
             "*" => {}
@@ -234,9 +236,47 @@ fn names(directive: &Directive, report: &mut Report) -> Vec<String> {
     names
 }
 
+/// Of requests without Host.
+const NO_HOST: &str = "~^$";
+
+/// A name's regular expression, which takes capitals for small letters; `\Q` and `\E` quote what stands between them.
+fn expression(text: &str) -> Result<String, String> {
+    let mut parts = text.split(r"\Q");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (quoted, rest) = part.split_once(r"\E").unwrap_or((part, ""));
+        plain.push_str(&texts::escaped(quoted));
+        plain.push_str(rest);
+    }
+    if plain.contains(|c: char| c.is_ascii_uppercase()) {
+        plain.insert_str(0, "(?i)");
+    }
+    conditions::known(&plain).map(|()| plain)
+}
+
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::syntax::parse;
     use super::*;
+
+    #[test]
+    fn names_are_hosts() {
+        let directives = parse("x", r#"server_name A.test .b.test _ "" ~^X\d ~^y\Q.test\E$ *.c.test;"#).unwrap();
+        assert_eq!(
+            names(&directives[0], &mut Report::default()),
+            [
+                "a.test",
+                "b.test",
+                "*.b.test",
+                "~^$",
+                r"~(?i)^X\d",
+                r"~^y\.test$",
+                "*.c.test"
+            ]
+        );
+    }
 
     #[test]
     fn addresses_are_read_as_nginx_reads_them() {

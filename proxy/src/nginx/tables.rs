@@ -42,7 +42,9 @@ pub fn tables(http: &Scope, report: &mut Report) -> Map {
             settings.extend(table.of_geo(directive));
         }
         settings.put_some("default", table.default);
-        settings.put("rows", table.rows);
+        if !table.rows.is_empty() || directive.name != "geo" {
+            settings.put("rows", table.rows);
+        }
         tables.put(
             name.trim_start_matches('$'),
             Draft::from(settings).placed_at(&directive.place),
@@ -101,14 +103,16 @@ impl Table<'_> {
         }
     }
 
-    /// What the table says of proxies, besides its rows.
+    /// What the table says of networks and proxies, besides its rows.
     fn of_geo(&mut self, block: &Directive) -> Map {
         let geo = Geo::of(block, self.report);
         self.default = geo.default.and_then(|row| self.value(row));
-        for (network, row) in &geo.networks {
-            self.row(row, "network", network);
+        let mut networks = Map::default();
+        for (network, row) in geo.networks.iter() {
+            networks.put_some(network, self.value(row));
         }
         let mut settings = Map::default();
+        settings.put_part("networks", networks);
         if !geo.proxies.is_empty() {
             settings.put("proxies", geo.proxies);
             if !geo.is_recursive {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::syntax::Directive;
 
 /// Nginx's variables that Veil's templates have, and their names there.
-const VARIABLES: [(&str, &str); 30] = [
+const VARIABLES: [(&str, &str); 31] = [
     ("binary_remote_addr", "client_address"),
     ("connection", "connection"),
     ("connection_requests", "connection_requests"),
@@ -25,6 +25,7 @@ const VARIABLES: [(&str, &str); 30] = [
     ("remote_user", "user"),
     ("request_id", "request_id"),
     ("request_method", "method"),
+    ("request_time", "duration_seconds"),
     ("request_uri", "request_uri"),
     ("scheme", "scheme"),
     ("server_port", "server_port"),
@@ -121,7 +122,7 @@ impl Words {
             let (name, behind) = name(after);
             match name {
                 "request" => written.push_str("$method $request_uri $protocol"),
-                "server_name" => written.push_str(&self.server_name),
+                "server_name" => written.push_str(&self.server_name.replace('$', "$$")),
                 _ => {
                     let ours = self.variable(name).ok_or_else(|| format!("${name}"))?;
                     push_variable(&ours, behind, &mut written);

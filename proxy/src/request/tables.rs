@@ -93,6 +93,10 @@ struct TableFields {
     /// Whom the first of them has told of is looked up, be it a proxy too. Nginx: without `proxy_recursive`.
     #[serde(default)]
     nearest_proxy_only: bool,
+    /// What each network stands for, in fewer words than rows. Nginx: `geo`.
+    #[serde(default)]
+    networks: BTreeMap<Cidr, Template>,
+    #[serde(default)]
     rows: Vec<RowFields>,
 }
 
@@ -155,6 +159,9 @@ impl TryFrom<TableFields> for Table {
                 }
                 _ => return Err("a row is for one of text, host, regex, network and share".to_owned()),
             }
+        }
+        for (network, is) in fields.networks {
+            table.networks.put(network, is);
         }
         if so_far > 1.000_001 {
             return Err("the shares are more than 100% together".to_owned());
@@ -346,9 +353,14 @@ mod tests {
 
     #[test]
     fn the_smallest_network_decides() {
-        let yaml = "{ of: $header_x_a, rows: [{ network: 10.0.0.0/8, is: far }, { network: 10.1.0.0/16, is: near }] }";
-        for (value, is) in [("10.1.2.3", "near"), ("10.2.2.3", "far"), ("11.0.0.1", ""), ("x", "")] {
-            assert_eq!(said(yaml, value), is, "{value}");
+        for yaml in [
+            "{ of: $header_x_a, rows: [{ network: 10.0.0.0/8, is: far }, { network: 10.1.0.0/16, is: near }] }",
+            "{ of: $header_x_a, networks: { 10.0.0.0/8: far, 10.1.0.0/16: near } }",
+            "{ of: $header_x_a, networks: { 10.0.0.0/8: far, 10.1.0.0/16: wide }, rows: [{ network: 10.1.0.0/16, is: near }] }",
+        ] {
+            for (value, is) in [("10.1.2.3", "near"), ("10.2.2.3", "far"), ("11.0.0.1", ""), ("x", "")] {
+                assert_eq!(said(yaml, value), is, "{yaml} {value}");
+            }
         }
     }
 

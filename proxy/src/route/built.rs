@@ -10,6 +10,7 @@ use super::matching::MatchConfig;
 use super::mirror::Mirror;
 use super::split::Serving;
 use crate::body::{RouteAnswersConfig, RouteBodyConfig};
+use crate::client::forwarded::Tellings;
 use crate::filter::{Filter, FilterConfig, FilterError, Subrequests, Workshop};
 use crate::observe::access_log::{AccessLog, Logs, RouteLog};
 use crate::pool::{Pool, RouteTimeouts};
@@ -28,6 +29,7 @@ pub struct Route {
     pub looks_at_bodies: bool,
     pub idempotent: bool,
     pub retry: RetryConfig,
+    pub tells_backends: Tellings,
     pub paths: Option<Paths>,
     pub body: RouteBodyConfig,
     pub answers: RouteAnswersConfig,
@@ -126,6 +128,7 @@ impl Route {
             looks_at_bodies: config.filters.iter().any(FilterConfig::needs_whole_body),
             idempotent: config.idempotent,
             retry: config.retry.clone(),
+            tells_backends: config.tells_backends.clone(),
             paths: config.paths,
             body: config.body.clone(),
             answers: config.answers.clone(),

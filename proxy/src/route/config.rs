@@ -9,6 +9,7 @@ use super::matching::MatchConfig;
 use super::mirror::MirrorConfig;
 use super::split::SplitConfig;
 use crate::body::{RouteAnswersConfig, RouteBodyConfig};
+use crate::client::forwarded::Tellings;
 use crate::filter::FilterConfig;
 use crate::observe::access_log::RouteLog;
 use crate::pool::RouteTimeouts;
@@ -40,6 +41,9 @@ pub struct RouteConfig {
     pub idempotent: bool,
     #[serde(default)]
     pub retry: RetryConfig,
+    /// The fields of Veil's own that backends get; all unless given. What clients say in the others passes as it is.
+    #[serde(default)]
+    pub tells_backends: Tellings,
     /// Overrides what the listener says of targets.
     pub paths: Option<Paths>,
     /// Overrides what the file says of all bodies.

@@ -205,6 +205,7 @@ impl Variable {
                 return connection.map_or((), |connection| push_number(text, connection.counts().of(*counted)));
             }
             Self::DurationMs => return push_number(text, ctx.received.elapsed().as_millis() as u64),
+            Self::DurationSeconds => return push_seconds(text, ctx.received.elapsed().as_millis()),
             Self::Status => return notes.status.map_or((), |status| push_number(text, status.into())),
             Self::UpstreamStatus => {
                 return notes

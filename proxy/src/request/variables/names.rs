@@ -32,8 +32,10 @@ pub(super) enum Variable {
     /// A number of all connections. Nginx: `$connections_active` and others.
     Connections(Counted),
     Cookie(Box<str>),
-    /// Milliseconds since the head had been read. Nginx: `$request_time`.
+    /// Milliseconds since the head had been read.
     DurationMs,
+    /// The same in seconds, `0.012`. Nginx: `$request_time`.
+    DurationSeconds,
     Header(Box<str>),
     /// Without the port, in lower case; where the client names none, the address that it has connected to.
     Host,
@@ -105,6 +107,7 @@ pub(super) static VARIABLES: Vocabulary<Variable> = Vocabulary {
         ("connections_waiting", Variable::Connections(Counted::Waiting)),
         ("connections_writing", Variable::Connections(Counted::Writing)),
         ("duration_ms", Variable::DurationMs),
+        ("duration_seconds", Variable::DurationSeconds),
         ("host", Variable::Host),
         ("key", Variable::Key),
         ("method", Variable::Method),

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use super::UnitError;
 
 /// A network, `10.0.0.0/8` or `fd00::/8`; an address alone stands for itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
 #[schemars(with = "String", extend("pattern" = "^[0-9a-fA-F:.]+(/[0-9]+)?$", "examples" = ["10.0.0.0/8", "fd00::/8"]))]
 pub struct Cidr(IpNet);
 

@@ -247,7 +247,24 @@ pub const CASES: &[(&str, &[&str])] = &[
     ),
     (
         "proxy_set_header X-Forwarded-Proto $scheme; EVERY",
-        &["GET / X-Forwarded-Proto: https"],
+        &[
+            "GET / X-Forwarded-Proto: https",
+            "GET / X-Forwarded-For: 192.0.2.1",
+            "GET / Forwarded: for=192.0.2.1",
+        ],
+    ),
+    (
+        "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; EVERY",
+        &[
+            "GET /",
+            "GET / X-Forwarded-For: 192.0.2.1",
+            "GET / X-Forwarded-Proto: https",
+            "GET / X-Request-Id: 7",
+        ],
+    ),
+    (
+        "proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Host $host; EVERY",
+        &["GET / X-Forwarded-For: 192.0.2.1", "GET / X-Forwarded-Host: x.test"],
     ),
     (
         "set $a b; return 200 \"$a $uri $args$is_args\";",
