@@ -45,7 +45,7 @@ pub fn log(shared: &Shared, connection: &Arc<Connection>, refused: &RefusedHead)
         status,
         code: Some(refused.problem.code),
         request_bytes: 0,
-        response_bytes: body_length(&refused.problem.last_words()),
+        response_bytes: body_length(&refused.words),
         duration,
         route: None,
         pool: None,

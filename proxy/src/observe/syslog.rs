@@ -135,14 +135,19 @@ impl Way {
 
     fn send(&self, message: &[u8]) -> io::Result<()> {
         match self {
-            Self::Unix(socket) => socket.send(message).map(drop),
-            Self::Udp(socket) => socket.send(message).map(drop),
+            Self::Unix(socket) => socket.send(packet(message)).map(drop),
+            Self::Udp(socket) => socket.send(packet(message)).map(drop),
             Self::Tcp(stream) => {
                 let framed = [format!("{} ", message.len()).as_bytes(), message].concat();
                 (&*stream).write_all(&framed)
             }
         }
     }
+}
+
+/// What of a message goes into one packet: the kernel takes no longer one, and the beginning says more than nothing.
+fn packet(message: &[u8]) -> &[u8] {
+    &message[..message.len().min(LONGEST_PACKET)]
 }
 
 fn resolved(address: &str) -> io::Result<SocketAddr> {
@@ -153,6 +158,9 @@ fn resolved(address: &str) -> io::Result<SocketAddr> {
 /// For a server that takes nothing: lines are lost then, and nobody waits.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Bytes; over IPv6 65 487 fit into a packet of UDP.
+const LONGEST_PACKET: usize = 65_000;
+
 /// Facility local7 (23), severity informational (6), as Nginx has it.
 const PRIORITY: u8 = 23 * 8 + 6;
 
@@ -160,6 +168,23 @@ const PRIORITY: u8 = 23 * 8 + 6;
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn what_is_too_long_for_a_packet_arrives_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let (over_unix, over_udp) = (
+            UnixDatagram::bind(&path).unwrap(),
+            UdpSocket::bind("127.0.0.1:0").unwrap(),
+        );
+        let address = over_udp.local_addr().unwrap().to_string();
+        let line = [b"{\"path\":\"/".to_vec(), vec![b'a'; 1 << 20]].concat();
+        let mut came = vec![0; 1 << 20];
+        Syslog::to(Server::Unix(path)).send(&line).unwrap();
+        let length = over_unix.recv(&mut came).unwrap();
+        Syslog::to(Server::Udp(address)).send(&line).unwrap();
+        assert_eq!([length, over_udp.recv(&mut came).unwrap()], [LONGEST_PACKET; 2]);
+    }
 
     #[test]
     fn a_server_is_told_by_what_it_is_reached_over() {

@@ -116,7 +116,7 @@ fn holds(facts: &Facts, now: UnixTime) -> bool {
     facts.from <= now && now <= facts.until
 }
 
-/// Believes anybody; signatures have to be right all the same.
+/// Believes anybody, whatever they show and whoever has signed it.
 #[derive(Debug)]
 pub struct Anybody(pub Arc<CryptoProvider>);
 

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
 use tokio::time::sleep;
 
@@ -25,14 +25,14 @@ impl Wire {
             .get_socket_digest()
             .and_then(|digest| digest.peer_addr().map(ToString::to_string));
         tracing::debug!(client, status = problem.status.as_u16(), "request refused: {why}");
+        let words = Bytes::from(problem.last_words());
         self.refused = Some(Box::new(RefusedHead {
             bytes: self.pending.split().freeze(),
             problem,
+            words: words.clone(),
         }));
         self.timer = Some(Box::pin(sleep(LINGER)));
-        self.state = State::Refuse {
-            words: problem.last_words().into(),
-        };
+        self.state = State::Refuse { words };
         Gathered::Refused
     }
 

@@ -27,6 +27,8 @@ pub struct RefusedHead {
     /// Its bytes, as far as they came.
     pub bytes: Bytes,
     pub problem: Problem,
+    /// The answer that the client gets, head and body.
+    pub words: Bytes,
 }
 
 /// The watch over all HTTP/1 streams of a listener.
