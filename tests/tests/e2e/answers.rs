@@ -1,7 +1,9 @@
 //! Answers: a worker's place is free when its answer is complete, whatever the client's pace; a worker that dies amid its
 //! answer costs the client nothing, or shows; and what streams, streams.
 
-use std::sync::Arc;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -281,4 +283,46 @@ fn large_and_small() -> Backend {
 fn configuration(backends: &[&Backend], route: &str, further: &str) -> String {
     let pool = e2e::veil::round_robin(backends);
     e2e::veil::configuration(&pool).replace("pool: blur }", &format!("pool: blur, {route} }}")) + further + "\n"
+}
+
+/// Where a backend has answered whole before it has the body, and waits for the rest of that.
+#[test]
+fn who_still_sends_behind_its_answer_keeps_no_place() {
+    const FRAMES: [&str; 2] = ["Content-Length: 100", "Transfer-Encoding: chunked"];
+    for framing in FRAMES {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (told, heard) = mpsc::channel();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let told = told.clone();
+                thread::spawn(move || {
+                    let mut came = vec![0; 4096];
+                    let length = stream.read(&mut came).unwrap();
+                    came.truncate(length);
+                    stream
+                        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                        .unwrap();
+                    // To its end, or its reset.
+                    let _ = stream.read_to_end(&mut came);
+                    let _ = told.send(came);
+                });
+            }
+        });
+        let pool = format!("{{ backends: [{{ address: {address}, max_conns: 1 }}], queue: {{ timeout: 1s }} }}");
+        let veil = Veil::start(&(e2e::veil::configuration(&pool) + "body: { buffering: off }\n"));
+        let mut client = Raw::connect(veil.public);
+        client.send(format!("POST / HTTP/1.1\r\nHost: h\r\n{framing}\r\n\r\n5\r\nabcde\r\n"));
+        assert_eq!(client.response().body, b"ok", "{framing}");
+        // It neither goes on nor leaves; the backend sees that the body is not whole.
+        let came = heard.recv_timeout(Duration::from_secs(2)).unwrap();
+        assert!(!came.ends_with(b"\r\n0\r\n\r\n"), "{framing}");
+        let other = Raw::connect(veil.public)
+            .send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            .response();
+        assert_eq!(other.status(), 200, "{framing}");
+        // Whoever does go on is not reset over it.
+        client.send("abcdefghij");
+        assert!(client.rest().is_empty(), "{framing}");
+    }
 }

@@ -13,6 +13,7 @@ mod connections;
 mod deadlines;
 mod discovery;
 mod examples;
+mod extension;
 mod failover;
 mod filters;
 mod first_contact;

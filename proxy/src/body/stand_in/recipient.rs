@@ -24,7 +24,7 @@ pub(super) struct Recipient {
     /// The client has got, or will get, another body than the backend's, of which no part goes on.
     is_replaced: bool,
     /// When a client whose answer went to it as it came had all of it.
-    had_all: Option<Instant>,
+    pub had_all: Option<Instant>,
     progress: Arc<Progress>,
 }
 
@@ -110,11 +110,6 @@ impl Recipient {
     /// Whether the head of its answer has yet to come.
     pub fn waits(&self) -> bool {
         matches!(self.answer, Answer::Awaited(_))
-    }
-
-    /// When a client whose answer went to it as it came had all of it.
-    pub fn had_all(&self) -> Option<Instant> {
-        self.had_all
     }
 
     pub fn here(&self) -> Option<&ServerSession> {

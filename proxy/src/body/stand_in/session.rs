@@ -59,7 +59,7 @@ impl StandIn {
         // Whoever polls this among other things never loses a piece: one out of memory is ready at once, and one from
         // the client stays with it until it is.
         if self.source.has_body() && !no_body_expected && !self.is_body_done() {
-            return match self.recipient.had_all().filter(|_| self.source.is_upload()) {
+            return match self.recipient.had_all.filter(|_| self.source.is_upload()) {
                 None => self.next_piece().await,
                 Some(since) => self.last_pieces(since).await,
             };
