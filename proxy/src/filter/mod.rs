@@ -116,6 +116,7 @@ filters! {
     ResponseHeaders in response_headers,
     ResultCache in result_cache,
     Rewrite in rewrite,
+    RewriteCookies in rewrite_cookies,
     RewriteLocation in rewrite_location,
     Script in script,
     StripPrefix in strip_prefix,

@@ -22,7 +22,7 @@ pub struct RewriteLocation(Vec<Rule>);
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(try_from = "RuleFields")]
 #[schemars(with = "RuleFields")]
-struct Rule {
+pub(super) struct Rule {
     from: From,
     to: Template,
 }
@@ -97,7 +97,7 @@ impl RewriteLocation {
 }
 
 impl Rule {
-    fn applied(&self, address: &str, request: &RequestHeader, ctx: &RequestCtx) -> Option<Vec<u8>> {
+    pub(super) fn applied(&self, address: &str, request: &RequestHeader, ctx: &RequestCtx) -> Option<Vec<u8>> {
         match &self.from {
             From::Prefix(prefix) => {
                 let rest = address.as_bytes().strip_prefix(&*prefix.bytes(request, ctx))?;

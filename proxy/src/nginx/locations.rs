@@ -1,5 +1,6 @@
 //! `location` blocks become routes.
 
+use super::cookies;
 use super::draft::{Draft, Map};
 use super::errors;
 use super::fields;
@@ -402,6 +403,7 @@ impl<'a> Maker<'_, 'a> {
         filters.extend(policies::expires(scope, report));
         let here = policies::here(scope, self.door.port, report);
         filters.extend(redirects::redirects(scope, target, &here, report));
+        filters.extend(cookies::cookies(scope, report));
         filters.extend(fields::response_headers(scope, report));
         filters.push(fields::hidden(scope, report));
         route.put("filters", filters);

@@ -4,6 +4,7 @@
 //! carried over, the report says so, and the YAML refuses rather than serves: nobody gets in where Nginx let nobody in.
 
 mod conditions;
+mod cookies;
 mod draft;
 mod errors;
 mod fields;
@@ -257,7 +258,7 @@ fn unused(directive: &Directive, report: &mut Report) {
 }
 
 /// What is taken from wherever it holds.
-const INHERITED: [&str; 48] = [
+const INHERITED: [&str; 51] = [
     "absolute_redirect",
     "add_header",
     "allow",
@@ -290,6 +291,9 @@ const INHERITED: [&str; 48] = [
     "limit_req_zone",
     "port_in_redirect",
     "proxy_buffering",
+    "proxy_cookie_domain",
+    "proxy_cookie_flags",
+    "proxy_cookie_path",
     "proxy_method",
     "proxy_pass_request_body",
     "proxy_pass_request_headers",

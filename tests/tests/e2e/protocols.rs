@@ -74,6 +74,10 @@ const FILTERS: &[(&str, &[(&str, u16)])] = &[
         "result_cache: { store: { memory: {} }, version: a }",
         &[("", 200), ("", 200)],
     ),
+    (
+        "rewrite_cookies: { path: [{ prefix: /a/, to: / }], domain: [{ is: a.test, to: $host }], attributes: [{ set: [Secure] }] }",
+        &[("", 200)],
+    ),
     ("rewrite_location: [{ prefix: \"http://app/\", to: / }]", &[("", 200)]),
     (
         "compression: { least_size: 1B }",

@@ -188,7 +188,8 @@ fn text(index: usize, request: &str) -> String {
     format!("{head}\r\n{body}")
 }
 
-/// A backend's answer that says what it was asked for. `/status/NUMBER` is answered with that status, who says `X-Location` is sent there.
+/// A backend's answer that says what it was asked for. `/status/NUMBER` is answered with that status, who says `X-Location` is sent
+/// there, and `X-Cookie` is set.
 fn said(received: &Received) -> Vec<u8> {
     let mut fields: Vec<String> = received
         .all()
@@ -199,6 +200,8 @@ fn said(received: &Received) -> Vec<u8> {
     let body = format!("{} {}\n{}", received.method(), received.path(), fields.concat());
     let location = received.header("x-location");
     let found = location.map_or_else(String::new, |location| format!("Location: {location}\r\n"));
+    let cookie = received.header("x-cookie");
+    let found = found + &cookie.map_or_else(String::new, |cookie| format!("Set-Cookie: {cookie}\r\n"));
     let otherwise = if location.is_some() { "302" } else { "200" };
     let status = received.path().strip_prefix("/status/").unwrap_or(otherwise);
     let has_no_body = matches!(status, "204" | "304") || received.method() == "HEAD";

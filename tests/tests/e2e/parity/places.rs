@@ -16,6 +16,36 @@ pub const CASES: &[(&str, &[&str])] = &[
             "GET /one/x X-Location: /two/y",
         ],
     ),
+    (
+        "proxy_cookie_path /a/ /b/; proxy_cookie_path ~*^/C/(.+)$ /$1; proxy_cookie_path /$arg_x/ /y/; EVERY",
+        &[
+            "GET / X-Cookie: a=b; Path=/a/c; HttpOnly",
+            "GET / X-Cookie: a=b;path=/c/d",
+            "GET /?x=e X-Cookie: a=b; Path=/e/",
+            "GET / X-Cookie: a=b; Path=/other",
+        ],
+    ),
+    (
+        "proxy_cookie_domain .a.test .b.test; proxy_cookie_domain ~^(.+)\\.i$ $1.o; EVERY",
+        &[
+            "GET / X-Cookie: a=b; Domain=A.test",
+            "GET / X-Cookie: a=b; Domain=.a.test; Path=/",
+            "GET / X-Cookie: a=b; Domain=x.I",
+            "GET / X-Cookie: a=b; Domain=x.a.test",
+        ],
+    ),
+    (
+        "proxy_cookie_flags one secure samesite=lax; proxy_cookie_flags ~^t nosecure; proxy_cookie_flags ~ httponly; EVERY",
+        &[
+            "GET / X-Cookie: one=1; SameSite=None; Path=/",
+            "GET / X-Cookie: two=2; Secure; Path=/",
+            "GET / X-Cookie: other=3",
+        ],
+    ),
+    (
+        "proxy_cookie_path / '/; Secure; HttpOnly'; EVERY",
+        &["GET / X-Cookie: a=b; Path=/", "GET / X-Cookie: a=b"],
+    ),
     ("proxy_redirect off; EVERY", &["GET / X-Location: http://echo/y"]),
     (
         "proxy_redirect http://a.test/ /b/; proxy_redirect ~^http://([a-z]+)\\.i\\.test/(.*)$ https://$1.o.test/$2; EVERY",
