@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
             NonZeroU64::new(header.work_bytes).unwrap_or(NonZeroU64::MIN),
         ));
         let decoder = options
-            .read_info(Cursor::new(whole(file, header)))
+            .read_info(Cursor::new(with_known_disposals(whole(file, header))))
             .map_err(|_| damaged())?;
         Ok(Self {
             shared: decoder.global_palette().unwrap_or_default().to_vec(),
@@ -104,6 +104,19 @@ impl<'a> Reader<'a> {
             },
         })
     }
+}
+
+/// Some programs write a 4 where a 3 is meant, and viewers read it so: what was there before comes back.
+fn with_known_disposals(mut file: Cow<[u8]>) -> Cow<[u8]> {
+    let mut blocks = Blocks::of(&file);
+    let mut controls = Vec::new();
+    while let Some(block) = blocks.next() {
+        let end = file.len() - blocks.rest().len();
+        controls.extend(end.checked_sub(CONTROL_END).filter(|_| matches!(block, Block::Control)));
+    }
+    controls.retain(|at| file[*at] >> 2 & 7 == 4);
+    controls.into_iter().for_each(|at| file.to_mut()[at] -= 1 << 2);
+    file
 }
 
 /// The file with what it lacks: its end, and colours, which are levels of grey then, as most viewers have it.
@@ -352,6 +365,8 @@ const HEAD: usize = 13;
 const FLAGS: usize = 10;
 const HAS_TABLE: u8 = 0x80;
 const TRAILER: u8 = 0x3b;
+/// Bytes from the flags of a control to its end.
+const CONTROL_END: usize = 5;
 /// Of a second.
 const TICKS: u32 = 100;
 /// A pixel is there or not.
@@ -364,6 +379,20 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    fn a_fourth_disposal_is_the_third() {
+        let controlled = |disposal: u8| {
+            let mut file = made((4, 3), (0, 0));
+            let frame = file.split_off(file.iter().position(|byte| *byte == 0x2c).unwrap());
+            let control = [0x21, 0xf9, 4, disposal << 2, 1, 0, 0, 0];
+            [&file[..], &control, &frame].concat()
+        };
+        for (disposal, meant) in [(1, 1), (3, 3), (4, 3), (5, 5)] {
+            let read = with_known_disposals(controlled(disposal).into());
+            assert_eq!(&*read, &controlled(meant)[..], "{disposal}");
+        }
+    }
 
     #[test]
     fn levels_without_a_colour_are_black_and_a_first_frame_enlarges_its_screen() {

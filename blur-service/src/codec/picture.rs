@@ -33,7 +33,8 @@ impl Picture {
 
     /// All that a face may be seen in: the pixels as they are, which shows also what lies under a clear alpha, and with
     /// an alpha channel also the picture on white and on black, since the alpha alone can draw a face. A picture of dots,
-    /// such as a one-bit scan, is shown as soft as it looks from afar: networks do not know faces drawn with dots.
+    /// such as a one-bit scan, is shown as soft as it looks from afar: networks do not know faces drawn with dots. One that
+    /// is dark but keeps 16 bits is shown as bright as it can be made, too.
     ///
     /// # Errors
     /// [`Error::Internal`] if the colours cannot be converted to what a screen shows.
@@ -48,11 +49,36 @@ impl Picture {
         if has_two_tones(&plain) {
             return Ok(vec![Cow::Owned(imageops::fast_blur(&*plain, DOTS_BLUR))]);
         }
+        let bright = self.bright().map(Cow::Owned);
         if !self.has_clear_pixels() {
-            return Ok(vec![plain]);
+            return Ok([plain].into_iter().chain(bright).collect());
         }
         let on = |ground| Cow::Owned(composed(&self.pixels, &plain, ground));
-        Ok(vec![on(255), on(0), plain])
+        let both = [on(255), on(0)];
+        Ok(both.into_iter().chain([bright.unwrap_or(plain)]).collect())
+    }
+
+    /// What the low bits of 16 hold, where the high ones hold next to nothing.
+    fn bright(&self) -> Option<RgbImage> {
+        let (samples, channels) = match &self.pixels {
+            DynamicImage::ImageLuma16(pixels) => (pixels.as_raw(), 1),
+            DynamicImage::ImageLumaA16(pixels) => (pixels.as_raw(), 2),
+            DynamicImage::ImageRgb16(pixels) => (pixels.as_raw(), 3),
+            DynamicImage::ImageRgba16(pixels) => (pixels.as_raw(), 4),
+            _ => return None,
+        };
+        let colours = if channels < 3 { 1 } else { 3 };
+        let pixels = samples.chunks_exact(channels).map(|pixel| &pixel[..colours]);
+        let brightest = pixels
+            .clone()
+            .flatten()
+            .copied()
+            .max()
+            .filter(|most| (1..DARK).contains(most))?;
+        let shown = |level: u16| (u32::from(level) * 255 / u32::from(brightest)) as u8;
+        let colour = |pixel: &[u16]| [0, colours / 2, colours - 1].map(|channel| shown(pixel[channel]));
+        let (width, height) = self.pixels.dimensions();
+        RgbImage::from_raw(width, height, pixels.flat_map(colour).collect())
     }
 
     /// Blackens the colour of every fully clear pixel: nobody sees it, so nobody may find a face there.
@@ -205,6 +231,8 @@ fn has_two_tones(pixels: &RgbImage) -> bool {
 }
 
 /// Standard deviation in pixels. Of 48 dithered faces CenterFace finds 31 unblurred, and all from 1.0 to 3.0.
+/// Of 65 535: below it, less than 32 levels of 256 are left.
+const DARK: u16 = 1 << 13;
 const DOTS_BLUR: f32 = 1.5;
 
 const GREY: &[Tone] = &[Tone::Colour];
@@ -255,6 +283,27 @@ mod tests {
         picture.clear_hidden_colour();
         assert_eq!(picture.pixels.get_pixel(0, 0), Rgba([0, 0, 0, 0]));
         assert_eq!(picture.pixels.get_pixel(3, 0), Rgba([200, 100, 50, 255]));
+    }
+
+    #[test]
+    fn what_only_the_low_bits_hold_is_seen() {
+        for (brightest, views) in [(255, 2), (DARK - 1, 2), (DARK, 1), (u16::MAX, 1)] {
+            let pixels = image::ImageBuffer::from_fn(4, 4, |x, _| Rgb([if x < 2 { 0 } else { brightest }; 3]));
+            let picture = Picture {
+                pixels: DynamicImage::ImageRgb16(pixels),
+                profile: None,
+            };
+            let seen = picture.views().unwrap();
+            // Two tones alone would be dots.
+            assert!(seen.len() == 1 || seen.len() == views, "{brightest}");
+        }
+        let pixels = image::ImageBuffer::from_fn(4, 4, |x, _| Rgb([x as u16, 100, 200]));
+        let picture = Picture {
+            pixels: DynamicImage::ImageRgb16(pixels),
+            profile: None,
+        };
+        let seen = picture.views().unwrap();
+        assert_eq!(seen.last().unwrap().get_pixel(3, 0), &Rgb([3, 127, 255]));
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn read_parts(file: &[u8]) -> Result<Header, Error> {
                 quality = vp8::quality(data);
             }
             b"ANMF" => frames += 1,
-            b"EXIF" => {
+            b"EXIF" if flags(file) & EXIF != 0 => {
                 let tiff = data.strip_prefix(b"Exif\0\0").unwrap_or(data);
                 orientation = exif_orientation(tiff)
                     .and_then(Orientation::from_exif)
@@ -81,7 +81,7 @@ fn read_parts(file: &[u8]) -> Result<Header, Error> {
 }
 
 pub(super) fn decode(file: &[u8], header: &Header) -> Result<Picture, Error> {
-    let file = still_of_one_frame(file).map_or(Cow::Borrowed(file), Cow::Owned);
+    let file = with_true_alpha(still_of_one_frame(file).map_or(Cow::Borrowed(file), Cow::Owned));
     let mut decoder = WebPDecoder::new(Cursor::new(&*file)).map_err(unreadable)?;
     decoder.set_limits(limits(header)).map_err(unreadable)?;
     let pixels = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
@@ -259,6 +259,15 @@ fn still_of_one_frame(file: &[u8]) -> Option<Vec<u8>> {
     finish(still).ok()
 }
 
+/// Without the promise of an alpha that a lossy picture does not have, as viewers read it.
+fn with_true_alpha(mut file: Cow<[u8]>) -> Cow<[u8]> {
+    let has = |kind: &[u8; 4]| Chunks::of(&file).any(|(found, _)| found == *kind);
+    if flags(&file) & ALPHA != 0 && has(b"VP8 ") && !has(b"ALPH") {
+        file.to_mut()[RIFF_HEAD + CHUNK_HEAD] &= !ALPHA;
+    }
+    file
+}
+
 /// Whether its extended header says so.
 fn is_animation(file: &[u8]) -> bool {
     flags(file) & ANIMATION != 0
@@ -325,6 +334,7 @@ const PADDING: usize = 1;
 pub(super) const FRAME_HEAD: usize = 16;
 pub(super) const ANIMATION: u8 = 0b10;
 pub(super) const ALPHA: u8 = 0b1_0000;
+const EXIF: u8 = 0b1000;
 pub(super) const PROFILE: u8 = 0b10_0000;
 /// Room for what decoders keep that does not grow with the picture.
 const SMALL_CHANGE: u64 = 1 << 20;
@@ -382,6 +392,30 @@ mod tests {
             assert_eq!(read_header(&file).unwrap().parts, Parts::Frames(frames));
         }
         assert!(matches!(read_header(&animation(0, 0)), Err(Error::BrokenPicture(_))));
+    }
+
+    #[test]
+    fn what_the_head_says_of_alpha_and_exif_is_taken_as_viewers_do() {
+        let picture = Picture {
+            pixels: RgbaImage::from_fn(21, 10, |x, y| Rgba([x as u8 * 9, y as u8 * 9, 7, 255])).into(),
+            profile: None,
+        };
+        let plain = encode(&picture, Some(90)).unwrap();
+        let (_, data) = Chunks::of(&plain).find(|(kind, _)| kind == b"VP8 ").unwrap();
+        for (flags, sides) in [(ALPHA | EXIF, (10, 21)), (ALPHA, (21, 10)), (0, (21, 10))] {
+            let mut file = b"RIFF\0\0\0\0WEBP".to_vec();
+            put_chunk(&mut file, *b"VP8X", &[flags, 0, 0, 0, 20, 0, 0, 9, 0, 0]);
+            put_chunk(&mut file, *b"VP8 ", data);
+            put_chunk(
+                &mut file,
+                *b"EXIF",
+                b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0",
+            );
+            let file = finish(file).unwrap();
+            let header = read_header(&file).unwrap();
+            assert_eq!(header.upright_size(), Size::new(sides.0, sides.1));
+            assert_eq!(decode(&file, &header).unwrap().size(), Size::new(21, 10));
+        }
     }
 
     #[test]

@@ -28,6 +28,27 @@ fn a_progressive_file_has_the_coefficients_of_the_baseline_one() {
     }
 }
 
+/// Viewers would smooth what is there of it, and show what nobody has searched.
+#[test]
+fn a_file_whose_scans_are_not_all_there_is_cut_off() {
+    let file = progressive(PLAIN, 160, 96);
+    let scans: Vec<usize> = (0..file.len() - 1)
+        .filter(|at| file[*at..].starts_with(&[0xff, 0xda]))
+        .collect();
+    assert!(scans.len() > 2);
+    for behind in &scans[1..] {
+        let cut = [&file[..*behind], &[0xff, 0xd9]].concat();
+        let jpeg = Jpeg::parse(&cut, &Limits::default()).unwrap();
+        let Err(error) = jpeg.in_one_scan(&|| true) else {
+            panic!("cut at {behind}");
+        };
+        assert!(
+            matches!(error, JpegError::Truncated { .. } | JpegError::Corrupt { .. }),
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn what_was_progressive_is_spliced_like_any_other_file() {
     let region = Region {

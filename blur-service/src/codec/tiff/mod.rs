@@ -67,6 +67,8 @@ pub(super) fn decode(file: &[u8]) -> Result<Picture, Error> {
 pub struct Pages<'a> {
     file: File<'a>,
     next: u64,
+    /// What kinds of pictures are no pages.
+    passed_over: u64,
     /// Directories may stand in a circle.
     seen: BTreeSet<u64>,
 }
@@ -77,8 +79,20 @@ impl<'a> Pages<'a> {
     pub fn open(file: &'a [u8]) -> Result<Self, Error> {
         let file = File::open(file).ok_or_else(damaged)?;
         let next = file.first().ok_or_else(damaged)?;
-        let seen = BTreeSet::new();
-        Ok(Self { file, next, seen })
+        let passed_over = REDUCED | MASK;
+        let mut pages = Self {
+            file,
+            next,
+            passed_over,
+            seen: BTreeSet::new(),
+        };
+        // One made smaller, of which there is no larger one, is the page.
+        if pages.next_directory()?.is_none() {
+            pages.passed_over = MASK;
+        }
+        pages.next = next;
+        pages.seen.clear();
+        Ok(pages)
     }
 
     /// The next page, as stored: the orientation is the header's.
@@ -116,7 +130,7 @@ impl<'a> Pages<'a> {
             }
             let (page, next) = self.file.directory(self.next).ok_or_else(damaged)?;
             self.next = next;
-            if page.value(SUBFILE_KIND).unwrap_or(0) & (REDUCED | MASK) == 0 {
+            if page.value(SUBFILE_KIND).unwrap_or(0) & self.passed_over == 0 {
                 return Ok(Some(page));
             }
         }

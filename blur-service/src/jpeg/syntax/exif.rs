@@ -10,7 +10,8 @@ pub fn orientation(tiff: &[u8]) -> Option<u8> {
     let tiff = Tiff::open(tiff)?;
     let (entries, _) = tiff.directory(tiff.first_directory()?)?;
     let entry = entries.into_iter().find(|entry| entry.tag == TAG)?;
-    let value = (entry.kind == SHORT).then(|| tiff.short(entry.at))??;
+    let is_one = entry.kind == SHORT && tiff.long(entry.at - 4) == Some(1);
+    let value = is_one.then(|| tiff.short(entry.at))??;
     u8::try_from(value).ok().filter(|value| (1..=8).contains(value))
 }
 
@@ -163,5 +164,11 @@ mod tests {
         assert_eq!(orientation(b"MM\0*\0\0\xff\xff"), None);
         assert_eq!(orientation(b"II*\0\x08\0\0\0\xff\xff"), None);
         assert_eq!(orientation(&minimal(9, None)[PREFIX.len()..]), None);
+        // Nothing, or several, where one is meant: viewers take neither.
+        for count in [0, 2] {
+            let mut tiff = minimal(6, None)[PREFIX.len()..].to_vec();
+            tiff[17] = count;
+            assert_eq!(orientation(&tiff), None);
+        }
     }
 }

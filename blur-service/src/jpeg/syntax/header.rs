@@ -305,7 +305,8 @@ impl<'a> Headers<'a> {
             }
             (marker::APP1, body) if body.starts_with(exif::PREFIX) => {
                 let tiff = &body[exif::PREFIX.len()..];
-                self.orientation = self.orientation.or(exif::orientation(tiff));
+                // The first one counts, also where it says nothing.
+                self.orientation = self.orientation.or(Some(exif::orientation(tiff).unwrap_or(1)));
                 self.exif_density = self.exif_density.or(exif::density(tiff));
             }
             (marker::APP2, body) => self.icc.extend(icc::Chunk::parse(body)),
@@ -350,7 +351,8 @@ impl<'a> Headers<'a> {
     fn make_do(&mut self, frame: &Frame, scan: &ScanHeader) -> Vec<Leniency> {
         let used = |number| {
             let uses = |of: fn(&ScanComponent) -> usize| scan.components.iter().any(|part| of(part) == number);
-            (uses(|part| part.dc), uses(|part| part.ac))
+            let [first, last, _] = scan.spectrum;
+            (first == 0 && uses(|part| part.dc), last > 0 && uses(|part| part.ac))
         };
         // In place of a broken table nobody knows which one was meant.
         let is_without_tables = !self.has_broken_table

@@ -21,6 +21,8 @@ pub struct Scans<'a> {
     restart_interval: u32,
     /// Which components have their lowest frequency.
     begun: [bool; 4],
+    /// How many bits of each component's lowest frequencies, in zigzag order, have yet to come.
+    missing: [[u8; SMOOTHED]; 4],
 }
 
 impl<'a> Scans<'a> {
@@ -32,6 +34,7 @@ impl<'a> Scans<'a> {
             conditioning: jpeg.conditioning,
             restart_interval: u32::from(jpeg.restart_interval),
             begun: [false; 4],
+            missing: [[ALL_BITS; SMOOTHED]; 4],
         }
     }
 
@@ -43,12 +46,7 @@ impl<'a> Scans<'a> {
         let mut header = self.jpeg.scan.clone();
         for _ in 0..self.jpeg.limits.scans {
             let end = self.read_scan(&header, &mut store)?;
-            if header.spectrum[0] == 0 {
-                header
-                    .components
-                    .iter()
-                    .for_each(|part| self.begun[part.component] = true);
-            }
+            self.has_come(&header);
             match self.next_header(end)? {
                 Some(next) => header = next,
                 None => return Ok(store),
@@ -60,6 +58,17 @@ impl<'a> Scans<'a> {
             found: limit + 1,
             limit,
         })
+    }
+
+    fn has_come(&mut self, header: &ScanHeader) {
+        let [first, last, bits] = header.spectrum.map(usize::from);
+        for part in &header.components {
+            self.begun[part.component] |= first == 0;
+            let band = self.missing[part.component].get_mut(first..).unwrap_or_default();
+            band.iter_mut()
+                .take(last + 1 - first)
+                .for_each(|missing| *missing = bits as u8 & 15);
+        }
     }
 
     /// Returns where its bytes end.
@@ -160,22 +169,28 @@ impl<'a> Scans<'a> {
         })
     }
 
+    /// Viewers smooth a picture whose lowest frequencies are not all there, so that it is none of what is coded.
     fn end(&self, at: usize) -> Result<Option<ScanHeader>, JpegError> {
-        let is_whole = self
-            .begun
+        let components = self.jpeg.frame.components.len();
+        if !self.begun.iter().take(components).all(|begun| *begun) {
+            let what = "a component is in no scan";
+            return Err(JpegError::Corrupt { at, what });
+        }
+        let is_sharp = self
+            .missing
             .iter()
-            .take(self.jpeg.frame.components.len())
-            .all(|begun| *begun);
-        if is_whole {
-            Ok(None)
-        } else {
-            Err(JpegError::Corrupt {
-                at,
-                what: "a component is in no scan",
-            })
+            .take(components)
+            .all(|missing| *missing == [0; SMOOTHED]);
+        match is_sharp {
+            true => Ok(None),
+            false => Err(JpegError::Truncated { at, what: "the scans" }),
         }
     }
 }
+
+/// Of a component, from the lowest one on: where one of so many is not known to its last bit, libjpeg smooths.
+const SMOOTHED: usize = 10;
+const ALL_BITS: u8 = 16;
 
 /// An encoder of arithmetic codes writes so many bytes at the end that no decision needs.
 const MOST_UNREAD: usize = 4;
