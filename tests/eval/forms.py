@@ -8,6 +8,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 GREY = (110, 112, 115)
 DARK = (40, 38, 45)
 PALE = (200, 215, 225)
+PAPER = (236, 232, 220)
+GAP = 60
 LONG_SIDE = 1280
 HEIGHTS = [34, 45]
 LARGE = {"12 MP": (4000, 3000), "24 MP": (6000, 4000), "50 MP": (8160, 6120), "360°": (5760, 2880)}
@@ -33,6 +35,16 @@ def forms(pictures):
         yield "cut in half", name, lambda image=image, faces=faces: cut(image(), faces[0])
     for form, size in LARGE.items():
         yield f"{form}, 60 px", "all", lambda size=size: mosaic(groups, size, 60)
+    for form, pitch, height in [("printed in dots, 60 px", 4, 60), ("printed in coarse dots, 90 px", 6, 90)]:
+        for name, image, faces in groups:
+            yield form, name, lambda image=image, faces=faces, pitch=pitch, height=height: printed(*scaled(image(), faces, height / median_height(faces)), pitch)
+    yield "a printed page, 40 to 90 px", "all", lambda: page(groups, (2480, 3508), [40, 65, 90])
+    for degrees in [60, 135]:
+        for name, image, faces in pictures:
+            yield f"turned {degrees}°", name, lambda image=image, faces=faces, degrees=degrees: askew(*fitted(image(), faces), degrees)
+    for form, bars in BARS.items():
+        for name, image, faces in pictures:
+            yield form, name, lambda image=image, faces=faces, bars=bars: behind(*fitted(image(), faces), bars)
     heads = lambda context: [head(image(), face, context) for _, image, faces in pictures for face in faces]
     yield "contact sheet, 34 px", "all", lambda: sheet(heads(1.0), (1920, 1080), 34)
     yield "contact sheet, 90 px", "all", lambda: sheet(heads(1.3), (1280, 960), 90)
@@ -63,24 +75,59 @@ def negative(image, faces):
     return ImageOps.invert(image), faces
 
 
-def printed(image, faces):
+def printed(image, faces, pitch=4):
     """In dots of one ink, four pixels apart, as newspapers print and scanners see them."""
-    rows, columns = np.mgrid[: image.height, : image.width] * (np.pi / 2)
+    rows, columns = np.mgrid[: image.height, : image.width] * (2 * np.pi / pitch)
     screen = (np.cos((columns + rows) / np.sqrt(2)) + np.cos((columns - rows) / np.sqrt(2))) / 4 + 0.5
     dots = np.where(np.asarray(image.convert("L")) / 255 > screen, 245, 25).astype(np.uint8)
     return Image.fromarray(dots).convert("RGB").filter(ImageFilter.GaussianBlur(0.6)), faces
 
 
-def askew(image, faces):
-    """By an eighth of a turn, counterclockwise; boxes about the same middles, between upright and lying ones."""
-    turned = image.rotate(45, Image.Resampling.BICUBIC, expand=True, fillcolor=GREY)
-    return turned, [askew_box(face, image.size, turned.size) for face in faces]
+def page(groups, size, heights):
+    """As many printed groups as a scanned page has room for, with faces of these heights by turns."""
+    ground, faces = Image.new("RGB", size, PAPER), []
+    left = top = lowest = GAP
+    for index in range(2 * len(groups)):
+        _, image, of_group = groups[index % len(groups)]
+        small, of_group = printed(*scaled(image(), of_group, heights[index % len(heights)] / median_height(of_group)))
+        if left + small.width > size[0]:
+            left, top = GAP, lowest + GAP
+        if left + small.width > size[0] or top + small.height > size[1]:
+            continue
+        ground.paste(small, (left, top))
+        faces += moved(of_group, left, top)
+        left, lowest = left + small.width + GAP, max(lowest, top + small.height)
+    return ground, faces
 
 
-def askew_box(face, size, turned):
+def behind(image, faces, bars):
+    """Behind bars or a net: each face and as much about it."""
+    rows, columns = np.mgrid[: image.height, : image.width]
+    pixels = np.asarray(image).copy()
+    for x0, y0, x1, y1 in faces:
+        height = y1 - y0
+        about = (columns > x0 - height) & (columns < x1 + height) & (rows > y0 - height) & (rows < y1 + height)
+        pixels[about & bars((columns - x0) / height, (rows - y0) / height)] = DARK
+    return Image.fromarray(pixels), faces
+
+
+BARS = {
+    "behind a net": lambda x, y: ((x + y) % 0.16 < 0.035) | ((x - y) % 0.16 < 0.035),
+    "behind wire": lambda x, y: (x % 0.16 < 0.03) | (y % 0.16 < 0.03),
+    "behind bars": lambda x, y: x % 0.2 < 0.07,
+}
+
+
+def askew(image, faces, degrees=45):
+    """Turned by so much, counterclockwise; boxes about the same middles, between upright and lying ones."""
+    turned = image.rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=GREY)
+    return turned, [askew_box(face, image.size, turned.size, np.radians(degrees)) for face in faces]
+
+
+def askew_box(face, size, turned, angle):
     x0, y0, x1, y1 = face
     right, down = (x0 + x1 - size[0]) / 2, (y0 + y1 - size[1]) / 2
-    x, y = turned[0] / 2 + (right + down) / 2**0.5, turned[1] / 2 + (down - right) / 2**0.5
+    x, y = turned[0] / 2 + right * np.cos(angle) + down * np.sin(angle), turned[1] / 2 + down * np.cos(angle) - right * np.sin(angle)
     half = (x1 - x0 + y1 - y0) / 2**0.5 * 0.45
     return [x - half, y - half, x + half, y + half]
 

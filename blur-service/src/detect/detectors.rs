@@ -1,6 +1,6 @@
 //! The models together: each look of a detail taken, and what was seen put together.
 
-use std::{borrow::Cow, fs, path::Path, sync::Arc};
+use std::{borrow::Cow, cell::LazyCell, fs, path::Path, sync::Arc};
 
 use image::RgbImage;
 
@@ -8,6 +8,7 @@ use super::{
     Detail, DetectError, Detector, Face, Photo, Sensitivity,
     centerface::CenterFace,
     full_range::FullRange,
+    halftone::shows_dots,
     look::{Look, Network},
     nested::{Seen, Sighting, one_each},
     sheet::Sheet,
@@ -117,8 +118,9 @@ impl Detectors {
             size: first.view.part_size(),
             pixels: &upright,
         };
+        let in_dots = LazyCell::new(|| shows_dots(&upright));
         let mut seen: Vec<(Look, Vec<Face>)> = Vec::with_capacity(looks.len());
-        for look in looks {
+        for look in looks.iter().filter(|look| !look.is_for_dots() || *in_dots) {
             let faces = match seen.iter().find(|(known, _)| known.is_at_the_same_as(look)) {
                 Some((_, faces)) => faces.clone(),
                 None => {
@@ -194,6 +196,7 @@ mod tests {
     use image::imageops;
 
     use super::*;
+    use crate::detect::halftone::testing::printed;
 
     #[test]
     fn looks_side_by_side_see_what_looks_one_after_the_other_see() {
@@ -405,7 +408,7 @@ mod tests {
     }
 
     /// The portrait in forms that are hard to see a face in.
-    fn spoilt(portrait: &RgbImage) -> [(&'static str, RgbImage); 9] {
+    fn spoilt(portrait: &RgbImage) -> [(&'static str, RgbImage); 10] {
         let level = |change: fn(u8) -> u8| {
             let mut picture = portrait.clone();
             picture.iter_mut().for_each(|sample| *sample = change(*sample));
@@ -416,6 +419,7 @@ mod tests {
             ("on its side", imageops::rotate90(portrait)),
             ("upside down", imageops::rotate180(portrait)),
             ("dark", level(|sample| sample / 10)),
+            ("in dots", printed(portrait, 8.0, 45.0)),
             ("as a negative", level(|sample| 255 - sample)),
             ("in four tones", level(|sample| sample / 64 * 64)),
             ("out of focus", imageops::fast_blur(portrait, 12.0)),

@@ -10,7 +10,8 @@ use super::{
     Detail, Face, Sensitivity,
     nested::one_each,
     parts::{parts, tiles},
-    view::{Pose, View},
+    pose::Pose,
+    view::View,
 };
 use crate::geometry::{Rect, Size};
 
@@ -76,6 +77,11 @@ impl Look {
         }
         groups.sort_by_key(|group| Reverse(group[0].view.long_side));
         groups
+    }
+
+    /// Whether this look is of use at a picture only where it is in dots.
+    pub fn is_for_dots(&self) -> bool {
+        self.view.pose == Pose::Descreened
     }
 
     /// The least score that any sensitivity believes in, at any size.
@@ -271,6 +277,37 @@ const RULES: &[Rule] = &[
         poses: &POSED,
         beliefs: &[Belief::any([0.9, 0.8, 0.65])],
     },
+    // Nets and bars before faces.
+    Rule {
+        detail: Detail::Thorough,
+        network: Network::YuNet,
+        shown: Shown::at(320),
+        poses: &[Pose::Softened],
+        beliefs: &[Belief::any([0.8, 0.65, 0.5])],
+    },
+    // In dots small faces are as large as a few of them: looked for more and less closely.
+    Rule {
+        detail: Detail::Thorough,
+        network: Network::YuNet,
+        shown: CROWD,
+        poses: &[Pose::Descreened],
+        beliefs: &[YUNET],
+    },
+    Rule {
+        detail: Detail::Thorough,
+        network: Network::YuNet,
+        shown: Shown::up_to(960),
+        poses: &[Pose::Descreened],
+        beliefs: &[YUNET],
+    },
+    // Between upright, lying and overturned ones.
+    Rule {
+        detail: Detail::Max,
+        network: Network::YuNet,
+        shown: Shown::up_to(640),
+        poses: &SLANTED,
+        beliefs: &[Belief::of(0.0, YUNET_MOST_PX, [0.8, 0.7, 0.55])],
+    },
     Rule {
         detail: Detail::Max,
         network: Network::YuNet,
@@ -312,6 +349,7 @@ const FURTHER: &[Rule] = &[Rule {
 /// How a picture is shown in which the smallest faces are looked for.
 const CROWD: Shown = Shown::up_to(1920).or_share(0.4);
 const TURNED: [Pose; 3] = [Pose::Quarter, Pose::Half, Pose::ThreeQuarters];
+const SLANTED: [Pose; 4] = [Pose::Eighth, Pose::ThreeEighths, Pose::FiveEighths, Pose::SevenEighths];
 const POSED: [Pose; 4] = [Pose::Quarter, Pose::Half, Pose::ThreeQuarters, Pose::Negative];
 const YUNET: Belief = Belief::of(0.0, YUNET_MOST_PX, [0.65, 0.5, 0.4]);
 /// Small faces have lower scores, and what is taken for one by mistake is small too.
@@ -388,6 +426,6 @@ mod tests {
         let sides = |group: Vec<Look>| group.iter().map(|look| look.view.long_side).collect::<Vec<_>>();
         assert_eq!(groups(Detail::Fast).map(sides).collect::<Vec<_>>(), [[960, 320]]);
         let thorough = groups(Detail::Thorough).map(sides).collect::<Vec<_>>();
-        assert_eq!(thorough, [vec![1600], vec![960, 320, 320], vec![640; 4]]);
+        assert_eq!(thorough, [vec![1600; 2], vec![960, 320, 320, 320, 960], vec![640; 4]]);
     }
 }

@@ -8,13 +8,17 @@ mod full_range;
 #[cfg(test)]
 mod golden;
 mod graph;
+mod halftone;
 mod kernel;
 mod layer;
 mod look;
 mod nested;
 mod net;
+#[cfg(test)]
+mod obscured;
 mod options;
 mod parts;
+mod pose;
 mod sheet;
 mod single;
 mod view;

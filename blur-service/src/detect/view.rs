@@ -7,9 +7,9 @@ use fast_image_resize::{
     images::{TypedImage, TypedImageRef},
     pixels::U8x3,
 };
-use image::{RgbImage, imageops};
+use image::RgbImage;
 
-use super::{DetectError, Photo};
+use super::{DetectError, Photo, pose::Pose};
 use crate::geometry::{Rect, Size};
 
 /// A part of a picture as shown to a network.
@@ -20,17 +20,6 @@ pub struct View {
     /// The long side of what is shown, in pixels.
     pub long_side: u32,
     pub pose: Pose,
-}
-
-/// How the part is shown: turned clockwise, or, for what was scanned from film, as its negative.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pose {
-    #[default]
-    Upright,
-    Quarter,
-    Half,
-    ThreeQuarters,
-    Negative,
 }
 
 impl View {
@@ -80,17 +69,7 @@ impl View {
     pub fn to_picture(&self, shown: Rect) -> Rect {
         let size = self.upright_size();
         let (width, height) = (size.width as f32, size.height as f32);
-        let upright = match self.pose {
-            Pose::Upright | Pose::Negative => shown,
-            Pose::Quarter => Rect::new(shown.y, height - shown.right(), shown.height, shown.width),
-            Pose::Half => Rect::new(
-                width - shown.right(),
-                height - shown.bottom(),
-                shown.width,
-                shown.height,
-            ),
-            Pose::ThreeQuarters => Rect::new(width - shown.bottom(), shown.x, shown.height, shown.width),
-        };
+        let upright = self.pose.to_upright(shown, size);
         upright
             .scaled(self.part.width / width, self.part.height / height)
             .moved(self.part.x, self.part.y)
@@ -148,23 +127,6 @@ fn resize(source: &RgbImage, target: &mut RgbImage, options: &ResizeOptions) -> 
     Resizer::new()
         .resize_typed(&source, &mut target, options)
         .map_err(|error| error.to_string())
-}
-
-impl Pose {
-    pub fn of(self, upright: Cow<'_, RgbImage>) -> Cow<'_, RgbImage> {
-        match self {
-            Self::Upright => upright,
-            Self::Quarter => Cow::Owned(imageops::rotate90(&*upright)),
-            Self::Half => Cow::Owned(imageops::rotate180(&*upright)),
-            Self::ThreeQuarters => Cow::Owned(imageops::rotate270(&*upright)),
-            Self::Negative => Cow::Owned(negative(upright.into_owned())),
-        }
-    }
-}
-
-fn negative(mut picture: RgbImage) -> RgbImage {
-    picture.iter_mut().for_each(|sample| *sample = 255 - *sample);
-    picture
 }
 
 /// Long side in pixels of a view that is made of a larger one.
