@@ -114,7 +114,7 @@ fn with_known_disposals(mut file: Cow<[u8]>) -> Cow<[u8]> {
         let end = file.len() - blocks.rest().len();
         controls.extend(end.checked_sub(CONTROL_END).filter(|_| matches!(block, Block::Control)));
     }
-    controls.retain(|at| file[*at] >> 2 & 7 == 4);
+    controls.retain(|at| file[*at - 1] == CONTROL_LENGTH && file[*at] >> 2 & 7 == 4);
     controls.into_iter().for_each(|at| file.to_mut()[at] -= 1 << 2);
     file
 }
@@ -365,6 +365,7 @@ const HEAD: usize = 13;
 const FLAGS: usize = 10;
 const HAS_TABLE: u8 = 0x80;
 const TRAILER: u8 = 0x3b;
+const CONTROL_LENGTH: u8 = 4;
 /// Bytes from the flags of a control to its end.
 const CONTROL_END: usize = 5;
 /// Of a second.

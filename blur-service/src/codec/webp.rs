@@ -89,7 +89,7 @@ pub(super) fn decode(file: &[u8], header: &Header) -> Result<Picture, Error> {
 }
 
 /// By the profile, which counts if the head tells of one.
-pub(super) fn space(file: &[u8]) -> Result<Space, Error> {
+fn space(file: &[u8]) -> Result<Space, Error> {
     let icc = match flags(file) & PROFILE {
         0 => None,
         _ => Chunks::of(file).find(|(kind, _)| kind == b"ICCP"),

@@ -29,7 +29,8 @@ use crate::request::syntax::{asks_for_another_protocol, promised_length};
 ///
 /// Of a body that was read the length is known, so the head that goes to backends has a Content-Length, and neither
 /// Transfer-Encoding nor Expect. An offer to go on by HTTP/2, which some clients make with every request, is not taken; who
-/// offers another protocol behind a body has that read first. What has to be set on a session (keep-alive, abort on close, least send rate) is set before.
+/// offers another protocol behind a body has that read first. What has to be set on a session (keep-alive, abort on close,
+/// least send rate) is set before.
 ///
 /// # Errors
 ///

@@ -89,9 +89,9 @@ pub fn scheme(peer: IpAddr, head: &RequestHeader, listener: &Listener) -> Scheme
 }
 
 /// Takes away what would make somebody believe a lie. From strangers that is all that only a proxy in front may say:
-/// where a request comes from, and where it was meant to go in truth, unless the listener passes that on. Names with `_` are taken away too, as by Nginx, for
-/// workers that hand fields on as environment variables (CGI, WSGI) take it for `-`; where the listener lets them pass,
-/// only those that spell a field which Veil sets or frames by. Gives back what a stranger has said in X-Forwarded-For.
+/// where a request comes from, and where it was meant to go in truth, unless the listener passes that on. Names with `_`
+/// are taken away too, as by Nginx, for workers that hand fields on as environment variables (CGI, WSGI) take it for `-`;
+/// where the listener lets them pass, only those that spell a field which Veil sets or frames by. Gives back what a stranger has said in X-Forwarded-For.
 pub fn forget_lies(head: &mut RequestHeader, peer: IpAddr, listener: &Listener) -> Vec<HeaderValue> {
     let is_stranger = !listener.config.unproved_fields && !listener.trusts(peer);
     let tells_of_client = listener.config.client_address_field.as_ref();

@@ -19,8 +19,6 @@ pub struct Scans<'a> {
     tables: HuffmanTables,
     conditioning: Conditioning,
     restart_interval: u32,
-    /// Which components have their lowest frequency.
-    begun: [bool; 4],
     /// How many bits of each component's lowest frequencies, in zigzag order, have yet to come.
     missing: [[u8; SMOOTHED]; 4],
 }
@@ -33,7 +31,6 @@ impl<'a> Scans<'a> {
             tables: jpeg.huffman.clone(),
             conditioning: jpeg.conditioning,
             restart_interval: u32::from(jpeg.restart_interval),
-            begun: [false; 4],
             missing: [[ALL_BITS; SMOOTHED]; 4],
         }
     }
@@ -63,7 +60,6 @@ impl<'a> Scans<'a> {
     fn has_come(&mut self, header: &ScanHeader) {
         let [first, last, bits] = header.spectrum.map(usize::from);
         for part in &header.components {
-            self.begun[part.component] |= first == 0;
             let band = self.missing[part.component].get_mut(first..).unwrap_or_default();
             band.iter_mut()
                 .take(last + 1 - first)
@@ -101,7 +97,10 @@ impl<'a> Scans<'a> {
     }
 
     fn pass(&self, header: &ScanHeader) -> Option<Pass> {
-        let mut begun = header.components.iter().map(|part| self.begun[part.component]);
+        let mut begun = header
+            .components
+            .iter()
+            .map(|part| has_begun(&self.missing[part.component]));
         let has_begun = begun.next()?;
         let is_progressive = self.jpeg.frame.process.is_progressive();
         begun
@@ -171,21 +170,22 @@ impl<'a> Scans<'a> {
 
     /// Viewers smooth a picture whose lowest frequencies are not all there, so that it is none of what is coded.
     fn end(&self, at: usize) -> Result<Option<ScanHeader>, JpegError> {
-        let components = self.jpeg.frame.components.len();
-        if !self.begun.iter().take(components).all(|begun| *begun) {
+        let mut missing = self.missing.iter().take(self.jpeg.frame.components.len());
+        if !missing.clone().all(has_begun) {
             let what = "a component is in no scan";
             return Err(JpegError::Corrupt { at, what });
         }
-        let is_sharp = self
-            .missing
-            .iter()
-            .take(components)
-            .all(|missing| *missing == [0; SMOOTHED]);
+        let is_sharp = missing.all(|missing| *missing == [0; SMOOTHED]);
         match is_sharp {
             true => Ok(None),
             false => Err(JpegError::Truncated { at, what: "the scans" }),
         }
     }
+}
+
+/// Whether the first bits of a component's lowest frequency have come.
+fn has_begun(missing: &[u8; SMOOTHED]) -> bool {
+    missing[0] < ALL_BITS
 }
 
 /// Of a component, from the lowest one on: where one of so many is not known to its last bit, libjpeg smooths.

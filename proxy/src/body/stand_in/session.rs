@@ -135,8 +135,8 @@ impl Session for StandIn {
     fn is_body_done(&mut self) -> bool {
         match &self.source {
             Source::Replay(replay) => replay.is_sent(),
-            source if source.awaits_upgrade() && !self.was_upgraded() => !self.recipient.waits(),
-            Source::ReplayToUpgrade(_) if !self.was_upgraded() => false,
+            Source::Upgrade { .. } if !self.was_upgraded() => !self.recipient.waits(),
+            Source::ReplayToUpgrade(replay) if !self.was_upgraded() => replay.is_sent() && !self.recipient.waits(),
             _ => self.recipient.here_mut().map_or(true, |client| client.is_body_done()),
         }
     }

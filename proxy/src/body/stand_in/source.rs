@@ -41,21 +41,12 @@ impl Source {
         matches!(self, Self::Upload(_))
     }
 
-    /// Whether there is a body, or was one whose end is waited for.
+    /// Whether a body's pieces come from here, or its end does.
     pub(super) fn has_body(&self) -> bool {
         match self {
             Self::Replay(_) | Self::Upload(_) => true,
             Self::ReplayToUpgrade(replay) => !replay.is_sent(),
             Self::Nothing | Self::Upgrade { .. } => false,
-        }
-    }
-
-    /// Whether the body itself has been given, where the protocol may change behind it.
-    pub(super) fn awaits_upgrade(&self) -> bool {
-        match self {
-            Self::Upgrade { .. } => true,
-            Self::ReplayToUpgrade(replay) => replay.is_sent(),
-            Self::Nothing | Self::Replay(_) | Self::Upload(_) => false,
         }
     }
 
