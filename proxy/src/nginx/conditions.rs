@@ -143,6 +143,26 @@ pub fn known(expression: &str) -> Result<(), String> {
         .map_err(|_| format!("{expression:?} is no regular expression of Veil's"))
 }
 
+/// What stands behind `~` or `~*`; nothing where neither does.
+///
+/// # Errors
+/// Those of [`known`].
+pub fn expression(text: &str) -> Result<Option<String>, String> {
+    let expression = match (text.strip_prefix("~*"), text.strip_prefix('~')) {
+        (Some(expression), _) => in_any_case(expression.to_owned()),
+        (None, Some(expression)) => expression.to_owned(),
+        (None, None) => return Ok(None),
+    };
+    known(&expression).map(|()| Some(expression))
+}
+
+pub fn in_any_case(expression: String) -> String {
+    match expression.starts_with("(?i)") {
+        true => expression,
+        false => format!("(?i){expression}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

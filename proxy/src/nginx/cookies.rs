@@ -1,8 +1,9 @@
 //! `proxy_cookie_path`, `proxy_cookie_domain` and `proxy_cookie_flags`: the cookies that backends set.
 
-use super::conditions;
+use super::conditions::{expression, in_any_case};
 use super::draft::{Draft, Map};
 use super::policies::filter;
+use super::redirects::{begin, template};
 use super::report::Report;
 use super::scope::Scope;
 use super::syntax::Directive;
@@ -42,12 +43,9 @@ fn rules(directives: &[&Directive], read: Read, report: &mut Report) -> Vec<Map>
 }
 
 fn path(directive: &Directive, report: &Report) -> Result<Map, String> {
-    let (from, to) = (directive.word(0), template(directive.word(1), report)?);
-    let rule = match expression(from)? {
-        Some(expression) => Map::default().with("regex", expression),
-        None => Map::default().with("prefix", template(from, report)?),
-    };
-    Ok(rule.with("to", to))
+    let to = template(directive.word(1), report)?;
+    let (kind, from) = begin(directive.word(0), report)?;
+    Ok(Map::default().with(kind, from).with("to", to))
 }
 
 /// A dot before a name is none of it.
@@ -90,28 +88,6 @@ fn flags(directive: &Directive, _: &Report) -> Result<Map, String> {
         }
     }
     Ok(rule)
-}
-
-/// `~` and `~*` begin regular expressions.
-fn expression(text: &str) -> Result<Option<String>, String> {
-    let expression = match (text.strip_prefix("~*"), text.strip_prefix('~')) {
-        (Some(expression), _) => in_any_case(expression.to_owned()),
-        (None, Some(expression)) => expression.to_owned(),
-        (None, None) => return Ok(None),
-    };
-    conditions::known(&expression).map(|()| Some(expression))
-}
-
-fn in_any_case(expression: String) -> String {
-    match expression.starts_with("(?i)") {
-        true => expression,
-        false => format!("(?i){expression}"),
-    }
-}
-
-fn template(text: &str, report: &Report) -> Result<String, String> {
-    let template = report.words.template(text);
-    template.map_err(|variable| format!("{variable} is not known"))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `proxy_redirect`: where backends' answers send clients.
 
+use super::conditions::expression;
 use super::draft::{Draft, Map};
 use super::report::Report;
 use super::scope::Scope;
@@ -41,36 +42,30 @@ fn of_target(target: &Target, here: &str) -> Option<Map> {
     )
 }
 
+/// What an address or a path begins with, or is as a whole: the key of `rewrite_location` and `rewrite_cookies`, and its value.
+pub fn begin(text: &str, report: &Report) -> Result<(&'static str, String), String> {
+    match expression(text)? {
+        Some(expression) => Ok(("regex", expression)),
+        None => Ok(("prefix", template(text, report)?)),
+    }
+}
+
+/// In Veil's variables.
+pub fn template(text: &str, report: &Report) -> Result<String, String> {
+    let template = report.words.template(text);
+    template.map_err(|variable| format!("{variable} is not known"))
+}
+
 /// `proxy_redirect http://localhost:8000/ http://$host:$server_port/;` or with a regular expression.
 fn rule(directive: &Directive, here: &str, report: &mut Report) -> Option<Map> {
-    let (from, to) = (directive.word(0), report.words.template(directive.word(1)));
-    let expression = match (from.strip_prefix("~*"), from.strip_prefix('~')) {
-        (Some(expression), _) => Some(format!("(?i){expression}")),
-        (None, expression) => expression.map(str::to_owned),
-    };
-    let from = match &expression {
-        Some(expression) => super::conditions::known(expression).map(|()| ("regex", expression.clone())),
-        None => {
-            let prefix = report.words.template(from);
-            prefix
-                .map(|prefix| ("prefix", prefix))
-                .map_err(|variable| format!("{variable} is not known"))
-        }
-    };
-    match (from, to) {
-        (Ok((kind, from)), Ok(to)) => {
+    let read = begin(directive.word(0), report).and_then(|from| Ok((from, template(directive.word(1), report)?)));
+    match read {
+        Ok(((kind, from), to)) => {
             report.carried(directive);
             Some(Map::default().with(kind, from).with("to", whole(&to, here)))
         }
-        (Err(why), _) => {
+        Err(why) => {
             report.missing(directive, format!("{why}; such addresses stay as they are"));
-            None
-        }
-        (_, Err(variable)) => {
-            report.missing(
-                directive,
-                format!("{variable} is not known; such addresses stay as they are"),
-            );
             None
         }
     }
