@@ -134,7 +134,7 @@ impl Certificate {
                 source,
             })?;
         }
-        let read = pingora::tls::load_certs_and_key_files(&text(&pair.certificate), &text(&pair.key));
+        let read = pingora_rustls::load_certs_and_key_files(&text(&pair.certificate), &text(&pair.key));
         let read = read.map_err(|error| TlsError::Unreadable {
             certificate: pair.certificate.clone(),
             key: pair.key.clone(),

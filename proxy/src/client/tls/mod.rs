@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use pingora::tls::{RootCertStore, ServerConfig, ServerTlsStream, TlsAcceptor};
+use pingora_rustls::{RootCertStore, ServerConfig, ServerTlsStream, TlsAcceptor};
 use ring::digest::{SHA256, digest};
 use rustls::server::WebPkiClientVerifier;
 use rustls::version::{TLS12, TLS13};
@@ -260,7 +260,7 @@ impl TlsConfig {
 
     /// Reads certificates and keys anew.
     pub fn acceptor(&self, speaks_http2: bool) -> Result<Tls, TlsError> {
-        pingora::tls::install_default_crypto_provider();
+        pingora_rustls::install_default_crypto_provider();
         let resolver = Arc::new(Resolver::new(self.sources())?);
         let builder = match self.least_version {
             Version::Tls12 => ServerConfig::builder_with_protocol_versions(&[&TLS12, &TLS13]),
@@ -303,7 +303,7 @@ impl ClientConfig {
     fn roots(&self) -> Result<RootCertStore, TlsError> {
         let mut roots = RootCertStore::empty();
         std::fs::File::open(&self.ca).map_err(|error| self.wrong(error))?;
-        pingora::tls::load_ca_file_into_store(&self.ca, &mut roots).map_err(|error| self.wrong(error))?;
+        pingora_rustls::load_ca_file_into_store(&self.ca, &mut roots).map_err(|error| self.wrong(error))?;
         Ok(roots)
     }
 
@@ -315,7 +315,7 @@ impl ClientConfig {
         digest(&SHA256, said.as_bytes()).as_ref().to_vec()
     }
 
-    fn verifier(&self, roots: RootCertStore) -> Result<Arc<dyn pingora::tls::ClientCertVerifier>, TlsError> {
+    fn verifier(&self, roots: RootCertStore) -> Result<Arc<dyn pingora_rustls::ClientCertVerifier>, TlsError> {
         let builder = WebPkiClientVerifier::builder(Arc::new(roots));
         let builder = match self.certificate {
             Wanted::Required => builder,
@@ -365,7 +365,7 @@ pub fn check_trust() -> Result<(), TrustError> {
     let Some((variable, value)) = set("SSL_CERT_FILE").or_else(|| set("SSL_CERT_DIR")) else {
         return Ok(());
     };
-    let read = pingora::tls::load_platform_certs_incl_env_into_store(&mut RootCertStore::empty());
+    let read = pingora_rustls::load_platform_certs_incl_env_into_store(&mut RootCertStore::empty());
     read.map_err(|error| TrustError {
         variable,
         value,

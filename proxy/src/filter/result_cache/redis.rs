@@ -8,7 +8,7 @@ use ::redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, Tl
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use pingora::tls::install_default_crypto_provider;
+use pingora_rustls::install_default_crypto_provider;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::Semaphore;

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket};
-use pingora::tls::ClientTlsStream;
+use pingora_rustls::ClientTlsStream;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};

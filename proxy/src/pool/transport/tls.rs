@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pingora::tls::{ClientTlsStream, RootCertStore, TlsConnector};
+use pingora_rustls::{ClientTlsStream, RootCertStore, TlsConnector};
 use rustls::ClientConfig;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
@@ -116,7 +116,7 @@ impl Client {
     /// # Errors
     /// A file cannot be read or used.
     pub fn new(config: &TlsConfig, protocol: &str) -> Result<Self, TlsError> {
-        pingora::tls::install_default_crypto_provider();
+        pingora_rustls::install_default_crypto_provider();
         let provider = Arc::new(ring::default_provider());
         let believing: Option<Arc<dyn ServerCertVerifier>> = match config.danger_accept_any_certificate {
             true => Some(Arc::new(Anybody(provider))),
@@ -176,7 +176,7 @@ fn by_common_name(config: &TlsConfig, provider: Arc<CryptoProvider>) -> Result<B
 fn roots(ca: Option<&Path>) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     let Some(path) = ca else {
-        let read = pingora::tls::load_platform_certs_incl_env_into_store(&mut roots);
+        let read = pingora_rustls::load_platform_certs_incl_env_into_store(&mut roots);
         return match read {
             Ok(()) => Ok(roots),
             Err(error) => Err(TlsError::System {
@@ -189,7 +189,7 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, TlsError> {
         path: path.to_owned(),
         reason,
     };
-    pingora::tls::load_ca_file_into_store(path, &mut roots).map_err(|error| wrong(error.to_string()))?;
+    pingora_rustls::load_ca_file_into_store(path, &mut roots).map_err(|error| wrong(error.to_string()))?;
     match roots.is_empty() {
         true => Err(wrong("there is none in it".to_owned())),
         false => Ok(roots),
@@ -217,7 +217,7 @@ fn own(config: &TlsConfig) -> Result<Option<Own<impl Fn(String) -> TlsError>>, T
         reason,
     };
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    let read = pingora::tls::load_certs_and_key_files(&text(certificate), &text(key));
+    let read = pingora_rustls::load_certs_and_key_files(&text(certificate), &text(key));
     let pair = read.map_err(|error| unusable(error.to_string()))?;
     let (chain, key) = pair.ok_or_else(|| unusable("they hold no certificate with a key".to_owned()))?;
     Ok(Some(Own { chain, key, unusable }))
