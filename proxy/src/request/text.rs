@@ -49,12 +49,25 @@ pub fn push_address(text: &mut Vec<u8>, address: IpAddr) {
     let IpAddr::V4(v4) = address else {
         return write!(text, "{address}").expect("a Vec takes what is written to it");
     };
+    let mut digits = [0; "255.255.255.255".len()];
+    let mut end = 0;
+    let mut push = |byte| {
+        digits[end] = byte;
+        end += 1;
+    };
     for (place, octet) in v4.octets().into_iter().enumerate() {
         if place > 0 {
-            text.push(b'.');
+            push(b'.');
         }
-        push_number(text, octet.into());
+        if octet >= 100 {
+            push(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            push(b'0' + octet / 10 % 10);
+        }
+        push(b'0' + octet % 10);
     }
+    text.extend_from_slice(&digits[..end]);
 }
 
 /// Appends a moment as RFC 3339 writes it, in UTC, to the millisecond: `2000-02-29T00:00:00.123Z`.

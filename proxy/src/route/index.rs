@@ -85,16 +85,17 @@ impl Index {
             true => Cow::Owned(host.to_ascii_lowercase()),
             false => Cow::Borrowed(host),
         };
-        let dots = host
-            .match_indices('.')
-            .map(|(place, _)| place)
-            .filter(|place| *place > 0);
-        let wildcards = dots.filter_map(|place| self.wildcards.get(&host[place..]));
-        let ends = host
-            .match_indices('.')
-            .map(|(place, _)| place + 1)
-            .filter(|end| *end < host.len());
-        let beginnings = ends.rev().filter_map(|end| self.beginnings.get(&host[..end]));
+        let dots = |names: &HashMap<_, _>| {
+            let text = if names.is_empty() { "" } else { &*host };
+            text.match_indices('.').map(|(place, _)| place)
+        };
+        let wildcards = dots(&self.wildcards)
+            .filter(|dot| *dot > 0)
+            .filter_map(|dot| self.wildcards.get(&host[dot..]));
+        let beginnings = dots(&self.beginnings)
+            .filter(|dot| dot + 1 < host.len())
+            .rev()
+            .filter_map(|dot| self.beginnings.get(&host[..=dot]));
         let regexes = self.regexes.iter().filter(|(expression, _)| expression.matches(&host));
         let named = self.exact.get(&*host).into_iter().chain(wildcards).chain(beginnings);
         let tables = named.chain(regexes.map(|(_, table)| table)).chain([&self.any]);
