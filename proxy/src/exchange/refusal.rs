@@ -66,6 +66,9 @@ impl Refusal {
             // Pingora has looked through Connection for what not to pass on.
             (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader) => Violation::Connection.problem(),
             (ErrorSource::Downstream, _) => return None,
+            // Amid its answer, or in what follows a change of protocol.
+            (ErrorSource::Upstream, ErrorType::ReadTimedout | ErrorType::WriteTimedout) => problem::UPSTREAM_TIMEOUT,
+            (ErrorSource::Upstream, _) => problem::UPSTREAM_FAILED,
             _ => problem::INTERNAL,
         };
         Some(problem.into())

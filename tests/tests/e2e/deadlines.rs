@@ -105,6 +105,28 @@ fn a_session_of_another_protocol_is_logged_as_what_it_was() {
 }
 
 #[test]
+fn the_line_of_what_a_backend_left_in_silence_says_so() {
+    let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello";
+    let events = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nhello";
+    for (begun, status) in [(switch, 101), (events, 200)] {
+        let (_backend, veil) = over(vec![at_once(begun), late("too late")], "{ read: 400ms }");
+        let said = Raw::connect(veil.public)
+            .send("GET /ws HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            .rest();
+        assert!(!String::from_utf8_lossy(&said).contains("too late"), "{status}");
+        let line = veil.process.stderr.wait_for("its access line", |line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            (line["path"] == "/ws").then_some(line)
+        });
+        assert_eq!(
+            (&line["status"], &line["response_bytes"], &line["code"]),
+            (&status.into(), &5.into(), &"upstream_timeout".into()),
+            "{line}"
+        );
+    }
+}
+
+#[test]
 fn a_head_that_dribbles_is_not_waited_for_longer() {
     let soon = Duration::from_millis(20);
     let dribble = [at_once("HTTP/1.1 200 OK\r\nX-Slow: ")].into_iter();
