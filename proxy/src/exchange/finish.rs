@@ -79,7 +79,10 @@ impl Exchange {
             path: head.uri.path(),
             protocol: protocol(head.version),
             status,
-            code: self.refused.map(|problem| problem.code),
+            code: match arrived.connection.is_stopped() {
+                true => Some(STOPPED),
+                false => self.refused.map(|problem| problem.code),
+            },
             request_bytes,
             response_bytes,
             duration,
@@ -211,6 +214,9 @@ fn answered(session: &Session, request: &RequestCtx) -> u16 {
         _ => CLIENT_LEFT,
     }
 }
+
+/// The request was under way when the time ran out that Veil has for its end.
+const STOPPED: &str = "stopped";
 
 /// Nginx's status for a client that left before its answer.
 const CLIENT_LEFT: u16 = 499;

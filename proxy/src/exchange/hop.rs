@@ -26,6 +26,14 @@ pub fn says_close(head: &RequestHeader) -> bool {
     lists(&head.headers, &header::CONNECTION, "close")
 }
 
+/// Takes away a wish for another protocol that `Connection` does not name: it is none of this connection's (RFC 9110, section
+/// 7.8), and what follows it are requests.
+pub fn forget_unnamed_upgrade(head: &mut RequestHeader) {
+    if head.headers.contains_key(header::UPGRADE) && !lists(&head.headers, &header::CONNECTION, "upgrade") {
+        head.remove_header(&header::UPGRADE);
+    }
+}
+
 /// Has Pingora keep a client's wish for another protocol, see [`wish_for_another_protocol`].
 pub fn let_protocol_change(peer: &mut HttpPeer) {
     peer.options.http_upstream_request_policy.h1_upgrade = H1UpgradePolicy::Preserve;

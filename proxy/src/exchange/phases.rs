@@ -57,6 +57,7 @@ impl ProxyHttp for Edge {
         let connection = connection.ok_or_else(|| Error::new(ErrorType::InternalError))?;
         connection.begin_request();
         let head = session.req_header_mut();
+        hop::forget_unnamed_upgrade(head);
         let tables = exchange.rules.state.tables.clone();
         let mut arrived = Arrived::over(connection, head, tables);
         if let Some(traces) = &exchange.rules.state.traces {
@@ -308,7 +309,8 @@ impl ProxyHttp for Edge {
         let error_code = refusal.problem.status.as_u16();
         let holds_answer = exchange.attempting().is_some_and(Attempting::holds_answer);
         if holds_answer && refusal.problem != problem::POISON_BODY {
-            // What came of an answer says more than Veil could.
+            // What came of an answer says more than Veil could; the line tells that it is not whole.
+            exchange.refused = Some(refusal.problem);
             return FailToProxy {
                 error_code,
                 can_reuse_downstream: false,

@@ -238,7 +238,7 @@ pub fn find(router: &Router, listener: &Listener, session: &mut Session, request
     };
     let (route, captures) = match router.find(&listener.name, request.path(head), head, request) {
         Ok(found) if head.method == Method::TRACE && !found.route.names(&head.method) => {
-            return Err(problem::METHOD_NOT_ALLOWED.into());
+            return Err(Refusal::of_method(&OF_ANY_ROUTE));
         }
         Ok(found) => (Arc::clone(found.route), found.captures),
         Err(NoRoute::NotFound) => return Err(problem::NO_ROUTE.into()),
@@ -255,6 +255,17 @@ pub fn find(router: &Router, listener: &Listener, session: &mut Session, request
     }
     Ok(Way { route, captures })
 }
+
+/// What a route takes that names no methods: TRACE has to be named.
+const OF_ANY_ROUTE: [Method; 7] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::DELETE,
+    Method::OPTIONS,
+    Method::PATCH,
+];
 
 fn bad_path(error: PathError) -> Problem {
     Problem {

@@ -396,6 +396,7 @@ impl Server {
         if left {
             let connections = self.shared.connections.counts().active;
             tracing::warn!(connections, "stopping with requests in flight");
+            self.shared.connections.stop().await;
         }
         tokio::select! {
             _ = timeout(Self::POOLS_GRACE, std::mem::take(&mut self.pools).stop()) => {}

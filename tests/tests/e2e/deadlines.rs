@@ -127,6 +127,32 @@ fn the_line_of_what_a_backend_left_in_silence_says_so() {
 }
 
 #[test]
+fn the_line_of_an_answer_that_broke_off_says_so() {
+    let cuts = [
+        ("Content-Length: 10\r\n\r\nok", ""),
+        ("Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", ""),
+        ("Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", "nonsense\r\n"),
+    ];
+    for (rest, later) in cuts {
+        for pause in [Duration::ZERO, Duration::from_millis(500)] {
+            let head = format!("HTTP/1.1 200 OK\r\n{rest}").into_bytes();
+            let (_backend, veil) = over(vec![(Duration::ZERO, head), (pause, later.into())], "{}");
+            let said = Raw::connect(veil.public).send(GET).rest();
+            assert!(said.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&said));
+            let line = veil.process.stderr.wait_for("its access line", |line| {
+                let line: Value = serde_json::from_str(line).ok()?;
+                (line["path"] == "/").then_some(line)
+            });
+            assert_eq!(
+                (&line["status"], &line["code"]),
+                (&200.into(), &"upstream_failed".into()),
+                "{rest:?} {pause:?} {line}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_head_that_dribbles_is_not_waited_for_longer() {
     let soon = Duration::from_millis(20);
     let dribble = [at_once("HTTP/1.1 200 OK\r\nX-Slow: ")].into_iter();

@@ -9,6 +9,7 @@ use std::{fs, thread};
 use e2e::backend::{Answer, Backend, Gate, Part};
 use e2e::client;
 use e2e::process::{Process, Signal};
+use e2e::raw::Raw;
 use e2e::until::{SOON, until};
 use e2e::veil::{Veil, configuration, round_robin, run};
 
@@ -231,4 +232,52 @@ fn started(yaml: &str) -> (tempfile::TempDir, Process) {
     fs::write(&file, yaml).unwrap();
     let process = run(&file);
     (folder, process)
+}
+
+#[test]
+fn what_the_grace_cuts_off_has_its_line() {
+    let backend = Backend::start(|request| match request.header("upgrade") {
+        Some(_) => Answer::Pieces(vec![
+            (
+                Duration::ZERO,
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello".to_vec(),
+            ),
+            (SOON, Vec::new()),
+        ]),
+        None => Answer::Pieces(vec![(SOON, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec())]),
+    });
+    let pool = format!("{{ backends: [{{ address: {} }}] }}", backend.address);
+    let veil = Veil::start(&(configuration(&pool) + "shutdown: { grace: 500ms }\n"));
+    let asked = [
+        (
+            "/ws",
+            "GET /ws HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+            101,
+        ),
+        ("/wait", "GET /wait HTTP/1.1\r\nHost: test\r\n\r\n", 499),
+        (
+            "/up",
+            "POST /up HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\nx",
+            499,
+        ),
+    ];
+    let mut clients: Vec<Raw> = asked.iter().map(|_| Raw::connect(veil.public)).collect();
+    for (client, (_, request, _)) in clients.iter_mut().zip(asked) {
+        client.send(request);
+    }
+    until("all are under way", SOON, || {
+        (backend.received().len() == 2 && veil.metric("veil_requests_in_flight") == 3.0).then_some(())
+    });
+    veil.process.signal(Signal::TERM);
+    for (path, _, status) in asked {
+        let line = veil.process.stderr.wait_for("its access line", |line| {
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            (line["path"] == path).then_some(line)
+        });
+        assert_eq!(
+            (&line["status"], &line["code"]),
+            (&status.into(), &"stopped".into()),
+            "{line}"
+        );
+    }
 }

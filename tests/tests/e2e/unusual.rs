@@ -295,3 +295,36 @@ fn the_protocol_changes_to_none_but_those_asked_for() {
         assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{answered}: {head}");
     }
 }
+
+#[test]
+fn a_wish_for_another_protocol_that_connection_does_not_name_is_none() {
+    let backend = Backend::start(|request| match request.header("upgrade") {
+        Some(_) => Answer::Pieces(vec![(
+            Duration::ZERO,
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n".to_vec(),
+        )]),
+        None => Answer::Pieces(vec![(
+            Duration::ZERO,
+            format!(
+                "HTTP/1.1 200 OK\r\nX-Target: {}\r\nContent-Length: 0\r\n\r\n",
+                request.path()
+            )
+            .into_bytes(),
+        )]),
+    });
+    let veil = Veil::over(&format!("{{ backends: [{{ address: {} }}] }}", backend.address));
+    for connection in ["", "Connection: keep-alive\r\n", "Connection: x-upgrade\r\n"] {
+        let mut client = Raw::connect(veil.public);
+        client.send(format!(
+            "GET /ws HTTP/1.1\r\nHost: test\r\n{connection}Upgrade: websocket\r\n\r\nGET /next HTTP/1.1\r\nHost: test\r\n\r\n"
+        ));
+        for target in ["/ws", "/next"] {
+            let answer = client.response();
+            assert_eq!(
+                (answer.status(), answer.header("x-target")),
+                (200, Some(target)),
+                "{connection}"
+            );
+        }
+    }
+}

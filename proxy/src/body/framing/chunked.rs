@@ -20,6 +20,10 @@ enum Place {
         digits: u8,
         size: u64,
     },
+    /// White space before an extension.
+    Blank {
+        size: u64,
+    },
     Extension {
         size: u64,
     },
@@ -95,15 +99,12 @@ impl Chunked {
                 }
             }
             (Place::Size { digits: 1.., size }, b'\r') => Place::SizeLf { size },
-            (Place::Size { digits: 1.., size }, b';') => Place::Extension { size },
-            (Place::Extension { size }, b'\r') => Place::SizeLf { size },
-            (Place::Extension { size }, _) if is_text(byte) => {
-                self.extensions += 1;
-                if self.extensions > MOST_EXTENSIONS {
-                    return Err(Violation::ChunkExtension);
-                }
-                Place::Extension { size }
+            (Place::Size { digits: 1.., size } | Place::Blank { size }, b';') => Place::Extension { size },
+            (Place::Size { digits: 1.., size } | Place::Blank { size }, b' ' | b'\t') => {
+                self.count_extension(Place::Blank { size })?
             }
+            (Place::Extension { size }, b'\r') => Place::SizeLf { size },
+            (Place::Extension { size }, _) if is_text(byte) => self.count_extension(Place::Extension { size })?,
             (Place::SizeLf { size: 0 }, b'\n') => Place::Line,
             (Place::SizeLf { size }, b'\n') => Place::Data { left: size },
             (Place::DataCr, b'\r') => Place::DataLf,
@@ -120,6 +121,15 @@ impl Chunked {
             }
             _ => return Err(Violation::Chunk),
         })
+    }
+
+    fn count_extension(&mut self, next: Place) -> Result<Place, Violation> {
+        self.extensions += 1;
+        if self.extensions > MOST_EXTENSIONS {
+            Err(Violation::ChunkExtension)
+        } else {
+            Ok(next)
+        }
     }
 
     fn count_trailer(&mut self, next: Place) -> Result<Place, Violation> {
@@ -181,6 +191,7 @@ mod tests {
             "0\r\n\r\n",
             "5\r\nhello\r\n0\r\n\r\n",
             "A;x=\"y\"\r\n0123456789\r\n000\r\n\r\n",
+            "5 \t;x = y ; z\r\nhello\r\n0 ;last\r\n\r\n",
             "0\r\nA: b\r\nC:\r\n\r\n",
         ] {
             assert_eq!(pass(body.as_bytes()), Ok(Some(body.len())), "{body:?}");
@@ -203,6 +214,7 @@ mod tests {
             "\r\n",
             " 5\r\nhello\r\n",
             "5 \r\nhello\r\n",
+            "5 5;a\r\nhello\r\n",
             "+5\r\n",
             "-5\r\n",
             "0x5\r\n",

@@ -31,6 +31,7 @@ pub struct Connections {
     pub ended: Ended,
     /// All are to leave.
     draining: AtomicBool,
+    stopped: AtomicBool,
     /// One has left.
     left: Notify,
 }
@@ -46,6 +47,7 @@ impl Default for Connections {
             refused_heads: Arc::default(),
             ended: Ended::default(),
             draining: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
             left: Notify::new(),
         }
     }
@@ -162,6 +164,18 @@ impl Connections {
         }
     }
 
+    /// Ends those that are left after their time, and waits for the last lines of their requests.
+    pub async fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        for connection in self.live.lock().values() {
+            connection.end(Ending::Now);
+        }
+        let _ = timeout(Self::LAST_LINES, self.drain(Duration::ZERO)).await;
+    }
+
+    /// Nobody is waited for any more: what is left to do needs no other side.
+    const LAST_LINES: Duration = Duration::from_millis(500);
+
     /// Connections that were opened less than this ago may still send their first request when Veil drains, and those
     /// that speak HTTP/2 may send what crossed our word that it is the last.
     const FRESH: Duration = Duration::from_secs(1);
@@ -217,6 +231,10 @@ impl Connections {
     /// How many connections one look finds to make room for as many newcomers: so many, or one in so many of all.
     const AT_ONCE: usize = 64;
     const LOOKS: usize = 16;
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
 
     pub(super) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)

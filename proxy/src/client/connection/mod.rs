@@ -84,6 +84,11 @@ impl Connection {
         self.cut.store(true, Ordering::Release);
     }
 
+    /// Whether its requests end because Veil does.
+    pub fn is_stopped(&self) -> bool {
+        self.all.is_stopped()
+    }
+
     fn is_cut(&self) -> bool {
         self.cut.load(Ordering::Acquire)
     }

@@ -196,7 +196,7 @@ impl AnswerMetrics {
             attempts: counter(
                 now,
                 "veil_upstream_attempts_total",
-                "Requests sent to a backend, by how that ended.",
+                "Requests sent to a backend, by how that ended; an answer that broke off is reset besides answered.",
                 &["pool", "backend", "outcome"],
             )?,
             answers: counter(

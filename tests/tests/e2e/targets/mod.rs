@@ -214,7 +214,15 @@ fn where_veil_does_otherwise() {
         assert_eq!(absolute, Some(("/x?y".to_owned(), authority)), "{target}");
     }
     // TRACE shows a client's own credentials to its scripts.
-    assert_eq!(seen(b"TRACE / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), None);
+    let trace = "TRACE / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    assert_eq!(seen(trace.as_bytes()), None);
+    let answer = Raw::connect(veil.public).send(trace).response();
+    assert_eq!(answer.status(), 405);
+    assert!(
+        answer
+            .header("allow")
+            .is_some_and(|methods| !methods.contains("TRACE") && methods.contains("GET"))
+    );
     // Some servers resolve these dots and others do not.
     assert_eq!(
         seen(b"GET /a/..;/b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
