@@ -205,7 +205,7 @@ fn first_text(node: Node) -> Option<String> {
     texts.map(str::trim).find(|text| !text.is_empty()).map(str::to_owned)
 }
 
-/// One line of a bounded length, without characters that control anything.
+/// One line of a bounded length, without characters that control anything or that nobody sees.
 fn cleaned(value: &str) -> Option<String> {
     let words: Vec<&str> = value
         .split(|c: char| c.is_whitespace() || c.is_control())
@@ -214,10 +214,18 @@ fn cleaned(value: &str) -> Option<String> {
     let line: String = words
         .join(" ")
         .chars()
-        .filter(|c| *c != '\u{fffd}')
+        .filter(|c| *c != '\u{fffd}' && !is_unseen(*c))
         .take(MOST_CHARACTERS)
         .collect();
     (!line.is_empty()).then_some(line)
+}
+
+/// Of Unicode's format characters those that turn the text behind them about, so that it reads as what it is not, or hide in
+/// it: all but the two that join and part letters, of which words and emoji are made.
+fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 const EXIF: &[u8] = b"Exif\0\0";
@@ -241,6 +249,13 @@ mod tests {
     fn values_are_one_line_of_words() {
         assert_eq!(cleaned(" a\0b\r\n\tc\u{1b}[31m ").unwrap(), "a b c [31m");
         assert_eq!(cleaned(" \0 "), None);
+        assert_eq!(
+            cleaned("photo\u{202e}gpj.\u{2066}exe\u{e0041}\u{200b}").unwrap(),
+            "photogpj.exe"
+        );
+        assert_eq!(cleaned("\u{200f}\u{feff}"), None);
+        let joined = "mi\u{200c}ravam \u{1f469}\u{200d}\u{1f692}";
+        assert_eq!(cleaned(joined).unwrap(), joined);
         assert_eq!(cleaned(&"x".repeat(9000)).unwrap().len(), MOST_CHARACTERS);
     }
 

@@ -130,9 +130,29 @@ fn json_says_what_a_query_would() {
         .collect();
     assert_eq!(
         told,
-        [("effect", "solid"), ("margin", "2.5"), ("regions", "[[1,2,3,4]]")]
+        [("effect", "solid"), ("margin", "2.5"), ("regions", "[[1, 2, 3, 4]]")]
     );
     assert!(super::members("[]").is_err());
+}
+
+#[test]
+fn what_json_says_twice_is_refused_since_one_of_them_would_be_lost() {
+    for (text, said) in [
+        (
+            r#"{"regions": [[1, 2, 3, 4]], "regions": [[5, 6, 7, 8]]}"#,
+            "option `regions` is given more than once",
+        ),
+        (
+            r#"{"effect": "solid", "\u0065ffect": "smooth"}"#,
+            "option `effect` is given more than once",
+        ),
+    ] {
+        let error = members(text).unwrap_err();
+        assert_eq!((error.status(), error.to_string().as_str()), (400, said));
+    }
+    let box_with_two_places = r#"{"regions": [{"x": 1, "y": 2, "width": 3, "height": 4, "x": 500}]}"#;
+    let error = SET.with_query(&members(box_with_two_places).unwrap(), &Leeway::default());
+    assert_eq!(error.unwrap_err().code(), "invalid_option");
 }
 
 #[test]

@@ -1,7 +1,13 @@
 //! Options as they are written: their values in words, and what is said of mistakes.
 
+use std::fmt;
+
 use clap::ValueEnum;
-use serde_json::Value;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
 
 use super::Options;
 use crate::{codec::Wanted, error::Error};
@@ -9,17 +15,45 @@ use crate::{codec::Wanted, error::Error};
 /// The members of a JSON object, as a query would have them.
 ///
 /// # Errors
-/// [`Error::BadRequest`] for any other text.
+/// [`Error::RepeatedOption`]: readers of JSON differ on which of two is meant. [`Error::BadRequest`] for any other text.
 pub fn members(text: &str) -> Result<Vec<(String, String)>, Error> {
-    let Ok(Value::Object(members)) = serde_json::from_str(text) else {
+    let Ok(Members(members)) = serde_json::from_str(text) else {
         let why = "the options are not a JSON object such as {\"effect\": \"solid\", \"regions\": [[10, 20, 64, 80]]}";
         return Err(Error::BadRequest(why.into()));
     };
-    let value = |value: Value| match value {
-        Value::String(text) => text,
-        other => other.to_string(),
-    };
+    let count = |name: &str| members.iter().filter(|(other, _)| other == name).count();
+    if let Some(name) = Options::NAMES.into_iter().find(|name| count(name) > 1) {
+        return Err(Error::RepeatedOption { name });
+    }
+    let value = |value: Box<RawValue>| serde_json::from_str(value.get()).unwrap_or_else(|_| value.get().to_owned());
     Ok(members.into_iter().map(|(name, is)| (name, value(is))).collect())
+}
+
+/// Of a JSON object, all of them as they are written.
+struct Members(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Members(members))
+    }
 }
 
 /// A margin from 1 (the face's box itself) to 4.
