@@ -1,9 +1,11 @@
 //! Writes into a folder the pictures that make most work for their bytes: of every format the most pixels that are allowed,
 //! in about as little coded data as is. See `tests/bench/dearest`.
 
+mod tiles;
+
 use std::{env, error::Error, fs, io::Cursor, path::Path};
 
-use blur_service::codec::{Coded, Header};
+use blur_service::codec::{Coded, Header, Output, Picture};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, RgbImage, imageops};
 use jpeg_encoder::{ColorType, Encoder};
 use libjpeg_turbo_rs::{TransformOptions, transform_jpeg_with_options};
@@ -19,17 +21,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: dearest FOLDER SIDE".into());
     };
     let side: u32 = side.parse()?;
-    let forms: [(&str, Write); 10] = [
+    let forms: [(&str, Write); 12] = [
         ("baseline.jpg", |picture| jpeg(picture, 0)),
         // Of more scans this encoder makes some of no frequency, which no reader takes.
         ("progressive.jpg", |picture| jpeg(picture, 32)),
         ("arithmetic.jpg", |picture| arithmetic(picture, false)),
         ("arithmetic-progressive.jpg", |picture| arithmetic(picture, true)),
         ("flat.png", |picture| written(&picture.clone().into(), ImageFormat::Png)),
+        ("dots.png", |picture| written(&dots(picture).into(), ImageFormat::Png)),
         ("flat.webp", |picture| written(&rgb(picture).into(), ImageFormat::WebP)),
         ("flat.tif", tiff),
         ("flat.gif", |picture| gif(picture, 1)),
         ("runs.bmp", |picture| Ok(bmp(picture))),
+        ("tiles.avif", avif),
         ("frames.gif", |picture| {
             let frame = imageops::crop_imm(picture, 0, 0, picture.width() / 10, picture.height() / 10);
             gif(&frame.to_image(), MOST_FRAMES * 4 / 5)
@@ -66,6 +70,17 @@ fn spotted(side: u32, spots: u32) -> GrayImage {
         picture.put_pixel(x, y, Luma([(state >> 24) as u8]));
     }
     picture
+}
+
+/// Of two tones alone, which the detector is shown softly.
+fn dots(picture: &GrayImage) -> GrayImage {
+    GrayImage::from_fn(picture.width(), picture.height(), |x, y| {
+        let is_light = match picture.get_pixel(x, y).0 {
+            [128] => (x + y) % 2 == 0,
+            [level] => level > 128,
+        };
+        Luma([if is_light { u8::MAX } else { 0 }])
+    })
 }
 
 fn jpeg(picture: &GrayImage, scans: u8) -> Written {
@@ -142,6 +157,16 @@ fn bmp(picture: &GrayImage) -> Vec<u8> {
     file
 }
 
+/// Of equal tiles, as large as is let in by the usual limit of memory, which is lower than that of pixels.
+fn avif(picture: &GrayImage) -> Written {
+    let side = picture.width().min(MOST_SIDE_OF_AVIF) / u32::from(TILES_ACROSS);
+    let pixels = rgb(&imageops::crop_imm(picture, 0, 0, side, side).to_image()).into();
+    let tile = Picture { pixels, profile: None };
+    let header = Header::read(&written(&tile.pixels, ImageFormat::Png)?)?;
+    let tile = Output::Avif { quality: 80 }.encode(&tile, &header)?;
+    tiles::repeated(&tile, TILES_ACROSS).ok_or_else(|| "the tile cannot be read".into())
+}
+
 fn rgb(picture: &GrayImage) -> RgbImage {
     DynamicImage::from(picture.clone()).into_rgb8()
 }
@@ -152,5 +177,8 @@ fn written(picture: &DynamicImage, format: ImageFormat) -> Written {
     Ok(file.into_inner())
 }
 
+const TILES_ACROSS: u8 = 10;
+/// 45 B a pixel, and three quarters of 2 GiB.
+const MOST_SIDE_OF_AVIF: u32 = 5_900;
 /// As many as the service lets in.
 const MOST_FRAMES: u16 = 500;
