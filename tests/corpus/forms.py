@@ -129,6 +129,7 @@ def jpeg_profiles():
         yield f"icc-{name}{'-progressive' * progressive}.jpg", saved(picture, profile, progressive)
     for name, profile in {"1.0": grey_profile(1.0), "1.8": grey_profile(1.8), "dot": grey_profile(None)}.items():
         yield f"icc-grey-{name}.jpg", saved(picture.convert("L"), profile)
+    yield "icc-grey-lightness.jpg", saved(picture.convert("L"), grey_profile(1.0, b"Lab "))
     yield "icc-rgb-in-grey.jpg", saved(picture.convert("L"), rgb_profiles()["wide"])
     yield "icc-inks.jpg", saved(inks(picture), inks_profile())
     bare = with_markers(raw(inks(picture), 0, False), [], b"\1\2\3\4")
@@ -204,11 +205,11 @@ def rgb_profile(primaries, numbers):
     return icc(b"RGB ", b"XYZ ", colours | {name: curve(numbers) for name in (b"rTRC", b"gTRC", b"bTRC")})
 
 
-def grey_profile(gamma):
+def grey_profile(gamma, connection=b"XYZ "):
     """Of this gamma, or of ink on paper with a dot gain."""
     table = [round(65535 * (level / 255) ** 1.75 * 0.98) for level in range(256)]
     dots = b"curv\0\0\0\0" + struct.pack(">I256H", 256, *table)
-    return icc(b"GRAY", b"XYZ ", {b"kTRC": curve((gamma,)) if gamma else dots})
+    return icc(b"GRAY", connection, {b"kTRC": curve((gamma,)) if gamma else dots})
 
 
 def inks_profile():

@@ -6,7 +6,7 @@ import zlib
 
 from PIL import Image
 
-from forms import SIDES, chunk, deep_png, faded, icc_chunk, in_format, png, portrait, rgb_profiles, saved, segment, segments
+from forms import SIDES, chunk, deep_png, faded, icc_chunk, in_format, png, portrait, rgb_profiles, saved, segment, segments, with_chunks
 
 
 def forms():
@@ -92,9 +92,17 @@ def pngs(picture):
     # Pillow 1991: coded data a byte a chunk, some without any.
     yield "png-byte-by-byte.png", in_pieces(content, 1)
     yield "png-broken-check.png", png_with_broken_check(content, icc_chunk(rgb_profiles()["wide"]))
+    # Of no frames, or of more than there can be: the still counts.
+    for name, count, plays in (("none", 0, 0), ("many", 1 << 31, 0), ("often", 1, 1 << 31)):
+        control = (b"acTL", struct.pack(">II", count, plays))
+        frame = chunk(b"fcTL", struct.pack(">5I2H2B", 0, *SIDES, 0, 0, 1, 10, 0, 0)) + chunk(b"fdAT", bytes(4) + black(picture))
+        yield f"png-animation-{name}.png", with_chunks(content, [control])[:-12] + frame + content[-12:]
+    for name, told in (("exif", (b"eXIf", TURNED)), ("gamma", (b"gAMA", struct.pack(">I", 100000))), ("cicp", (b"cICP", bytes((12, 13, 0, 1))))):
+        yield f"png-broken-check-of-{name}.png", png_with_broken_check(content, told)
     yield "png-exif-at-end.png", content[:-12] + chunk(b"eXIf", TURNED) + content[-12:]
     yield "png-two-exif.png", png(picture, [(b"eXIf", TURNED), (b"eXIf", UPSIDE_DOWN)])
     yield "png-something-behind.png", content + b"rest" * 9
+    yield "png-broken-check-of-data.png", with_broken_check_of_data(content)
 
 
 def deep_level(grey):
@@ -140,6 +148,16 @@ def png_with_broken_check(content, broken):
     """An ancillary chunk whose check value is wrong is as if it was not there."""
     at = 8 + 25
     return content[:at] + chunk(*broken)[:-1] + bytes([chunk(*broken)[-1] ^ 1]) + content[at:]
+
+
+def black(picture):
+    return zlib.compress(bytes((1 + 3 * picture.width) * picture.height))
+
+
+def with_broken_check_of_data(content):
+    at = content.index(b"IDAT")
+    end = at + 4 + struct.unpack_from(">I", content, at - 4)[0]
+    return content[:end] + bytes([content[end] ^ 1]) + content[end + 1 :]
 
 
 def gifs(picture):
@@ -192,6 +210,13 @@ def bmps(picture):
     masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
     rest = b"BGRs" + bytes(48) + bytes(16)
     yield "bmp-v5-alpha.bmp", bmp(124, picture.size, 32, 3, masks + rest, each(lambda r, g, b: bytes([b, g, r, 200])))
+    plain = each(lambda r, g, b: bytes([b, g, r]))
+    for name, profile in rgb_profiles().items():
+        space = bytes(16) + b"DEBM" + bytes(48) + struct.pack("<IIII", 4, 124 + len(plain), len(profile), 0)
+        yield f"bmp-v5-profile-{name}.bmp", bmp(124, picture.size, 24, 0, space, plain) + profile
+    # BI_ALPHABITFIELDS, of Windows CE: four masks behind the short head.
+    yield "bmp-four-masks-565.bmp", bmp(40, picture.size, 16, 6, struct.pack("<IIII", 0xF800, 0x7E0, 0x1F, 0), each(sixes))
+    yield "bmp-four-masks-alpha.bmp", bmp(40, picture.size, 32, 6, masks, each(lambda r, g, b: bytes([b, g, r, 200])))
     # Pillow 9443: steps to the right and up within the runs.
     palette = picture.quantize(16)
     colours = b"".join(bytes([b, g, r, 0]) for r, g, b in zip(*[iter(palette.getpalette()[:48])] * 3))

@@ -10,6 +10,7 @@ use super::{
     Header, Profile, Space, broken,
     frames::{After, Blend, Change, Delay, Frame, Frames, Plan, Screen, WriteFrames},
     png::{Chunks, space, with_frames},
+    png_faults,
     shared::Shared,
 };
 use crate::{
@@ -31,9 +32,10 @@ impl<'a> Reader<'a> {
             bytes: usize::try_from(header.work_bytes).unwrap_or(usize::MAX),
         };
         let left = header.parts.count();
+        let mended = png_faults::mended(file);
         let whole = match header.leniencies.contains(&Leniency::WrongFrameCount) {
-            true => Cow::Owned(with_frames(file, left).ok_or_else(damaged)?),
-            false => Cow::Borrowed(file),
+            true => Cow::Owned(with_frames(&mended, left).ok_or_else(damaged)?),
+            false => mended,
         };
         let mut decoder = Decoder::new_with_limits(Cursor::new(whole), limits);
         decoder.set_transformations(Transformations::normalize_to_color8());

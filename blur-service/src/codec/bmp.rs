@@ -6,9 +6,11 @@ use image::{DynamicImage, ImageDecoder, codecs::bmp::BmpDecoder};
 
 use super::{
     Density, Format, Header, Picture, Space,
-    bmp_head::{self, density, runs, usual, without_runs},
+    bmp_head::{self, density, profile, runs, usual, without_runs},
     bmp_runs::End,
-    broken, unreadable,
+    broken,
+    colour::channels_of,
+    unreadable,
     webp::limits,
 };
 use crate::{error::Error, geometry::Size, jpeg::Leniency};
@@ -37,14 +39,15 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
 pub(super) fn decode(file: &[u8], header: &Header) -> Result<Picture, Error> {
     let file = usual(file);
     let mut decoder = decoder(&file)?;
-    let pixels = match (runs(&file, header.size), decoder.get_palette()) {
+    let pixels: DynamicImage = match (runs(&file, header.size), decoder.get_palette()) {
         (Some(runs), Some(palette)) => runs.draw(palette).into(),
         _ => {
             decoder.set_limits(limits(header)).map_err(unreadable)?;
             DynamicImage::from_decoder(decoder).map_err(unreadable)?
         }
     };
-    Picture::new(pixels, Space::Plain)
+    let channels = channels_of(&pixels);
+    Picture::new(pixels, Space::of(profile(&file).unwrap_or_default(), channels)?)
 }
 
 /// Of the head, and of pixels that are not in runs: of those it is told that they are none, since it refuses some.
@@ -58,6 +61,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::codec::Profile;
 
     #[test]
     fn a_picture_upside_down_in_the_file_is_upright() {
@@ -84,6 +88,41 @@ mod tests {
             let pixels = decode(&file, &header).unwrap().pixels.to_rgb8();
             assert_eq!(pixels.get_pixel(0, 0).0, [3, 2, 1]);
         }
+    }
+
+    #[test]
+    fn masks_with_one_for_alpha_are_read_and_a_profile_counts() {
+        let file = sample(1, &[[1, 2, 3]]);
+        let masks = [0xff_u32 << 16, 0xff << 8, 0xff, 0xff << 24]
+            .map(u32::to_le_bytes)
+            .concat();
+        let mut with_alpha = [&file[..54], &masks, &[1, 2, 3, 200]].concat();
+        (with_alpha[28], with_alpha[30], with_alpha[10]) = (32, 6, 70);
+        for file in [&with_alpha[..], &with_alpha[14..]] {
+            let pixels = decode(file, &Header::read(file).unwrap()).unwrap().pixels;
+            assert_eq!(pixels.as_rgba8().unwrap().get_pixel(0, 0).0, [3, 2, 1, 200]);
+        }
+
+        let icc = Profile::AdobeRgb.file();
+        let numbers = [128, icc.len() as u32, 0].map(u32::to_le_bytes).concat();
+        let rest = [
+            &[0; 16],
+            &b"DEBM"[..],
+            &[0; 48],
+            &[4, 0, 0, 0],
+            &numbers,
+            &[1, 2, 3, 0],
+            icc,
+        ]
+        .concat();
+        let mut with_profile = [&file[..54], &rest].concat();
+        (with_profile[14], with_profile[10]) = (124, 138);
+        let profile = |file: &[u8]| decode(file, &read_header(file).unwrap()).unwrap().profile;
+        assert_eq!(profile(&with_profile), Some(Profile::AdobeRgb));
+        assert!(bmp_head::has_profile(&with_profile) && !bmp_head::has_profile(&file));
+        // Beyond the file's end there is none.
+        with_profile.truncate(with_profile.len() - 1);
+        assert_eq!(profile(&with_profile), None);
     }
 
     #[test]

@@ -35,6 +35,18 @@ pub fn runs(file: &[u8], size: Size) -> Option<Runs<'_>> {
     })
 }
 
+/// The colour profile inside a file.
+pub fn profile(usual: &[u8]) -> Option<&[u8]> {
+    let is_there = number(usual, HEAD)? == LATEST_HEAD && usual.get(COLOUR_SPACE)? == EMBEDDED;
+    let (start, length) = (number(usual, PROFILE_START)?, number(usual, PROFILE_LENGTH)?);
+    let from_head = is_there.then(|| usual.get(FILE_HEAD..))??;
+    from_head.get(start as usize..)?.get(..length as usize)
+}
+
+pub fn has_profile(file: &[u8]) -> bool {
+    profile(&usual(file)).is_some()
+}
+
 /// Whether a file begins with its own head.
 pub fn is_whole(file: &[u8]) -> bool {
     file.starts_with(MARK)
@@ -45,7 +57,7 @@ pub fn is_without_file_head(file: &[u8]) -> bool {
     let file = [&[0; FILE_HEAD], &file[..file.len().min(WINDOWS_HEAD as usize)]].concat();
     let (planes, bits) = match number(&file, HEAD) {
         Some(OLD_HEAD) => (OLD_PLANES, OLD_BITS),
-        Some(WINDOWS_HEAD | 52 | 56 | OS2_HEAD | 108 | 124) => (PLANES, BITS),
+        Some(WINDOWS_HEAD | 52 | HEAD_WITH_MASKS | OS2_HEAD | 108 | LATEST_HEAD) => (PLANES, BITS),
         _ => return false,
     };
     file.get(planes) == Some(ONE_PLANE) && matches!(file.get(bits), Some([1 | 2 | 4 | 8 | 16 | 24 | 32, 0]))
@@ -60,8 +72,11 @@ fn with_file_head(file: &[u8]) -> Option<Vec<u8>> {
         (0, [bits @ ..=8, _]) => 1 << bits,
         (told, _) => told,
     };
-    let has_masks = head == WINDOWS_HEAD && file.get(COMPRESSION)? == MASKS;
-    let masks = if has_masks { 12 } else { 0 };
+    let masks = match file.get(COMPRESSION)? {
+        MASKS if head == WINDOWS_HEAD => 12,
+        MASKS_WITH_ALPHA if head == WINDOWS_HEAD => 16,
+        _ => 0,
+    };
     let start = (head + masks + FILE_HEAD as u32).checked_add(colours.checked_mul(colour_bytes)?)?;
     let mut file = file;
     file[..MARK.len()].copy_from_slice(MARK);
@@ -83,14 +98,22 @@ pub fn usual(file: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn with_usual_head(mut file: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
-    match number(&file, HEAD) {
-        Some(OS2_HEAD) => without_rest_of_head(&file).map_or(file, Cow::Owned),
-        Some(WINDOWS_HEAD..) if file.get(PLANES).is_some_and(|planes| planes != ONE_PLANE) => {
-            file.to_mut()[PLANES].copy_from_slice(ONE_PLANE);
-            file
-        }
-        _ => file,
+    let head = match number(&file, HEAD) {
+        Some(OS2_HEAD) => return without_rest_of_head(&file).map_or(file, Cow::Owned),
+        Some(head @ WINDOWS_HEAD..) => head,
+        _ => return file,
+    };
+    if file.get(PLANES).is_some_and(|planes| planes != ONE_PLANE) {
+        file.to_mut()[PLANES].copy_from_slice(ONE_PLANE);
     }
+    if file.get(COMPRESSION) == Some(MASKS_WITH_ALPHA) {
+        let file = file.to_mut();
+        file[COMPRESSION].copy_from_slice(MASKS);
+        // Four masks behind the head are the rest of a longer one.
+        let longer = if head == WINDOWS_HEAD { HEAD_WITH_MASKS } else { head };
+        file[HEAD].copy_from_slice(&longer.to_le_bytes());
+    }
+    file
 }
 
 fn without_rest_of_head(file: &[u8]) -> Option<Vec<u8>> {
@@ -127,9 +150,17 @@ const OLD_BITS: Range<usize> = 24..26;
 const MOST_HEAD: usize = 14 + 124 + 256 * 4;
 /// Of colours that are told by bits, behind the head.
 const MASKS: &[u8] = &[3, 0, 0, 0];
+const MASKS_WITH_ALPHA: &[u8] = &[6, 0, 0, 0];
 const OLD_HEAD: u32 = 12;
 const WINDOWS_HEAD: u32 = 40;
 const OS2_HEAD: u32 = 64;
+const HEAD_WITH_MASKS: u32 = 56;
+const LATEST_HEAD: u32 = 124;
+/// In the latest head: what the colours are, and where the profile is, from the head on.
+const COLOUR_SPACE: Range<usize> = 70..74;
+const EMBEDDED: &[u8] = b"DEBM";
+const PROFILE_START: Range<usize> = 126..130;
+const PROFILE_LENGTH: Range<usize> = 130..134;
 const ONE_PLANE: &[u8] = &[1, 0];
 /// Where pixels a metre are, across and down.
 const DENSITY: Range<usize> = 38..46;

@@ -112,7 +112,8 @@ impl Space {
         }
         Ok(match (profile.color_space, channels) {
             (DataColorSpace::Rgb, Channels::Rgb) => Self::of_rgb(profile),
-            (DataColorSpace::Gray, Channels::Grey) => Self::of_grey(profile),
+            // Viewers take no notice of grey that is told by its lightness.
+            (DataColorSpace::Gray, Channels::Grey) if profile.pcs == DataColorSpace::Xyz => Self::of_grey(profile),
             // Its curves count for grey too.
             (DataColorSpace::Rgb, Channels::Grey) => Self::of_grey(grey_if_so(profile, channels)),
             (DataColorSpace::Cmyk, Channels::Inks) if has_table(&profile) => Self::Other(Box::new(profile)),
@@ -172,6 +173,15 @@ pub(super) fn print(pixels: &mut [u8], source: &ColorProfile) -> Result<(), Erro
         transform.transform(inks.as_flattened(), stretch).map_err(|_| NO_WAY)?;
     }
     Ok(())
+}
+
+/// What the samples of decoded pixels are for.
+pub(super) fn channels_of(pixels: &DynamicImage) -> Channels {
+    if pixels.color().has_color() {
+        Channels::Rgb
+    } else {
+        Channels::Grey
+    }
 }
 
 /// A profile made from what a file says in numbers, as one for grey if there is nothing but grey.
@@ -389,6 +399,17 @@ mod tests {
         let deep = DynamicImage::from(grey_flat()).into_luma16();
         let (pixels, _) = settled(deep.into(), &linear, Channels::Grey);
         assert_eq!(pixels.as_luma16().unwrap().get_pixel(0, 0).0[0] >> 8, 188);
+    }
+
+    #[test]
+    fn a_curve_of_lightness_changes_nothing_as_in_browsers() {
+        let mut lightness = ColorProfile::new_gray_with_gamma(1.0).encode().unwrap();
+        lightness[20..24].copy_from_slice(b"Lab ");
+        assert!(ColorProfile::new_from_slice(&lightness).is_ok());
+        assert_eq!(
+            settled(grey_flat().into(), &lightness, Channels::Grey).0,
+            grey_flat().into()
+        );
     }
 
     #[test]

@@ -20,7 +20,9 @@ mod orientation;
 mod output;
 mod picture;
 mod png;
+mod png_faults;
 mod shared;
+mod soft;
 mod tiff;
 mod vp8;
 mod webp;
@@ -31,6 +33,7 @@ use header::{broken, guarded, unreadable};
 use crate::error::Error;
 
 pub use animation::{FramesWriter, frames};
+pub use bmp_head::has_profile as bmp_has_profile;
 pub use boxes::{Boxes, Items};
 pub use coded::Coded;
 pub use colour::{Profile, Space};

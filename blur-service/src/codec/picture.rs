@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use image::{DynamicImage, GenericImageView, Rgb, RgbImage, RgbaImage, imageops};
+use image::{DynamicImage, GenericImageView, Rgb, RgbImage, RgbaImage};
 
-use super::{Header, Profile, Space, to_upright};
+use super::{Header, Profile, Space, soft::softened, to_upright};
 use crate::{
     error::Error,
     geometry::{Rect, Size},
@@ -47,7 +47,7 @@ impl Picture {
             profile.show(plain.to_mut())?;
         }
         if has_two_tones(&plain) {
-            return Ok(vec![Cow::Owned(imageops::fast_blur(&*plain, DOTS_BLUR))]);
+            return Ok(vec![Cow::Owned(softened(&plain))]);
         }
         let bright = self.bright().map(Cow::Owned);
         if !self.has_clear_pixels() {
@@ -232,9 +232,6 @@ fn has_two_tones(pixels: &RgbImage) -> bool {
 
 /// Of 65 535: below it, less than 32 levels of 256 are left.
 const DARK: u16 = 1 << 13;
-/// Standard deviation in pixels. Of 48 dithered faces CenterFace finds 31 unblurred, and all from 1.0 to 3.0.
-const DOTS_BLUR: f32 = 1.5;
-
 const GREY: &[Tone] = &[Tone::Colour];
 const GREY_ALPHA: &[Tone] = &[Tone::Colour, Tone::Alpha];
 const COLOUR: &[Tone] = &[Tone::Rgb; 3];

@@ -1,7 +1,7 @@
 //! PNG of 8 and 16 bits, palettes, alpha and interlacing, by the `png` crate under `image`; written as 8 or 16 bits
 //! without a palette.
 
-use std::{borrow::Cow, io::Cursor};
+use std::io::Cursor;
 
 use image::{
     DynamicImage, ImageDecoder, ImageEncoder,
@@ -13,7 +13,7 @@ use moxcms::{
     TransferCharacteristics,
 };
 
-use super::{Density, Format, Header, Parts, Picture, Space, broken, colour, frames, unreadable};
+use super::{Density, Format, Header, Parts, Picture, Space, broken, colour, frames, png_faults, unreadable};
 use crate::{
     error::Error,
     geometry::Size,
@@ -27,9 +27,11 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
     let mut exif = None;
     let mut leniencies = Vec::new();
     let mut parts = Parts::One;
-    for (kind, data) in Chunks::of(file) {
+    for (kind, data) in png_faults::heeded(file) {
         match &kind {
             b"IHDR" => frame = Some(Frame::read(data)?),
+            // As if it was not there.
+            b"acTL" if !is_possible(data) => leniencies.push(Leniency::WrongFrameCount),
             b"acTL" if breaks_off(file, data) => return Err(broken("the file ends before its animation does")),
             b"acTL" if is_of_one_frame(file) => leniencies.push(Leniency::SingleFrame),
             b"acTL" => {
@@ -46,11 +48,12 @@ pub(super) fn read_header(file: &[u8]) -> Result<Header, Error> {
         }
     }
     let frame = frame.ok_or_else(|| broken("it has no header chunk"))?;
-    if !has_end(file) {
-        leniencies.push(Leniency::NoEnd);
-    }
+    let faults = png_faults::of(file);
+    // It is mended in a copy.
+    let copied = if faults.is_empty() { 0 } else { file.len() as u64 };
+    leniencies.extend(faults);
     let work_bytes = match parts {
-        Parts::One => frame.work_bytes(),
+        Parts::One => frame.work_bytes().saturating_add(copied),
         _ => frames::work_bytes(frame.size, file),
     };
     let orientation = exif.and_then(exif_orientation).and_then(Orientation::from_exif);
@@ -71,7 +74,14 @@ fn is_of_one_frame(file: &[u8]) -> bool {
 
 /// Whether an animation without an end has fewer frames than it says.
 fn breaks_off(file: &[u8], control: &[u8]) -> bool {
-    !has_end(file) && count_frames(file) < told_frames(control)
+    !png_faults::has_end(file) && count_frames(file) < told_frames(control)
+}
+
+/// Whether an animation's numbers are such as there can be: of frames, and of how often they are shown (PNG 3, 11.3.6.1).
+fn is_possible(control: &[u8]) -> bool {
+    let plays = control.get(4..).and_then(<[u8]>::first_chunk);
+    let plays = plays.map_or(u32::MAX, |plays| u32::from_be_bytes(*plays));
+    (1..=MOST).contains(&told_frames(control)) && plays <= MOST
 }
 
 fn told_frames(control: &[u8]) -> u32 {
@@ -105,36 +115,17 @@ pub(super) fn with_frames(file: &[u8], count: u32) -> Option<Vec<u8>> {
 }
 
 pub(super) fn decode(file: &[u8], header: &Header) -> Result<Picture, Error> {
-    let file = with_end(file);
+    let file = png_faults::mended(file);
     let mut decoder = PngDecoder::with_limits(Cursor::new(&*file), super::webp::limits(header)).map_err(unreadable)?;
     let icc = decoder.icc_profile().ok().flatten().unwrap_or_default();
     let pixels = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
-    let channels = if pixels.color().has_color() {
-        Channels::Rgb
-    } else {
-        Channels::Grey
-    };
+    let channels = colour::channels_of(&pixels);
     Picture::new(pixels, space(&file, &icc, channels)?)
-}
-
-fn has_end(file: &[u8]) -> bool {
-    Chunks::of(file).any(|(kind, _)| kind == *b"IEND")
-}
-
-/// The file, with an end chunk if it has none.
-fn with_end(file: &[u8]) -> Cow<'_, [u8]> {
-    if has_end(file) {
-        return Cow::Borrowed(file);
-    }
-    let mut chunks = Chunks::of(file);
-    chunks.by_ref().for_each(drop);
-    let whole = file.len() - chunks.rest().len();
-    Cow::Owned([&file[..whole], END].concat())
 }
 
 /// In which colours the picture is: by the chunk that counts most (PNG 3, 4.3).
 pub(super) fn space(file: &[u8], icc: &[u8], channels: Channels) -> Result<Space, Error> {
-    let told = || Chunks::of(file).take_while(|(kind, _)| kind != b"IDAT");
+    let told = || png_faults::heeded(file).take_while(|(kind, _)| kind != b"IDAT");
     let find = |wanted: &[u8; 4]| told().find(|(kind, _)| kind == wanted).map(|(_, data)| data);
     if let Some(numbers) = find(b"cICP").and_then(coding_numbers) {
         return Space::of_numbers(numbers, channels);
@@ -213,19 +204,10 @@ pub(super) fn encode(picture: &Picture, density: Option<Density>) -> Result<Vec<
 }
 
 /// A chunk as it stands in a file.
-fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+pub(super) fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     let length = (data.len() as u32).to_be_bytes();
     let checked = [kind, data].concat();
-    [&length[..], &checked, &checksum(&checked).to_be_bytes()].concat()
-}
-
-/// The sum of a chunk's kind and data (PNG 3, annex D), bit by bit: for a few bytes no table is worth it.
-fn checksum(data: &[u8]) -> u32 {
-    !data.iter().fold(u32::MAX, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
-            sum >> 1 ^ if sum & 1 == 1 { POLYNOMIAL } else { 0 }
-        })
-    })
+    [&length[..], &checked, &crc32fast::hash(&checked).to_be_bytes()].concat()
 }
 
 /// Nothing but a header, our own profile, a density and picture data, and the end chunk at the very end.
@@ -311,17 +293,15 @@ impl<'a> Iterator for Chunks<'a> {
     }
 }
 
-/// The chunk that every PNG ends with.
-const END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
 /// That of sRGB, as its chunk has it: alone it says that the picture is sRGB.
 const USUAL_GAMMA: u32 = 45_455;
+/// Of any number in a PNG.
+const MOST: u32 = i32::MAX as u32;
 const SIGNATURE: usize = 8;
 /// The signature and the header chunk.
 const BEHIND_HEADER: usize = SIGNATURE + 25;
-/// Of the sum of a chunk.
-const POLYNOMIAL: u32 = 0xedb8_8320;
 /// Bytes behind the data of a chunk.
-const CHECKSUM: usize = 4;
+pub(super) const CHECKSUM: usize = 4;
 /// Length, kind and checksum.
 const CHUNK_OVERHEAD: usize = 12;
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::codec::Format;
+use crate::codec::{Format, bmp_has_profile};
 
 /// How many of each kind there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -64,6 +64,7 @@ impl Inventory {
             Format::Gif => gif::read(file, &mut inventory),
             Format::Tiff => tiff::read(file, &mut inventory),
             Format::Avif | Format::Heic => heif::read(file, &mut inventory),
+            Format::Bmp if bmp_has_profile(file) => inventory.add(Kind::ColourProfile),
             // It has no place for anything else.
             Format::Bmp => {}
         }

@@ -40,6 +40,31 @@ fn the_alpha_of_an_avif_is_kept() {
 }
 
 #[test]
+fn a_small_part_of_an_avif_is_shown_unless_the_whole_is_large() {
+    let server = Server::start(&["--detail", "fast"]);
+    let file = include_bytes!("files/cut.avif");
+    let answer = server.blur("?format=png", file);
+    assert_eq!(answer.status, 200);
+    let shown = image::load_from_memory(&answer.body).unwrap().into_rgb8();
+    assert_eq!(shown.dimensions(), (40, 24));
+    let wanted = imageops::crop_imm(&source(), 150, 166, 40, 24).to_image();
+    let far = wanted
+        .iter()
+        .zip(shown.iter())
+        .map(|(one, other)| u64::from(one.abs_diff(*other)));
+    assert!(far.sum::<u64>() / (3 * 40 * 24) <= 4);
+    let mut large = file.to_vec();
+    let sides = large.windows(4).position(|window| window == b"ispe").unwrap() + 8;
+    large[sides..sides + 8].copy_from_slice(&[0, 0, 16, 0, 0, 0, 16, 0]);
+    let cut = large.windows(4).position(|window| window == b"clap").unwrap() + 4;
+    // About the middle.
+    large[cut + 16..cut + 32].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1]);
+    let refused = server.blur("", &large);
+    assert_eq!((refused.status, refused.code().as_str()), (415, "unsupported_format"));
+    assert!(contains(&refused.body, b"a small part of the picture"));
+}
+
+#[test]
 fn what_an_avif_may_not_be_is_told() {
     let server = Server::start(&["--detail", "fast"]);
     let mut moving = include_bytes!("files/420.avif").to_vec();

@@ -166,8 +166,8 @@ fn aperture(items: &Items, whole: Size) -> Result<((u32, u32), Size), Error> {
     }
     let (width, height) = (width as u32, height as u32);
     let shown = Size { width, height };
-    if whole.pixels() > shown.pixels().saturating_mul(MOST_OVERHANG) {
-        return Err(UNUSUAL);
+    if is_far_more(whole, shown) {
+        return Err(CUT_OUT);
     }
     Ok(((left as u32, top as u32), shown))
 }
@@ -295,11 +295,16 @@ impl Painter<'_> {
             return Err(Error::Stopped);
         }
         let told = self::size(self.items, item)?;
-        if told.pixels() == 0 || told.pixels() > size.pixels().saturating_mul(MOST_OVERHANG).max(ALWAYS_ALLOWED) {
+        if told.pixels() == 0 || is_far_more(told, size) {
             return Err(damaged());
         }
         self.coder.frame(self.items, item, told, self.go_on)
     }
+}
+
+/// Whether decoding takes far more than a picture of what is shown.
+fn is_far_more(coded: Size, shown: Size) -> bool {
+    coded.pixels() > shown.pixels().saturating_mul(MOST_OVERHANG).max(ALWAYS_ALLOWED)
 }
 
 fn with_alpha(pixels: &RgbImage, levels: &[u8], is_multiplied: bool) -> RgbaImage {
@@ -317,6 +322,9 @@ fn with_alpha(pixels: &RgbImage, levels: &[u8], is_multiplied: bool) -> RgbaImag
     whole
 }
 
+const CUT_OUT: Error = Error::UnsupportedFormat(
+    "the file shows a small part of the picture that is coded in it: send that part as a picture of its own",
+);
 const NO_AVIF: Error = Error::UnsupportedFormat("this build has no AVIF: send JPEG, PNG or WebP");
 const ALPHA: [&[u8]; 2] = [
     b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha",
@@ -328,5 +336,5 @@ const QUALITY: u8 = 92;
 const MOST_TILES: usize = 1024;
 /// The last tiles of a picture may reach out of it, and so may what is shown be less than what is coded.
 const MOST_OVERHANG: u64 = 4;
-/// Pixels of a tile, however small the picture is.
+/// Pixels of a tile, or of the whole, however small the picture is.
 const ALWAYS_ALLOWED: u64 = 1 << 20;

@@ -15,6 +15,8 @@ pub enum Leniency {
     StrayBytes,
     /// The file has no chunk that ends it.
     NoEnd,
+    /// A checksum is not its chunk's: coded data count all the same, what is told beside them does not.
+    WrongChecksum,
     /// It is an animation of a single frame.
     SingleFrame,
     /// An animation has fewer or more frames than it says.
