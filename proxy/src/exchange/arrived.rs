@@ -41,6 +41,7 @@ impl Arrived {
             notes: Notes {
                 server: listener.address.inet(),
                 tls: connection.tls().map(Arc::clone),
+                spelling: connection.take_spelling().map(Arc::new),
                 connection: Some(Arc::clone(&connection) as Arc<dyn OnConnection>),
                 ..Notes::default()
             },

@@ -196,6 +196,7 @@ impl Attempting {
             to_head: *self.routed.method(head) == Method::HEAD,
             progress: Arc::clone(taken.progress()),
             traffic: rules.state.logs.tell_of_traffic().then(|| Arc::new(Traffic::begin())),
+            spelling: self.routed.spelling().filter(|_| !self.pool.transport().is_shared()),
             made: OnceLock::new(),
         });
         trial.dial = Some(Arc::clone(&dial));

@@ -22,6 +22,7 @@ use crate::request::deadline::Patience;
 use crate::request::expression::Groups;
 use crate::request::path::{self, PathError, Paths};
 use crate::request::problem::{self, Problem};
+use crate::request::spelling::Spelling;
 use crate::request::syntax::promised_length;
 use crate::request::trace::TRACEPARENT;
 use crate::route::{NoRoute, Route, Router};
@@ -34,6 +35,13 @@ pub struct Routed {
 }
 
 impl Routed {
+    /// How the client has sent its target, where that is how a backend gets it.
+    pub fn spelling(&self) -> Option<Arc<Spelling>> {
+        let listener = self.arrived.connection.listener.config.paths;
+        let spelling = self.arrived.request.notes.spelling.clone()?;
+        (self.route.paths.unwrap_or(listener) == Paths::AsSent).then_some(spelling)
+    }
+
     /// Reads the body under limits, if the pool has room for the request, and is ready to ask backends then.
     ///
     /// # Errors

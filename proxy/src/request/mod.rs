@@ -9,6 +9,7 @@ pub mod notes;
 pub mod pages;
 pub mod path;
 pub mod problem;
+pub mod spelling;
 pub mod syntax;
 pub mod tables;
 pub mod target;

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 pub use super::connection::Keeping;
 use super::connection::OnConnection;
+use super::spelling::Spelling;
 use super::trace::Trace;
 use super::traffic::Traffic;
 
@@ -21,6 +22,8 @@ use super::traffic::Traffic;
 pub struct Notes {
     /// Path and query that backends get in the place of the client's.
     pub target: Option<Box<str>>,
+    /// How the client has sent its target, where it is known in another spelling.
+    pub spelling: Option<Arc<Spelling>>,
     /// The beginning of the client's path was taken away, for what it asks for does not know of it.
     pub is_stripped: bool,
     /// Veil's end of the connection.

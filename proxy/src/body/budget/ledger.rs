@@ -358,9 +358,9 @@ impl Account {
 /// How many times what is free a client may hold.
 const CLIENTS_PART: u64 = 3;
 
-/// Where a client's answers hold so much, so many times as much has to be free. An eighth of all memory, then: by default
-/// as much as one answer may have.
-const CLIENTS_ANSWERS: u64 = 7;
+/// Where a client's answers hold so much, so many times as much has to be free. A quarter of all memory, then: by default
+/// as much as two answers may have.
+const CLIENTS_ANSWERS: u64 = 3;
 
 /// 64 KiB.
 const LITTLE: u64 = 16;

@@ -142,13 +142,13 @@ async fn the_answers_of_one_client_leave_most_of_it_to_others() {
             answer.hold_if_plenty(length);
         }
     }
-    let eighth = 8192 * KIB;
+    let quarter = 16384 * KIB;
     assert!(
-        (eighth * 3 / 4..=eighth).contains(&budget.in_use()),
+        (quarter * 3 / 4..=quarter).contains(&budget.in_use()),
         "{}",
         budget.in_use()
     );
-    assert!(budget.open_answer(BOB).hold_if_plenty(eighth / 2));
+    assert!(budget.open_answer(BOB).hold_if_plenty(quarter / 2));
 }
 
 proptest! {

@@ -82,6 +82,7 @@ impl Connections {
             ended: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             waker: Mutex::new(None),
+            spelling: Mutex::new(None),
         });
         self.live.lock().insert(id, Arc::clone(&connection));
         Entered {

@@ -31,6 +31,7 @@ use crate::client::proxy_protocol::Ends;
 use crate::request::Scheme;
 use crate::request::connection::{ConnectionCounts, Keeping, OnConnection};
 use crate::request::notes::TlsFacts;
+use crate::request::spelling::Spelling;
 
 /// One client's connection.
 pub struct Connection {
@@ -67,6 +68,8 @@ pub struct Connection {
     cut: AtomicBool,
     /// Who to wake at the end; contended by the sweep only.
     waker: Mutex<Option<Waker>>,
+    /// HTTP/1: of the present request's target. Contended by nobody.
+    spelling: Mutex<Option<Spelling>>,
 }
 
 /// `Connection::blocked_since` while nothing is blocked, `Connection::idle` where nothing is said.
@@ -82,6 +85,16 @@ impl Connection {
     /// Has it end with a reset: where the connection's end is the answer's, nothing else tells that the answer is not whole.
     pub fn cut(&self) {
         self.cut.store(true, Ordering::Release);
+    }
+
+    /// How the next request's target was sent, where it is written otherwise.
+    pub fn is_asked_in(&self, spelling: Option<Spelling>) {
+        *self.spelling.lock() = spelling;
+    }
+
+    /// What [`Connection::is_asked_in`] has told, once.
+    pub fn take_spelling(&self) -> Option<Spelling> {
+        self.spelling.lock().take()
     }
 
     /// Whether its requests end because Veil does.

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::{Buf, Bytes};
 use pingora::connectors::L4Connect;
 use pingora::protocols::l4::socket::SocketAddr;
 use pingora::protocols::l4::stream::Stream;
@@ -23,6 +24,7 @@ pub use self::answer::Answer;
 use crate::body::Progress;
 use crate::client::proxy_protocol::Ends;
 use crate::pool::{Backend, Channel, Connection, Transport};
+use crate::request::spelling::Spelling;
 use crate::request::traffic::Traffic;
 use crate::upstream::reach::{Idle, not_reached, reach};
 
@@ -41,6 +43,8 @@ pub struct Dial {
     pub progress: Arc<Progress>,
     /// Counts what passes, where somebody wants to know.
     pub traffic: Option<Arc<Traffic>>,
+    /// How the target is to be written, unless it has become another one.
+    pub spelling: Option<Arc<Spelling>>,
     /// Set once.
     pub made: OnceLock<Made>,
 }
@@ -84,6 +88,8 @@ impl L4Connect for Dial {
             keeps: self.transport.keeps(),
             answer: Answer::new(self.to_head, Arc::clone(&self.progress)),
             traffic: self.traffic.clone(),
+            spelling: self.spelling.clone(),
+            respelt: None,
             is_to_be_kept: false,
         };
         Ok(VirtualSocketStream::new(Box::new(link)).into())
@@ -107,6 +113,10 @@ struct Link {
     keeps: bool,
     answer: Answer,
     traffic: Option<Arc<Traffic>>,
+    /// Until the head is written.
+    spelling: Option<Arc<Spelling>>,
+    /// What is left of a head that is written in the place of Pingora's.
+    respelt: Option<Bytes>,
     /// Pingora would keep it.
     is_to_be_kept: bool,
 }
@@ -151,6 +161,23 @@ impl AsyncRead for Link {
 
 impl AsyncWrite for Link {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if let Some(spelling) = self.spelling.take() {
+            self.respelt = spelling.restored(bytes).map(Bytes::from);
+        }
+        while let Some(mut left) = self.respelt.take() {
+            if left.is_empty() {
+                return Poll::Ready(Ok(bytes.len()));
+            }
+            let written = self.channel()?.poll_write(cx, &left);
+            if let Poll::Ready(Ok(sent)) = written {
+                left.advance(sent);
+            }
+            self.respelt = Some(left);
+            let sent = ready!(written)?;
+            if let Some(traffic) = &self.traffic {
+                traffic.sends(sent);
+            }
+        }
         let sent = ready!(self.channel()?.poll_write(cx, bytes))?;
         if let Some(traffic) = &self.traffic {
             traffic.sends(sent);

@@ -63,7 +63,14 @@ const TARGETS: &[&str] = &[
 ];
 
 /// Targets of HTTP/1 alone: no URI of the HTTP/2 client's takes them.
-const RAW_TARGETS: &[&str] = &["/é", "/?q=é"];
+const RAW_TARGETS: &[&[u8]] = &[
+    "/é".as_bytes(),
+    "/?q=é".as_bytes(),
+    b"/?q=\"a\"%22",
+    b"/?q=<x>`",
+    b"/\"<a>`?b",
+    b"/\xe9?q=\xe9\"",
+];
 
 /// Both refuse these.
 const REFUSED: &[&str] = &["/100%", "/a%00b", "/..", "/a/../../b", "/%zz"];
@@ -120,10 +127,7 @@ fn backends_see_what_they_see_behind_nginx() {
         }
     };
     for version in ["HTTP/1.0", "HTTP/1.1"] {
-        for target in targets
-            .clone()
-            .chain(RAW_TARGETS.iter().map(|target| target.as_bytes()))
-        {
+        for target in targets.clone().chain(RAW_TARGETS.iter().copied()) {
             let request = [
                 b"GET ",
                 target,
@@ -201,12 +205,6 @@ fn where_veil_does_otherwise() {
         let seen = backend.sees(|| Raw::connect(veil.public).send(head).rest());
         seen.map(|seen| (String::from_utf8(seen.target).unwrap(), seen.fields["host"].clone()))
     };
-    // A URI cannot hold these, so they are encoded as browsers encode them.
-    let odd = seen(b"GET /?q=\"<x>` HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
-    assert_eq!(odd, Some(("/?q=%22%3Cx%3E%60".to_owned(), "h".to_owned())));
-    // No more can a string hold other encodings than UTF-8.
-    let latin1 = seen(b"GET /\xe9?q=\xe9 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
-    assert_eq!(latin1, Some(("/%E9?q=%E9".to_owned(), "h".to_owned())));
     // RFC 9112, 3.2.2: the target's authority wins. Nginx's $http_host is the field.
     for target in ["http://a.test/x?y", "http://A.test/x?y", "https://a.test:80/x?y"] {
         let absolute = seen(format!("GET {target} HTTP/1.1\r\nHost: b.test\r\nConnection: close\r\n\r\n").as_bytes());

@@ -34,6 +34,7 @@ use super::head::{self, BodyEnd, Head};
 use super::lines::mend_lines;
 use super::respelling::{respelt, with_name_alone};
 use crate::request::problem;
+use crate::request::spelling::Spelling;
 use crate::request::syntax::is_token_byte;
 
 impl Watch {
@@ -48,6 +49,7 @@ impl Watch {
             timer: None,
             tail: Mutex::default(),
             refused: None,
+            spelling: None,
             watch: Arc::clone(self),
         }
     }
@@ -85,6 +87,8 @@ pub struct Wire {
     tail: Mutex<Bytes>,
     /// Until somebody has asked for it.
     refused: Option<Box<RefusedHead>>,
+    /// Of the request at hand, until somebody has asked for it.
+    spelling: Option<Spelling>,
     watch: Arc<Watch>,
 }
 
@@ -338,12 +342,13 @@ impl Wire {
     }
 
     fn pass_head(&mut self, mut end: usize) -> Gathered {
-        self.timer = None;
+        (self.timer, self.spelling) = (None, None);
         let mut checked = head::check(&self.pending[..end]);
         if let Err(violation) = checked
             && let Some(respelt) = self.otherwise(&self.pending[..end], violation)
             && let Ok(head) = head::check(&respelt)
         {
+            self.spelling = Spelling::of(&self.pending[..end], &respelt);
             let rest = self.pending.split_off(end);
             end = respelt.len();
             self.pending = BytesMut::from(&respelt[..]);

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use super::watch::RefusedHead;
 use super::{Gathered, State, Wire};
 use crate::request::problem::Problem;
+use crate::request::spelling::Spelling;
 
 impl Wire {
     /// The client gets these words in the place of an answer, and no further request is read.
@@ -39,6 +40,11 @@ impl Wire {
     /// What was refused, told once.
     pub fn take_refused(&mut self) -> Option<Box<RefusedHead>> {
         self.refused.take()
+    }
+
+    /// How its target was sent, where it is written otherwise; told once.
+    pub fn take_spelling(&mut self) -> Option<Spelling> {
+        self.spelling.take()
     }
 
     /// Says the last words and closes. Always ends in an error, for Pingora has nothing to read here.
