@@ -68,7 +68,7 @@ fn serve_http2<'a>(
 async fn serve_http1(mut wire: Box<Wire>, entered: &Entered, proxy: &Arc<Proxy>, shutdown: &ShutdownWatch) {
     let mut settings = None;
     loop {
-        entered.is_asked_in(wire.take_spelling());
+        entered.note_spelling(wire.take_spelling());
         let Some(reusable) = proxy.serve(session_over(wire, settings), shutdown).await else {
             return;
         };

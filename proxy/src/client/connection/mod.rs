@@ -88,11 +88,11 @@ impl Connection {
     }
 
     /// How the next request's target was sent, where it is written otherwise.
-    pub fn is_asked_in(&self, spelling: Option<Spelling>) {
+    pub fn note_spelling(&self, spelling: Option<Spelling>) {
         *self.spelling.lock() = spelling;
     }
 
-    /// What [`Connection::is_asked_in`] has told, once.
+    /// What [`Connection::note_spelling`] has told, once.
     pub fn take_spelling(&self) -> Option<Spelling> {
         self.spelling.lock().take()
     }

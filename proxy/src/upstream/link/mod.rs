@@ -128,6 +128,14 @@ impl Link {
             .map(Pin::new)
             .ok_or(io::ErrorKind::NotConnected.into())
     }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let sent = ready!(self.channel()?.poll_write(cx, bytes))?;
+        if let Some(traffic) = &self.traffic {
+            traffic.sends(sent);
+        }
+        Poll::Ready(Ok(sent))
+    }
 }
 
 impl AsyncRead for Link {
@@ -164,25 +172,20 @@ impl AsyncWrite for Link {
         if let Some(spelling) = self.spelling.take() {
             self.respelt = spelling.restored(bytes).map(Bytes::from);
         }
-        while let Some(mut left) = self.respelt.take() {
-            if left.is_empty() {
-                return Poll::Ready(Ok(bytes.len()));
-            }
-            let written = self.channel()?.poll_write(cx, &left);
-            if let Poll::Ready(Ok(sent)) = written {
-                left.advance(sent);
-            }
-            self.respelt = Some(left);
-            let sent = ready!(written)?;
-            if let Some(traffic) = &self.traffic {
-                traffic.sends(sent);
+        let Some(mut left) = self.respelt.take() else {
+            return self.poll_send(cx, bytes);
+        };
+        while !left.is_empty() {
+            match self.poll_send(cx, &left) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(sent)) => left.advance(sent),
+                unsent => {
+                    self.respelt = Some(left);
+                    return unsent;
+                }
             }
         }
-        let sent = ready!(self.channel()?.poll_write(cx, bytes))?;
-        if let Some(traffic) = &self.traffic {
-            traffic.sends(sent);
-        }
-        Poll::Ready(Ok(sent))
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
