@@ -239,7 +239,19 @@ mod tests {
     fn says_nothing_to_a_client_that_has_left() {
         let left = Error::new_down(ErrorType::ConnectionClosed);
         assert!(Refusal::in_error(&left).is_none());
-        let inside = Refusal::in_error(&Error::new_up(ErrorType::ReadError));
-        assert_eq!(inside.map(|refusal| refusal.problem.code), Some("internal"));
+    }
+
+    #[test]
+    fn tells_a_backends_fault_from_its_own() {
+        for (error, code) in [
+            (Error::new_in(ErrorType::InternalError), "internal"),
+            (Error::new_up(ErrorType::ReadError), "upstream_failed"),
+            (Error::new_up(ErrorType::ConnectionClosed), "upstream_failed"),
+            (Error::new_up(ErrorType::ReadTimedout), "upstream_timeout"),
+            (Error::new_up(ErrorType::WriteTimedout), "upstream_timeout"),
+        ] {
+            let told = Refusal::in_error(&error).map(|refusal| refusal.problem.code);
+            assert_eq!(told, Some(code), "{error}");
+        }
     }
 }
