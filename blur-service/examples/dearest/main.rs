@@ -76,7 +76,7 @@ fn spotted(side: u32, spots: u32) -> GrayImage {
 fn dots(picture: &GrayImage) -> GrayImage {
     GrayImage::from_fn(picture.width(), picture.height(), |x, y| {
         let is_light = match picture.get_pixel(x, y).0 {
-            [128] => (x + y) % 2 == 0,
+            [128] => x % 2 == 0,
             [level] => level > 128,
         };
         Luma([if is_light { u8::MAX } else { 0 }])
