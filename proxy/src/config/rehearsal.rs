@@ -334,6 +334,7 @@ impl<'a> Rehearsal<'a> {
 
     fn comes_back(&mut self, filters: &[Named]) {
         self.ctx.notes.status = Some(self.answer.status.as_u16());
+        self.ctx.notes.answer_type = self.answer.headers.get(header::CONTENT_TYPE).cloned();
         for (name, filter) in filters.iter().rev() {
             let before = AnswerBefore::of(&self.answer, &self.ctx);
             match filter.on_response(&mut self.answer, &self.head, &self.ctx) {

@@ -120,6 +120,9 @@ impl Exchange {
         if let Some(page) = self.page_of(head.status, &mut head)? {
             body = page;
         }
+        if self.rules.state.config.problems.storable {
+            head.remove_header(&header::CACHE_CONTROL);
+        }
         if let Some((name, value)) = refusal.field.map(|field| *field) {
             head.insert_header(name, value)?;
         }
@@ -196,6 +199,7 @@ impl Exchange {
             }
         }
         request.notes.status = Some(head.status.as_u16());
+        request.notes.answer_type = head.headers.get(header::CONTENT_TYPE).cloned();
         head.insert_header(X_REQUEST_ID, request.id.as_str())?;
         // What comes before the answer is none, nor is another protocol's beginning.
         if head.status.is_informational() {

@@ -9,15 +9,16 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::{Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
+use crate::request::variables::Template;
 
 /// `asked_as: { method: GET, fields: [Accept] }`: the method of requests to backends, and which of the client's fields they have.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct AskedAs {
-    /// Not `HEAD`, whose answers have no body. The client's own unless given.
+    /// Not `HEAD`, whose answers have no body. The client's own unless given, and where variables make none of it.
     #[serde(default, deserialize_with = "method")]
     #[schemars(with = "Option<String>")]
-    method: Option<Method>,
+    method: Option<Template>,
     /// All unless given. What frames the body and what Veil itself says goes to backends in any case.
     #[serde(default, deserialize_with = "names")]
     #[schemars(with = "Option<Vec<String>>")]
@@ -31,9 +32,9 @@ impl Settings for AskedAs {
 }
 
 impl Filter for AskedAs {
-    fn on_request(&self, _: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
-        if self.method.is_some() {
-            ctx.notes.method.clone_from(&self.method);
+    fn on_request(&self, request: &mut RequestHeader, ctx: &mut RequestCtx) -> Verdict {
+        if let Some(method) = &self.method {
+            ctx.notes.method = usable(&method.bytes(request, ctx));
         }
         Verdict::Continue
     }
@@ -61,11 +62,18 @@ fn is_veils(name: &HeaderName) -> bool {
     OF_CONNECTION.contains(name) || OWN.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded-")
 }
 
-fn method<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Method>, D::Error> {
+fn method<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Template>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let method = Method::try_from(text.as_str()).ok();
-    let method = method.filter(|method| !matches!(*method, Method::HEAD | Method::CONNECT | Method::TRACE));
-    method.map(Some).ok_or_else(|| de::Error::custom(format!("{text:?} is no method that backends could be asked by")))
+    let template = Template::parse(&text).map_err(de::Error::custom)?;
+    match template.constant().is_some_and(|method| usable(method.as_bytes()).is_none()) {
+        true => Err(de::Error::custom(format!("{text:?} is no method that backends could be asked by"))),
+        false => Ok(Some(template)),
+    }
+}
+
+fn usable(method: &[u8]) -> Option<Method> {
+    let method = Method::from_bytes(method).ok();
+    method.filter(|method| !matches!(*method, Method::HEAD | Method::CONNECT | Method::TRACE))
 }
 
 fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<HeaderName>>, D::Error> {
@@ -98,8 +106,18 @@ mod tests {
     }
 
     #[test]
+    fn a_method_may_have_variables() {
+        let asked: AskedAs = filter("{ method: $query_m }");
+        for (path, method) in [("/?m=PUT", Some(Method::PUT)), ("/?m=HEAD", None), ("/", None), ("/?m=A/B", None)] {
+            let (mut head, mut ctx) = (request("GET", path, &[]), ctx("192.0.2.1"));
+            asked.on_request(&mut head, &mut ctx);
+            assert_eq!(ctx.notes.method, method, "{path}");
+        }
+    }
+
+    #[test]
     fn refuses_what_nobody_can_be_asked_by() {
-        for text in ["{ method: HEAD }", "{ method: 'A B' }", "{ method: TRACE }", "{ fields: ['a b'] }", "{ field: [] }"] {
+        for text in ["{ method: HEAD }", "{ method: 'A B' }", "{ method: TRACE }", "{ method: $nothing }", "{ fields: ['a b'] }", "{ field: [] }"] {
             assert!(serde_yaml::from_str::<AskedAs>(text).is_err(), "{text}");
         }
     }

@@ -1,5 +1,6 @@
 //! Somebody else says whether a request may come in. Nginx: `auth_request`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ pub struct ForwardAuth {
     /// Fields of its answer that the request goes on with. Those of the client's own by these names go nowhere.
     #[serde(default)]
     set: Vec<ChangedName>,
+    /// Texts that are noted (`$note_NAME`) of a request that comes in, each by its name: a field of the answer. Nginx: `auth_request_set`.
+    #[serde(default)]
+    note: BTreeMap<String, ChangedName>,
     #[serde(default = "two_seconds")]
     timeout: units::Duration,
     /// What becomes of requests while nobody says whether they may come in.
@@ -96,8 +100,8 @@ impl Filter for Guard {
             return Verdict::Refuse(problem::BAD_REQUEST);
         };
         let asked = subrequests.ask(&self.settings.pool, Box::new(question), ctx);
-        let (patience, on_failure) = (self.settings.timeout.get(), self.settings.on_failure);
-        Verdict::Later(Box::pin(async move { judged(within(patience, asked).await, names, on_failure) }))
+        let (patience, on_failure, notes) = (self.settings.timeout.get(), self.settings.on_failure, self.settings.note.clone());
+        Verdict::Later(Box::pin(async move { judged(within(patience, asked).await, (names, notes), on_failure) }))
     }
 }
 
@@ -105,9 +109,17 @@ async fn within(patience: Duration, asked: super::Asked) -> Option<Box<ResponseH
     timeout(patience, asked).await.ok().flatten()
 }
 
-fn judged(answer: Option<Box<ResponseHeader>>, names: Vec<HeaderName>, on_failure: OnFailure) -> Verdict {
+fn judged(
+    answer: Option<Box<ResponseHeader>>,
+    (names, notes): (Vec<HeaderName>, BTreeMap<String, ChangedName>),
+    on_failure: OnFailure,
+) -> Verdict {
     match answer {
-        Some(answer) if answer.status.is_success() => Verdict::Amend(Box::new(move |request, _| {
+        Some(answer) if answer.status.is_success() => Verdict::Amend(Box::new(move |request, ctx| {
+            for (name, ChangedName(field)) in notes {
+                let text = answer.headers.get(&field).map_or(&b""[..], HeaderValue::as_bytes);
+                ctx.notes.note(&name, String::from_utf8_lossy(text));
+            }
             for name in names {
                 for value in answer.headers.get_all(&name) {
                     let _ = request.append_header(name.clone(), value.clone());
@@ -200,7 +212,7 @@ mod tests {
     }
 
     async fn came_in(status: Option<u16>, more: &str) -> (Option<u16>, Option<String>) {
-        let settings: ForwardAuth = filter(&format!("{{ pool: login, path: /check/$host, set: [X-User] {more} }}"));
+        let settings: ForwardAuth = filter(&format!("{{ pool: login, path: /check/$host, set: [X-User], note: {{ who: X-User }} {more} }}"));
         let authority: Arc<dyn Subrequests> = Arc::new(Authority(status));
         let guard = settings.build(&Workshop { subrequests: Some(&authority), ..Workshop::default() }).unwrap();
         let fields = [("host", "a.test"), ("cookie", "sid=1"), ("x-user", "forged"), ("x-secret", "1")];
@@ -209,6 +221,7 @@ mod tests {
             Settled::Continue | Settled::Reroute(_) => None,
             Settled::Amend(amend) => {
                 amend(&mut request, &mut ctx);
+                assert_eq!(ctx.notes.noted("who"), Some("ada"));
                 None
             }
             Settled::Answer(answer) => Some(answer.status().as_u16()),

@@ -99,6 +99,7 @@ filters! {
     ConcurrencyLimit in concurrency_limit,
     Cors in cors,
     ErrorPage in error_page,
+    Expires in expires,
     Files in files,
     ForwardAuth in forward_auth,
     HttpsOnly in https_only,

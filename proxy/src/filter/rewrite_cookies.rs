@@ -78,15 +78,19 @@ impl Filter for RewriteCookies {
 }
 
 impl RewriteCookies {
-    /// None where it cannot be read, or could not be sent.
+    /// None where it stays as it is, cannot be read or could not be sent.
     fn rewritten(&self, cookie: &HeaderValue, request: &RequestHeader, ctx: &RequestCtx) -> Option<HeaderValue> {
         let mut parts = cookie.to_str().ok()?.split(';');
         let pair = parts.next()?;
-        let attribute = |part: &str| self.attribute(part.trim(), request, ctx);
-        let mut attributes: Vec<Vec<u8>> = parts.map(attribute).collect();
+        let said: Vec<&str> = parts.map(str::trim).collect();
+        let attribute = |part: &&str| self.attribute(part, request, ctx);
+        let mut attributes: Vec<Vec<u8>> = said.iter().map(attribute).collect();
         let name = pair.split('=').next().unwrap_or_default().trim();
         if let Some(rule) = self.attributes.iter().find(|rule| rule.is_for(name)) {
             rule.apply(&mut attributes);
+        }
+        if attributes.iter().map(Vec::as_slice).eq(said.iter().map(|part| part.as_bytes())) {
+            return None;
         }
         let whole = attributes.iter().fold(pair.as_bytes().to_vec(), |mut whole, attribute| {
             whole.extend_from_slice(b"; ");
@@ -186,6 +190,7 @@ mod tests {
             ("a=b; Domain=c.internal", "a=b; Domain=c.test"),
             ("a=b; Domain=b.app.test", "a=b; Domain=b.app.test"),
             ("a", "a"),
+            ("a=b;Path=/other ;HttpOnly;", "a=b;Path=/other ;HttpOnly;"),
         ] {
             assert_eq!(rewritten(settings, &[said], true), [becomes]);
             assert_eq!(rewritten(settings, &[said], false), [said]);

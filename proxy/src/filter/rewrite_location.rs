@@ -17,7 +17,35 @@ use crate::request::variables::Template;
 /// address in `Refresh`. Of a prefix what follows it is kept; a regular expression's groups are `$capture_1`, `$capture_NAME`.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(transparent)]
-pub struct RewriteLocation(Vec<Rule>);
+pub struct RewriteLocation(Vec<Address>);
+
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
+#[serde(try_from = "AddressFields")]
+#[schemars(with = "AddressFields")]
+struct Address {
+    rule: Rule,
+    origin: Option<Template>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct AddressFields {
+    prefix: Option<Template>,
+    regex: Option<Expression>,
+    to: Template,
+    /// What comes before a path that `to` puts in `Location`, such as `$scheme://$host:8080`; in `Refresh` the path stays alone.
+    /// Nginx: `absolute_redirect`.
+    origin: Option<Template>,
+}
+
+impl TryFrom<AddressFields> for Address {
+    type Error = &'static str;
+
+    fn try_from(AddressFields { prefix, regex, to, origin }: AddressFields) -> Result<Self, Self::Error> {
+        let rule = RuleFields { prefix, regex, to }.try_into()?;
+        Ok(Self { rule, origin })
+    }
+}
 
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(try_from = "RuleFields")]
@@ -88,10 +116,15 @@ impl RewriteLocation {
     ) -> Option<HeaderValue> {
         let value = response.headers.get(name)?.to_str().ok()?;
         let (before, address) = value.split_at(match *name == header::REFRESH {
-            true => value.find("url=")? + "url=".len(),
+            true => value.to_ascii_lowercase().find("url=")? + "url=".len(),
             false => 0,
         });
-        let address = self.0.iter().find_map(|rule| rule.applied(address, request, ctx))?;
+        let address = self.0.iter().find_map(|one| {
+            let address = one.rule.applied(address, request, ctx)?;
+            let is_path = *name == header::LOCATION && address.starts_with(b"/");
+            let origin = one.origin.as_ref().filter(|_| is_path).map(|origin| origin.bytes(request, ctx));
+            Some([origin.unwrap_or_default(), address].concat())
+        })?;
         HeaderValue::try_from([before.as_bytes(), &address].concat()).ok()
     }
 }
@@ -124,12 +157,16 @@ mod tests {
                          { regex: '^http://([^.]+)\\.internal/(.*)$', to: '/$capture_1/$capture_2' }]";
 
     fn rewritten(name: &'static str, value: &str, is_backends: bool) -> String {
+        rewritten_by(RULES, name, value, is_backends)
+    }
+
+    fn rewritten_by(rules: &str, name: &'static str, value: &str, is_backends: bool) -> String {
         let mut response = ok();
         response.insert_header(name, value).unwrap();
         let mut ctx = ctx("192.0.2.1");
         ctx.notes.upstream = is_backends.then_some((302, Duration::ZERO));
         let request = request("GET", "/", &[("host", "a.test")]);
-        let change = built::<RewriteLocation>(RULES).on_response(&mut response, &request, &ctx);
+        let change = built::<RewriteLocation>(rules).on_response(&mut response, &request, &ctx);
         assert!(change.is_none());
         response.headers[name].to_str().unwrap().to_owned()
     }
@@ -147,7 +184,20 @@ mod tests {
             assert_eq!(rewritten("location", said, false), said);
             assert_eq!(rewritten("refresh", &format!("5; url={said}"), true), format!("5; url={becomes}"));
         }
+        assert_eq!(rewritten("refresh", "5;URL=http://a.test/", true), "5;URL=http://a.test:81/");
         assert_eq!(rewritten("refresh", "5", true), "5");
+    }
+
+    #[test]
+    fn a_path_is_whole_in_location_alone() {
+        let rules = "[{ regex: '^http://app(/in/)?(.*)$', to: '$capture_1$capture_2', origin: 'http://$host:81' }]";
+        for (name, said, becomes) in [
+            ("location", "http://app/in/x", "http://a.test:81/in/x"),
+            ("refresh", "5; url=http://app/in/x", "5; url=/in/x"),
+            ("location", "http://apphttp://b.test/", "http://b.test/"),
+        ] {
+            assert_eq!(rewritten_by(rules, name, said, true), becomes);
+        }
     }
 
     #[test]

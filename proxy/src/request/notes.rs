@@ -77,6 +77,8 @@ pub struct Notes {
     pub failed_script: FailedScript,
     /// Of the answer that goes to the client.
     pub status: Option<u16>,
+    /// `Content-Type` of the same.
+    pub answer_type: Option<HeaderValue>,
     /// How fast the answer may go.
     pub pace: Option<Pace>,
     /// How long its connection is kept; as the listener says unless given.

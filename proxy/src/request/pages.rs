@@ -16,6 +16,8 @@ pub struct ProblemsConfig {
     pub signature: String,
     /// What is said where no backend is there to be asked, or has a place.
     pub unserved: Unserved,
+    /// Caches may keep them as they keep answers of their status: without `Cache-Control: no-store`, as Nginx has them.
+    pub storable: bool,
 }
 
 /// The answer to a request that no backend can be given.
@@ -46,6 +48,7 @@ impl Default for ProblemsConfig {
             form: Form::default(),
             signature: "veil".to_owned(),
             unserved: Unserved::default(),
+            storable: false,
         }
     }
 }

@@ -70,6 +70,7 @@ const FILTERS: &[(&str, &[(&str, u16)])] = &[
         &[("", 401), ("Authorization: Basic YWRhOnNlY3JldA==", 200)],
     ),
     ("cache_control: { max_age: 1h }", &[("", 200)]),
+    ("expires: { at: 1h }", &[("", 200)]),
     (
         "result_cache: { store: { memory: {} }, version: a }",
         &[("", 200), ("", 200)],

@@ -1,7 +1,9 @@
 //! Files of a folder. Nginx: `root`, `index`, `try_files` and `gzip_static`.
 
+mod asked;
 mod conditions;
 mod found;
+mod tried;
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -9,22 +11,22 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode};
 use pingora::http::RequestHeader;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
 
-use self::conditions::Conditions;
+use self::asked::Asked;
 use self::found::Found;
+use self::tried::{Candidate, Tried};
 use super::strip_prefix::StripPrefix;
-use super::media_type::{of_name, preference};
-use super::{Content, Filter, FilterError, Settings, Verdict, Workshop};
+use super::media_type::of_name;
+use super::{Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
 use crate::request::problem::{self, Problem};
-use crate::request::target::{self, Target};
+use crate::request::target::Target;
 use crate::request::variables::Template;
 
 /// `files: { root: /srv/www }`: GET and HEAD of what lies under `root`, by the path that backends would get (after
@@ -37,10 +39,16 @@ pub struct Files {
     /// What stands for a folder; nothing that variables fill in leads into another one.
     #[serde(default = "index_html")]
     index: Template,
+    /// Paths in the place of the request's own, of which the first that is there is sent: a file, or a folder where it ends with a
+    /// slash. Nginx: `try_files`.
+    #[serde(default, rename = "try")]
+    tried: Vec<Tried>,
     /// The file, from `root` on, that stands for all that is not there: an application of one page.
     fallback: Option<String>,
     /// What comes before the paths of its files: with `/img`, `/img/a.png` is `a.png` under `root`. Nginx: `alias`.
     under: Option<StripPrefix>,
+    /// A folder below `root` that a request's files lie in, such as `$host`. Nothing that variables fill in leads out of `root`.
+    within: Option<Template>,
     /// What comes before the path where a client that asks for a folder is sent to its address with a slash, such as
     /// `$scheme://$host:8080`; nothing unless given. Nginx: `absolute_redirect`.
     origin: Option<Template>,
@@ -96,17 +104,27 @@ impl Filter for Folder {
         let Ok(path) = target.normal_path().map(|path| path.into_owned()) else {
             return Verdict::Refuse(problem::BAD_PATH);
         };
-        let index = settings.index.bytes(request, ctx);
-        let Some(index) = String::from_utf8(index).ok().filter(|index| settings.index.is_constant() || !index.contains('/')) else {
+        let text = |template: &Template| String::from_utf8(template.bytes(request, ctx)).ok();
+        let index = text(&settings.index).filter(|index| settings.index.is_constant() || !index.contains('/'));
+        let within = settings.within.as_ref().map_or(Some(String::new()), text);
+        let Some((index, within)) = index.zip(within) else {
             return Verdict::Refuse(problem::BAD_PATH);
         };
         let origin = settings.origin.as_ref().map(|origin| origin.bytes(request, ctx));
+        let tried = settings.tried.iter().filter_map(|tried| tried.by(request, ctx)).collect();
         let sent = ctx.path(request);
         let known_as = match ctx.notes.is_stripped && sent.ends_with(&path) {
             true => sent.to_owned(),
             false => path.clone(),
         };
-        let (served, asked) = (Arc::clone(&self.0), Asked::by(request, &target, known_as, index, origin));
+        let asked = Asked {
+            within,
+            tried,
+            index,
+            origin,
+            ..Asked::by(request, &target, known_as)
+        };
+        let served = Arc::clone(&self.0);
         Verdict::Later(Box::pin(async move {
             let found = spawn_blocking(move || served.answer(&path, &asked)).await;
             found.unwrap_or(Verdict::Refuse(problem::INTERNAL))
@@ -114,50 +132,18 @@ impl Filter for Folder {
     }
 }
 
-/// What a request says of the file that it wants.
-struct Asked {
-    /// The path by which the client knows it.
-    path: String,
-    codings: Vec<(&'static str, &'static str)>,
-    query: Option<String>,
-    /// What stands for a folder.
-    index: String,
-    /// Where Veil is, as the client knows it.
-    origin: Option<Vec<u8>>,
-    is_plain: bool,
-    conditions: Conditions,
-}
-
-impl Asked {
-    fn by(request: &RequestHeader, target: &Target, path: String, index: String, origin: Option<Vec<u8>>) -> Self {
-        let mut codings: Vec<_> = [("br", ".br"), ("zstd", ".zst"), ("gzip", ".gz")]
-            .into_iter()
-            .map(|(coding, suffix)| (preference(request, coding).unwrap_or(0), coding, suffix))
-            .filter(|(liking, ..)| *liking > 0)
-            .collect();
-        codings.sort_by(|(a, ..), (b, ..)| b.cmp(a));
-        Self {
-            path,
-            codings: codings.into_iter().map(|(_, coding, suffix)| (coding, suffix)).collect(),
-            query: target.query().map(str::to_owned),
-            index,
-            origin,
-            is_plain: request.method != Method::HEAD,
-            conditions: Conditions::of(request),
-        }
-    }
-}
-
 enum Missing {
-    /// It is a folder, but was not asked for as one.
-    Folder,
+    /// It is a folder, but was not asked for as one; where it is, if not where it was asked for.
+    Folder(Option<String>),
+    /// Such a folder is there, but nothing stands for it.
+    Index,
     Nothing,
     Trouble(io::Error),
 }
 
 impl Served {
     fn answer(&self, path: &str, asked: &Asked) -> Verdict {
-        let found = match self.find(path, asked) {
+        let found = match self.find_any(path, asked) {
             Err(Missing::Nothing) => match &self.settings.fallback {
                 Some(fallback) => self.find(&format!("/{}", fallback.trim_start_matches('/')), asked),
                 None => Err(Missing::Nothing),
@@ -166,7 +152,8 @@ impl Served {
         };
         match found {
             Ok(found) => found.answer(asked.is_plain, &asked.conditions, self.settings.precompressed),
-            Err(Missing::Folder) => moved(asked),
+            Err(Missing::Folder(path)) => asked.moved(path.as_deref()),
+            Err(Missing::Index) => Verdict::Refuse(NO_FILE),
             Err(Missing::Nothing) if self.settings.pass_on => Verdict::Continue,
             Err(Missing::Nothing) => Verdict::Refuse(NO_FILE),
             Err(Missing::Trouble(error)) => {
@@ -176,20 +163,43 @@ impl Served {
         }
     }
 
-    fn find(&self, path: &str, asked: &Asked) -> Result<Found, Missing> {
-        let is_hidden = |name: &str| name.starts_with('.') && name != ".well-known";
-        let rest = self.settings.under.as_ref().and_then(|under| under.rest(path));
-        let relative = rest.unwrap_or(path).trim_start_matches('/');
-        let name = match relative.is_empty() || relative.ends_with('/') {
-            true => format!("{relative}{}", asked.index),
-            false => relative.to_owned(),
+    /// By its path, or as the first that is there of what is tried in its place.
+    fn find_any(&self, path: &str, asked: &Asked) -> Result<Found, Missing> {
+        if self.settings.tried.is_empty() {
+            return self.find(path, asked);
+        }
+        let mut tried = asked.tried.iter();
+        match tried.find(|tried| self.is_there(tried, asked)) {
+            None => Err(Missing::Nothing),
+            Some(tried) if tried.is_folder => self.find(&tried.path, asked).map_err(|missing| match missing {
+                Missing::Folder(_) if tried.path != path => Missing::Folder(Some(tried.path.clone())),
+                Missing::Nothing => Missing::Index,
+                missing => missing,
+            }),
+            Some(tried) => self.find(&tried.path, asked),
+        }
+    }
+
+    fn is_there(&self, tried: &Candidate, asked: &Asked) -> bool {
+        let opened = match self.name(&tried.path, asked).trim_end_matches('/') {
+            "" => self.open("."),
+            name if may_be_known(name) => self.open(name),
+            _ => return false,
         };
-        if name.split('/').any(is_hidden) || name.contains(['\0', '\u{fffd}']) {
+        opened.is_ok_and(|(_, metadata)| metadata.is_dir() == tried.is_folder)
+    }
+
+    fn find(&self, path: &str, asked: &Asked) -> Result<Found, Missing> {
+        let mut name = self.name(path, asked);
+        if name.is_empty() || name.ends_with('/') {
+            name.push_str(&asked.index);
+        }
+        if !may_be_known(&name) {
             return Err(Missing::Nothing);
         }
         let (file, metadata) = self.open(&name)?;
         if metadata.is_dir() {
-            return Err(Missing::Folder);
+            return Err(Missing::Folder(None));
         }
         let media_type = of_name(&name);
         if self.settings.precompressed {
@@ -203,6 +213,16 @@ impl Served {
             }
         }
         Ok(Found { file, metadata, coding: None, media_type })
+    }
+
+    /// What a path is under `root`.
+    fn name(&self, path: &str, asked: &Asked) -> String {
+        let rest = self.settings.under.as_ref().and_then(|under| under.rest(path));
+        let name = rest.unwrap_or(path).trim_start_matches('/');
+        match asked.within.trim_matches('/') {
+            "" => name.to_owned(),
+            within => format!("{within}/{name}"),
+        }
     }
 
     /// The kernel itself goes no further up than `root`, whatever links say.
@@ -243,22 +263,12 @@ impl Served {
     }
 }
 
-const NO_FILE: Problem = Problem::new(StatusCode::NOT_FOUND, "no_file", "there is no such file here");
-
-/// A folder is asked for with a slash at its end, or the links of its page would lead elsewhere.
-fn moved(asked: &Asked) -> Verdict {
-    let path = format!("{}/", target::escaped(&asked.path));
-    let Some(location) = target::compose(&path, asked.query.as_deref()) else {
-        return Verdict::Refuse(problem::BAD_PATH);
-    };
-    let mut answer = http::Response::new(Content::Bytes(Bytes::new()));
-    *answer.status_mut() = StatusCode::MOVED_PERMANENTLY;
-    let origin = asked.origin.as_deref().unwrap_or_default();
-    if let Ok(location) = HeaderValue::try_from([origin, location.as_bytes()].concat()) {
-        answer.headers_mut().insert(header::LOCATION, location);
-    }
-    Verdict::Answer(Box::new(answer))
+fn may_be_known(name: &str) -> bool {
+    let is_hidden = |name: &str| name.starts_with('.') && name != ".well-known";
+    !name.split('/').any(is_hidden) && !name.contains(['\0', '\u{fffd}'])
 }
+
+const NO_FILE: Problem = Problem::new(StatusCode::NOT_FOUND, "no_file", "there is no such file here");
 
 #[cfg(test)]
 mod tests {
@@ -267,7 +277,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
-    use super::super::Settled;
+    use super::super::{Content, Settled};
     use super::*;
     use crate::filter::testing::{built, ctx, request};
 
@@ -387,6 +397,40 @@ mod tests {
             let got = get(&files, "/a.css", fields).await;
             assert_eq!((got.status, got.text.as_str()), (status, text), "{fields:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_first_that_is_there_is_sent() {
+        let folder = site();
+        fs::create_dir(folder.path().join("www/bare")).unwrap();
+        let both = served(&folder, ", try: ['/none', $path, '$path/', '/$query_f']");
+        let folders = served(&folder, ", pass_on: true, try: ['/$query_d/']");
+        let file = served(&folder, ", pass_on: true, try: [$path]");
+        for (files, path, status, text) in [
+            (&both, "/a.css", 200, "0123456789"),
+            (&both, "/", 200, "index"),
+            (&both, "/sub/", 200, "sub"),
+            (&both, "/sub", 301, ""),
+            (&both, "/bare/", 404, "no_file"),
+            (&both, "/x?f=a.css", 200, "0123456789"),
+            (&both, "/x?f=sub", 404, "no_file"),
+            (&both, "/x?f=../secret", 404, "no_file"),
+            (&both, "/x?f=.htpasswd", 404, "no_file"),
+            (&folders, "/x?d=a.css", 0, ""),
+            (&folders, "/x?d=sub", 301, ""),
+            (&folders, "/x", 200, "index"),
+            (&file, "/sub/", 0, ""),
+            (&file, "/sub", 0, ""),
+            (&file, "/a.css", 200, "0123456789"),
+        ] {
+            let got = get(files, path, &[]).await;
+            assert_eq!((got.status, got.text.as_str()), (status, text), "{path}");
+        }
+        let inner = served(&folder, ", within: $query_in");
+        for (path, text) in [("/?in=sub", "sub"), ("/?in=..", "no_file"), ("/secret?in=sub/..", "no_file"), ("/config?in=sub/.git", "no_file")] {
+            assert_eq!(get(&inner, path, &[]).await.text, text, "{path}");
+        }
+        assert_eq!(get(&folders, "/x?d=sub", &[]).await.fields["location"], "/sub/?d=sub");
     }
 
     #[tokio::test]

@@ -6,8 +6,8 @@ use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
-use crate::request::syntax::argument;
 pub use crate::request::syntax::cookie;
+use crate::request::syntax::{argument, host, host_name, request_uri};
 use crate::request::text::push_address;
 use crate::yaml::placeholders::{Piece, pieces};
 
@@ -20,8 +20,12 @@ pub enum KeyConfig {
     ClientAddress,
     Header(String),
     Cookie(String),
+    /// Without its port.
+    Host,
     /// The path without its query.
     Path,
+    /// Both, as the client wrote them.
+    RequestUri,
     /// The value of one argument of the query, as written (not percent-decoded).
     Query(String),
     /// Several of these together: `"$client_address/$header_x_user"`.
@@ -34,7 +38,9 @@ impl KeyConfig {
             Self::ClientAddress => None,
             Self::Header(name) => head.headers.get(name).map(|value| value.as_bytes()),
             Self::Cookie(name) => cookie(head, name),
+            Self::Host => Some(host_name(host(head)).as_bytes()),
             Self::Path => Some(head.uri.path().as_bytes()),
+            Self::RequestUri => Some(request_uri(head)),
             Self::Query(name) => argument(head.uri.query(), name),
             Self::Template(parts) => return parts.append(head, client, key),
         };
@@ -83,7 +89,9 @@ fn part(name: &str) -> Option<KeyConfig> {
     let named = |prefix| name.strip_prefix(prefix).filter(|name: &&str| !name.is_empty());
     match name {
         "client_address" => return Some(KeyConfig::ClientAddress),
+        "host" => return Some(KeyConfig::Host),
         "path" => return Some(KeyConfig::Path),
+        "request_uri" => return Some(KeyConfig::RequestUri),
         _ => {}
     }
     if let Some(header) = named("header_") {
@@ -95,7 +103,15 @@ fn part(name: &str) -> Option<KeyConfig> {
     named("query_").map(|argument| KeyConfig::Query(argument.to_owned()))
 }
 
-const VARIABLES: [&str; 5] = ["client_address", "path", "header_NAME", "cookie_NAME", "query_NAME"];
+const VARIABLES: [&str; 7] = [
+    "client_address",
+    "host",
+    "path",
+    "request_uri",
+    "header_NAME",
+    "cookie_NAME",
+    "query_NAME",
+];
 
 impl<'de> Deserialize<'de> for Composite {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -116,6 +132,12 @@ mod tests {
         let template = Composite::parse("5$$ $path?$query_user").unwrap();
         template.append(&head, "192.0.2.7".parse().unwrap(), &mut key);
         assert_eq!(key, b"5$ /v1/blur?seven");
+        key.clear();
+        let template = Composite::parse("$host$request_uri").unwrap();
+        let mut head = head;
+        head.insert_header("host", "a.test:81").unwrap();
+        template.append(&head, "192.0.2.7".parse().unwrap(), &mut key);
+        assert_eq!(key, b"a.test/v1/blur?user=seven");
     }
 
     #[test]

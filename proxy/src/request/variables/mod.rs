@@ -227,6 +227,7 @@ impl Variable {
                     .trace
                     .map_or((), |trace| text.extend_from_slice(trace.id().as_bytes()));
             }
+            Self::AnswerType => notes.answer_type.as_ref().map(HeaderValue::as_bytes),
             Self::ApiKey => notes.api_key.as_deref().map(str::as_bytes),
             Self::Authority => Some(host(request).as_bytes()),
             Self::Backend => notes.asked.last().map(|asked| asked.backend.as_bytes()),

@@ -6,6 +6,8 @@ use crate::yaml::placeholders::Vocabulary;
 /// What may stand in a template. Unknown ones are nothing, except that an unknown client is `unknown`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Variable {
+    /// `Content-Type` of the answer; in what is made of it alone. Nginx: `$sent_http_content_type`.
+    AnswerType,
     ApiKey,
     /// What the client asked for, with the port. Nginx: `$http_host`.
     Authority,
@@ -89,6 +91,7 @@ pub(super) enum Variable {
 
 pub(super) static VARIABLES: Vocabulary<Variable> = Vocabulary {
     simple: &[
+        ("answer_type", Variable::AnswerType),
         ("api_key", Variable::ApiKey),
         ("authority", Variable::Authority),
         ("backend", Variable::Backend),

@@ -26,7 +26,35 @@ impl Duration {
     pub const fn get(self) -> time::Duration {
         self.0
     }
+
+    /// As Nginx has it: the parts in any order, with weeks, months of 30 days (`M`) and years of 365, spaces between them, and bare
+    /// numbers of seconds; nothing where it is none.
+    pub fn of_any_unit(text: &str) -> Option<Self> {
+        let mut millis = 0_u64;
+        let mut rest = text;
+        while !rest.is_empty() {
+            let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            let count: u64 = rest[..digits].parse().ok()?;
+            let (name, unit) = UNITS.into_iter().find(|(name, _)| rest[digits..].starts_with(name))?;
+            millis = millis.checked_add(unit.checked_mul(count)?)?;
+            rest = rest[digits + name.len()..].trim_start();
+        }
+        (!text.is_empty()).then_some(Self::from_millis(millis))
+    }
 }
+
+/// Nginx's, in milliseconds.
+const UNITS: [(&str, u64); 9] = [
+    ("ms", 1),
+    ("s", 1_000),
+    ("m", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+    ("w", 604_800_000),
+    ("M", 2_592_000_000),
+    ("y", 31_536_000_000),
+    ("", 1_000),
+];
 
 /// Reads a duration where none at all would mean to do something without a pause, or at once.
 pub fn some_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {

@@ -5,6 +5,7 @@ mod byte_size;
 mod cidr;
 mod duration;
 mod headers;
+mod moment;
 mod rate;
 mod ratio;
 
@@ -18,6 +19,7 @@ pub use self::byte_size::ByteSize;
 pub use self::cidr::Cidr;
 pub use self::duration::{Duration, some_time};
 pub use self::headers::headers;
+pub use self::moment::Moment;
 pub use self::rate::Rate;
 pub use self::ratio::Ratio;
 
@@ -25,6 +27,8 @@ pub use self::ratio::Ratio;
 pub enum UnitError {
     #[error("{0:?} is not a duration; write a whole number with its unit, such as 800ms, 30s or 1m30s")]
     Duration(String),
+    #[error("{0:?} is not a moment; write 30d, -1h, @15h30m, epoch, max or off")]
+    Moment(String),
     #[error("{0:?} is not a size; write a whole number with its unit, such as 512B, 64KiB or 10MiB")]
     ByteSize(String),
     #[error("{0:?} is not a share; write 20% or 0.2, at least 0% and at most 100%")]
