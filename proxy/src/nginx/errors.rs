@@ -1,5 +1,7 @@
 //! `error_page` and `limit_except`: who answers in place of an error, and who may use which methods.
 
+use std::ops::RangeInclusive;
+
 use super::draft::{Draft, Map};
 use super::policies::{self, filter};
 use super::report::Report;
@@ -10,56 +12,67 @@ use super::syntax::Directive;
 pub fn error_pages(scope: &Scope, report: &mut Report) -> Vec<Draft> {
     let mut filters = Vec::new();
     for directive in scope.all("error_page") {
-        let Some((last, words)) = directive.words.split_last() else {
-            continue;
+        let statuses: Vec<u16> = directive.texts().filter_map(|text| text.parse().ok()).collect();
+        let (own, others): (Vec<u16>, Vec<u16>) = statuses.iter().partition(|status| NGINXS_OWN.contains(status));
+        let pages: Result<Vec<Map>, String> = [(own, Some(400)), (others, None)]
+            .into_iter()
+            .filter(|(statuses, _)| !statuses.is_empty())
+            .map(|(statuses, shown)| page(directive, statuses, shown, report))
+            .collect();
+        let pages = match pages {
+            Ok(pages) => pages,
+            Err(why) => {
+                report.missing(directive, why);
+                continue;
+            }
         };
-        let mut settings = Map::default();
-        let statuses: Vec<u16> = words.iter().filter_map(|word| word.text.parse().ok()).collect();
-        if statuses
-            .iter()
-            .any(|status| !(300..=599).contains(status) || *status == 304)
-        {
-            report.missing(directive, "there is no page for such a status");
-            continue;
-        }
-        if statuses.iter().any(|status| (494..=499).contains(status)) {
-            report.missing(
+        match statuses.iter().any(|status| NGINXS_OWN.contains(status)) {
+            true => report.changed(
                 directive,
-                "who breaks off, or off the rules of TLS or of heads, gets 400 or no answer at all",
-            );
-            continue;
+                "of 494 to 499 it is for what a `return` says: who breaks off, or the rules of TLS or of heads, gets 400 or no answer",
+            ),
+            false => report.carried(directive),
         }
-        settings.put("status", statuses);
-        let to = last.text.as_str();
-        let template = report.words.template(to);
-        match template {
-            Ok(_) if to.starts_with('@') => settings.put("route", report.words.route(to)),
-            Ok(path) if path.starts_with('/') => settings.put("to", path),
-            Ok(url) => settings.put("redirect", url),
-            Err(variable) => {
-                report.missing(directive, format!("{variable} is not known"));
-                continue;
-            }
-        }
-        let change = words.iter().find_map(|word| word.text.strip_prefix('='));
-        match change.map(str::parse::<u16>) {
-            None => {}
-            Some(Ok(status)) if (300..=599).contains(&status) || status == 200 => settings.put("answer_with", status),
-            Some(Ok(_)) => {
-                report.missing(directive, "there is no page for such a status");
-                continue;
-            }
-            Some(Err(_)) if !settings.has("redirect") => settings.put("own_status", true),
-            Some(Err(_)) => {}
-        }
-        if scope.is_on("proxy_intercept_errors", report) == Some(true) {
-            settings.put("intercept", true);
-        }
-        report.carried(directive);
-        filters.push(filter("error_page", settings));
+        let intercepts = scope.is_on("proxy_intercept_errors", report) == Some(true);
+        filters.extend(pages.into_iter().map(|page| match intercepts {
+            true => filter("error_page", page.with("intercept", true)),
+            false => filter("error_page", page),
+        }));
     }
     filters
 }
+
+/// Statuses of what no other server has a status for; clients are told of the first ones as 400.
+const NGINXS_OWN: RangeInclusive<u16> = 494..=499;
+
+/// The page of these statuses, which goes with another one unless the directive says something else.
+fn page(directive: &Directive, statuses: Vec<u16>, shown: Option<u16>, report: &Report) -> Result<Map, String> {
+    let has_page = |status: &u16| (300..=599).contains(status) && *status != 304;
+    if !statuses.iter().all(has_page) {
+        return Err(NO_PAGE.to_owned());
+    }
+    let mut settings = Map::default().with("status", statuses);
+    let (last, words) = directive.words.split_last().ok_or(NO_PAGE)?;
+    let to = last.text.as_str();
+    match report.words.template(to) {
+        Ok(_) if to.starts_with('@') => settings.put("route", report.words.route(to)),
+        Ok(path) if path.starts_with('/') => settings.put("to", path),
+        Ok(url) => settings.put("redirect", url),
+        Err(variable) => return Err(format!("{variable} is not known")),
+    }
+    let change = words.iter().find_map(|word| word.text.strip_prefix('='));
+    match change.map(str::parse::<u16>) {
+        None if !settings.has("redirect") => settings.put_some("answer_with", shown),
+        None => {}
+        Some(Ok(status)) if (300..=599).contains(&status) || status == 200 => settings.put("answer_with", status),
+        Some(Ok(_)) => return Err(NO_PAGE.to_owned()),
+        Some(Err(_)) if !settings.has("redirect") => settings.put("own_status", true),
+        Some(Err(_)) => {}
+    }
+    Ok(settings)
+}
+
+const NO_PAGE: &str = "there is no page for such a status";
 
 fn own_has(own: &[Directive], name: &str) -> bool {
     own.iter().any(|directive| directive.name == name)

@@ -7,7 +7,6 @@ use super::policies::filter;
 use super::report::Report;
 use super::scope::Scope;
 use super::syntax::Directive;
-use super::texts;
 use crate::request::syntax::is_framing;
 
 /// Fields of Veil's own that say what some `proxy_set_header` say.
@@ -76,6 +75,8 @@ pub fn request_headers(scope: &Scope, target: &str, report: &mut Report) -> Opti
             (_, value) => match report.words.template(value) {
                 Ok(value) => set.put(name, value),
                 Err(variable) => {
+                    // The client's own is none of what would be said.
+                    remove.push(Draft::from(name));
                     report.missing(directive, format!("{variable} is not known; the field is left out"));
                     continue;
                 }
@@ -101,17 +102,15 @@ fn frames(name: &str) -> bool {
 pub fn asked_as(scope: &Scope, report: &mut Report) -> Option<Draft> {
     let mut settings = Map::default();
     if let Some(directive) = scope.one("proxy_method") {
-        match directive.word(0).to_ascii_uppercase() {
-            method if texts::has_variables(&method) || method == "HEAD" => {
-                report.missing(
-                    directive,
-                    "only a method that is written here, other than HEAD; the client's own stays",
-                );
-            }
-            method => {
+        match report.words.template(directive.word(0)) {
+            Ok(method) if method != "HEAD" => {
                 report.carried(directive);
                 settings.put("method", method);
             }
+            _ => report.missing(
+                directive,
+                "HEAD, or a variable that is not known; the client's own method stays",
+            ),
         }
     }
     if scope.is_on("proxy_pass_request_headers", report) == Some(false) {

@@ -16,8 +16,10 @@ use super::report::Report;
 use super::rules::{self, Level, Rules};
 use super::scope::Scope;
 use super::servers::Server;
+use super::sites;
 use super::syntax::Directive;
 use super::target::{self, Target};
+use super::texts;
 use super::upstreams::Upstreams;
 use crate::request::target::escaped;
 
@@ -135,6 +137,7 @@ impl<'a> Maker<'_, 'a> {
         let (key, path) = match paths {
             Paths::Exact(path) => ("path_exact", spelt(path)),
             Paths::Prefix(path) => ("path_prefix", spelt(path)),
+            Paths::Firm(path) => ("path_regex", format!("^{}", texts::escaped(path)).into()),
             Paths::Regex(expression) => ("path_regex", expression.into()),
         };
         matches.put(key, &*path);
@@ -197,35 +200,47 @@ impl<'a> Maker<'_, 'a> {
 
     /// A route whose rules leave nothing to be served.
     fn answered(&mut self, block: &'a Directive, scope: &Scope<'a>, paths: &Paths, rules: Rules) {
-        let mut filters = fields::response_headers(scope, self.report);
-        filters.extend(errors::error_pages(scope, self.report));
+        let mut filters = errors::error_pages(scope, self.report);
         filters.extend(self.of_server.filters.clone());
         filters.extend(rules.filters);
+        filters.extend(self.fields(scope, &rules.own_fields));
         let route = self.matching(paths).with("filters", filters);
         self.finish(route, block, scope);
+    }
+
+    /// What is said of answers. They pass the last filter first.
+    fn fields(&mut self, scope: &Scope<'a>, unless: &[String]) -> Vec<Draft> {
+        let mut filters = policies::unless(unless, fields::response_headers(scope, self.report));
+        filters.extend(policies::expires(scope, self.report));
+        filters
     }
 
     fn serve(&mut self, block: &'a Directive, scope: &Scope<'a>, paths: &Paths, rules: Rules) {
         let mut route = self.matching(paths);
         let pages = errors::error_pages(scope, self.report);
         let mut filters = self.of_server.filters.clone();
-        let has_rules = !rules.filters.is_empty();
+        let (has_rules, own_fields) = (!rules.filters.is_empty(), rules.own_fields);
         filters.extend(rules.filters);
         if let Some(pass) = scope.own_named("proxy_pass").chain(scope.own_named("grpc_pass")).next() {
-            self.passed_on(pass, block, scope, paths, (&pages, &filters));
+            self.passed_on(pass, block, scope, paths, (&pages, &filters, &own_fields));
             return self.slash(paths, scope);
         }
         filters.splice(0..0, pages);
-        if scope.own_named("stub_status").next().is_some() {
+        if let Some(content) = block
+            .block
+            .iter()
+            .flatten()
+            .find(|inner| sites::is_content(&inner.name))
+        {
+            self.report
+                .missing(content, "Veil has nothing for it; those requests are answered with 404");
+            filters.push(policies::filter("respond", Map::default().with("status", 404_u16)));
+            route.put("filters", filters);
+        } else if scope.own_named("stub_status").next().is_some() {
             route.put("filters", self.status(scope, filters));
-        } else if let Some(files) = policies::files(
-            scope,
-            paths,
-            &policies::here(scope, self.door.port, self.report),
-            self.report,
-        ) {
+        } else if let Some(files) = sites::files(scope, paths, self.door.port, self.report) {
             filters.extend(self.before(scope));
-            filters.extend(fields::response_headers(scope, self.report));
+            filters.extend(self.fields(scope, &own_fields));
             filters.extend(files);
             route.put("filters", filters);
         } else {
@@ -255,15 +270,16 @@ impl<'a> Maker<'_, 'a> {
 
     /// Nginx sends a client that asks for `/a` to `/a/` where that is passed on.
     fn slash(&mut self, paths: &Paths, scope: &Scope<'a>) {
-        let Paths::Prefix(path) = paths else { return };
+        let (Paths::Prefix(path) | Paths::Firm(path)) = paths else {
+            return;
+        };
         let Some(bare) = path.strip_suffix('/').filter(|bare| !bare.is_empty()) else {
             return;
         };
         let is_there = |location: &&Directive| {
-            let path = if location.word(0) == "=" {
-                location.word(1)
-            } else {
-                location.word(0).trim_start_matches('=')
+            let path = match location.word(0) {
+                "=" | "^~" => location.word(1),
+                path => path.trim_start_matches('='),
             };
             path == bare
         };
@@ -279,7 +295,7 @@ impl<'a> Maker<'_, 'a> {
         let path = escaped(path).replace('$', "$$");
         let to = format!("{here}{path}$target_query_mark$target_query");
         let redirect = Map::default().with("redirect", Map::default().with("to", to).with("status", 301_u16));
-        let mut filters = fields::response_headers(scope, self.report);
+        let mut filters = self.fields(scope, &[]);
         filters.push(redirect.into());
         let route = self.matching(&Paths::Exact(bare.to_owned())).with("filters", filters);
         self.routes.push(route.into());
@@ -289,7 +305,7 @@ impl<'a> Maker<'_, 'a> {
     fn status(&mut self, scope: &Scope<'a>, rules: Vec<Draft>) -> Vec<Draft> {
         let mut filters = rules;
         filters.extend(self.before(scope));
-        filters.extend(fields::response_headers(scope, self.report));
+        filters.extend(self.fields(scope, &[]));
         let others = Map::default().with("respond", Map::default().with("status", 405_u16));
         filters.push(others.with("when", r#"!(method in ["GET", "HEAD"])"#).into());
         scope
@@ -321,7 +337,7 @@ impl<'a> Maker<'_, 'a> {
         block: &Directive,
         scope: &Scope<'a>,
         paths: &Paths,
-        (pages, rules): (&[Draft], &[Draft]),
+        (pages, rules, own_fields): (&[Draft], &[Draft], &[String]),
     ) {
         let choices = target::choices(pass, self.http, self.report);
         let depends = choices.iter().any(|(when, _)| when.is_some());
@@ -341,7 +357,7 @@ impl<'a> Maker<'_, 'a> {
                 None if depends => {}
                 None => return self.answer(paths, 404),
                 Some(target) if self.upstreams.has_pool_for(&target, self.report) => {
-                    self.passed(&mut route, scope, &target, [pages, rules_of_each].concat());
+                    self.passed(&mut route, scope, &target, [pages, rules_of_each].concat(), own_fields);
                     self.finish(route, block, scope);
                 }
                 Some(_) => return self.answer(paths, 502),
@@ -376,7 +392,14 @@ impl<'a> Maker<'_, 'a> {
         self.routes.insert(first, route.into());
     }
 
-    fn passed(&mut self, route: &mut Map, scope: &Scope<'a>, target: &Target, rules: Vec<Draft>) {
+    fn passed(
+        &mut self,
+        route: &mut Map,
+        scope: &Scope<'a>,
+        target: &Target,
+        rules: Vec<Draft>,
+        own_fields: &[String],
+    ) {
         let is_rewritten = rules.iter().any(|rule| rule.is_of("rewrite"));
         let mut filters = rules;
         filters.extend(self.before(scope));
@@ -400,11 +423,11 @@ impl<'a> Maker<'_, 'a> {
         filters.extend(target.rewrite.clone().filter(stays));
         filters.extend(fields::asked_as(scope, report));
         filters.extend(fields::request_headers(scope, &target.host, report));
-        filters.extend(policies::expires(scope, report));
         let here = policies::here(scope, self.door.port, report);
         filters.extend(redirects::redirects(scope, target, &here, report));
         filters.extend(cookies::cookies(scope, report));
-        filters.extend(fields::response_headers(scope, report));
+        filters.extend(policies::unless(own_fields, fields::response_headers(scope, report)));
+        filters.extend(policies::expires(scope, report));
         filters.push(fields::hidden(scope, report));
         route.put("filters", filters);
     }

@@ -26,6 +26,7 @@ mod report;
 mod rules;
 mod scope;
 mod servers;
+mod sites;
 mod syntax;
 mod tables;
 mod target;
@@ -136,7 +137,7 @@ fn served(http: &Scope, origin: &Origin, config: &mut Map, report: &mut Report) 
     config.put("routes", routes);
     config.put("pools", upstreams.into_pools(report));
     let pages = Map::default().with("form", "pages").with("signature", "nginx");
-    config.put("problems", pages.with("unserved", "bad_gateway"));
+    config.put("problems", pages.with("unserved", "bad_gateway").with("storable", true));
     config.put("body", Map::default().with("max_size", Draft::Scalar("1MiB".into())));
     if let Some(log) = logs::access_log(main_log, http, report) {
         config.put("access_log", log);
@@ -240,6 +241,34 @@ fn unused(directive: &Directive, report: &mut Report) {
                 directive,
                 "TLS 1.3, and of TLS 1.2 what has forward secrecy and authenticated encryption",
             );
+        }
+        "proxy_ssl_verify_depth" | "grpc_ssl_verify_depth" => {
+            report.changed(directive, "a chain of certificates may have any length");
+        }
+        "chunked_transfer_encoding" if directive.word(0) == "on" => {
+            report.harmless(directive, "what has no length is sent in chunks");
+        }
+        "lingering_close" | "lingering_time" | "lingering_timeout" => report.changed(
+            directive,
+            "what still comes behind a whole answer is taken for a moment, and the connection ends",
+        ),
+        "proxy_ignore_headers" => {
+            report.harmless(
+                directive,
+                "no field of a backend's answer is obeyed, and there is no cache",
+            );
+        }
+        "proxy_store"
+        | "proxy_ignore_client_abort"
+        | "proxy_socket_keepalive"
+        | "limit_req_dry_run"
+        | "limit_conn_dry_run"
+            if directive.word(0) == "off" =>
+        {
+            report.harmless(directive, "nothing else is done anyway");
+        }
+        "gzip_proxied" | "gzip_vary" | "gzip_http_version" | "gzip_disable" | "gzip_buffers" => {
+            report.harmless(directive, "nothing uses it: nothing is compressed");
         }
         "charset" if directive.word(0) == "off" => {
             report.harmless(directive, "answers go with the charset that they say")

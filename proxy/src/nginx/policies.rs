@@ -1,28 +1,28 @@
 //! What Nginx's modules do to a request or an answer becomes filters.
 
+use http::HeaderName;
+
 use super::draft::{Draft, Map};
-use super::paths::Paths;
 use super::report::Report;
 use super::scope::Scope;
 use super::syntax::Directive;
 use super::target::name_and_path;
 use super::texts;
 use super::upstreams::Upstreams;
-use super::values;
-use crate::yaml::units::ByteSize;
+use crate::yaml::units::{ByteSize, Moment};
 
 pub(super) fn filter(name: &str, settings: Map) -> Draft {
     Map::default().with(name, settings).into()
 }
 
 /// `return CODE [TEXT]`, `return CODE URL`, `return URL`.
-pub fn answer(directive: &Directive, (here, content_type): (&str, &str), report: &mut Report) -> Option<Draft> {
+pub fn answer(directive: &Directive, place: &Place, report: &mut Report) -> Option<Draft> {
     let (status, text) = match directive.word(0).parse::<u16>() {
         Ok(status) => (status, directive.word(1)),
         Err(_) => (302, directive.word(0)),
     };
     if matches!(status, 301 | 302 | 303 | 307 | 308) {
-        return redirect(directive, status, text, here, report);
+        return redirect(directive, status, text, &place.here, report);
     }
     if !(200..=599).contains(&status) {
         report.missing(
@@ -31,7 +31,9 @@ pub fn answer(directive: &Directive, (here, content_type): (&str, &str), report:
         );
         return None;
     }
-    let mut settings = Map::default().with("status", status);
+    // Nginx has a page of 400 for its own.
+    let is_bad = (494..=497).contains(&status) && text.is_empty() && !place.paged.contains(&status);
+    let mut settings = Map::default().with("status", if is_bad { 400 } else { status });
     let template = template(directive, text, report)?;
     if texts::has_variables(text) {
         settings.put("template", template);
@@ -39,14 +41,36 @@ pub fn answer(directive: &Directive, (here, content_type): (&str, &str), report:
         settings.put("body", text);
     }
     if !text.is_empty() {
-        settings.put("content_type", content_type);
+        settings.put("content_type", &*place.content_type);
     }
     report.carried(directive);
     Some(filter("respond", settings))
 }
 
+/// What a place says of the answers that are given there.
+pub struct Place {
+    /// What a redirect's path comes behind.
+    pub here: String,
+    /// Of texts.
+    content_type: String,
+    /// Statuses that have a page there.
+    paged: Vec<u16>,
+}
+
+impl Place {
+    pub fn of(scope: &Scope, port: u16, report: &mut Report) -> Self {
+        let pages = scope.all("error_page");
+        let statuses = pages.iter().flat_map(|page| page.texts());
+        Self {
+            here: here(scope, port, report),
+            content_type: content_type(scope),
+            paged: statuses.filter_map(|status| status.parse().ok()).collect(),
+        }
+    }
+}
+
 /// Of texts that Nginx answers with itself.
-pub fn content_type(scope: &Scope) -> String {
+fn content_type(scope: &Scope) -> String {
     let said = |name: &str| scope.one(name).map(|directive| directive.word(0));
     let of = said("default_type").unwrap_or("text/plain");
     match said("charset").filter(|charset| *charset != "off" && !texts::has_variables(charset)) {
@@ -139,6 +163,20 @@ pub fn access(scope: &Scope, report: &mut Report) -> Option<Draft> {
         settings.put("deny", list(deny));
     }
     (!settings.is_empty()).then(|| filter("access", settings))
+}
+
+/// These filters where none of the conditions holds.
+pub fn unless(conditions: &[String], filters: Vec<Draft>) -> Vec<Draft> {
+    if conditions.is_empty() {
+        return filters;
+    }
+    let none = conditions.iter().map(|condition| format!("!({condition})"));
+    let none = none.collect::<Vec<_>>().join(" && ");
+    let filters = filters.into_iter().map(|filter| match filter {
+        Draft::Map(map) => map.with("when", none.as_str()).into(),
+        filter => filter,
+    });
+    filters.collect()
 }
 
 /// Where it cannot be said who may come in, nobody may.
@@ -264,124 +302,62 @@ pub fn forward_auth<'a>(
         asks,
         "who is asked sees the client's Authorization and Cookie, not all of its fields",
     );
-    Some(filter(
-        "forward_auth",
-        Map::default().with("pool", name).with("path", asked.unwrap_or(path)),
-    ))
+    let mut settings = Map::default().with("pool", name).with("path", asked.unwrap_or(path));
+    settings.put_part("note", told(scope, report));
+    Some(filter("forward_auth", settings))
 }
 
-/// `root` or `alias`, with `index`, `try_files` and `expires`. `here` comes before the path of a redirect.
-pub fn files(scope: &Scope, paths: &Paths, here: &str, report: &mut Report) -> Option<Vec<Draft>> {
-    let mut filters: Vec<Draft> = expires(scope, report).into_iter().collect();
-    let mut under = None;
-    let root = match (scope.own_named("alias").next(), scope.one("root")) {
-        (Some(alias), _) => {
-            let Paths::Prefix(prefix) = paths else {
-                report.missing(
-                    alias,
-                    "an alias of other than a prefix; those requests are answered with 404",
-                );
-                return None;
-            };
-            under = Some(prefix.as_str()).filter(|prefix| prefix.len() > 1);
-            alias
-        }
-        (None, root) => root?,
-    };
-    let folder = report.words.with_constants(root.word(0));
-    if texts::has_variables(&folder) {
-        report.missing(
-            root,
-            "a folder that is known with each request only; those requests are answered with 404",
-        );
-        return None;
-    }
-    report.carried(root);
-    if let Some(directive) = scope.one("default_type") {
-        report.changed(directive, "files are what Veil knows by the ends of their names");
-    }
-    let mut settings = Map::default().with("root", folder);
-    settings.put_some("under", under);
-    if !here.is_empty() {
-        settings.put("origin", here);
-    }
-    if let Some(index) = scope.one("index") {
-        match index.words.len() {
-            1 => report.carried(index),
-            _ => report.changed(index, "the first of them stands for a folder"),
-        }
-        match report.words.template(index.word(0)) {
-            Ok(name) => settings.put("index", name),
-            Err(variable) => report.missing(
-                index,
-                format!("{variable} is not known; index.html stands for a folder"),
+/// `auth_request_set $NAME $upstream_http_FIELD`.
+fn told(scope: &Scope, report: &mut Report) -> Map {
+    let mut told = Map::default();
+    for directive in scope.all("auth_request_set") {
+        let name = directive.word(0).trim_start_matches('$');
+        let field = directive
+            .word(1)
+            .strip_prefix("$upstream_http_")
+            .map(|field| field.replace('_', "-"));
+        match field.filter(|field| HeaderName::try_from(field.as_str()).is_ok() && !told.has(name)) {
+            Some(field) => {
+                report.carried(directive);
+                told.put(name, field);
+            }
+            None => report.missing(
+                directive,
+                "only $upstream_http_… is known here, once for each name; it is empty",
             ),
         }
     }
-    let mut behind = None;
-    if let Some(try_files) = scope.own_named("try_files").next() {
-        behind = fallback(try_files, report);
-    }
-    if behind.is_some() {
-        settings.put("pass_on", true);
-    }
-    if let Some(directive) = scope.one("gzip_static").filter(|directive| directive.word(0) == "on") {
-        report.carried(directive);
-        settings.put("precompressed", true);
-    }
-    filters.extend(compression(scope, report));
-    filters.push(filter("files", settings));
-    filters.extend(behind);
-    Some(filters)
+    told
 }
 
-/// What `try_files` does with what is not there; nothing where that is 404.
-fn fallback(try_files: &Directive, report: &mut Report) -> Option<Draft> {
-    let (last, files) = try_files.words.split_last()?;
-    if !matches!(files, [uri] if uri.text == "$uri")
-        && !matches!(files, [uri, folder] if uri.text == "$uri" && folder.text == "$uri/")
-    {
-        report.missing(try_files, "of these files only $uri is looked for");
-    } else {
-        report.carried(try_files);
-    }
-    if let Some(status) = last.text.strip_prefix('=') {
-        let status = status.parse::<u16>().ok().filter(|status| *status != 404)?;
-        return Some(filter("respond", Map::default().with("status", status)));
-    }
-    if last.text.starts_with('@') {
-        return Some(filter(
-            "reroute",
-            Map::default().with("to", report.words.route(&last.text)),
-        ));
-    }
-    match report.words.template(&last.text) {
-        Ok(to) if to.starts_with('/') => {
-            let to = Map::default().with("to", to).with("then", "search");
-            Some(filter("rewrite", to))
-        }
-        _ => {
-            report.missing(try_files, "where it leads to at last is not known; that is 404");
-            None
-        }
-    }
-}
-
-/// `expires TIME`.
+/// `expires [modified] TIME`.
 pub fn expires(scope: &Scope, report: &mut Report) -> Option<Draft> {
     let directive = scope.one("expires").filter(|directive| directive.word(0) != "off")?;
-    let settings = match (directive.word(0), values::time(directive.word(0))) {
-        (_, Some(time)) if !time.get().is_zero() => Map::default().with("max_age", time),
-        ("max", _) => Map::default().with("max_age", "3650d"),
-        ("epoch" | "0", _) => Map::default(),
-        (text, _) if text.strip_prefix('-').is_some_and(|time| values::time(time).is_some()) => Map::default(),
-        _ => {
-            report.missing(directive, "only a time from now on, or none, is known");
-            return None;
-        }
+    let (at, since_modified) = match directive.word(0) {
+        "modified" => (directive.word(1), true),
+        at => (at, false),
     };
-    report.changed(directive, "Cache-Control says it, without Expires");
-    Some(filter("cache_control", settings.with("overrides", true)))
+    let template = report.words.template(at);
+    let Some(template) = template
+        .ok()
+        .filter(|_| texts::has_variables(at) || at.parse::<Moment>().is_ok())
+    else {
+        report.missing(directive, "neither a time nor a variable that is known; it is not said");
+        return None;
+    };
+    match at.starts_with('@') {
+        true => report.changed(directive, "by UTC, not by the time of a place"),
+        false => report.carried(directive),
+    }
+    let settings = Map::default().with("at", template);
+    Some(filter(
+        "expires",
+        if since_modified {
+            settings.with("since_modified", true)
+        } else {
+            settings
+        },
+    ))
 }
 
 /// `gzip`, with its types and least length.

@@ -34,12 +34,8 @@ pub fn redirects(scope: &Scope, target: &Target, here: &str, report: &mut Report
 /// `proxy_redirect default`: what was put in place of a location's path is put back.
 fn of_target(target: &Target, here: &str) -> Option<Map> {
     let (theirs, ours) = target.back.as_ref()?;
-    let prefix = theirs.replace('$', "$$");
-    Some(
-        Map::default()
-            .with("prefix", prefix)
-            .with("to", whole(&ours.replace('$', "$$"), here)),
-    )
+    let (theirs, ours) = (theirs.replace('$', "$$"), ours.replace('$', "$$"));
+    Some(leading_to(ours, here, Map::default().with("prefix", theirs)))
 }
 
 /// What an address or a path begins with, or is as a whole: the key of `rewrite_location` and `rewrite_cookies`, and its value.
@@ -62,7 +58,7 @@ fn rule(directive: &Directive, here: &str, report: &mut Report) -> Option<Map> {
     match read {
         Ok(((kind, from), to)) => {
             report.carried(directive);
-            Some(Map::default().with(kind, from).with("to", whole(&to, here)))
+            Some(leading_to(to, here, Map::default().with(kind, from)))
         }
         Err(why) => {
             report.missing(directive, format!("{why}; such addresses stay as they are"));
@@ -71,10 +67,12 @@ fn rule(directive: &Directive, here: &str, report: &mut Report) -> Option<Map> {
     }
 }
 
-fn whole(to: &str, here: &str) -> String {
-    if to.starts_with('/') {
-        format!("{here}{to}")
-    } else {
-        to.to_owned()
+/// Where that may be a path, it is made whole in `Location` alone.
+fn leading_to(to: String, here: &str, rule: Map) -> Map {
+    let may_be_path = to.starts_with(['/', '$']) && !to.starts_with("$scheme:") && !here.is_empty();
+    let rule = rule.with("to", to);
+    match may_be_path {
+        true => rule.with("origin", here),
+        false => rule,
     }
 }

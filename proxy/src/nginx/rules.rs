@@ -4,7 +4,7 @@ use super::conditions::{Condition, condition, known};
 use super::draft::{Draft, Map};
 use super::fields;
 use super::limits;
-use super::policies::{self, filter};
+use super::policies::{self, Place, filter};
 use super::report::Report;
 use super::scope::Scope;
 use super::syntax::Directive;
@@ -15,6 +15,8 @@ pub struct Rules {
     pub filters: Vec<Draft>,
     /// Whether no request gets past them.
     pub answer: bool,
+    /// When answers have other fields than those that the block says outside of any `if`.
+    pub own_fields: Vec<String>,
 }
 
 /// Where rules stand.
@@ -27,15 +29,15 @@ pub enum Level {
 
 /// The rules of a block, or all that stand there until one always answers.
 pub fn rules(scope: &Scope, level: Level, port: u16, report: &mut Report) -> Rules {
-    let here = policies::here(scope, port, report);
+    let place = Place::of(scope, port, report);
     let mut writer = Writer {
         level,
-        here,
-        content_type: policies::content_type(scope),
+        place,
         report,
         rules: Rules::default(),
         unless: Vec::new(),
         is_open: false,
+        ifs: scope.own_named("if").count(),
     };
     writer.block(scope.own(), None);
     if writer.is_open {
@@ -53,16 +55,15 @@ pub fn has_any(own: &[Directive]) -> bool {
 
 struct Writer<'r> {
     level: Level,
-    /// What a redirect's path comes behind.
-    here: String,
-    /// Of texts that are answered with.
-    content_type: String,
+    place: Place,
     report: &'r mut Report,
     rules: Rules,
     /// What has to hold so that nothing before has ended the rules.
     unless: Vec<String>,
     /// Whether a path may have been rewritten without a search yet.
     is_open: bool,
+    /// How many of them the block has.
+    ifs: usize,
 }
 
 impl Writer<'_> {
@@ -130,7 +131,7 @@ impl Writer<'_> {
     }
 
     fn answer(&mut self, directive: &Directive, conditions: &[String]) -> bool {
-        let answer = policies::answer(directive, (&self.here, &self.content_type), self.report);
+        let answer = policies::answer(directive, &self.place, self.report);
         let answer = answer.unwrap_or_else(|| filter("respond", Map::default().with("status", 404_u16)));
         self.push(answer, conditions);
         self.rules.answer |= conditions.is_empty();
@@ -169,7 +170,7 @@ impl Writer<'_> {
         };
         self.report.carried(directive);
         let to = match (then, to.starts_with('/')) {
-            ("redirect" | "redirect_for_good", true) => format!("{}{to}", self.here),
+            ("redirect" | "redirect_for_good", true) => format!("{}{to}", self.place.here),
             _ => to,
         };
         let mut settings = Map::default();
@@ -245,6 +246,9 @@ impl Writer<'_> {
             holds = format!("noted({name:?}) == \"1\"");
         }
         self.block(inner, Some(&holds));
+        if inner.iter().any(|inner| inner.name == "add_header") {
+            self.rules.own_fields.push(holds);
+        }
         false
     }
 
@@ -255,12 +259,15 @@ impl Writer<'_> {
             "add_header" => {
                 let scope = Scope::of(std::slice::from_ref(directive));
                 let mut made = fields::response_headers(&scope, self.report);
-                self.report.changed(
-                    directive,
-                    "beside what add_header says outside of the if, not in place of it",
-                );
+                if self.ifs > 1 {
+                    self.report.changed(
+                        directive,
+                        "where several ifs hold, the fields of all of them are said, not those of the last one",
+                    );
+                }
                 made.pop()
             }
+            "expires" => policies::expires(&Scope::of(std::slice::from_ref(directive)), self.report),
             "limit_rate" => {
                 let scope = Scope::of(std::slice::from_ref(directive));
                 limits::bandwidth(&scope, self.report)

@@ -50,6 +50,15 @@ impl<'a> Scope<'a> {
         found.unwrap_or_default()
     }
 
+    /// The block that a directive stands in, as a directive of the block around it.
+    pub fn holder(&self, directive: &Directive) -> Option<&'a Directive> {
+        let blocks = self.0.windows(2).rev();
+        blocks.flat_map(|pair| pair[0]).find(|holder| {
+            let own = holder.block.iter().flatten();
+            own.into_iter().any(|own| std::ptr::eq(own, directive))
+        })
+    }
+
     pub fn time(&self, name: &str, report: &mut Report) -> Option<Duration> {
         self.value(name, values::time, report)
     }

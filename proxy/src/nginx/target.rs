@@ -226,7 +226,7 @@ fn as_it_is(path: &str, report: &Report) -> Result<Draft, String> {
 fn back(url: &str, path: Option<&str>, paths: &Paths) -> Option<(String, String)> {
     match (path, paths) {
         (None, _) => Some((format!("{url}/"), "/".to_owned())),
-        (Some(_), Paths::Prefix(ours) | Paths::Exact(ours)) => Some((url.to_owned(), ours.clone())),
+        (Some(_), Paths::Prefix(ours) | Paths::Firm(ours) | Paths::Exact(ours)) => Some((url.to_owned(), ours.clone())),
         (Some(_), Paths::Regex(_)) => None,
     }
 }
@@ -350,9 +350,9 @@ pub fn name_and_path(url: &str) -> (&str, Option<&str>) {
 fn in_place(paths: &Paths, path: &str) -> Result<Option<Draft>, &'static str> {
     let rewrite = |map: Map| Some(Draft::from(Map::default().with("rewrite", map)));
     match paths {
-        Paths::Prefix(prefix) | Paths::Exact(prefix) if prefix == path => Ok(None),
+        Paths::Prefix(prefix) | Paths::Firm(prefix) | Paths::Exact(prefix) if prefix == path => Ok(None),
         Paths::Exact(_) => Ok(rewrite(Map::default().with("to", path))),
-        Paths::Prefix(prefix) => {
+        Paths::Prefix(prefix) | Paths::Firm(prefix) => {
             let expression = format!("(?s)^{}(.*)$", texts::escaped(prefix));
             let to = format!("{path}$capture_1");
             Ok(rewrite(Map::default().with("path", expression).with("to", to)))

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::syntax::Directive;
 
 /// Nginx's variables that Veil's templates have, and their names there.
-const VARIABLES: [(&str, &str); 31] = [
+const VARIABLES: [(&str, &str); 32] = [
     ("binary_remote_addr", "client_address"),
     ("connection", "connection"),
     ("connection_requests", "connection_requests"),
@@ -28,6 +28,7 @@ const VARIABLES: [(&str, &str); 31] = [
     ("request_time", "duration_seconds"),
     ("request_uri", "request_uri"),
     ("scheme", "scheme"),
+    ("sent_http_content_type", "answer_type"),
     ("server_port", "server_port"),
     ("server_protocol", "protocol"),
     ("ssl_client_s_dn", "client_subject"),
@@ -79,6 +80,7 @@ impl Words {
             match (directive.name.as_str(), directive.words.len()) {
                 ("map" | "split_clients", _) | ("geo", 2) => drop(self.tables.insert(named(directive.word(1)))),
                 ("geo", _) => drop(self.tables.insert(named(directive.word(0)))),
+                ("auth_request_set", 2) => drop(self.notes.insert(named(directive.word(0)))),
                 ("set", _) => {
                     let (name, value) = (named(directive.word(0)), directive.word(1));
                     self.settings.entry(name.clone()).or_default().insert(value.to_owned());

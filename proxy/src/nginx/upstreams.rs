@@ -7,6 +7,7 @@ use super::report::Report;
 use super::scope::Scope;
 use super::syntax::Directive;
 use super::target::Target;
+use super::texts;
 use super::values;
 use super::version::Version;
 
@@ -293,6 +294,10 @@ fn hash_key(key: &str) -> Option<Draft> {
     match key.trim_start_matches('$').trim_matches(['{', '}']) {
         "remote_addr" | "binary_remote_addr" => Some("client_address".into()),
         "uri" => Some("path".into()),
+        "request_uri" => Some("request_uri".into()),
+        _ if key.matches('$').count() > 1 || !key.starts_with('$') => {
+            Some(Map::default().with("template", several(key)?).into())
+        }
         name => {
             let named = |prefix: &str| name.strip_prefix(prefix).filter(|_| key.matches('$').count() == 1);
             named("arg_")
@@ -300,6 +305,31 @@ fn hash_key(key: &str) -> Option<Draft> {
                 .or_else(|| named("cookie_").map(|name| of("cookie", name)))
                 .or_else(|| named("http_").map(|name| of("header", &name.replace('_', "-"))))
         }
+    }
+}
+
+/// Several of these together.
+fn several(key: &str) -> Option<String> {
+    let (before, mut rest) = key.split_once('$')?;
+    let mut written = before.to_owned();
+    loop {
+        let (name, behind) = texts::name(rest);
+        let (text, next) = match behind.split_once('$') {
+            Some((text, next)) => (text, Some(next)),
+            None => (behind, None),
+        };
+        let named = |theirs: &str, ours: &str| Some(format!("{ours}{}", name.strip_prefix(theirs)?));
+        let ours = match name {
+            "remote_addr" | "binary_remote_addr" => "client_address".to_owned(),
+            "uri" => "path".to_owned(),
+            "host" | "request_uri" => name.to_owned(),
+            _ => named("arg_", "query_")
+                .or_else(|| named("cookie_", "cookie_"))
+                .or_else(|| named("http_", "header_"))?,
+        };
+        written.extend(["$(", &ours, ")", text]);
+        let Some(next) = next else { return Some(written) };
+        rest = next;
     }
 }
 

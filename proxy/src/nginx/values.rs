@@ -1,38 +1,10 @@
 //! Values as Nginx writes them.
 
-use std::time;
-
 use crate::yaml::units::{ByteSize, Duration};
 
 /// `30`, `30s`, `1m30s`, `500ms`, `1h`, `1d`; nothing where it is none.
 pub fn time(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut whole = time::Duration::ZERO;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-        let count: u32 = rest[..digits].parse().ok()?;
-        let (unit, behind) = unit(&rest[digits..])?;
-        whole = whole.checked_add(unit.checked_mul(count)?)?;
-        rest = behind.trim_start();
-    }
-    let milliseconds = u64::try_from(whole.as_millis()).ok()?;
-    (!text.is_empty()).then_some(Duration::from_millis(milliseconds))
-}
-
-fn unit(text: &str) -> Option<(time::Duration, &str)> {
-    const UNITS: [(&str, u64); 9] = [
-        ("ms", 1),
-        ("s", 1000),
-        ("m", 60_000),
-        ("h", 3_600_000),
-        ("d", 86_400_000),
-        ("w", 604_800_000),
-        ("M", 2_592_000_000),
-        ("y", 31_536_000_000),
-        ("", 1000),
-    ];
-    let (unit, milliseconds) = UNITS.iter().find(|(unit, _)| text.starts_with(unit))?;
-    Some((time::Duration::from_millis(*milliseconds), &text[unit.len()..]))
+    Duration::of_any_unit(text)
 }
 
 /// `512`, `8k`, `10m`, `1g`; nothing where it is none.

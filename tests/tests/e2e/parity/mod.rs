@@ -1,6 +1,7 @@
 //! The same configurations and requests through a real Nginx and through Veil, which imports them: status, fields, body, and
 //! what the backend saw. Each case is a `server` of its own, found by its name.
 
+mod answers;
 mod cases;
 mod places;
 
@@ -32,6 +33,7 @@ const UPSTREAMS: &str = "
   upstream random { random two least_conn; server ECHO; server DEAD down; }
   map $arg_m $mapped { default none; a first; ~^x(?<number>[0-9])$ number$number; }
   geo $geo { default far; 127.0.0.0/8 near; }
+  map $sent_http_content_type $kept { default off; ~*^text/css max; ~text/html epoch; image/png bad; }
   split_clients $arg_s $split { 40% one; 30% two; * rest; }
   geo $near { ranges; default far; 127.0.0.0-127.0.0.255 local; 127.0.0.1-127.0.0.1 self; }
   geo $arg_ip $of_arg { ranges; default none; 10.0.0.0-10.0.0.9 ten; 10.0.0.4-10.0.0.5 four; 10.0.0.20-10.0.0.30 gone; delete 10.0.0.20-10.0.0.30; }
@@ -132,7 +134,8 @@ fn backends_are_spoken_to_as_by_an_older_nginx() {
 }
 
 fn cases() -> impl Iterator<Item = &'static (&'static str, &'static [&'static str])> {
-    cases::CASES.iter().chain(places::CASES)
+    let cases = cases::CASES.iter().chain(places::CASES);
+    cases.chain(answers::CASES)
 }
 
 /// Folders to be asked for, and users whose password is `password`.
@@ -189,7 +192,7 @@ fn text(index: usize, request: &str) -> String {
 }
 
 /// A backend's answer that says what it was asked for. `/status/NUMBER` is answered with that status, who says `X-Location` is sent
-/// there, and `X-Cookie` is set.
+/// there, `X-Refresh` goes there later, `X-Cookie` is set, and `X-Type` is what it is.
 fn said(received: &Received) -> Vec<u8> {
     let mut fields: Vec<String> = received
         .all()
@@ -200,6 +203,10 @@ fn said(received: &Received) -> Vec<u8> {
     let body = format!("{} {}\n{}", received.method(), received.path(), fields.concat());
     let location = received.header("x-location");
     let found = location.map_or_else(String::new, |location| format!("Location: {location}\r\n"));
+    let refresh = received.header("x-refresh");
+    let found = found + &refresh.map_or_else(String::new, |refresh| format!("Refresh: {refresh}\r\n"));
+    let kind = received.header("x-type");
+    let found = found + &kind.map_or_else(String::new, |kind| format!("Content-Type: {kind}\r\n"));
     let cookie = received.header("x-cookie");
     let found = found + &cookie.map_or_else(String::new, |cookie| format!("Set-Cookie: {cookie}\r\n"));
     let otherwise = if location.is_some() { "302" } else { "200" };
@@ -232,7 +239,9 @@ fn seen(answer: &[u8]) -> (u16, Vec<String>, String) {
     let mut fields: Vec<String> = head.lines().skip(1).map(shown).collect();
     fields.retain(|field| {
         let name = field.split(':').next().unwrap_or_default();
-        !(OWN.contains(&name) || is_own && matches!(name, "content-length" | "content-type" | "cache-control"))
+        // Nobody may keep what is said to a head that is no request.
+        let is_refusal = status == 400 && name == "cache-control";
+        !(OWN.contains(&name) || is_own && (is_refusal || matches!(name, "content-length" | "content-type")))
     });
     // Nginx says of nothing too what it is.
     if fields.iter().any(|field| field == "content-length: 0") {
