@@ -83,7 +83,11 @@ fn a_png_may_lack_its_end_and_be_an_animation_of_one_frame() {
         Err(Error::BrokenPicture(_))
     ));
     // What counts is how many there are.
-    for frames in [1u32, 2, 0] {
+    for (frames, leniency) in [
+        (1u32, Leniency::SingleFrame),
+        (2, Leniency::SingleFrame),
+        (0, Leniency::WrongFrameCount),
+    ] {
         let mut file = sound.clone();
         // Decoders that know no animations do not look at the sum of a chunk that they pass over.
         let control = [
@@ -96,10 +100,7 @@ fn a_png_may_lack_its_end_and_be_an_animation_of_one_frame() {
         .concat();
         file.splice(33..33, control);
         let header = Header::read(&file).unwrap();
-        assert_eq!(
-            (header.parts, header.leniencies),
-            (Parts::One, vec![Leniency::SingleFrame])
-        );
+        assert_eq!((header.parts, header.leniencies), (Parts::One, vec![leniency]));
     }
 }
 
@@ -109,11 +110,27 @@ fn an_animation_has_as_many_frames_as_there_are() {
     let shown = [frame(10), frame(90), frame(250)];
     let sound = animation(&shown);
     let control = sound.windows(4).position(|kind| kind == b"acTL").unwrap();
-    for told in [0u32, 1, 2, 4, 1 << 31] {
+    let telling = |told: u32| {
         let mut file = sound.clone();
         file[control + 4..control + 8].copy_from_slice(&told.to_be_bytes());
         let sum = checksum(&file[control..control + 12]);
         file[control + 12..control + 16].copy_from_slice(&sum.to_be_bytes());
+        file
+    };
+    // Viewers take what tells of no possible number for no animation.
+    for told in [0, 1 << 31] {
+        let file = telling(told);
+        let header = Header::read(&file).unwrap();
+        assert_eq!(
+            (header.parts, &header.leniencies[..]),
+            (Parts::One, &[Leniency::WrongFrameCount][..])
+        );
+        let views = views(&file, Profile::Lossless).unwrap();
+        let is_first = |view: &RgbImage| view.pixels().all(|pixel| *pixel == Rgb([10, 9, 200]));
+        assert!(views.iter().all(is_first), "{told}");
+    }
+    for told in [1, 2, 4] {
+        let file = telling(told);
         let header = Header::read(&file).unwrap();
         assert_eq!(
             (header.parts, &header.leniencies[..]),

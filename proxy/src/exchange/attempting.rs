@@ -182,16 +182,18 @@ impl Attempting {
     }
 
     fn dial(&mut self, rules: &Rules, head: &RequestHeader) -> Option<Arc<Dial>> {
-        let (most, client, patience) = (self.timeouts().idle.get(), self.ends(), self.patience_to_connect());
+        let (client, patience) = (self.ends(), self.patience_to_connect());
+        // One that had ended was probably not the only one.
+        let idle = (!self.was_stale).then(|| Idle {
+            most: self.timeouts().idle.get(),
+            is_precious: !self.attempt.idempotent || self.routed.route.retry.attempts < 2,
+        });
         let (trial, taken) = (self.trial.as_mut()?, self.taken.as_ref()?);
         let dial = Arc::new(Dial {
             backend: Arc::clone(trial.backend()),
             transport: Arc::clone(self.pool.transport()),
             client,
-            idle: Idle {
-                most,
-                is_precious: !self.attempt.idempotent || self.routed.route.retry.attempts < 2,
-            },
+            idle,
             patience,
             to_head: *self.routed.method(head) == Method::HEAD,
             progress: Arc::clone(taken.progress()),

@@ -3,6 +3,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use e2e::backend::{Answer, Backend, Part};
@@ -297,6 +298,27 @@ fn the_protocol_changes_to_none_but_those_asked_for() {
 }
 
 #[test]
+fn a_backend_that_closes_after_its_answers_without_a_word_loses_none() {
+    let backend = Backend::start(|_| {
+        Answer::Pieces(vec![(
+            Duration::ZERO,
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nit".to_vec(),
+        )])
+    });
+    let veil = Veil::over(&format!("{{ backends: [{{ address: {} }}] }}", backend.address));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut client = Raw::connect(veil.public);
+                for round in 0..100 {
+                    assert_eq!(client.send(GET).response().status(), 200, "{round}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn a_wish_for_another_protocol_that_connection_does_not_name_is_none() {
     let backend = Backend::start(|request| match request.header("upgrade") {
         Some(_) => Answer::Pieces(vec![(
@@ -306,7 +328,7 @@ fn a_wish_for_another_protocol_that_connection_does_not_name_is_none() {
         None => Answer::Pieces(vec![(
             Duration::ZERO,
             format!(
-                "HTTP/1.1 200 OK\r\nX-Target: {}\r\nContent-Length: 0\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nX-Target: {}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
                 request.path()
             )
             .into_bytes(),

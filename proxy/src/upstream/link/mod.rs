@@ -34,7 +34,8 @@ pub struct Dial {
     pub transport: Arc<Transport>,
     /// On whose behalf.
     pub client: Ends,
-    pub idle: Idle,
+    /// Only a new connection will do unless given.
+    pub idle: Option<Idle>,
     /// How long a new connection may take to come about.
     pub patience: Duration,
     /// The request's method is HEAD.
@@ -59,8 +60,7 @@ pub struct Made {
 
 impl Dial {
     async fn reach(&self) -> io::Result<(Channel, bool)> {
-        let idle = Some(self.idle);
-        reach(&self.backend, &self.transport, self.client, idle, self.patience).await
+        reach(&self.backend, &self.transport, self.client, self.idle, self.patience).await
     }
 
     pub fn made(&self) -> Option<Made> {
