@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
-use pingora::{Error, ErrorType};
+use pingora::{Error, ErrorType, RetryType};
 
 use super::attempting::{Attempting, FailedAttempt, Setback};
 use super::{Rules, has_begun_to_answer};
@@ -177,11 +177,12 @@ impl Attempting {
     }
 
     /// The kept connection was closed by the backend in the moment of its use. Once that is no failure, and the same
-    /// backend may be asked again; but whether it has taken the request nobody knows, so that it is a retry.
-    pub fn found_stale(&mut self, rules: &Rules, session: &Session) -> bool {
+    /// backend may be asked again; but where nobody knows whether it has taken the request, that is a retry.
+    pub fn found_stale(&mut self, rules: &Rules, session: &Session, stale: Stale) -> bool {
         let retries = self.routed.route.retry.attempts > 1;
         let was_cut = self.trial.as_ref().is_some_and(|trial| trial.lease.was_cut());
-        if self.was_stale || was_cut || !retries || !self.attempt.idempotent {
+        let may_ask_again = stale == Stale::Unsent || retries && self.attempt.idempotent;
+        if self.was_stale || was_cut || !may_ask_again || !self.is_replayable(session) {
             return self.failed(rules, Failure::Died, session);
         }
         self.was_stale = true;
@@ -248,6 +249,33 @@ impl Attempting {
         }
     }
 }
+
+/// What is known of a request whose kept connection had ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// It was not sent: its head met a reset.
+    Unsent,
+    /// It was sent, and nothing of an answer came.
+    Unanswered,
+}
+
+impl Stale {
+    pub fn behind(error: &Error) -> Option<Self> {
+        let is_of_head = || {
+            error
+                .context
+                .as_ref()
+                .is_some_and(|context| context.as_str() == WRITING_HEAD)
+        };
+        match error.etype() {
+            ErrorType::WriteError if is_of_head() => Some(Self::Unsent),
+            _ => matches!(error.retry, RetryType::ReusedOnly).then_some(Self::Unanswered),
+        }
+    }
+}
+
+/// Pingora's words.
+const WRITING_HEAD: &str = "while writing request headers";
 
 /// What the client is told; nothing where it has an answer already.
 fn problem_of(ending: Ending, failure: Failure) -> Option<Problem> {

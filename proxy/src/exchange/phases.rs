@@ -12,14 +12,14 @@ use pingora::modules::http::HttpModules;
 use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
-use pingora::{Error, ErrorSource, ErrorType, RetryType};
+use pingora::{Error, ErrorSource, ErrorType};
 
 use crate::body::{self, Violation};
 use crate::client::connection::Connection;
 use crate::client::forwarded::{self, Telling};
 use crate::exchange::arrived::{Arrived, VEIL_DEADLINE_MS};
 use crate::exchange::attempting::{Answered, Attempting};
-use crate::exchange::outcome::Verdict;
+use crate::exchange::outcome::{Stale, Verdict};
 use crate::exchange::refusal::Refusal;
 use crate::exchange::routed::{self, NotRead, Routed, Way};
 use crate::exchange::routing::Passed;
@@ -280,11 +280,10 @@ impl ProxyHttp for Edge {
                 return attempting.failed(rules, Failure::TimedOut(clock), session);
             }
             match error.esource() {
-                ErrorSource::Upstream
-                    if attempting.is_over_kept_connection() && matches!(error.retry, RetryType::ReusedOnly) =>
-                {
-                    attempting.found_stale(rules, session)
-                }
+                ErrorSource::Upstream if attempting.is_over_kept_connection() => match Stale::behind(&error) {
+                    Some(stale) => attempting.found_stale(rules, session, stale),
+                    None => attempting.failed(rules, attempting.failure(&error), session),
+                },
                 ErrorSource::Upstream => attempting.failed(rules, attempting.failure(&error), session),
                 _ => false,
             }

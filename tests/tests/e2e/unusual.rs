@@ -2,7 +2,8 @@
 //! and nobody takes a cut for an end.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -298,24 +299,36 @@ fn the_protocol_changes_to_none_but_those_asked_for() {
 }
 
 #[test]
-fn a_backend_that_closes_after_its_answers_without_a_word_loses_none() {
-    let backend = Backend::start(|_| {
-        Answer::Pieces(vec![(
-            Duration::ZERO,
-            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nit".to_vec(),
-        )])
-    });
-    let veil = Veil::over(&format!("{{ backends: [{{ address: {} }}] }}", backend.address));
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let mut client = Raw::connect(veil.public);
-                for round in 0..100 {
-                    assert_eq!(client.send(GET).response().status(), 200, "{round}");
-                }
-            });
+fn a_backend_that_resets_idle_connections_loses_none() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (taken, is_taken) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            // Where it resets, nothing of the answer is on its way any more.
+            if answers(&stream).is_some() && is_taken.recv().is_err() {
+                return;
+            }
+            rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
         }
     });
+    let veil = Veil::over(&format!("{{ backends: [{{ address: {address} }}] }}"));
+    let mut client = Raw::connect(veil.public);
+    for round in 0..300 {
+        assert_eq!(client.send(GET).response().status(), 200, "{round}");
+        taken.send(()).unwrap();
+    }
+}
+
+/// Nothing where no request comes.
+fn answers(mut stream: &TcpStream) -> Option<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nit").ok()
 }
 
 #[test]
