@@ -50,19 +50,19 @@ impl Asked {
         }
     }
 
-    /// A folder is asked for with a slash at its end, or the links of its page would lead elsewhere; by its path, if that is another than
-    /// what was asked for.
+    /// A folder is asked for with a slash at its end, or the links of its page would lead elsewhere; by its path, if that is
+    /// another than what was asked for.
     pub fn moved(&self, path: Option<&str>) -> Verdict {
-    let path = format!("{}/", target::escaped(path.unwrap_or(&self.path)));
-    let Some(location) = target::compose(&path, self.query.as_deref()) else {
-        return Verdict::Refuse(problem::BAD_PATH);
-    };
-    let mut answer = http::Response::new(Content::Bytes(Bytes::new()));
-    *answer.status_mut() = StatusCode::MOVED_PERMANENTLY;
-    let origin = self.origin.as_deref().unwrap_or_default();
-    if let Ok(location) = HeaderValue::try_from([origin, location.as_bytes()].concat()) {
-        answer.headers_mut().insert(header::LOCATION, location);
+        let path = format!("{}/", target::escaped(path.unwrap_or(&self.path)));
+        let Some(location) = target::compose(&path, self.query.as_deref()) else {
+            return Verdict::Refuse(problem::BAD_PATH);
+        };
+        let mut answer = http::Response::new(Content::Bytes(Bytes::new()));
+        *answer.status_mut() = StatusCode::MOVED_PERMANENTLY;
+        let origin = self.origin.as_deref().unwrap_or_default();
+        if let Ok(location) = HeaderValue::try_from([origin, location.as_bytes()].concat()) {
+            answer.headers_mut().insert(header::LOCATION, location);
+        }
+        Verdict::Answer(Box::new(answer))
     }
-    Verdict::Answer(Box::new(answer))
-}
 }
