@@ -124,22 +124,18 @@ impl Chunked {
     }
 
     fn count_extension(&mut self, next: Place) -> Result<Place, Violation> {
-        self.extensions += 1;
-        if self.extensions > MOST_EXTENSIONS {
-            Err(Violation::ChunkExtension)
-        } else {
-            Ok(next)
-        }
+        self.extensions = one_more(self.extensions, MOST_EXTENSIONS).ok_or(Violation::ChunkExtension)?;
+        Ok(next)
     }
 
     fn count_trailer(&mut self, next: Place) -> Result<Place, Violation> {
-        self.trailers += 1;
-        if self.trailers > MOST_TRAILERS {
-            Err(Violation::Trailer)
-        } else {
-            Ok(next)
-        }
+        self.trailers = one_more(self.trailers, MOST_TRAILERS).ok_or(Violation::Trailer)?;
+        Ok(next)
     }
+}
+
+fn one_more(count: u32, most: u32) -> Option<u32> {
+    (count < most).then_some(count + 1)
 }
 
 fn is_text(byte: u8) -> bool {
@@ -260,6 +256,17 @@ mod tests {
     fn refuses_long_extensions_also_in_many_parts() {
         let long = format!("1;{}\r\na\r\n", "x".repeat(2000));
         assert_eq!(pass(long.as_bytes()), Err(Violation::ChunkExtension));
+        for (blanks, passed) in [
+            (MOST_EXTENSIONS - 1, Ok(None)),
+            (MOST_EXTENSIONS, Ok(None)),
+            (MOST_EXTENSIONS + 1, Err(Violation::ChunkExtension)),
+        ] {
+            assert_eq!(
+                pass(format!("1{}", " ".repeat(blanks as usize)).as_bytes()),
+                passed,
+                "{blanks}"
+            );
+        }
         assert_eq!(
             pass("1;xxxxxxxx\r\na\r\n".repeat(200).as_bytes()),
             Err(Violation::ChunkExtension)
