@@ -1,12 +1,10 @@
 //! AV1 by `re_rav1d`, dav1d in Rust without assembler: 8 to 12 bits, every sampling.
 
-use re_rav1d::dav1d::{
-    Decoder, Error as Av1Error, Picture as Coded, PixelLayout, PlanarImageComponent, Settings, pixel,
-};
+use re_rav1d::dav1d::{Decoder, Error as Av1Error, Picture as Coded, PixelLayout, PlanarImageComponent, Settings};
 
 use super::{
     frame::{Coder, Frame, Samples, UNUSUAL, damaged, unclear},
-    numbers::{Numbers, UNSPECIFIED},
+    numbers::Numbers,
 };
 use crate::{codec::Items, error::Error, geometry::Size};
 
@@ -15,6 +13,7 @@ pub struct Av1;
 impl Coder for Av1 {
     fn frame(&mut self, items: &Items, item: u32, told: Size, _: &dyn Fn() -> bool) -> Result<Frame, Error> {
         let data = items.data(item).ok_or_else(unclear)?.into_owned();
+        let numbers = Numbers::coded(&data).ok_or_else(damaged)?;
         let mut settings = Settings::new();
         settings.set_n_threads(1);
         settings.set_max_frame_delay(1);
@@ -25,7 +24,7 @@ impl Coder for Av1 {
         loop {
             match decoder.get_picture() {
                 Ok(picture) if (picture.width(), picture.height()) == (told.width, told.height) => {
-                    return framed(&picture, told);
+                    return framed(&picture, told, numbers);
                 }
                 Ok(_) => return Err(damaged()),
                 Err(Av1Error::Again) if sent == Err(Av1Error::Again) => sent = decoder.send_pending_data(),
@@ -35,7 +34,7 @@ impl Coder for Av1 {
     }
 }
 
-fn framed(picture: &Coded, size: Size) -> Result<Frame, Error> {
+fn framed(picture: &Coded, size: Size, numbers: Numbers) -> Result<Frame, Error> {
     use PlanarImageComponent::{U, V, Y};
     let (components, is_halved): (&[PlanarImageComponent], _) = match picture.pixel_layout() {
         PixelLayout::I400 => (&[Y], (false, false)),
@@ -51,39 +50,7 @@ fn framed(picture: &Coded, size: Size) -> Result<Frame, Error> {
         size,
         bits: picture.bits_per_component().ok_or(UNUSUAL)?.0,
         is_halved,
-        numbers: numbers(picture),
+        numbers,
         planes: components.iter().map(samples).collect(),
     })
 }
-
-/// Those in the coded data.
-fn numbers(picture: &Coded) -> Numbers {
-    Numbers {
-        primaries: match picture.color_primaries() {
-            pixel::ColorPrimaries::BT709 => 1,
-            pixel::ColorPrimaries::BT2020 => 9,
-            pixel::ColorPrimaries::P3DCI => 11,
-            pixel::ColorPrimaries::P3Display => 12,
-            _ => UNSPECIFIED,
-        },
-        transfer: match picture.transfer_characteristic() {
-            pixel::TransferCharacteristic::BT1886 => 1,
-            pixel::TransferCharacteristic::Linear => 8,
-            pixel::TransferCharacteristic::SRGB => 13,
-            pixel::TransferCharacteristic::PerceptualQuantizer => 16,
-            pixel::TransferCharacteristic::HybridLogGamma => 18,
-            _ => UNSPECIFIED,
-        },
-        matrix: match picture.matrix_coefficients() {
-            pixel::MatrixCoefficients::Identity => 0,
-            pixel::MatrixCoefficients::BT709 => 1,
-            pixel::MatrixCoefficients::YCgCo => 8,
-            pixel::MatrixCoefficients::BT2020NonConstantLuminance => 9,
-            pixel::MatrixCoefficients::BT470BG | pixel::MatrixCoefficients::Unspecified => 6,
-            _ => UNKNOWN_MATRIX,
-        },
-        is_full: picture.color_range() == pixel::YUVRange::Full,
-    }
-}
-
-const UNKNOWN_MATRIX: u8 = 255;

@@ -4,12 +4,14 @@
 
 #[cfg(feature = "avif")]
 mod av1;
+mod bits;
 mod frame;
 mod hevc;
 mod numbers;
 mod parameters;
 mod planes;
 #[cfg(feature = "avif")]
+mod sequence;
 mod write;
 
 use image::{DynamicImage, RgbImage, RgbaImage, metadata::Orientation};

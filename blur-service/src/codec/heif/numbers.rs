@@ -87,3 +87,9 @@ const CAMERAS: [u8; 4] = [1, 6, 14, 15];
 /// sRGB.
 const SCREENS: u8 = 13;
 pub const UNSPECIFIED: u8 = 2;
+pub const UNTOLD: Numbers = Numbers {
+    primaries: UNSPECIFIED,
+    transfer: UNSPECIFIED,
+    matrix: UNSPECIFIED,
+    is_full: false,
+};

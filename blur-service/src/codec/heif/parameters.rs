@@ -1,7 +1,10 @@
 //! What the coded data of an HEVC say of their numbers: the usability information of a sequence's parameters (ITU-T H.265,
 //! 7.3.2.2, 7.3.3, 7.3.4, 7.3.7 and E.2.1), which the configuration of an item holds (ISO/IEC 14496-15, 8.3.3.1).
 
-use super::numbers::{Numbers, UNSPECIFIED};
+use super::{
+    bits::Bits,
+    numbers::{Numbers, UNTOLD},
+};
 use crate::codec::boxes::Reader;
 
 impl Numbers {
@@ -165,55 +168,6 @@ fn usability(bits: &mut Bits) -> Option<Numbers> {
     })
 }
 
-/// The highest bit of a byte first.
-struct Bits<'a> {
-    data: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Bits<'a> {
-    fn of(data: &'a [u8]) -> Self {
-        Self { data, at: 0 }
-    }
-
-    fn flag(&mut self) -> Option<bool> {
-        let byte = self.data.get(self.at / 8)?;
-        let bit = byte >> (7 - self.at % 8) & 1;
-        self.at += 1;
-        Some(bit == 1)
-    }
-
-    /// Of up to 32 bits.
-    fn number(&mut self, bits: u32) -> Option<u32> {
-        (0..bits).try_fold(0_u32, |number, _| Some(number << 1 | u32::from(self.flag()?)))
-    }
-
-    fn skip(&mut self, bits: u32) -> Option<()> {
-        self.at = self.at.checked_add(bits as usize)?;
-        (self.at <= self.data.len() * 8).then_some(())
-    }
-
-    /// Exp-Golomb (9.2); signed ones are as long.
-    fn varied(&mut self) -> Option<u32> {
-        let mut zeros = 0;
-        while !self.flag()? {
-            zeros += 1;
-        }
-        let rest = self.number((zeros < 31).then_some(zeros)?)?;
-        Some((1 << zeros) - 1 + rest)
-    }
-
-    fn several_varied(&mut self, count: u32) -> Option<()> {
-        (0..count).try_for_each(|_| self.varied().map(drop))
-    }
-}
-
-const UNTOLD: Numbers = Numbers {
-    primaries: UNSPECIFIED,
-    transfer: UNSPECIFIED,
-    matrix: UNSPECIFIED,
-    is_full: false,
-};
 const SEQUENCE: u64 = 33;
 const OWN_SHAPE: u32 = 255;
 /// That a sequence may have (7.4.3.2, 7.4.8).
