@@ -25,13 +25,22 @@ impl Veil {
         Self::start_in(&[], yaml)
     }
 
+    /// The same, where all listeners speak TLS: `public` is the first of them.
+    pub fn start_secure(yaml: &str) -> Self {
+        Self::started(&[], yaml, "listening on https://")
+    }
+
     /// With further environment variables.
     pub fn start_in(environment: &[(&str, &str)], yaml: &str) -> Self {
+        Self::started(environment, yaml, "listening on http://")
+    }
+
+    fn started(environment: &[(&str, &str)], yaml: &str, listening: &str) -> Self {
         let configuration = tempfile::tempdir().expect("a temporary directory can be made");
         let file = configuration.path().join("veil.yaml");
         fs::write(&file, yaml).expect("a temporary file can be written");
         let process = run_in(environment, &file);
-        let public = announced(&process.stdout, "listening on http://");
+        let public = announced(&process.stdout, listening);
         let admin = announced(&process.stdout, "admin on http://");
         Self {
             process,

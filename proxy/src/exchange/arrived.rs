@@ -13,7 +13,7 @@ use crate::request::connection::OnConnection;
 use crate::request::notes::Notes;
 use crate::request::problem::X_REQUEST_ID;
 use crate::request::trace::{TRACEPARENT, Trace};
-use crate::request::{LookUp, RequestCtx, RequestId};
+use crate::request::{LookUp, RequestCtx, RequestId, Scheme};
 
 /// Milliseconds after which nobody waits for the head of this attempt's answer any more; workers drop what is past it.
 /// A client may send it too, and is not waited for longer than it says.
@@ -34,7 +34,10 @@ impl Arrived {
             id: request_id(head),
             peer,
             client: forwarded::client(peer.ip(), head, listener),
-            scheme: forwarded::scheme(peer.ip(), head, listener),
+            scheme: match connection.speaks_plainly() {
+                true => Scheme::Http,
+                false => forwarded::scheme(peer.ip(), head, listener),
+            },
             path: None,
             received,
             tables,

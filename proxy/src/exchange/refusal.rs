@@ -162,7 +162,8 @@ impl Exchange {
 
     /// The page of a status, where Veil's own answers are pages.
     fn page_of(&self, status: StatusCode, head: &mut ResponseHeader) -> pingora::Result<Option<Bytes>> {
-        let page = self.rules.state.config.problems.page(status);
+        let known_as = self.request()?.notes.known_as;
+        let page = self.rules.state.config.problems.page(status, known_as);
         if let Some(page) = &page {
             head.insert_header(header::CONTENT_TYPE, "text/html")?;
             head.insert_header(header::CONTENT_LENGTH, page.len())?;

@@ -15,6 +15,7 @@ use super::{Exchange, Stage};
 use crate::filter::{Settled, Verdict};
 use crate::pool::Pool;
 use crate::request::jump::jump;
+use crate::request::notes::PLAIN_HTTP;
 use crate::request::problem;
 
 /// What has become of a request behind the filters of a route.
@@ -34,8 +35,12 @@ impl Exchange {
             Some(name) => routed::named(router, &name)?,
             None => routed::find(router, listener, session, &arrived.request)?,
         };
+        let is_plain = arrived.connection.speaks_plainly() && arrived.request.notes.jumps == 0;
         let route = Arc::clone(&way.route);
         self.is_served_by(way, session.req_header())?;
+        if is_plain {
+            return self.is_sent_away(session);
+        }
         for filter in &route.filters {
             let verdict = filter.on_request(session.req_header_mut(), self.request_mut()?);
             // Most filters have no more to say, and are not waited for.
@@ -65,6 +70,16 @@ impl Exchange {
             }
         }
         Ok(Passed::On)
+    }
+
+    /// Whoever speaks plain HTTP where TLS is spoken: no filter is asked, but a page of the route's may be for that.
+    fn is_sent_away(&mut self, session: &mut Session) -> pingora::Result<Passed> {
+        session.set_keepalive(None);
+        self.request_mut()?.notes.known_as = Some(PLAIN_HTTP);
+        match self.hands_over(problem::PLAIN_HTTP.status, session.req_header_mut()) {
+            Some(route) => Ok(Passed::Elsewhere(route)),
+            None => Err(Refusal::from(problem::PLAIN_HTTP).into()),
+        }
     }
 
     /// Whether another route answers in place of a backend's answer.

@@ -48,6 +48,7 @@ enum Source {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ErrorPageFields {
+    /// `404`, or `5xx` for all of them; 497 is plain HTTP at a listener that speaks TLS, which is a 400 otherwise.
     status: Vec<Statuses>,
     /// The page itself, with variables.
     body: Option<String>,
@@ -212,11 +213,11 @@ enum Page {
 impl Filter for Replacement {
     fn instead(&self, status: u16, request: &RequestHeader, ctx: &RequestCtx) -> Option<Instead> {
         let (target, route) = match &self.page {
-            Page::Path(template) if self.is_meant(status) => {
+            Page::Path(template) if self.is_meant(status, ctx) => {
                 let target = String::from_utf8(template.bytes(request, ctx)).ok()?;
                 (Some(target.into()), None)
             }
-            Page::Route(name) if self.is_meant(status) => (None, Some(Arc::clone(name))),
+            Page::Route(name) if self.is_meant(status, ctx) => (None, Some(Arc::clone(name))),
             _ => return None,
         };
         let with = self.settings.answer_with.map_or(status, |status| status.as_u16());
@@ -235,7 +236,7 @@ impl Filter for Replacement {
         ctx: &RequestCtx,
     ) -> Option<BodyChange> {
         let status = response.status.as_u16();
-        if !self.is_meant(status) || matches!(self.page, Page::Path(_) | Page::Route(_)) {
+        if !self.is_meant(status, ctx) || matches!(self.page, Page::Path(_) | Page::Route(_)) {
             return None;
         }
         if let Page::Elsewhere(url) = &self.page {
@@ -259,7 +260,8 @@ impl Filter for Replacement {
 }
 
 impl Replacement {
-    fn is_meant(&self, status: u16) -> bool {
+    fn is_meant(&self, status: u16, ctx: &RequestCtx) -> bool {
+        let status = ctx.notes.known_as.unwrap_or(status);
         let mut ranges = self.settings.status.iter();
         status != 304 && ranges.any(|range| (range.first..=range.last).contains(&status))
     }

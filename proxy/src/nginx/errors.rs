@@ -7,6 +7,7 @@ use super::policies::{self, filter};
 use super::report::Report;
 use super::scope::Scope;
 use super::syntax::Directive;
+use crate::request::notes::PLAIN_HTTP;
 
 /// `error_page STATUS… [=[CODE]] PATH`.
 pub fn error_pages(scope: &Scope, report: &mut Report) -> Vec<Draft> {
@@ -26,10 +27,12 @@ pub fn error_pages(scope: &Scope, report: &mut Report) -> Vec<Draft> {
                 continue;
             }
         };
-        match statuses.iter().any(|status| NGINXS_OWN.contains(status)) {
+        let is_for_return_alone = |status: &u16| NGINXS_OWN.contains(status) && *status != PLAIN_HTTP;
+        match statuses.iter().any(is_for_return_alone) {
             true => report.changed(
                 directive,
-                "of 494 to 499 it is for what a `return` says: who breaks off, or the rules of TLS or of heads, gets 400 or no answer",
+                "of 494 to 496, 498 and 499 it is for what a `return` says: who breaks off, or the rules of TLS or of heads, gets \
+                 400 or no answer",
             ),
             false => report.carried(directive),
         }

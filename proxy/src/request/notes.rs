@@ -17,6 +17,9 @@ use super::spelling::Spelling;
 use super::trace::Trace;
 use super::traffic::Traffic;
 
+/// Plain HTTP where TLS is spoken. Nginx has this number for it, and answers with 400.
+pub const PLAIN_HTTP: u16 = 497;
+
 /// For filters, templates and the access line. All of it may be unknown.
 #[derive(Debug, Default)]
 pub struct Notes {
@@ -75,6 +78,8 @@ pub struct Notes {
     pub conditions: Vec<(u32, bool)>,
     /// The script that has failed last.
     pub failed_script: FailedScript,
+    /// The number by which pages know an error that is told of with another status: see [`PLAIN_HTTP`].
+    pub known_as: Option<u16>,
     /// Of the answer that goes to the client.
     pub status: Option<u16>,
     /// `Content-Type` of the same.

@@ -5,7 +5,8 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::problem::Problem;
+use super::notes::PLAIN_HTTP;
+use super::problem::{self, Problem};
 
 /// `problems: { form: pages, signature: nginx }`
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
@@ -67,11 +68,18 @@ impl ProblemsConfig {
     }
 
     /// The page of a status, where there are pages and one for it.
-    pub fn page(&self, status: StatusCode) -> Option<Bytes> {
+    pub fn page(&self, status: StatusCode, known_as: Option<u16>) -> Option<Bytes> {
         if self.form == Form::Documents || status.as_u16() < 301 || status == StatusCode::NOT_MODIFIED {
             return None;
         }
-        let title = format!("{} {}", status.as_u16(), title(status));
+        let heading = format!("{} {}", status.as_u16(), title(status));
+        let (title, more) = match known_as {
+            Some(PLAIN_HTTP) => {
+                let why = problem::PLAIN_HTTP.detail;
+                (format!("400 {why}"), format!("<center>{why}</center>\r\n"))
+            }
+            _ => (heading.clone(), String::new()),
+        };
         let mut signature = String::new();
         for c in self.signature.chars() {
             match c {
@@ -81,7 +89,7 @@ impl ProblemsConfig {
             }
         }
         let page = format!(
-            "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n\
+            "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{heading}</h1></center>\r\n{more}\
              <hr><center>{signature}</center>\r\n</body>\r\n</html>\r\n"
         );
         Some(Bytes::from(page))
@@ -114,7 +122,7 @@ mod tests {
         let pages: ProblemsConfig = serde_yaml::from_str("{ form: pages, signature: nginx }").unwrap();
         let expected = "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n\
                         <center><h1>404 Not Found</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";
-        assert_eq!(pages.page(StatusCode::NOT_FOUND).unwrap(), expected);
+        assert_eq!(pages.page(StatusCode::NOT_FOUND, None).unwrap(), expected);
         for (status, has_page) in [
             (200, false),
             (204, false),
@@ -124,8 +132,8 @@ mod tests {
             (599, true),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(pages.page(status).is_some(), has_page, "{status}");
-            assert!(ProblemsConfig::default().page(status).is_none());
+            assert_eq!(pages.page(status, None).is_some(), has_page, "{status}");
+            assert!(ProblemsConfig::default().page(status, None).is_none());
         }
     }
 }

@@ -29,6 +29,12 @@ const TYPES: &str = "/v1/problems/";
 pub const X_REQUEST_ID: &str = "X-Request-Id";
 
 pub const BAD_REQUEST: Problem = Problem::new(StatusCode::BAD_REQUEST, "bad_request", "the request is malformed");
+/// Nginx's words.
+pub const PLAIN_HTTP: Problem = Problem {
+    reason: Some("plain_http"),
+    detail: "The plain HTTP request was sent to HTTPS port",
+    ..BAD_REQUEST
+};
 pub const BAD_PATH: Problem = Problem::new(
     StatusCode::BAD_REQUEST,
     "bad_path",

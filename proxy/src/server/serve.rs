@@ -25,6 +25,9 @@ pub async fn serve(stream: Stream, entered: Entered, proxy: &Arc<Proxy>, shutdow
     }
     let mut wire = match &entered.listener.tls {
         None => Box::new(watch.over_new(Box::new(Downstream::plain(socket)))),
+        Some(_) if socket.speaks_plainly().await.unwrap_or_default() => {
+            Box::new(watch.over(Box::new(Downstream::plain(socket))))
+        }
         Some(tls) => {
             // Scanners and clients that do not trust the certificate are counted, and are no news. The handshake's time is
             // watched by the sweep, as a part of the first head's.

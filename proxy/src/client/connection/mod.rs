@@ -303,6 +303,11 @@ impl Connection {
         self.tls.get()
     }
 
+    /// Whether it has come with plain HTTP where TLS is spoken.
+    pub fn speaks_plainly(&self) -> bool {
+        self.listener.tls.is_some() && self.tls().is_none()
+    }
+
     fn enter_phase(&self, phase: Phase) {
         self.since.store(self.all.now(), Ordering::Relaxed);
         self.phase.store(phase as u8, Ordering::Relaxed);

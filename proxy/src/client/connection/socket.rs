@@ -52,6 +52,19 @@ impl Socket {
         }
     }
 
+    /// Reads the first bytes; whether they begin a request where a handshake would begin.
+    ///
+    /// # Errors
+    /// The connection's own.
+    pub async fn speaks_plainly(&mut self) -> io::Result<bool> {
+        if self.ahead.is_empty() {
+            let mut first = Vec::with_capacity(FIRST);
+            self.read_buf(&mut first).await?;
+            self.ahead = first;
+        }
+        Ok(self.ahead.first().is_some_and(u8::is_ascii_uppercase))
+    }
+
     pub fn connection(&self) -> &Arc<Connection> {
         &self.connection
     }
@@ -64,6 +77,9 @@ impl Socket {
         polled
     }
 }
+
+/// A handshake's first message is rarely longer.
+const FIRST: usize = 2048;
 
 impl Drop for Socket {
     fn drop(&mut self) {
@@ -86,6 +102,10 @@ impl AsyncRead for Socket {
             let length = self.ahead.len().min(buffer.remaining());
             buffer.put_slice(&self.ahead[..length]);
             self.ahead.drain(..length);
+            if self.ahead.is_empty() {
+                // Most connections never need it again.
+                self.ahead = Vec::new();
+            }
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();

@@ -4,6 +4,7 @@
 mod answers;
 mod cases;
 mod places;
+mod secure;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -262,6 +263,19 @@ impl Imported {
     }
 
     fn of_version(version: &str, address: SocketAddr, http: &str) -> Self {
+        Self {
+            veil: Veil::start(&Self::yaml(version, address, http)),
+        }
+    }
+
+    /// Of servers that speak TLS.
+    fn secure(address: SocketAddr, http: &str) -> Self {
+        Self {
+            veil: Veil::start_secure(&Self::yaml("1.30", address, http)),
+        }
+    }
+
+    fn yaml(version: &str, address: SocketAddr, http: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         let (conf, yaml) = (folder.path().join("nginx.conf"), folder.path().join("veil.yaml"));
         fs::write(&conf, format!("events {{}}\nhttp {{\n{http}\n}}\n")).unwrap();
@@ -278,11 +292,7 @@ impl Imported {
         let mut import = Process::start("veil", &arguments);
         assert!(import.exit(SOON).success(), "{}", import.stderr.all());
         let yaml = fs::read_to_string(yaml).unwrap();
-        let yaml = yaml
-            .replace(&format!("address: {address}"), "address: 127.0.0.1:0")
-            .replace("127.0.0.1:8081", "127.0.0.1:0");
-        Self {
-            veil: Veil::start(&yaml),
-        }
+        yaml.replace(&format!("address: {address}"), "address: 127.0.0.1:0")
+            .replace("127.0.0.1:8081", "127.0.0.1:0")
     }
 }
