@@ -29,6 +29,8 @@ pub fn files(scope: &Scope, paths: &Paths, port: u16, report: &mut Report) -> Op
     if let Some(directive) = scope.one("default_type") {
         report.changed(directive, "files are what Veil knows by the ends of their names");
     }
+    // Nginx looks for a folder with each request.
+    settings.put("may_be_absent", true);
     let here = here(scope, port, report);
     if !here.is_empty() {
         settings.put("origin", here);

@@ -8,7 +8,7 @@ mod tried;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode};
@@ -55,6 +55,9 @@ pub struct Files {
     /// Lets requests for what is not there go on, to the pool. Nginx: `try_files $uri @app`.
     #[serde(default)]
     pass_on: bool,
+    /// The folder need not be there yet, nor always: nothing is in it until it is. Nginx never asks before a request does.
+    #[serde(default)]
+    may_be_absent: bool,
     /// Files with `.br`, `.zst` or `.gz` after their names are sent in their place where the client takes them.
     #[serde(default)]
     precompressed: bool,
@@ -66,9 +69,13 @@ fn index_html() -> Template {
 
 impl Settings for Files {
     fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(&self.root, flags, Mode::empty())
-            .map_err(|error| FilterError(format!("{}: {}", self.root.display(), io::Error::from(error))))?;
+        let root = match self.may_be_absent {
+            true => None,
+            false => Some(
+                opened(&self.root)
+                    .map_err(|error| FilterError(format!("{}: {}", self.root.display(), io::Error::from(error))))?,
+            ),
+        };
         Ok(Arc::new(Folder(Arc::new(Served {
             settings: self.clone(),
             root,
@@ -88,7 +95,13 @@ struct Folder(Arc<Served>);
 
 struct Served {
     settings: Files,
-    root: OwnedFd,
+    /// None where it may come and go: each request looks for it.
+    root: Option<OwnedFd>,
+}
+
+fn opened(root: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(root, flags, Mode::empty())
 }
 
 impl Filter for Folder {
@@ -229,9 +242,14 @@ impl Served {
     fn open(&self, name: &str) -> Result<(File, Metadata), Missing> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        let opened = match openat2(&self.root, name, flags, Mode::empty(), resolve) {
+        let within = |root: &OwnedFd| openat2(root, name, flags, Mode::empty(), resolve);
+        let found = match &self.root {
+            Some(root) => within(root),
+            None => opened(&self.settings.root).and_then(|root| within(&root)),
+        };
+        let opened = match found {
             Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => self.open_by_path(name),
-            opened => opened.map(File::from).map_err(io::Error::from),
+            found => found.map(File::from).map_err(io::Error::from),
         };
         let file = opened.map_err(|error| match rustix::io::Errno::from_io_error(&error) {
             Some(
@@ -361,6 +379,29 @@ mod tests {
             assert_eq!((got.status, got.text.as_str()), (status, text), "{path}");
         }
         assert_eq!(get(&files, "/sub?a=b", &[]).await.fields["location"], "/sub/?a=b");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_may_be_absent_comes_and_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let www = folder.path().join("www");
+        let files = served(&folder, ", may_be_absent: true");
+        let both = async || {
+            let (file, index) = (get(&files, "/a.txt", &[]).await, get(&files, "/", &[]).await);
+            (file.status, index.status)
+        };
+        assert_eq!(both().await, (404, 404));
+        for _ in 0..2 {
+            fs::create_dir(&www).unwrap();
+            fs::write(www.join("a.txt"), "a").unwrap();
+            assert_eq!(both().await, (200, 404));
+            fs::remove_dir_all(&www).unwrap();
+            assert_eq!(both().await, (404, 404));
+        }
+        fs::write(&www, "no folder").unwrap();
+        assert_eq!(both().await, (404, 404));
+        let strict: Files = serde_yaml::from_str(&format!("{{ root: {}/none }}", folder.path().display())).unwrap();
+        assert!(strict.build(&Workshop::default()).is_err());
     }
 
     #[tokio::test]

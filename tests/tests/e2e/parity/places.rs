@@ -132,6 +132,12 @@ pub const CASES: &[(&str, &[&str])] = &[
         &["GET /i/dir", "GET /i/d%20r?x", "GET /i/none"],
     ),
     ("absolute_redirect off; root FOLDER;", &["GET /dir"]),
+    // Sites on a disk that is not mounted yet, and those that were never made.
+    (
+        "root FOLDER/never; location /a/ { alias FOLDER/nor/; } location /t { try_files $uri $uri/ /index.html =404; } location /e { try_files $uri @echo; } \
+         location @echo { proxy_pass http://echo; }",
+        &["GET /", "GET /x", "GET /a/", "GET /a/x", "GET /t", "GET /e/x"],
+    ),
     (
         "server_name_in_redirect on; port_in_redirect off; root FOLDER;",
         &["GET /dir"],
