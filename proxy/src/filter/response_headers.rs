@@ -18,6 +18,7 @@ use crate::request::RequestCtx;
 pub struct ResponseHeaders {
     changes: Changes,
     on_errors: bool,
+    statuses: Vec<u16>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -34,6 +35,8 @@ struct ResponseHeadersFields {
     default: Fields,
     /// Answers with a status from 400 on too. Nginx: `always`.
     on_errors: bool,
+    /// Answers with these statuses alone; all unless given.
+    statuses: Vec<u16>,
 }
 
 impl Default for ResponseHeadersFields {
@@ -45,6 +48,7 @@ impl Default for ResponseHeadersFields {
             append: Fields::default(),
             default: Fields::default(),
             on_errors: true,
+            statuses: Vec::new(),
         }
     }
 }
@@ -58,6 +62,7 @@ impl From<ResponseHeadersFields> for ResponseHeaders {
             append,
             default,
             on_errors,
+            statuses,
         } = fields;
         let changes = Changes {
             remove,
@@ -66,7 +71,11 @@ impl From<ResponseHeadersFields> for ResponseHeaders {
             append,
             default,
         };
-        Self { changes, on_errors }
+        Self {
+            changes,
+            on_errors,
+            statuses,
+        }
     }
 }
 
@@ -83,7 +92,9 @@ impl Filter for ResponseHeaders {
         request: &RequestHeader,
         ctx: &RequestCtx,
     ) -> Option<BodyChange> {
-        if !self.on_errors && response.status.as_u16() >= 400 {
+        let status = response.status.as_u16();
+        let is_other = !self.statuses.is_empty() && !self.statuses.contains(&status);
+        if is_other || !self.on_errors && status >= 400 {
             return None;
         }
         if let Some(fields) = self.changes.constants() {
@@ -113,6 +124,21 @@ mod tests {
 
     use super::*;
     use crate::filter::testing::{ctx, filter, ok, request};
+
+    #[test]
+    fn answers_may_be_told_apart_by_their_status() {
+        let has_field = |yaml: &str, status: u16| {
+            let headers: ResponseHeaders = filter(yaml);
+            let mut response = ok();
+            response.set_status(status).unwrap();
+            headers.on_response(&mut response, &request("GET", "/", &[]), &ctx("192.0.2.1"));
+            response.headers.contains_key("x-a")
+        };
+        let yaml = "{ set: { X-A: a }, statuses: [200, 301] }";
+        assert_eq!([200, 206, 301, 404].map(|status| has_field(yaml, status)), [true, false, true, false]);
+        let yaml = "{ set: { X-A: a }, on_errors: false }";
+        assert_eq!([200, 206, 301, 404].map(|status| has_field(yaml, status)), [true, true, true, false]);
+    }
 
     #[test]
     fn clients_get_what_was_set_and_not_what_was_removed() {

@@ -166,12 +166,16 @@ pub fn response_headers(scope: &Scope, report: &mut Report) -> Vec<Draft> {
         let settings = if on_errors {
             settings
         } else {
-            settings.with("on_errors", false)
+            let statuses = ADDED_TO.map(Draft::from);
+            settings.with("statuses", Draft::List(statuses.into()))
         };
         filter("response_headers", settings)
     };
     changes.into_iter().map(written).collect()
 }
+
+/// The answers that `add_header` is for without `always`.
+const ADDED_TO: [u16; 10] = [200, 201, 204, 206, 301, 302, 303, 304, 307, 308];
 
 /// Of some fields there is one, which `add_header` puts in the place of another; or none.
 fn replacing(name: &str, value: &str) -> Option<Map> {
