@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::by::{By, Who};
-use super::refusing::{RefusalLog, RefusingStatus, by_zone};
+use super::refusing::{RefusalLog, RefusingStatus, by_zone, noted};
 use super::zones::Zones;
 use super::{Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
@@ -37,6 +37,9 @@ pub struct ConcurrencyLimit {
     /// Whether Veil's own log tells of each that is one too many. Nginx: `limit_conn_log_level`.
     #[serde(default)]
     log: RefusalLog,
+    /// Refuses nobody: who is one too many is only told of in the log. Nginx: `limit_conn_dry_run`.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 /// Whether there has been one in this process: only then does it matter which of several connections is served first.
@@ -59,6 +62,7 @@ impl Settings for ConcurrencyLimit {
             status: self.status,
             zone: self.zone.clone(),
             log: self.log,
+            dry_run: self.dry_run,
             counts: match &self.zone {
                 Some(zone) => ZONES.shared(zone, make),
                 None => Arc::new(make()),
@@ -73,6 +77,7 @@ struct Limiter {
     status: RefusingStatus,
     zone: Option<String>,
     log: RefusalLog,
+    dry_run: bool,
     counts: Arc<Counts>,
 }
 
@@ -137,9 +142,12 @@ impl Filter for Limiter {
                 Verdict::Continue
             }
             None => {
-                let what = || format!("limiting connections{}", by_zone(self.zone.as_deref()));
+                let what = || format!("limiting connections{}{}", noted(self.dry_run), by_zone(self.zone.as_deref()));
                 self.log.tell(what, request, ctx);
-                Verdict::Refuse(self.status.of(TOO_MANY))
+                match self.dry_run {
+                    true => Verdict::Continue,
+                    false => Verdict::Refuse(self.status.of(TOO_MANY)),
+                }
             }
         }
     }
@@ -171,6 +179,16 @@ mod tests {
         // One that has its place needs no other, whichever route it goes on to.
         assert!(matches!(one.on_request(&mut head, &mut third), Verdict::Continue));
         assert_eq!(third.notes.held.len(), 1);
+    }
+
+    #[test]
+    fn a_dry_run_counts_and_refuses_nobody() {
+        let [dry, wet] = ["{ most: 1, zone: dry, dry_run: true }", "{ most: 1, zone: dry }"].map(built::<ConcurrencyLimit>);
+        let [mut first, mut second, mut third] = std::array::from_fn(|_| ctx("192.0.2.1"));
+        let mut head = request("GET", "/", &[]);
+        assert!(matches!(dry.on_request(&mut head, &mut first), Verdict::Continue));
+        assert!(matches!(dry.on_request(&mut head, &mut second), Verdict::Continue));
+        assert!(matches!(wet.on_request(&mut head, &mut third), Verdict::Refuse(_)));
     }
 
     #[test]

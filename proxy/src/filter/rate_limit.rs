@@ -16,7 +16,7 @@ use serde::Deserialize;
 use tokio::time::sleep;
 
 use super::by::{By, Who};
-use super::refusing::{RefusalLog, RefusingStatus, by_zone};
+use super::refusing::{RefusalLog, RefusingStatus, by_zone, noted};
 use super::zones::Zones;
 use super::{Filter, FilterError, Settings, Verdict, Workshop};
 use crate::request::RequestCtx;
@@ -38,6 +38,7 @@ pub struct RateLimit {
     status: RefusingStatus,
     zone: Option<String>,
     log: RefusalLog,
+    dry_run: bool,
 }
 
 impl Settings for RateLimit {
@@ -70,6 +71,7 @@ impl RateLimit {
             status: self.status,
             zone: self.zone.clone(),
             log: self.log,
+            dry_run: self.dry_run,
         }
     }
 }
@@ -97,6 +99,9 @@ struct RateLimitFields {
     /// Whether Veil's own log tells of each that is one too many. Nginx: `limit_req_log_level`.
     #[serde(default)]
     log: RefusalLog,
+    /// Refuses nobody: who is one too many is only told of in the log. Nginx: `limit_req_dry_run`.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 fn many() -> NonZeroU32 {
@@ -122,6 +127,7 @@ impl TryFrom<RateLimitFields> for RateLimit {
             status: fields.status,
             zone: fields.zone,
             log: fields.log,
+            dry_run: fields.dry_run,
         })
     }
 }
@@ -137,6 +143,7 @@ struct Limiter {
     status: RefusingStatus,
     zone: Option<String>,
     log: RefusalLog,
+    dry_run: bool,
 }
 
 /// What is known of clients.
@@ -191,6 +198,7 @@ impl Filter for Limiter {
         let who = self.key.who(&self.table.hasher, request, ctx);
         match self.admit(who, ctx.received.saturating_duration_since(self.table.started)) {
             Ok(Duration::ZERO) => Verdict::Continue,
+            Ok(_) if self.dry_run => Verdict::Continue,
             Ok(wait) => Verdict::Later(Box::pin(async move {
                 sleep(wait).await;
                 Verdict::Continue
@@ -198,10 +206,14 @@ impl Filter for Limiter {
             Err(wait) => {
                 let what = || {
                     let excess = (self.patience + wait).div_duration_f64(self.interval);
-                    format!("limiting requests, excess: {excess:.3}{}", by_zone(self.zone.as_deref()))
+                    let (dry, zone) = (noted(self.dry_run), by_zone(self.zone.as_deref()));
+                    format!("limiting requests{dry}, excess: {excess:.3}{zone}")
                 };
                 self.log.tell(what, request, ctx);
-                Verdict::Refuse(self.status.of(rate_limited(wait)))
+                match self.dry_run {
+                    true => Verdict::Continue,
+                    false => Verdict::Refuse(self.status.of(rate_limited(wait))),
+                }
             }
         }
     }
@@ -244,6 +256,16 @@ mod tests {
 
     const fn millis(millis: u64) -> Duration {
         Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn a_dry_run_counts_and_refuses_nobody() {
+        let limit = limit("{ rate: 10/s, burst: 2, at_once: 1, dry_run: true }");
+        for _ in 0..5 {
+            let verdict = limit.on_request(&mut request("GET", "/", &[]), &mut ctx("192.0.2.1"));
+            assert!(matches!(verdict, Verdict::Continue));
+        }
+        assert!(limit.admit(at("192.0.2.1"), Duration::ZERO).is_err());
     }
 
     #[test]

@@ -72,6 +72,11 @@ pub fn by_zone(zone: Option<&str>) -> String {
     zone.map_or_else(String::new, |zone| format!(" by zone \"{zone}\""))
 }
 
+/// What Nginx's words say of a dry run.
+pub fn noted(dry_run: bool) -> &'static str {
+    if dry_run { ", dry run" } else { "" }
+}
+
 impl TryFrom<u16> for RefusingStatus {
     type Error = String;
 

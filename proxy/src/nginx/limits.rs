@@ -101,6 +101,9 @@ fn rate_limit(directive: &Directive, scope: &Scope, http: &Scope, report: &mut R
     settings.put("status", status("limit_req_status", scope, report));
     settings.put("zone", word("zone").unwrap_or_default());
     settings.put("log", log("limit_req_log_level", scope, report));
+    if scope.is_on("limit_req_dry_run", report) == Some(true) {
+        settings.put("dry_run", true);
+    }
     report.carried(directive);
     Some(filter("rate_limit", settings))
 }
@@ -116,6 +119,9 @@ fn concurrency_limit(directive: &Directive, scope: &Scope, http: &Scope, report:
     settings.put("status", status("limit_conn_status", scope, report));
     settings.put("zone", directive.word(0));
     settings.put("log", log("limit_conn_log_level", scope, report));
+    if scope.is_on("limit_conn_dry_run", report) == Some(true) {
+        settings.put("dry_run", true);
+    }
     report.carried(directive);
     Some(filter("concurrency_limit", settings))
 }

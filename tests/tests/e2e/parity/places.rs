@@ -276,6 +276,10 @@ pub const CASES: &[(&str, &[&str])] = &[
         "limit_req zone=turns burst=1 nodelay; root FOLDER; location / { try_files $uri @echo; } location @echo { proxy_pass http://echo; }",
         &["GET /x", "GET /y"],
     ),
+    (
+        "limit_conn places 1; limit_conn_dry_run on; limit_req zone=turns; limit_req_dry_run on; proxy_socket_keepalive on; EVERY",
+        &["GET /a", "GET /b", "GET /c"],
+    ),
     ("proxy_method PUT; EVERY", &["GET /", "POST /3"]),
     (
         "proxy_pass_request_headers off; proxy_set_header X-A a; EVERY",
