@@ -94,9 +94,18 @@ impl<'a> Maker<'_, 'a> {
             // No host's requests fall to another host: what no location takes would be a file.
             match server.scope.one("root") {
                 Some(_) => self.serve(server.block, &server.scope, &everything(), Rules::default()),
-                None => self.answer(&everything(), 404),
+                None => self.nothing(&server.scope),
             }
         }
+    }
+
+    /// All that no location takes, where there are no files: with the server's own pages and fields.
+    fn nothing(&mut self, scope: &Scope<'a>) {
+        let mut filters = self.fields(scope, &[]);
+        filters.extend(errors::error_pages(scope, self.report));
+        filters.push(policies::filter("respond", Map::default().with("status", 404_u16)));
+        let route = self.matching(&everything()).with("filters", filters);
+        self.routes.push(route.into());
     }
 
     /// Adds the routes of a location and of those in it; whether it takes all that others do not.
@@ -200,15 +209,16 @@ impl<'a> Maker<'_, 'a> {
 
     /// A route whose rules leave nothing to be served.
     fn answered(&mut self, block: &'a Directive, scope: &Scope<'a>, paths: &Paths, rules: Rules) {
-        let mut filters = errors::error_pages(scope, self.report);
-        filters.extend(self.of_server.filters.clone());
+        let pages = errors::error_pages(scope, self.report);
+        let mut filters = self.of_server.filters.clone();
         filters.extend(rules.filters);
         filters.extend(self.fields(scope, &rules.own_fields));
+        filters.extend(pages);
         let route = self.matching(paths).with("filters", filters);
         self.finish(route, block, scope);
     }
 
-    /// What is said of answers. They pass the last filter first.
+    /// What is said of answers. They pass the last filter first: pages of errors come behind this, for they make other answers.
     fn fields(&mut self, scope: &Scope<'a>, unless: &[String]) -> Vec<Draft> {
         let mut filters = policies::unless(unless, fields::response_headers(scope, self.report));
         filters.extend(policies::expires(scope, self.report));
@@ -225,7 +235,6 @@ impl<'a> Maker<'_, 'a> {
             self.passed_on(pass, block, scope, paths, (&pages, &filters, &own_fields));
             return self.slash(paths, scope);
         }
-        filters.splice(0..0, pages);
         if let Some(content) = block
             .block
             .iter()
@@ -234,13 +243,16 @@ impl<'a> Maker<'_, 'a> {
         {
             self.report
                 .missing(content, "Veil has nothing for it; those requests are answered with 404");
+            filters.extend(pages);
             filters.push(policies::filter("respond", Map::default().with("status", 404_u16)));
             route.put("filters", filters);
         } else if scope.own_named("stub_status").next().is_some() {
+            filters.extend(pages);
             route.put("filters", self.status(scope, filters));
         } else if let Some(files) = sites::files(scope, paths, self.door.port, self.report) {
             filters.extend(self.before(scope));
             filters.extend(self.fields(scope, &own_fields));
+            filters.extend(pages);
             filters.extend(files);
             route.put("filters", filters);
         } else {
@@ -251,6 +263,8 @@ impl<'a> Maker<'_, 'a> {
                     "it does what Veil does not know: those requests are answered with 404",
                 );
             }
+            filters.extend(self.fields(scope, &own_fields));
+            filters.extend(pages);
             filters.push(policies::filter("respond", Map::default().with("status", 404_u16)));
             route.put("filters", filters);
         }
@@ -357,7 +371,7 @@ impl<'a> Maker<'_, 'a> {
                 None if depends => {}
                 None => return self.answer(paths, 404),
                 Some(target) if self.upstreams.has_pool_for(&target, self.report) => {
-                    self.passed(&mut route, scope, &target, [pages, rules_of_each].concat(), own_fields);
+                    self.passed(&mut route, scope, &target, (pages, rules_of_each), own_fields);
                     self.finish(route, block, scope);
                 }
                 Some(_) => return self.answer(paths, 502),
@@ -397,11 +411,11 @@ impl<'a> Maker<'_, 'a> {
         route: &mut Map,
         scope: &Scope<'a>,
         target: &Target,
-        rules: Vec<Draft>,
+        (pages, rules): (&[Draft], &[Draft]),
         own_fields: &[String],
     ) {
         let is_rewritten = rules.iter().any(|rule| rule.is_of("rewrite"));
-        let mut filters = rules;
+        let mut filters = rules.to_vec();
         filters.extend(self.before(scope));
         let report = &mut *self.report;
         route.put("pool", target.pool.as_str());
@@ -423,11 +437,12 @@ impl<'a> Maker<'_, 'a> {
         filters.extend(target.rewrite.clone().filter(stays));
         filters.extend(fields::asked_as(scope, report));
         filters.extend(fields::request_headers(scope, &target.host, report));
+        filters.extend(policies::unless(own_fields, fields::response_headers(scope, report)));
+        filters.extend(policies::expires(scope, report));
+        filters.extend_from_slice(pages);
         let here = policies::here(scope, self.door.port, report);
         filters.extend(redirects::redirects(scope, target, &here, report));
         filters.extend(cookies::cookies(scope, report));
-        filters.extend(policies::unless(own_fields, fields::response_headers(scope, report)));
-        filters.extend(policies::expires(scope, report));
         filters.push(fields::hidden(scope, report));
         route.put("filters", filters);
     }

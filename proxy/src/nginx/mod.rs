@@ -258,18 +258,14 @@ fn unused(directive: &Directive, report: &mut Report) {
                 "no field of a backend's answer is obeyed, and there is no cache",
             );
         }
-        "proxy_store"
-        | "proxy_ignore_client_abort"
-        | "limit_req_dry_run"
-        | "limit_conn_dry_run"
+        "proxy_store" | "proxy_ignore_client_abort" | "limit_req_dry_run" | "limit_conn_dry_run"
             if directive.word(0) == "off" =>
         {
             report.harmless(directive, "nothing else is done anyway");
         }
-        "proxy_socket_keepalive" | "grpc_socket_keepalive" => report.harmless(
-            directive,
-            "whether a backend is still there is always found out",
-        ),
+        "proxy_socket_keepalive" | "grpc_socket_keepalive" => {
+            report.harmless(directive, "whether a backend is still there is always found out")
+        }
         "gzip_proxied" | "gzip_vary" | "gzip_http_version" | "gzip_disable" | "gzip_buffers" => {
             report.harmless(directive, "nothing uses it: nothing is compressed");
         }

@@ -280,6 +280,12 @@ pub const CASES: &[(&str, &[&str])] = &[
         "limit_conn places 1; limit_conn_dry_run on; limit_req zone=turns; limit_req_dry_run on; proxy_socket_keepalive on; EVERY",
         &["GET /a", "GET /b", "GET /c"],
     ),
+    (
+        "error_page 404 https://a.test/x; error_page 403 =200 /ok; add_header X-N n; add_header X-A a always; location /e { return 404; } \
+         location /f { return 403; } location /ok { return 200 ok; } location /p { proxy_pass http://echo/status/404; proxy_intercept_errors on; \
+         proxy_redirect https://a.test/ /wrong/; }",
+        &["GET /e", "GET /f", "GET /p", "GET /none", "GET /"],
+    ),
     ("proxy_method PUT; EVERY", &["GET /", "POST /3"]),
     (
         "proxy_pass_request_headers off; proxy_set_header X-A a; EVERY",
