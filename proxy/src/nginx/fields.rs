@@ -93,8 +93,13 @@ pub fn request_headers(scope: &Scope, target: &str, report: &mut Report) -> Opti
     (!settings.is_empty()).then(|| filter("request_headers", settings))
 }
 
+/// Whether no field has such a name.
+pub fn is_no_name(name: &str) -> bool {
+    HeaderName::try_from(name).is_err()
+}
+
 /// Whether a field is of the connection, or says where the body ends.
-fn frames(name: &str) -> bool {
+pub fn frames(name: &str) -> bool {
     HeaderName::try_from(name).is_ok_and(|name| is_framing(&name))
 }
 

@@ -158,7 +158,7 @@ impl<'a> Maker<'_, 'a> {
         let internal = scope.own_named("internal").next();
         if let Some(internal) = internal {
             self.report.carried(internal);
-            if asks_for_leave(self.server.block, block) {
+            if sites::asks_for_leave(self.server.block, block) {
                 for directive in scope.own() {
                     self.report.harmless(directive, "only Nginx itself asks for it");
                 }
@@ -325,7 +325,9 @@ impl<'a> Maker<'_, 'a> {
         scope
             .own_named("stub_status")
             .for_each(|directive| self.report.carried(directive));
-        let status = Map::default().with("status", 200_u16).with("template", STUB_STATUS);
+        let status = Map::default()
+            .with("status", 200_u16)
+            .with("template", sites::STUB_STATUS);
         filters.push(policies::filter("respond", status.with("content_type", "text/plain")));
         filters
     }
@@ -447,15 +449,3 @@ impl<'a> Maker<'_, 'a> {
         route.put("filters", filters);
     }
 }
-
-/// Whether a location is there for `auth_request` within this block.
-fn asks_for_leave(block: &Directive, location: &Directive) -> bool {
-    let path = location.words.last().map(|word| word.text.as_str());
-    block.block.iter().flatten().any(|directive| {
-        directive.name == "auth_request" && Some(directive.word(0)) == path || asks_for_leave(directive, location)
-    })
-}
-
-const STUB_STATUS: &str = "Active connections: $connections_active \nserver accepts handled requests\n \
-     $connections_accepted $connections_accepted $connections_requests \nReading: $connections_reading \
-     Writing: $connections_writing Waiting: $connections_waiting \n";

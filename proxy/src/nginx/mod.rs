@@ -10,6 +10,7 @@ mod errors;
 mod fields;
 mod files;
 mod geo;
+mod health;
 mod keeping;
 mod limits;
 mod listeners;

@@ -182,3 +182,15 @@ pub fn is_content(name: &str) -> bool {
     let is_pass = name.ends_with("_pass") && !matches!(name, "proxy_pass" | "grpc_pass");
     is_pass || name.starts_with("content_by_lua") || matches!(name, "js_content" | "perl" | "passenger_enabled")
 }
+
+/// Whether a location is there for `auth_request` within this block.
+pub fn asks_for_leave(block: &Directive, location: &Directive) -> bool {
+    let path = location.words.last().map(|word| word.text.as_str());
+    block.block.iter().flatten().any(|directive| {
+        directive.name == "auth_request" && Some(directive.word(0)) == path || asks_for_leave(directive, location)
+    })
+}
+
+pub const STUB_STATUS: &str = "Active connections: $connections_active \nserver accepts handled requests\n \
+     $connections_accepted $connections_accepted $connections_requests \nReading: $connections_reading \
+     Writing: $connections_writing Waiting: $connections_waiting \n";

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::draft::{Draft, Map};
+use super::health::{self, Checks};
 use super::report::Report;
 use super::scope::Scope;
 use super::syntax::Directive;
@@ -15,6 +16,8 @@ use super::version::Version;
 pub struct Upstreams<'a> {
     version: Version,
     blocks: BTreeMap<&'a str, &'a Directive>,
+    checks: Checks<'a>,
+    http: Scope<'a>,
     /// None where no server of an upstream can be had.
     pools: BTreeMap<String, Option<Draft>>,
     /// How the servers of a pool are reached, where that is said.
@@ -23,8 +26,12 @@ pub struct Upstreams<'a> {
 
 impl<'a> Upstreams<'a> {
     pub fn of(http: &Scope<'a>, version: Version) -> Self {
+        let mut checks = Checks::new();
+        health::checks(http, &mut checks);
         Self {
             version,
+            checks,
+            http: http.clone(),
             blocks: http.own_named("upstream").map(|block| (block.word(0), block)).collect(),
             pools: BTreeMap::new(),
             reached: BTreeMap::new(),
@@ -82,7 +89,9 @@ impl<'a> Upstreams<'a> {
     pub fn has_pool(&mut self, name: &str, report: &mut Report) -> bool {
         if !self.pools.contains_key(name) {
             let pool = match self.blocks.get(name) {
-                Some(block) => pool(block, report).map(|pool| Draft::from(pool).placed_at(&block.place)),
+                Some(block) => self
+                    .pool_of(block, report)
+                    .map(|pool| Draft::from(pool).placed_at(&block.place)),
                 None => Some(of_one_server(name, 80).into()),
             };
             self.pools.insert(name.to_owned(), pool);
@@ -97,7 +106,7 @@ impl<'a> Upstreams<'a> {
         }
         if !self.pools.contains_key(&target.pool) {
             let pool = match self.blocks.get(target.name.as_str()) {
-                Some(block) => pool(block, report),
+                Some(block) => self.pool_of(block, report),
                 None => Some(of_one_server(&target.name, target.port)),
             };
             let reached = pool.map(|mut pool| {
@@ -107,6 +116,16 @@ impl<'a> Upstreams<'a> {
             self.pools.insert(target.pool.clone(), reached);
         }
         self.pools.get(&target.pool).is_some_and(Option::is_some)
+    }
+
+    fn pool_of(&self, block: &Directive, report: &mut Report) -> Option<Map> {
+        let check = self.checks.get(block.word(0));
+        let mut pool = pool(block, report)?;
+        if let Some((directive, scope)) = check {
+            let health = health::health(directive, block.word(0), scope, &self.http, report);
+            pool.put("health", health);
+        }
+        Some(pool)
     }
 
     /// All pools: of upstreams that no route uses, too, so that they can be looked at.
@@ -157,7 +176,7 @@ fn with_port(address: &str, port: u16) -> String {
 fn pool(block: &Directive, report: &mut Report) -> Option<Map> {
     report.carried(block);
     let (mut select, mut backends, mut discovered) = (Draft::from("round_robin"), Vec::new(), Vec::new());
-    let (mut sticky, mut health, mut timeouts) = (None, None, Map::default());
+    let (mut sticky, mut timeouts) = (None, Map::default());
     for directive in block.block.iter().flatten() {
         match directive.name.as_str() {
             "server" => server(directive, &mut backends, &mut discovered, report),
@@ -167,7 +186,6 @@ fn pool(block: &Directive, report: &mut Report) -> Option<Map> {
                 timeouts.put_some("idle", values::time(directive.word(0)));
                 report.carried(directive);
             }
-            "health_check" => health = Some(health_check(directive, report)),
             "keepalive" | "keepalive_requests" | "keepalive_time" => {
                 report.harmless(directive, "Veil keeps every connection until it has been idle for long");
             }
@@ -186,7 +204,6 @@ fn pool(block: &Directive, report: &mut Report) -> Option<Map> {
     if !discovered.is_empty() {
         pool.put("discover", discovered);
     }
-    pool.put_some("health", health);
     pool.put_part("timeouts", timeouts);
     Some(as_nginx(pool))
 }
@@ -365,25 +382,4 @@ fn sticky_cookie(directive: &Directive, report: &mut Report) -> Option<Map> {
         ),
     }
     Some(sticky)
-}
-
-/// `health_check [interval=5s] [fails=1] [passes=1] [uri=/] [port=N]` of NGINX Plus.
-fn health_check(directive: &Directive, report: &mut Report) -> Map {
-    let mut health = Map::default();
-    let mut known = true;
-    for word in directive.texts() {
-        match word.split_once('=') {
-            Some(("interval", time)) => health.put_some("interval", values::time(time)),
-            Some(("fails", count)) => health.put_some("fall", count.parse::<u32>().ok()),
-            Some(("passes", count)) => health.put_some("rise", count.parse::<u32>().ok()),
-            Some(("uri", path)) => health.put("path", path),
-            Some(("port", port)) => health.put_some("port", port.parse::<u16>().ok()),
-            _ => known = false,
-        }
-    }
-    match known {
-        true => report.carried(directive),
-        false => report.missing(directive, "not all of its parameters are known; checks go without them"),
-    }
-    health
 }

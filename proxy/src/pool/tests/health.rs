@@ -119,7 +119,7 @@ async fn what_is_asked_and_what_the_answer_has_in_it_can_be_said() {
     assert_eq!(result(yaml, &response(200, "ping, pong")).await, "Well");
     assert_eq!(
         result(yaml, &response(200, "ping")).await,
-        "the body has no \"pong\" in it"
+        "the body is not as expected: \"pong\""
     );
     let server = Server::start(&response(200, "pong")).await;
     let check = check(&serde_yaml::from_str(yaml).unwrap());

@@ -7,21 +7,22 @@ use std::str::FromStr;
 use http::HeaderMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::{self, Deserializer, SeqAccess, Visitor};
-use serde_json::{Value, json};
+use serde::de::{self, Deserializer};
+use serde_json::Value;
 
-use crate::yaml::units;
+use super::statuses::Statuses;
+use super::wanted::{Wanted, of_headers};
 
 /// `expect: { status: 200, headers: { content-type: application/json }, json: { status: healthy, queue_depth: "< 8" } }`
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExpectConfig {
     pub status: Statuses,
-    /// Headers and the exact values they have to have.
-    #[serde(deserialize_with = "units::headers")]
-    pub headers: BTreeMap<String, String>,
+    /// Headers and the values they have to have.
+    #[serde(deserialize_with = "of_headers")]
+    pub headers: BTreeMap<String, Wanted>,
     /// What the body has to have in it.
-    pub body: Option<String>,
+    pub body: Option<Wanted>,
     /// Fields of the JSON body and what has to hold for them; a dot leads into an object: `disk.free_bytes`.
     pub json: BTreeMap<String, Condition>,
 }
@@ -65,19 +66,21 @@ impl ExpectConfig {
             });
         }
         for (name, wanted) in &self.headers {
-            let found = headers
-                .get(name)
-                .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-            if found.as_ref() != Some(wanted) {
+            let found: Vec<_> = headers
+                .get_all(name)
+                .iter()
+                .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+                .collect();
+            if !wanted.is_one_of(&found) {
                 return Err(Unexpected::Header {
                     name: name.clone(),
-                    found,
+                    found: found.into_iter().next(),
                     wanted: wanted.clone(),
                 });
             }
         }
         if let Some(wanted) = &self.body
-            && !String::from_utf8_lossy(body).contains(wanted)
+            && !wanted.is_in(&String::from_utf8_lossy(body))
         {
             return Err(Unexpected::Body { wanted: wanted.clone() });
         }
@@ -96,33 +99,6 @@ impl ExpectConfig {
             }
         }
         Ok(())
-    }
-}
-
-/// `200`, `[200, 204]` or `any`
-#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
-#[schemars(with = "Value", extend("anyOf" = [
-    json!({ "const": "any" }),
-    json!({ "type": "integer", "minimum": 100, "maximum": 599 }),
-    json!({ "type": "array", "minItems": 1, "items": { "type": "integer", "minimum": 100, "maximum": 599 } }),
-]))]
-pub enum Statuses {
-    Any,
-    These(Vec<u16>),
-}
-
-impl Default for Statuses {
-    fn default() -> Self {
-        Self::These(vec![200])
-    }
-}
-
-impl Statuses {
-    fn has(&self, status: u16) -> bool {
-        match self {
-            Self::Any => true,
-            Self::These(statuses) => statuses.contains(&status),
-        }
     }
 }
 
@@ -220,14 +196,14 @@ pub struct ConditionError(String);
 pub enum Unexpected {
     #[error("status {found}, expected {wanted}")]
     Status { found: u16, wanted: Statuses },
-    #[error("header {name} {}, expected {wanted:?}", shown(.found.as_ref()))]
+    #[error("header {name} {}, expected {wanted}", shown(.found.as_ref()))]
     Header {
         name: String,
         found: Option<String>,
-        wanted: String,
+        wanted: Wanted,
     },
-    #[error("the body has no {wanted:?} in it")]
-    Body { wanted: String },
+    #[error("the body is not as expected: {wanted}")]
+    Body { wanted: Wanted },
     #[error("the body is not JSON")]
     NotJson,
     #[error("json {field} {}, expected {wanted}", shown(.found.as_ref()))]
@@ -246,16 +222,6 @@ fn shown(found: Option<&(impl fmt::Debug + ?Sized)>) -> String {
     format!("is {:.60}", format!("{found:?}"))
 }
 
-impl fmt::Display for Statuses {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::These(statuses) = self else {
-            return f.write_str("any");
-        };
-        let listed: Vec<_> = statuses.iter().map(u16::to_string).collect();
-        f.write_str(&listed.join(" or "))
-    }
-}
-
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -268,54 +234,6 @@ impl fmt::Display for Condition {
                     .map_or("", |(sign, _)| sign);
                 write!(f, "{sign} {bound}")
             }
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Statuses {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StatusesVisitor)
-    }
-}
-
-#[derive(Clone, Copy)]
-struct StatusesVisitor;
-
-impl<'de> Visitor<'de> for StatusesVisitor {
-    type Value = Statuses;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a status from 100 to 599, a list of them, or any")
-    }
-
-    fn visit_str<E: de::Error>(self, word: &str) -> Result<Statuses, E> {
-        match word {
-            "any" => Ok(Statuses::Any),
-            other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
-        }
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Statuses, E> {
-        self.status(number).map(|status| Statuses::These(vec![status]))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Statuses, A::Error> {
-        let mut all = Vec::new();
-        while let Some(number) = list.next_element()? {
-            all.push(self.status::<A::Error>(number)?);
-        }
-        if all.is_empty() {
-            return Err(de::Error::invalid_length(0, &self));
-        }
-        Ok(Statuses::These(all))
-    }
-}
-
-impl StatusesVisitor {
-    fn status<E: de::Error>(self, number: u64) -> Result<u16, E> {
-        match u16::try_from(number) {
-            Ok(status @ 100..=599) => Ok(status),
-            _ => Err(E::invalid_value(de::Unexpected::Unsigned(number), &self)),
         }
     }
 }
@@ -387,6 +305,28 @@ mod tests {
     }
 
     #[test]
+    fn looks_for_texts_by_expressions_and_for_what_is_not_to_be_there() {
+        for (yaml, holds) in [
+            ("{ headers: { Content-Type: { regex: json$ } } }", true),
+            ("{ headers: { Content-Type: { regex: ^json } } }", false),
+            ("{ headers: { Content-Type: { not: { regex: ^json } } } }", true),
+            ("{ headers: { Content-Type: { not: text/html } } }", true),
+            (
+                "{ headers: { Content-Type: { present: true }, X-Gone: { present: false } } }",
+                true,
+            ),
+            ("{ headers: { Content-Type: { not: { present: true } } } }", false),
+            ("{ headers: { X-Gone: { not: a } } }", true),
+            ("{ body: ready }", true),
+            ("{ body: { regex: '\"rea.y\"' } }", true),
+            ("{ body: { not: error } }", true),
+            ("{ body: { not: { regex: r.ady } } }", false),
+        ] {
+            assert_eq!(expect(yaml, json!({ "is": "ready" })).is_ok(), holds, "{yaml}");
+        }
+    }
+
+    #[test]
     fn refuses_conditions_that_mean_nothing() {
         for yaml in [
             "{ json: { a: '< many' } }",
@@ -395,6 +335,13 @@ mod tests {
             "{ status: 99 }",
             "{ status: all }",
             "{ status: [any] }",
+            "{ status: 399-200 }",
+            "{ status: 99-200 }",
+            "{ status: 200- }",
+            "{ headers: { A: { regex: '(' } } }",
+            "{ headers: { A: { like: b } } }",
+            "{ headers: { 'a b': c } }",
+            "{ headers: { A: 1 } }",
         ] {
             assert!(serde_yaml::from_str::<ExpectConfig>(yaml).is_err(), "{yaml}");
         }
@@ -410,6 +357,9 @@ mod tests {
             Ok(())
         );
         assert_eq!(expect("{ status: any }", json!(null)), Ok(()));
+        assert_eq!(expect("{ status: 200-399 }", json!(null)), Ok(()));
+        let error = expect("{ status: [204, 400-599] }", json!(null)).unwrap_err();
+        assert_eq!(error, "status 200, expected 204 or 400-599");
         let error = expect("{ status: [204, 206] }", json!(null)).unwrap_err();
         assert_eq!(error, "status 200, expected 204 or 206");
         let error = expect("{ headers: { X-Ready: 'yes' } }", json!(null)).unwrap_err();

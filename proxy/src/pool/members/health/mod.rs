@@ -3,6 +3,8 @@
 pub mod check;
 pub mod config;
 pub mod expect;
+mod statuses;
+mod wanted;
 pub mod watch;
 
 pub use self::check::Check;
