@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::draft::{Draft, Map};
+use super::passing::kind;
 use super::policies::{self, filter};
 use super::report::Report;
 use super::scope::Scope;
@@ -36,7 +37,7 @@ pub fn error_pages(scope: &Scope, report: &mut Report) -> Vec<Draft> {
             ),
             false => report.carried(directive),
         }
-        let intercepts = scope.is_on("proxy_intercept_errors", report) == Some(true);
+        let intercepts = scope.is_on(&format!("{}_intercept_errors", kind(scope)), report) == Some(true);
         filters.extend(pages.into_iter().map(|page| match intercepts {
             true => filter("error_page", page.with("intercept", true)),
             false => filter("error_page", page),

@@ -3,6 +3,7 @@
 use http::HeaderName;
 
 use super::draft::{Draft, Map};
+use super::passing::kind;
 use super::policies::filter;
 use super::report::Report;
 use super::scope::Scope;
@@ -12,7 +13,7 @@ use crate::request::syntax::is_framing;
 /// Fields of Veil's own that say what some `proxy_set_header` say.
 pub fn tellings(scope: &Scope, report: &mut Report) -> Vec<&'static str> {
     let mut tellings = Vec::new();
-    for directive in scope.all("proxy_set_header") {
+    for directive in scope.all(&format!("{}_set_header", kind(scope))) {
         let told = TELLINGS.iter().find(|told| says(directive, told));
         tellings.extend(told.map(|(name, _)| *name));
         match told {
@@ -43,7 +44,7 @@ fn says(directive: &Directive, (name, value): &(&str, &str)) -> bool {
 pub fn request_headers(scope: &Scope, target: &str, report: &mut Report) -> Option<Draft> {
     let (mut set, mut remove) = (Map::default(), Vec::new());
     let mut host = Some(target.to_owned());
-    for directive in scope.all("proxy_set_header") {
+    for directive in scope.all(&format!("{}_set_header", kind(scope))) {
         let (name, value) = (directive.word(0), directive.word(1));
         match (name.to_ascii_lowercase().as_str(), value) {
             ("host", "$http_host") => host = None,
@@ -205,10 +206,10 @@ const OF_BACKENDS: [&str; 6] = [
 
 /// `proxy_hide_header` and `proxy_pass_header`. Comes behind what adds fields, for answers pass the last filter first.
 pub fn hidden(scope: &Scope, report: &mut Report) -> Draft {
-    let passed = scope.all("proxy_pass_header");
+    let passed = scope.all(&format!("{}_pass_header", kind(scope)));
     let is_passed = |name: &str| passed.iter().any(|passed| passed.word(0).eq_ignore_ascii_case(name));
     let mut hidden: Vec<&str> = OF_BACKENDS.into_iter().filter(|name| !is_passed(name)).collect();
-    for directive in scope.all("proxy_hide_header") {
+    for directive in scope.all(&format!("{}_hide_header", kind(scope))) {
         let name = directive.word(0);
         if frames(name) || HeaderName::try_from(name).is_err() {
             report.harmless(directive, "no such field of a backend's ever reaches clients as it was");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::draft::{Draft, Map};
 use super::fields;
+use super::passing::kind;
 use super::report::Report;
 use super::scope::Scope;
 use super::syntax::Directive;
@@ -115,7 +116,7 @@ fn patience(scope: &Scope, report: &mut Report) -> Duration {
 
 /// Nginx: `$proxy_host`, unless `proxy_set_header` says another text; a check has no host of a client's.
 fn host(upstream: &str, scope: &Scope) -> String {
-    let said = scope.all("proxy_set_header");
+    let said = scope.all(&format!("{}_set_header", kind(scope)));
     let mut hosts = said.iter().filter(|said| said.word(0).eq_ignore_ascii_case("host"));
     let host = hosts.next_back().map(|said| said.word(1));
     let host = host.filter(|host| !host.is_empty() && !texts::has_variables(host));
@@ -125,7 +126,7 @@ fn host(upstream: &str, scope: &Scope) -> String {
 /// Fields of `proxy_set_header` that are the same for all requests.
 fn sent(scope: &Scope) -> Map {
     let mut sent = Map::default();
-    for said in scope.all("proxy_set_header") {
+    for said in scope.all(&format!("{}_set_header", kind(scope))) {
         let (name, value) = (said.word(0), said.word(1));
         let is_own = name.eq_ignore_ascii_case("host") || fields::frames(name) || fields::is_no_name(name);
         if !is_own && !value.is_empty() && !texts::has_variables(value) && !sent.has(name) {

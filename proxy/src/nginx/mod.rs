@@ -234,7 +234,7 @@ fn unused(directive: &Directive, report: &mut Report) {
                 "names are looked up by the system, when the configuration is read",
             );
         }
-        name if INHERITED.contains(&name) => {
+        name if is_inherited(name) => {
             report.harmless(directive, "nothing uses it: it is replaced wherever it would hold");
         }
         "ssl_ciphers" | "ssl_prefer_server_ciphers" | "ssl_ecdh_curve" | "ssl_dhparam" | "ssl_conf_command" => {
@@ -253,7 +253,7 @@ fn unused(directive: &Directive, report: &mut Report) {
             directive,
             "what still comes behind a whole answer is taken for a moment, and the connection ends",
         ),
-        "proxy_ignore_headers" => {
+        "proxy_ignore_headers" | "grpc_ignore_headers" => {
             report.harmless(
                 directive,
                 "no field of a backend's answer is obeyed, and there is no cache",
@@ -286,7 +286,12 @@ fn unused(directive: &Directive, report: &mut Report) {
     }
 }
 
-/// What is taken from wherever it holds.
+fn is_inherited(name: &str) -> bool {
+    let of_grpc = name.strip_prefix("grpc_").map(|rest| format!("proxy_{rest}"));
+    INHERITED.contains(&name) || of_grpc.is_some_and(|name| INHERITED.contains(&name.as_str()))
+}
+
+/// What is taken from wherever it holds; so are those of gRPC that are called as these are.
 const INHERITED: [&str; 51] = [
     "absolute_redirect",
     "add_header",
@@ -367,6 +372,7 @@ fn harmless(name: &str) -> Option<&'static str> {
         | "proxy_headers_hash_max_size"
         | "proxy_headers_hash_bucket_size" => "how large Nginx makes its tables",
         "proxy_buffers"
+        | "grpc_buffer_size"
         | "proxy_buffer_size"
         | "proxy_busy_buffers_size"
         | "proxy_max_temp_file_size"

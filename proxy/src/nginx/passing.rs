@@ -6,9 +6,18 @@ use super::scope::Scope;
 use super::values;
 use crate::yaml::units::ByteSize;
 
+/// What the directives begin with that say how this place passes requests on: calls of gRPC have their own.
+pub fn kind(scope: &Scope) -> &'static str {
+    match scope.own_named("grpc_pass").next() {
+        Some(_) => "grpc",
+        None => "proxy",
+    }
+}
+
 /// `proxy_next_upstream` and what bounds it.
 pub fn retry(route: &mut Map, scope: &Scope, report: &mut Report) {
-    let said = scope.one("proxy_next_upstream");
+    let kind = kind(scope);
+    let said = scope.one(&format!("{kind}_next_upstream"));
     let words: Vec<&str> = said.map_or_else(|| vec!["error", "timeout"], |directive| directive.texts().collect());
     let mut retry_on = Vec::new();
     let mut unknown = None;
@@ -31,7 +40,7 @@ pub fn retry(route: &mut Map, scope: &Scope, report: &mut Report) {
     if words.contains(&"non_idempotent") {
         route.put("idempotent", true);
     }
-    let tries = scope.one("proxy_next_upstream_tries");
+    let tries = scope.one(&format!("{kind}_next_upstream_tries"));
     if let Some(directive) = tries {
         report.carried(directive);
     }
@@ -53,14 +62,15 @@ pub fn retry(route: &mut Map, scope: &Scope, report: &mut Report) {
 const ALL: u32 = 1000;
 
 pub fn timeouts(scope: &Scope, report: &mut Report) -> Map {
-    let mut timeouts = Map::default();
+    let (kind, mut timeouts) = (kind(scope), Map::default());
     for (key, name) in [
-        ("connect", "proxy_connect_timeout"),
-        ("send", "proxy_send_timeout"),
-        ("read", "proxy_read_timeout"),
-        ("total", "proxy_next_upstream_timeout"),
+        ("connect", "connect_timeout"),
+        ("send", "send_timeout"),
+        ("read", "read_timeout"),
+        ("total", "next_upstream_timeout"),
     ] {
-        timeouts.put_some(key, scope.time(name, report).filter(|time| !time.get().is_zero()));
+        let said = scope.time(&format!("{kind}_{name}"), report);
+        timeouts.put_some(key, said.filter(|time| !time.get().is_zero()));
     }
     timeouts
 }
