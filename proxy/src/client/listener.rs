@@ -17,7 +17,7 @@ use crate::client::endpoint::{Endpoint, HOW_TO_WRITE};
 use crate::client::places::Places;
 use crate::client::tls::{Tls, TlsConfig, TlsError};
 use crate::request::Scheme;
-use crate::request::path::Paths;
+use crate::request::path::{Paths, Slashes};
 use crate::yaml::units::{ByteSize, Cidr, Duration, on_or_off};
 
 /// One entry of `listeners`: `public: { address: 0.0.0.0:80 }`.
@@ -52,6 +52,9 @@ pub struct ListenerConfig {
     /// Whether backends get targets as they were sent, or in their one spelling; a route may say otherwise.
     #[serde(default)]
     pub paths: Paths,
+    /// Whether several slashes in a row are one where routes and rules look at paths; backends get what `paths` says of it.
+    #[serde(default = "yes")]
+    pub merge_slashes: bool,
     /// Lets header fields with `_` in their names pass, except those that spell a field which Veil sets or frames by.
     /// Nginx: `underscores_in_headers`.
     #[serde(default)]
@@ -75,6 +78,15 @@ pub struct ListenerConfig {
     pub max_head: ByteSize,
     #[serde(default)]
     pub timeouts: ListenerTimeouts,
+}
+
+impl ListenerConfig {
+    pub fn slashes(&self) -> Slashes {
+        match self.merge_slashes {
+            true => Slashes::Merged,
+            false => Slashes::Kept,
+        }
+    }
 }
 
 /// How long clients may take.

@@ -43,6 +43,7 @@ impl Arrived {
             tables,
             notes: Notes {
                 server: listener.address.inet(),
+                slashes: listener.config.slashes(),
                 tls: connection.tls().map(Arc::clone),
                 spelling: connection.take_spelling().map(Arc::new),
                 connection: Some(Arc::clone(&connection) as Arc<dyn OnConnection>),

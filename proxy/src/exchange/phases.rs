@@ -71,7 +71,8 @@ impl ProxyHttp for Edge {
     }
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<bool> {
-        exchange.request_mut()?.path = routed::other_path(session.req_header())?;
+        let slashes = exchange.request()?.notes.slashes;
+        exchange.request_mut()?.path = routed::other_path(session.req_header(), slashes)?;
         let mut named = None;
         loop {
             match exchange.passes(session, named.take()).await? {

@@ -210,10 +210,10 @@ pub struct Way {
 }
 
 /// The path that routes match, if that is not the one that was sent.
-pub fn other_path(head: &RequestHeader) -> Result<Option<Box<str>>, Refusal> {
+pub fn other_path(head: &RequestHeader, slashes: Slashes) -> Result<Option<Box<str>>, Refusal> {
     let sent = head.raw_path();
     let sent = sent.split(|byte| *byte == b'?').next().unwrap_or_default();
-    let path = path::normal(sent).map_err(bad_path)?;
+    let path = slashes.normal(sent).map_err(bad_path)?;
     Ok((path.as_bytes() != sent).then(|| path.into_owned().into_boxed_str()))
 }
 

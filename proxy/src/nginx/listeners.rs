@@ -60,12 +60,13 @@ struct Sharing<'a> {
 }
 
 /// What a listener has one of, and each server may say.
-const ONCE: [&str; 5] = [
+const ONCE: [&str; 6] = [
     "client_header_timeout",
     "keepalive_timeout",
     "send_timeout",
     "underscores_in_headers",
     "large_client_header_buffers",
+    "merge_slashes",
 ];
 
 impl Sharing<'_> {
@@ -84,6 +85,9 @@ impl Sharing<'_> {
         let all_names = scope.is_on("ignore_invalid_headers", report) == Some(false);
         if scope.is_on("underscores_in_headers", report) == Some(true) || all_names {
             listener.put("underscores_in_headers", true);
+        }
+        if scope.is_on("merge_slashes", report) == Some(false) {
+            listener.put("merge_slashes", false);
         }
         listener.put("lone_line_feeds", true);
         listener.put("odd_ports", true);

@@ -143,12 +143,7 @@ impl<'a> Maker<'_, 'a> {
         if !self.door.listeners.is_empty() {
             matches.put("listeners", self.door.listeners.clone());
         }
-        let (key, path) = match paths {
-            Paths::Exact(path) => ("path_exact", spelt(path)),
-            Paths::Prefix(path) => ("path_prefix", spelt(path)),
-            Paths::Firm(path) => ("path_regex", format!("^{}", texts::escaped(path)).into()),
-            Paths::Regex(expression) => ("path_regex", expression.into()),
-        };
+        let (key, path) = paths.matched();
         matches.put(key, &*path);
         Map::default().with("match", matches)
     }

@@ -17,6 +17,20 @@ pub enum Paths {
     Regex(String),
 }
 
+impl Paths {
+    /// The key of a route's match and its value. A path is written there with its slashes merged: by one that is not, only an
+    /// expression can look.
+    pub fn matched(&self) -> (&'static str, Cow<'_, str>) {
+        match self {
+            Self::Exact(path) if path.contains("//") => ("path_regex", format!("^{}$", texts::escaped(path)).into()),
+            Self::Exact(path) => ("path_exact", spelt(path)),
+            Self::Prefix(path) if !path.contains("//") => ("path_prefix", spelt(path)),
+            Self::Prefix(path) | Self::Firm(path) => ("path_regex", format!("^{}", texts::escaped(path)).into()),
+            Self::Regex(expression) => ("path_regex", expression.into()),
+        }
+    }
+}
+
 /// All paths.
 pub fn everything() -> Paths {
     Paths::Prefix("/".to_owned())

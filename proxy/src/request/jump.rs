@@ -3,7 +3,6 @@
 use pingora::http::RequestHeader;
 
 use super::RequestCtx;
-use super::path;
 use super::problem::{self, Problem};
 
 /// Of one request. Nginx has the same bound.
@@ -12,7 +11,7 @@ const MOST: u8 = 10;
 /// Whether filters have made another path than the one that the route was found by.
 pub fn is_due(head: &RequestHeader, ctx: &RequestCtx) -> bool {
     let made = ctx.notes.target.as_deref().map(path_of);
-    made.is_some_and(|path| path::normal(path).map_or(true, |path| path != ctx.path(head)))
+    made.is_some_and(|path| ctx.notes.slashes.normal(path).map_or(true, |path| path != ctx.path(head)))
 }
 
 /// Makes the target that filters have made what routes match.
@@ -25,7 +24,7 @@ pub fn jump(ctx: &mut RequestCtx) -> Result<(), Problem> {
     }
     ctx.notes.jumps += 1;
     if let Some(target) = ctx.notes.target.as_deref() {
-        let path = path::normal(path_of(target)).map_err(|_| problem::BAD_PATH)?;
+        let path = ctx.notes.slashes.normal(path_of(target)).map_err(|_| problem::BAD_PATH)?;
         ctx.path = Some(path.into());
     }
     Ok(())

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 pub use super::connection::Keeping;
 use super::connection::OnConnection;
+use super::path::Slashes;
 use super::spelling::Spelling;
 use super::trace::Trace;
 use super::traffic::Traffic;
@@ -25,6 +26,8 @@ pub const PLAIN_HTTP: u16 = 497;
 pub struct Notes {
     /// Path and query that backends get in the place of the client's.
     pub target: Option<Box<str>>,
+    /// What becomes of several slashes in a row in its path, as its listener says.
+    pub slashes: Slashes,
     /// How the client has sent its target, where it is known in another spelling.
     pub spelling: Option<Arc<Spelling>>,
     /// The beginning of the client's path was taken away, for what it asks for does not know of it.

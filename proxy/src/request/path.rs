@@ -26,6 +26,30 @@ pub enum Paths {
 /// # Errors
 /// The path means nothing, or climbs above its root.
 pub fn normal(path: &[u8]) -> Result<Cow<'_, str>, PathError> {
+    Slashes::Merged.normal(path)
+}
+
+/// What becomes of several slashes in a row. Nginx: `merge_slashes`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Slashes {
+    /// They are one.
+    #[default]
+    Merged,
+    /// Each begins a segment, which may be empty.
+    Kept,
+}
+
+impl Slashes {
+    /// As [`normal`].
+    ///
+    /// # Errors
+    /// As of that.
+    pub fn normal(self, path: &[u8]) -> Result<Cow<'_, str>, PathError> {
+        normal_with(path, self)
+    }
+}
+
+fn normal_with(path: &[u8], slashes: Slashes) -> Result<Cow<'_, str>, PathError> {
     if path.first() != Some(&b'/') {
         return Err(PathError::NotAbsolute);
     }
@@ -33,11 +57,12 @@ pub fn normal(path: &[u8]) -> Result<Cow<'_, str>, PathError> {
         return Err(PathError::OddCharacter);
     }
     let decoded = decode(path)?;
-    let is_normal = !decoded.windows(2).any(|pair| matches!(pair, b"//" | b"/."));
+    let is_odd = |pair: &[u8]| pair == b"/." || pair == b"//" && slashes == Slashes::Merged;
+    let is_normal = !decoded.windows(2).any(is_odd);
     if is_normal && !decoded.contains(&b'\\') {
         return Ok(text(decoded));
     }
-    resolve(&decoded).map(|path| Cow::Owned(String::from_utf8_lossy(&path).into_owned()))
+    resolve(&decoded, slashes).map(|path| Cow::Owned(String::from_utf8_lossy(&path).into_owned()))
 }
 
 fn text(path: Cow<'_, [u8]>) -> Cow<'_, str> {
@@ -71,12 +96,13 @@ fn decode(path: &[u8]) -> Result<Cow<'_, [u8]>, PathError> {
 }
 
 /// Without empty segments and dots. A dot segment beside a backslash or a parameter is one to some servers only.
-fn resolve(path: &[u8]) -> Result<Vec<u8>, PathError> {
+fn resolve(path: &[u8], slashes: Slashes) -> Result<Vec<u8>, PathError> {
     let mut kept: Vec<&[u8]> = Vec::new();
     let mut segments = path[1..].split(|byte| *byte == b'/').peekable();
     while let Some(segment) = segments.next() {
         let is_last = segments.peek().is_none();
         match segment {
+            b"" if slashes == Slashes::Kept => kept.push(b""),
             b"" | b"." | b".." => {
                 if segment == b".." {
                     kept.pop().ok_or(PathError::DotSegment)?;
@@ -209,6 +235,24 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn slashes_may_be_kept() {
+        for (path, form) in [
+            ("/a//b", "/a//b"),
+            ("//a", "//a"),
+            ("/a/", "/a/"),
+            ("/a//", "/a//"),
+            ("/a/./b", "/a/b"),
+            ("/a//../b", "/a/b"),
+            ("/a/b/..", "/a/"),
+            ("/a%2F%2fb", "/a//b"),
+            ("/x/http://y/.z", "/x/http://y/.z"),
+        ] {
+            assert_eq!(Slashes::Kept.normal(path.as_bytes()).as_deref(), Ok(form), "{path}");
+        }
+        assert_eq!(Slashes::Kept.normal(b"/a//../../../b"), Err(PathError::DotSegment));
+    }
 
     #[test]
     fn leaves_a_plain_path_as_it_is() {

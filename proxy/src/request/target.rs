@@ -7,19 +7,23 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use pingora::http::RequestHeader;
 
 use super::RequestCtx;
-use super::path::{self, PathError};
+use super::path::{PathError, Slashes};
 
 /// A request's target on its way to the backend.
 pub struct Target {
     path: String,
     query: Option<String>,
+    slashes: Slashes,
 }
 
 impl Target {
     /// What the client has sent, or what filters before have made of it.
     pub fn of(request: &RequestHeader, ctx: &RequestCtx) -> Self {
         let sent = String::from_utf8_lossy(request.raw_path());
-        Self::from(ctx.notes.target.as_deref().unwrap_or(&sent))
+        Self {
+            slashes: ctx.notes.slashes,
+            ..Self::from(ctx.notes.target.as_deref().unwrap_or(&sent))
+        }
     }
 
     /// The path, unless it could be read in another way than it is written: then only its normal form says what it means.
@@ -35,7 +39,7 @@ impl Target {
     /// # Errors
     /// It means nothing.
     pub fn normal_path(&self) -> Result<Cow<'_, str>, PathError> {
-        path::normal(self.path.as_bytes())
+        self.slashes.normal(self.path.as_bytes())
     }
 
     pub fn query(&self) -> Option<&str> {
@@ -62,6 +66,7 @@ impl From<&str> for Target {
         Self {
             path: path.to_owned(),
             query,
+            slashes: Slashes::default(),
         }
     }
 }

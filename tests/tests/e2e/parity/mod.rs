@@ -5,6 +5,7 @@ mod answers;
 mod cases;
 mod places;
 mod secure;
+mod slashes;
 
 use std::fmt::Write as _;
 use std::fs;
