@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -49,6 +50,9 @@ pub struct ListenerConfig {
     #[serde(default = "yes", deserialize_with = "on_or_off")]
     #[schemars(with = "Value", extend("enum" = ["on", "off", true, false]))]
     pub http2: bool,
+    /// Requests of one HTTP/2 connection at a time. Nginx: `http2_max_concurrent_streams`.
+    #[serde(default = "a_hundred")]
+    pub max_streams: NonZeroU32,
     /// Whether backends get targets as they were sent, or in their one spelling; a route may say otherwise.
     #[serde(default)]
     pub paths: Paths,
@@ -209,6 +213,10 @@ fn field<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<HeaderName
 
 fn yes() -> bool {
     true
+}
+
+fn a_hundred() -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(99)
 }
 
 fn ten_thousand() -> usize {

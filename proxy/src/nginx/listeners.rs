@@ -60,13 +60,14 @@ struct Sharing<'a> {
 }
 
 /// What a listener has one of, and each server may say.
-const ONCE: [&str; 6] = [
+const ONCE: [&str; 7] = [
     "client_header_timeout",
     "keepalive_timeout",
     "send_timeout",
     "underscores_in_headers",
     "large_client_header_buffers",
     "merge_slashes",
+    "http2_max_concurrent_streams",
 ];
 
 impl Sharing<'_> {
@@ -80,6 +81,7 @@ impl Sharing<'_> {
         if !self.speaks_http2(report) {
             listener.put("http2", false);
         }
+        listener.put_some("max_streams", streams(scope, report));
         listener.put_part("tls", self.tls(report));
         self.put_proxies(&mut listener, report);
         let all_names = scope.is_on("ignore_invalid_headers", report) == Some(false);
@@ -278,6 +280,13 @@ fn trusted_proxies(scope: &Scope, address: &Endpoint, report: &mut Report) -> Ve
         );
     }
     trusted
+}
+
+/// `http2_max_concurrent_streams`
+fn streams(scope: &Scope, report: &mut Report) -> Option<u32> {
+    let directive = scope.one("http2_max_concurrent_streams")?;
+    report.carried(directive);
+    directive.word(0).parse().ok().filter(|streams| *streams > 0)
 }
 
 /// `large_client_header_buffers 4 16k`: a line may be as long as one of them, a head as all of them.

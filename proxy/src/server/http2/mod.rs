@@ -31,6 +31,7 @@ pub async fn serve(stream: Transport, entered: &Entered, proxy: &Arc<Proxy>, shu
     // A client that leaves meanwhile is no news.
     let mut options = default_h2_options();
     options.initial_window_size(WIDEST);
+    options.max_concurrent_streams(entered.listener.config.max_streams.get());
     let mut connection = match options.handshake(stream).await {
         Ok(connection) => connection,
         Err(error) => return tell_end(entered, &error),
