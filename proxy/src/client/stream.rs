@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,7 +10,7 @@ use std::task::{Context, Poll};
 use pingora::protocols::TcpKeepalive;
 use pingora::protocols::l4::ext::set_tcp_keepalive;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 
 use super::endpoint::Endpoint;
 
@@ -42,6 +43,24 @@ impl Stream {
             }
             Endpoint::Unix(path) => UnixStream::connect(path).await.map(Self::Unix),
         }
+    }
+
+    /// The same, from one of this host's addresses; a Unix socket has none.
+    ///
+    /// # Errors
+    /// As of [`Stream::connect`], or the address is none of this host's, or of the other family.
+    pub async fn connect_from(from: IpAddr, endpoint: &Endpoint) -> io::Result<Self> {
+        let Endpoint::Inet(address) = endpoint else {
+            return Self::connect(endpoint).await;
+        };
+        let socket = match from {
+            IpAddr::V4(_) => TcpSocket::new_v4()?,
+            IpAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.bind((from, 0).into())?;
+        let stream = socket.connect(*address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self::Tcp(stream))
     }
 
     /// What has come, without waiting for more.
@@ -145,6 +164,17 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_connection_comes_from_where_it_is_said_to() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::from(listener.local_addr().unwrap());
+        let _stays = Stream::connect_from([127, 0, 0, 9].into(), &endpoint).await.unwrap();
+        assert_eq!(listener.accept().await.unwrap().1.ip().to_string(), "127.0.0.9");
+        // Of a network for documents, which is nobody's.
+        assert!(Stream::connect_from([192, 0, 2, 1].into(), &endpoint).await.is_err());
+        assert!(Stream::connect_from("::1".parse().unwrap(), &endpoint).await.is_err());
+    }
 
     #[tokio::test]
     async fn who_has_said_something_has_not_left_silently() {

@@ -21,7 +21,17 @@ pub fn limits(scope: &Scope, http: &Scope, report: &mut Report) -> Vec<Draft> {
 
 /// `limit_rate` and `limit_rate_after`.
 pub fn bandwidth(scope: &Scope, report: &mut Report) -> Option<Draft> {
-    let (directive, after) = (scope.one("limit_rate")?, scope.one("limit_rate_after"));
+    let of_backend = scope.one("proxy_limit_rate").filter(|said| said.word(0) != "0");
+    let Some(directive) = scope.one("limit_rate") else {
+        return paced_by_backend(of_backend?, report);
+    };
+    if let Some(said) = of_backend {
+        report.changed(
+            said,
+            "`limit_rate` says how fast an answer goes, and a backend is read as fast",
+        );
+    }
+    let after = scope.one("limit_rate_after");
     let Some(rate) = values::size(directive.word(0)) else {
         report.missing(
             directive,
@@ -37,6 +47,22 @@ pub fn bandwidth(scope: &Scope, report: &mut Report) -> Option<Draft> {
     let mut settings = Map::default().with("rate", rate);
     settings.put_some("after", after.and_then(|after| values::size(after.word(0))));
     Some(filter("bandwidth", settings))
+}
+
+/// `proxy_limit_rate`
+fn paced_by_backend(directive: &Directive, report: &mut Report) -> Option<Draft> {
+    let Some(rate) = values::size(directive.word(0)) else {
+        report.missing(
+            directive,
+            "only a number is known here: answers go as fast as their clients take them",
+        );
+        return None;
+    };
+    report.changed(
+        directive,
+        "so fast an answer goes to its client: a backend may be read faster, as far as answers are kept",
+    );
+    Some(filter("bandwidth", Map::default().with("rate", rate)))
 }
 
 /// The directive that makes a zone known, and what it counts by in Veil's words; none for clients' addresses.

@@ -425,9 +425,7 @@ impl<'a> Maker<'_, 'a> {
             body.put("buffering", Draft::Scalar("off".into()));
         }
         route.put_part("body", body);
-        if scope.is_on("proxy_buffering", report) == Some(false) {
-            route.put("answers", Map::default().with("buffering", Draft::Scalar("off".into())));
-        }
+        route.put_part("answers", passing::answers(scope, report));
         filters.extend(policies::compression(scope, report));
         // Nginx forgets of the path of proxy_pass where rules have made another one; here they are taken to do so always.
         let stays = |_: &Draft| !is_rewritten || target.has_variables;

@@ -259,9 +259,7 @@ fn unused(directive: &Directive, report: &mut Report) {
                 "no field of a backend's answer is obeyed, and there is no cache",
             );
         }
-        "proxy_store" | "proxy_ignore_client_abort" | "limit_req_dry_run" | "limit_conn_dry_run"
-            if directive.word(0) == "off" =>
-        {
+        "proxy_store" | "limit_req_dry_run" | "limit_conn_dry_run" if directive.word(0) == "off" => {
             report.harmless(directive, "nothing else is done anyway");
         }
         "proxy_socket_keepalive" | "grpc_socket_keepalive" => {
@@ -292,7 +290,7 @@ fn is_inherited(name: &str) -> bool {
 }
 
 /// What is taken from wherever it holds; so are those of gRPC that are called as these are.
-const INHERITED: [&str; 51] = [
+const INHERITED: [&str; 54] = [
     "absolute_redirect",
     "add_header",
     "allow",
@@ -325,6 +323,9 @@ const INHERITED: [&str; 51] = [
     "limit_req_zone",
     "port_in_redirect",
     "proxy_buffering",
+    "proxy_ignore_client_abort",
+    "proxy_limit_rate",
+    "proxy_bind",
     "proxy_cookie_domain",
     "proxy_cookie_flags",
     "proxy_cookie_path",

@@ -93,6 +93,18 @@ pub fn body(scope: &Scope, report: &mut Report) -> Map {
     body
 }
 
+/// `proxy_buffering` and `proxy_ignore_client_abort`.
+pub fn answers(scope: &Scope, report: &mut Report) -> Map {
+    let mut answers = Map::default();
+    if scope.is_on("proxy_buffering", report) == Some(false) {
+        answers.put("buffering", Draft::Scalar("off".into()));
+    }
+    if scope.is_on("proxy_ignore_client_abort", report) == Some(true) {
+        answers.put("outlast_client", true);
+    }
+    answers
+}
+
 /// `proxy_set_body`, and `proxy_pass_request_body off`: what backends get in the place of a body.
 pub fn replacement(scope: &Scope, report: &mut Report) -> Option<Draft> {
     let passes = scope.is_on("proxy_pass_request_body", report);

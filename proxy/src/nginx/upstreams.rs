@@ -1,6 +1,7 @@
 //! `upstream` blocks and what `proxy_pass` names become pools.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::draft::{Draft, Map};
 use super::health::{self, Checks};
@@ -42,6 +43,7 @@ impl<'a> Upstreams<'a> {
     /// reached as pools are by default has a pool of its own.
     pub fn settle_connections(&mut self, target: &mut Target, scope: &Scope, report: &mut Report) {
         self.settle_protocol(target, scope, report);
+        bind(target, scope, report);
         let (name, mut number) = (target.pool.clone(), 1);
         // Another location may reach the same servers in another way: believe another certificate, above all.
         while self
@@ -139,6 +141,23 @@ impl<'a> Upstreams<'a> {
             pools.put_some(&name, pool);
         }
         pools
+    }
+}
+
+/// `proxy_bind ADDRESS`
+fn bind(target: &mut Target, scope: &Scope, report: &mut Report) {
+    let kind = if target.is_grpc { "grpc_bind" } else { "proxy_bind" };
+    let Some(said) = scope.one(kind) else { return };
+    match said.word(0).parse::<IpAddr>() {
+        Ok(address) if said.words.len() == 1 => {
+            report.carried(said);
+            target.is_reached_by("connect_from", address.to_string(), &format!("-from-{address}"));
+        }
+        _ if said.word(0) == "off" => report.carried(said),
+        _ => report.missing(
+            said,
+            "only an address is known here; connections come from where the system has them",
+        ),
     }
 }
 

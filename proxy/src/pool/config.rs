@@ -1,5 +1,6 @@
 //! What is configured of a pool as a whole.
 
+use std::net::IpAddr;
 use std::time;
 
 use schemars::JsonSchema;
@@ -43,6 +44,8 @@ pub struct PoolConfig {
     pub http2: bool,
     /// Tells backends of the client before all else on a connection, which then serves that client's requests alone.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// The address of this host's that connections to backends come from; as the system has it unless given. Nginx: `proxy_bind`.
+    pub connect_from: Option<IpAddr>,
     pub timeouts: TimeoutsConfig,
 }
 
@@ -62,6 +65,7 @@ impl PoolConfig {
             http1: self.http1,
             http2: self.http2,
             proxy_protocol: self.proxy_protocol,
+            connect_from: self.connect_from,
         }
     }
 

@@ -11,7 +11,12 @@ const MOST: u8 = 10;
 /// Whether filters have made another path than the one that the route was found by.
 pub fn is_due(head: &RequestHeader, ctx: &RequestCtx) -> bool {
     let made = ctx.notes.target.as_deref().map(path_of);
-    made.is_some_and(|path| ctx.notes.slashes.normal(path).map_or(true, |path| path != ctx.path(head)))
+    made.is_some_and(|path| {
+        ctx.notes
+            .slashes
+            .normal(path)
+            .map_or(true, |path| path != ctx.path(head))
+    })
 }
 
 /// Makes the target that filters have made what routes match.
@@ -24,7 +29,11 @@ pub fn jump(ctx: &mut RequestCtx) -> Result<(), Problem> {
     }
     ctx.notes.jumps += 1;
     if let Some(target) = ctx.notes.target.as_deref() {
-        let path = ctx.notes.slashes.normal(path_of(target)).map_err(|_| problem::BAD_PATH)?;
+        let path = ctx
+            .notes
+            .slashes
+            .normal(path_of(target))
+            .map_err(|_| problem::BAD_PATH)?;
         ctx.path = Some(path.into());
     }
     Ok(())

@@ -1,8 +1,9 @@
 //! Uploads that a worker lost are sent again to another, in full, where that does no harm.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use e2e::backend::{Answer, Backend, digest};
+use e2e::backend::{Answer, Backend, Gate, Part, digest};
 use e2e::raw::Raw;
 use e2e::until::{SOON, until};
 use e2e::veil::Veil;
@@ -132,6 +133,29 @@ fn passes_on_a_status_that_the_route_does_not_name() {
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 501]);
     assert_eq!((bad.received().len(), good.received().len()), (1, 1));
+}
+
+#[test]
+fn a_request_may_outlast_its_client() {
+    let gate = Gate::default();
+    let closed = gate.clone();
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let backend =
+        Backend::start(move |_| Answer::Parts(vec![Part::Gate(closed.clone()), Part::Bytes(answer.to_vec())]));
+    let yaml = configuration(
+        &format!("{{ address: {} }}", backend.address),
+        "answers: { outlast_client: true }",
+    );
+    let veil = Veil::start(&yaml.replace("read: 2s", "read: 60s"));
+    let in_flight = || veil.backend(backend.address)["in_flight"].as_u64();
+    let mut client = Raw::connect(veil.public);
+    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 6\r\n\r\nupload");
+    until("the backend has it", SOON, || (in_flight() == Some(1)).then_some(()));
+    drop(client);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(in_flight(), Some(1), "its client is gone, and it goes on");
+    gate.open();
+    until("it is answered", SOON, || (in_flight() == Some(0)).then_some(()));
 }
 
 #[test]

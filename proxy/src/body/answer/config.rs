@@ -48,6 +48,9 @@ pub struct RouteAnswersConfig {
     pub buffering: Option<Buffering>,
     pub hold: Option<Duration>,
     pub least_rate: Option<ByteSize>,
+    /// A backend works on a request whose client has left until its answer begins, in place of being told so: for what must not
+    /// be given up half way. Nginx: `proxy_ignore_client_abort`.
+    pub outlast_client: bool,
 }
 
 /// What holds for one answer.
@@ -63,6 +66,8 @@ pub struct AnswerLimits {
     pub least_rate: u64,
     /// How far a client may lag behind.
     pub patience: time::Duration,
+    /// Whether it is waited for when the client has left.
+    pub outlast_client: bool,
     /// How fast it may go; as fast as the client takes it unless given.
     pub pace: Option<Pace>,
 }
@@ -82,6 +87,7 @@ impl AnswerLimits {
             keep: all.keep.get(),
             least_rate: route.least_rate.unwrap_or(all.least_rate).get().max(1),
             patience,
+            outlast_client: route.outlast_client,
             pace: None,
         }
     }

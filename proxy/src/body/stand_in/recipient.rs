@@ -1,5 +1,6 @@
 //! The client behind a stand-in, and how far its answer has come.
 
+use std::future::pending;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -235,7 +236,14 @@ impl Recipient {
                 _ => None,
             };
             match (&mut self.client, until) {
-                (Client::Here(client), None) => return client.read_body_or_idle(nothing_more).await,
+                (Client::Here(client), None) => {
+                    let more = client.read_body_or_idle(nothing_more).await;
+                    return match (&more, &self.answer) {
+                        // Nobody hears of it: the answer's own time goes on.
+                        (Err(_), Answer::Awaited(keeping)) if keeping.limits.outlast_client => pending().await,
+                        _ => more,
+                    };
+                }
                 (Client::Here(client), Some(until)) => tokio::select! {
                     biased;
                     left = client.read_body_or_idle(nothing_more) => return left,

@@ -1,6 +1,7 @@
 //! A new connection to a backend.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -38,6 +39,7 @@ pub struct TransportConfig {
     pub http1: Http1,
     pub http2: bool,
     pub proxy_protocol: Option<ProxyProtocol>,
+    pub connect_from: Option<IpAddr>,
 }
 
 pub struct Transport {
@@ -131,7 +133,10 @@ impl Transport {
     }
 
     async fn connect(&self, target: Target<'_>, client: Option<Ends>) -> io::Result<Channel> {
-        let mut stream = Stream::connect(target.endpoint).await?;
+        let mut stream = match self.config.connect_from {
+            Some(address) => Stream::connect_from(address, target.endpoint).await?,
+            None => Stream::connect(target.endpoint).await?,
+        };
         if let Some(version) = self.config.proxy_protocol {
             stream.write_all(&version.header(client)).await?;
         }
