@@ -20,7 +20,7 @@ use crate::pool::Pool;
 use crate::request::RequestCtx;
 use crate::request::deadline::Patience;
 use crate::request::expression::Groups;
-use crate::request::path::{self, PathError, Paths};
+use crate::request::path::{self, PathError, Paths, Slashes};
 use crate::request::problem::{self, Problem};
 use crate::request::spelling::Spelling;
 use crate::request::syntax::promised_length;

@@ -271,8 +271,10 @@ impl Replacement {
         if ctx.notes.is_handed_over || ctx.notes.upstream.is_some() && !self.settings.intercept {
             return None;
         }
-        for name in ABOUT_THE_BODY {
-            response.remove_header(&name);
+        match ctx.notes.upstream {
+            // Nothing of a backend's answer is said in place of which this goes.
+            Some(_) => forget_all_but(&OWN, response),
+            None => forget(&ABOUT_THE_BODY, response),
         }
         response.set_status(self.settings.answer_with.unwrap_or(StatusCode::FOUND)).ok()?;
         response.insert_header("Location", url).ok()?;
@@ -292,6 +294,21 @@ impl Replacement {
         }
     }
 }
+
+fn forget(names: &[HeaderName], response: &mut ResponseHeader) {
+    for name in names {
+        response.remove_header(name);
+    }
+}
+
+fn forget_all_but(kept: &[&str], response: &mut ResponseHeader) {
+    let others = response.headers.keys().filter(|name| !kept.contains(&name.as_str()));
+    let others: Vec<HeaderName> = others.cloned().collect();
+    forget(&others, response);
+}
+
+/// What Veil says itself, or of the connection; and what a 401 has to say.
+const OWN: [&str; 5] = ["connection", "date", "server", "www-authenticate", "x-request-id"];
 
 /// What says something of the body that there was.
 const ABOUT_THE_BODY: [HeaderName; 9] = [
@@ -356,6 +373,21 @@ mod tests {
         assert_eq!(instead("{ status: [404], to: /p$path }", 403), None);
         let route = "{ status: [5xx], route: other, answer_with: 200 }";
         assert_eq!(instead(route, 502), Some((None, name, Some(200))));
+    }
+
+    #[test]
+    fn who_is_sent_elsewhere_hears_nothing_of_the_backends_answer() {
+        let (mut response, mut ctx) = (ok(), ctx("192.0.2.1"));
+        response.set_status(403).unwrap();
+        for (name, value) in [("set-cookie", "a=b"), ("x-internal", "1"), ("x-request-id", "2")] {
+            response.insert_header(name, value).unwrap();
+        }
+        ctx.notes.upstream = Some((403, std::time::Duration::ZERO));
+        let page = built::<ErrorPage>("{ status: [403], redirect: 'https://a.test/', intercept: true }");
+        page.on_response(&mut response, &request("GET", "/a", &[]), &ctx);
+        let mut names: Vec<&str> = response.headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!((response.status.as_u16(), names), (302, vec!["location", "x-request-id"]));
     }
 
     #[test]

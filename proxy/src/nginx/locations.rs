@@ -19,7 +19,6 @@ use super::servers::Server;
 use super::sites;
 use super::syntax::Directive;
 use super::target::{self, Target};
-use super::texts;
 use super::upstreams::Upstreams;
 use crate::request::target::escaped;
 

@@ -50,6 +50,7 @@ mod tests {
             keep: 0,
             least_rate: 1024,
             patience: Duration::from_secs(10),
+            outlast_client: false,
             pace: None,
         })
     }

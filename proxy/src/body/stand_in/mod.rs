@@ -7,6 +7,7 @@
 //!
 //! [`Session::enable_retry_buffering`]: pingora::protocols::http::custom::server::Session::enable_retry_buffering
 
+mod away;
 mod recipient;
 mod session;
 mod source;

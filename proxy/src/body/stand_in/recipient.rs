@@ -9,9 +9,9 @@ use http::{HeaderMap, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::{HttpTask, ServerSession};
 use pingora::{Error, ErrorType, OrErr, Result};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
+use super::away::Away;
 use super::source::Source;
 use crate::body::answer::{Ending, Flow, Held, Keeping, Outlet, Progress, deliver};
 use crate::body::config::Buffering;
@@ -48,28 +48,6 @@ enum Answer {
     Passing(Outlet),
     /// It broke off, and so does what the client gets.
     CutOff,
-}
-
-/// A client that is being given its answer, and what is asked of its session meanwhile.
-pub(super) struct Away {
-    pub flow: Arc<Flow>,
-    delivery: JoinHandle<(Box<ServerSession>, Result<()>)>,
-    request: RequestHeader,
-    response: ResponseHeader,
-    bytes_read: usize,
-}
-
-impl Away {
-    pub fn give_up(self: Box<Self>) {
-        self.delivery.abort();
-    }
-
-    pub async fn come_home(self: Box<Self>) -> (Box<ServerSession>, Result<()>) {
-        match self.delivery.await {
-            Ok(home) => home,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
-    }
 }
 
 /// What a stand-in leaves behind.

@@ -3,23 +3,21 @@
 mod asked;
 mod conditions;
 mod found;
+mod root;
 mod tried;
 
-use std::fs::{File, Metadata};
-use std::io;
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode};
 use pingora::http::RequestHeader;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
 
 use self::asked::Asked;
 use self::found::Found;
+use self::root::{Missing, Root};
 use self::tried::{Candidate, Tried};
 use super::strip_prefix::StripPrefix;
 use super::media_type::of_name;
@@ -69,13 +67,8 @@ fn index_html() -> Template {
 
 impl Settings for Files {
     fn build(&self, _: &Workshop<'_>) -> Result<Arc<dyn Filter>, FilterError> {
-        let root = match self.may_be_absent {
-            true => None,
-            false => Some(
-                opened(&self.root)
-                    .map_err(|error| FilterError(format!("{}: {}", self.root.display(), io::Error::from(error))))?,
-            ),
-        };
+        let root = Root::new(&self.root, self.may_be_absent)
+            .map_err(|error| FilterError(format!("{}: {error}", self.root.display())))?;
         Ok(Arc::new(Folder(Arc::new(Served {
             settings: self.clone(),
             root,
@@ -95,13 +88,7 @@ struct Folder(Arc<Served>);
 
 struct Served {
     settings: Files,
-    /// None where it may come and go: each request looks for it.
-    root: Option<OwnedFd>,
-}
-
-fn opened(root: &Path) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(root, flags, Mode::empty())
+    root: Root,
 }
 
 impl Filter for Folder {
@@ -145,15 +132,6 @@ impl Filter for Folder {
     }
 }
 
-enum Missing {
-    /// It is a folder, but was not asked for as one; where it is, if not where it was asked for.
-    Folder(Option<String>),
-    /// Such a folder is there, but nothing stands for it.
-    Index,
-    Nothing,
-    Trouble(io::Error),
-}
-
 impl Served {
     fn answer(&self, path: &str, asked: &Asked) -> Verdict {
         let found = match self.find_any(path, asked) {
@@ -195,8 +173,8 @@ impl Served {
 
     fn is_there(&self, tried: &Candidate, asked: &Asked) -> bool {
         let opened = match self.name(&tried.path, asked).trim_end_matches('/') {
-            "" => self.open("."),
-            name if may_be_known(name) => self.open(name),
+            "" => self.root.open("."),
+            name if may_be_known(name) => self.root.open(name),
             _ => return false,
         };
         opened.is_ok_and(|(_, metadata)| metadata.is_dir() == tried.is_folder)
@@ -210,14 +188,14 @@ impl Served {
         if !may_be_known(&name) {
             return Err(Missing::Nothing);
         }
-        let (file, metadata) = self.open(&name)?;
+        let (file, metadata) = self.root.open(&name)?;
         if metadata.is_dir() {
             return Err(Missing::Folder(None));
         }
         let media_type = of_name(&name);
         if self.settings.precompressed {
             for (coding, suffix) in &asked.codings {
-                if let Ok((file, metadata)) = self.open(&format!("{name}{suffix}"))
+                if let Ok((file, metadata)) = self.root.open(&format!("{name}{suffix}"))
                     && metadata.is_file()
                 {
                     let coding = Some(*coding);
@@ -236,48 +214,6 @@ impl Served {
             "" => name.to_owned(),
             within => format!("{within}/{name}"),
         }
-    }
-
-    /// The kernel itself goes no further up than `root`, whatever links say.
-    fn open(&self, name: &str) -> Result<(File, Metadata), Missing> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        let within = |root: &OwnedFd| openat2(root, name, flags, Mode::empty(), resolve);
-        let found = match &self.root {
-            Some(root) => within(root),
-            None => opened(&self.settings.root).and_then(|root| within(&root)),
-        };
-        let opened = match found {
-            Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => self.open_by_path(name),
-            found => found.map(File::from).map_err(io::Error::from),
-        };
-        let file = opened.map_err(|error| match rustix::io::Errno::from_io_error(&error) {
-            Some(
-                rustix::io::Errno::NOENT
-                | rustix::io::Errno::NOTDIR
-                | rustix::io::Errno::XDEV
-                | rustix::io::Errno::LOOP
-                | rustix::io::Errno::NAMETOOLONG
-                | rustix::io::Errno::NXIO,
-            ) => Missing::Nothing,
-            _ => Missing::Trouble(error),
-        })?;
-        let metadata = file.metadata().map_err(Missing::Trouble)?;
-        match metadata.is_file() || metadata.is_dir() {
-            true => Ok((file, metadata)),
-            false => Err(Missing::Nothing),
-        }
-    }
-
-    /// Where the kernel does not know openat2, or a sandbox forbids it.
-    fn open_by_path(&self, name: &str) -> io::Result<File> {
-        let root = self.settings.root.canonicalize()?;
-        let path = root.join(name).canonicalize()?;
-        if !path.starts_with(&root) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
-        Ok(rustix::fs::openat(CWD, &path, flags, Mode::empty())?.into())
     }
 }
 

@@ -29,7 +29,7 @@ impl Server {
             _ => Answer::ok("hello"),
         });
         let veil = Veil::start(&format!(
-            "version: 1\nlisteners:\n  public: {{ address: 127.0.0.1:0 }}\n  \
+            "version: 1\nlisteners:\n  public: {{ address: 127.0.0.1:0, max_streams: 7 }}\n  \
              secure: {{ address: 127.0.0.1:0, tls: {{ certificate: {CERTIFICATES}/one.crt, key: {CERTIFICATES}/one.key }} }}\n\
              admin: {{ address: 127.0.0.1:0 }}\nroutes: [{{ match: {{ path_prefix: / }}, pool: app }}]\n\
              pools: {{ app: {{ backends: [{{ address: {} }}] }} }}\naccess_log: {{ to: off }}\n",
@@ -207,6 +207,7 @@ fn who_opens_more_streams_than_allowed_is_refused_those() {
             .find(|(id, _)| *id == 3)
             .expect("it says how many")
             .1;
+        assert_eq!(most, if tls { 100 } else { 7 }, "as its listener says");
         let hang = fields(&[
             (":method", "GET"),
             (":scheme", "http"),
