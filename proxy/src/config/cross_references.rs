@@ -192,6 +192,13 @@ impl Check<'_> {
         if let Some(mirror) = &route.mirror {
             self.pool_name(&owner, &mirror.pool, &steps!["routes", index, "mirror", "pool"]);
         }
+        for (number, mirror) in route.mirrors.iter().enumerate() {
+            self.pool_name(
+                &owner,
+                &mirror.pool,
+                &steps!["routes", index, "mirrors", number, "pool"],
+            );
+        }
         if route.pool.is_some() && route.split.is_some() {
             let help = "write one of them; under split, each pool has its weight";
             self.report(&at, &format!("{owner} has both pool and split"), Some(help.to_owned()));

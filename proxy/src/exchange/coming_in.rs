@@ -32,7 +32,7 @@ impl Exchange {
             taken.release(&mut session.downstream_session).await;
             return Err(Refusal::from(problem).into());
         }
-        routed.mirror(&taken, session.req_header());
+        routed.mirror(&taken, session.req_header(), &self.rules.shared.metrics);
         if let Some(answer) = self.recalls(&taken, session.req_header()).await {
             taken.release(&mut session.downstream_session).await;
             return Ok(Some(answer));

@@ -16,6 +16,7 @@ use crate::body::{self, AnswerLimits, Keeping, Limits, ReadError, Taken, Whole};
 use crate::client::forwarded;
 use crate::client::listener::Listener;
 use crate::filter::Recall;
+use crate::observe::metrics::Metrics;
 use crate::pool::Pool;
 use crate::request::RequestCtx;
 use crate::request::deadline::Patience;
@@ -25,7 +26,7 @@ use crate::request::problem::{self, Problem};
 use crate::request::spelling::Spelling;
 use crate::request::syntax::promised_length;
 use crate::request::trace::TRACEPARENT;
-use crate::route::{NoRoute, Route, Router};
+use crate::route::{Mirror, NoRoute, Route, Router};
 
 pub struct Routed {
     pub arrived: Arrived,
@@ -93,25 +94,41 @@ impl Routed {
         filters.find_map(|filter| filter.recall(&body, head, &self.arrived.request, &sent))
     }
 
-    /// Sends a copy elsewhere, where the route says so and the body can be had twice.
-    pub fn mirror(&self, taken: &Taken, head: &RequestHeader) {
-        let Some(mirror) = self
-            .route
-            .mirror
-            .as_ref()
-            .filter(|mirror| mirror.wants(head, &self.arrived.request))
-        else {
+    /// Sends copies elsewhere, where the route says so and the body can be had twice.
+    pub fn mirror(&self, taken: &Taken, head: &RequestHeader, metrics: &Metrics) {
+        let mut mirrors = self.route.mirrors.iter().peekable();
+        if mirrors.peek().is_none() || head.headers.contains_key(header::UPGRADE) {
             return;
-        };
-        let body = taken.whole().and_then(|body| body.upgrade());
+        }
+        let kept = taken.whole().and_then(|body| body.upgrade());
         let has_body = head.headers.contains_key(header::TRANSFER_ENCODING)
             || promised_length(head).is_some_and(|length| length > 0);
-        if body.is_none() && has_body || head.headers.contains_key(header::UPGRADE) {
-            return;
+        for mirror in mirrors.filter(|mirror| mirror.wants(head, &self.arrived.request)) {
+            let body = kept.clone().filter(|_| mirror.has_body());
+            if body.is_none() && has_body && mirror.has_body() {
+                metrics.copy(mirror.pool(), "no_body");
+                continue;
+            }
+            let copy = self.mirrored(mirror, head, body.as_deref());
+            let is_sent = copy.is_ok_and(|copy| mirror.send(copy, body, &self.arrived.request));
+            metrics.copy(mirror.pool(), if is_sent { "sent" } else { "left_out" });
         }
-        if let Ok(copy) = self.copied(head, body.as_deref()) {
-            mirror.send(copy, body, &self.arrived.request);
+    }
+
+    fn mirrored(&self, mirror: &Mirror, head: &RequestHeader, body: Option<&Whole>) -> pingora::Result<RequestHeader> {
+        let request = &self.arrived.request;
+        let mut copy = self.bare_copy(head, body)?;
+        match (mirror.changes(&mut copy, request)?, request.notes.trace) {
+            (false, _) => copy = self.copied(head, body)?,
+            (true, Some(trace)) if copy.headers.contains_key(TRACEPARENT) => {
+                copy.insert_header(TRACEPARENT, trace.of_copy().to_string())?;
+            }
+            (true, _) => {}
         }
+        if let Some(target) = mirror.target(head, request) {
+            copy.set_raw_path(&target)?;
+        }
+        Ok(copy)
     }
 
     /// By which backends are asked.
@@ -121,6 +138,19 @@ impl Routed {
 
     /// The head as a backend gets it.
     fn copied(&self, head: &RequestHeader, body: Option<&Whole>) -> pingora::Result<RequestHeader> {
+        let (mut copy, request) = (self.bare_copy(head, body)?, &self.arrived.request);
+        forwarded::tell_backend(&mut copy, request, &self.route.tells_backends)?;
+        if let Some(trace) = request.notes.trace {
+            copy.insert_header(TRACEPARENT, trace.of_copy().to_string())?;
+        }
+        for filter in &self.route.filters {
+            filter.on_upstream_request(&mut copy, request);
+        }
+        Ok(copy)
+    }
+
+    /// What is the same whoever gets it.
+    fn bare_copy(&self, head: &RequestHeader, body: Option<&Whole>) -> pingora::Result<RequestHeader> {
         let request = &self.arrived.request;
         let mut copy = head.clone();
         request.notes.say_otherwise(&mut copy)?;
@@ -130,13 +160,6 @@ impl Routed {
         match body {
             Some(body) => copy.insert_header(header::CONTENT_LENGTH, body.length())?,
             None => drop(copy.remove_header(&header::CONTENT_LENGTH)),
-        }
-        forwarded::tell_backend(&mut copy, request, &self.route.tells_backends)?;
-        if let Some(trace) = request.notes.trace {
-            copy.insert_header(TRACEPARENT, trace.of_copy().to_string())?;
-        }
-        for filter in &self.route.filters {
-            filter.on_upstream_request(&mut copy, request);
         }
         Ok(copy)
     }

@@ -123,6 +123,8 @@ filters! {
     StripPrefix in strip_prefix,
 }
 
+pub use self::request_headers::RequestHeaders;
+
 /// What YAML says of one filter. Only the first has to be written.
 pub trait Settings {
     /// The filter itself. It is made for `veil check` and `veil explain` too, and anew at a reload that changes it.

@@ -42,6 +42,12 @@ fn says(directive: &Directive, (name, value): &(&str, &str)) -> bool {
 
 /// `proxy_set_header`, with Nginx's own `Host` where nothing else is said.
 pub fn request_headers(scope: &Scope, target: &str, report: &mut Report) -> Option<Draft> {
+    let changes = request_changes(scope, target, report);
+    (!changes.is_empty()).then(|| filter("request_headers", changes))
+}
+
+/// What becomes of the client's fields.
+pub fn request_changes(scope: &Scope, target: &str, report: &mut Report) -> Map {
     let (mut set, mut remove) = (Map::default(), Vec::new());
     let mut host = Some(target.to_owned());
     for directive in scope.all(&format!("{}_set_header", kind(scope))) {
@@ -91,7 +97,7 @@ pub fn request_headers(scope: &Scope, target: &str, report: &mut Report) -> Opti
     if !remove.is_empty() {
         settings.put("remove", remove);
     }
-    (!settings.is_empty()).then(|| filter("request_headers", settings))
+    settings
 }
 
 /// Whether no field has such a name.

@@ -7,6 +7,7 @@ use super::fields;
 use super::keeping;
 use super::limits;
 use super::logs;
+use super::mirrors;
 use super::passing;
 use super::paths::{Paths, everything, paths, spelt};
 use super::policies;
@@ -413,6 +414,11 @@ impl<'a> Maker<'_, 'a> {
         let is_rewritten = rules.iter().any(|rule| rule.is_of("rewrite"));
         let mut filters = rules.to_vec();
         filters.extend(self.before(scope));
+        let server = (&self.server.scope, self.has_regex);
+        let mirrors = mirrors::mirrors(scope, server, self.http, self.upstreams, self.report);
+        if !mirrors.is_empty() {
+            route.put("mirrors", mirrors);
+        }
         let report = &mut *self.report;
         route.put("pool", target.pool.as_str());
         route.put("tells_backends", fields::tellings(scope, report));

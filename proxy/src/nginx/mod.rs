@@ -16,6 +16,7 @@ mod limits;
 mod listeners;
 mod locations;
 mod logs;
+mod mirrors;
 mod origin;
 mod passing;
 mod paths;

@@ -1,6 +1,7 @@
 //! How requests are passed on: who else is asked, how long all of it may take, and what of a body is kept.
 
 use super::draft::{Draft, Map};
+use super::mirrors;
 use super::report::Report;
 use super::scope::Scope;
 use super::values;
@@ -80,7 +81,7 @@ pub fn body(scope: &Scope, report: &mut Report) -> Map {
     if let Some(size) = scope.size("client_max_body_size", report) {
         body.put("max_size", if size.get() == 0 { UNLIMITED } else { size });
     }
-    if scope.is_on("proxy_request_buffering", report) == Some(false) {
+    if scope.is_on("proxy_request_buffering", report) == Some(false) && !mirrors::want_bodies(scope) {
         body.put("buffering", Draft::Scalar("off".into()));
     }
     if let Some(directive) = scope.one("client_body_timeout") {

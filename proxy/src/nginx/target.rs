@@ -162,7 +162,7 @@ fn upstreams(pass: &Directive, http: &Scope, report: &mut Report) -> BTreeSet<St
 }
 
 /// Server or socket, and the path behind it, which may begin with a variable.
-fn apart(rest: &str) -> (&str, Option<&str>) {
+pub fn apart(rest: &str) -> (&str, Option<&str>) {
     if rest.starts_with("unix:") {
         return socket_and_path(rest);
     }

@@ -23,7 +23,7 @@ use crate::upstream::subrequest::PoolClient;
 pub struct Route {
     pub name: Arc<str>,
     pub serving: Serving,
-    pub mirror: Option<Mirror>,
+    pub mirrors: Vec<Mirror>,
     pub filters: Vec<Arc<dyn Filter>>,
     /// Whether one of them wants to see bodies.
     pub looks_at_bodies: bool,
@@ -118,12 +118,13 @@ impl Route {
         around: &Surroundings<'_>,
         previous: Option<&Self>,
     ) -> Result<Self, RouteError> {
-        let mirror = config.mirror.as_ref();
-        let mirror = mirror.and_then(|mirror| Some(Mirror::new(mirror, around.pool(&mirror.pool)?, &around.client)));
+        let mirrors = config.copies();
+        let mirrors =
+            mirrors.filter_map(|mirror| Some(Mirror::new(mirror, around.pool(&mirror.pool)?, &around.client)));
         Ok(Self {
             name: config.name().into(),
             serving: around.serving(config),
-            mirror,
+            mirrors: mirrors.collect(),
             filters: filters(config, around, previous)?,
             looks_at_bodies: config.filters.iter().any(FilterConfig::needs_whole_body),
             idempotent: config.idempotent,

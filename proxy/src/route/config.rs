@@ -34,6 +34,9 @@ pub struct RouteConfig {
     pub split: Option<SplitConfig>,
     /// Another pool that gets copies of requests, whose answers go nowhere. Nginx: `mirror`.
     pub mirror: Option<MirrorConfig>,
+    /// Further ones.
+    #[serde(default)]
+    pub mirrors: Vec<MirrorConfig>,
     #[serde(default, deserialize_with = "singleton_map_recursive::deserialize")]
     pub filters: Vec<FilterConfig>,
     /// Says that sending a request twice does no harm, so that POST may be retried too.
@@ -69,6 +72,11 @@ impl RouteConfig {
     /// Whether every request that `other` takes is taken by this one too, at the same precedence.
     pub fn hides(&self, other: &Self) -> bool {
         (self.when.is_none() || self.when == other.when) && self.r#match.hides(&other.r#match)
+    }
+
+    /// Who gets copies, the first of all first.
+    pub fn copies(&self) -> impl Iterator<Item = &MirrorConfig> {
+        self.mirror.iter().chain(&self.mirrors)
     }
 
     /// The name of the pool that serves a request.

@@ -8,15 +8,18 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use crate::body::Whole;
+use crate::client::forwarded::{self, Tellings};
+use crate::filter::{Filter, RequestHeaders};
 use crate::pool::Pool;
 use crate::request::RequestCtx;
 use crate::request::random_bits;
+use crate::request::variables::Template;
 use crate::script::{Condition, Seen};
 use crate::upstream::subrequest::PoolClient;
 use crate::yaml::units::Ratio;
 
 /// `mirror: { pool: shadow, share: 10% }`: nobody waits for it, and what comes of it is seen in the pool's numbers alone. Requests
-/// whose bodies pass as they come (`buffering: off`) are not copied.
+/// whose bodies pass as they come (`buffering: off`) are not copied unless without them.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct MirrorConfig {
@@ -30,6 +33,16 @@ pub struct MirrorConfig {
     /// Copies under way at a time; further ones are not made.
     #[serde(default = "a_hundred")]
     most: u16,
+    /// Path and query that are asked for; what this route's backends are asked for unless given.
+    target: Option<Template>,
+    /// What becomes of the client's fields, and this alone; what this route's backends get unless given.
+    headers: Option<RequestHeaders>,
+    /// With `headers`, the fields of Veil's own that go along.
+    #[serde(default)]
+    tells: Tellings,
+    /// Whether the copy has the request's body; without, also what is not kept of it is no bar. Nginx: `mirror_request_body`.
+    #[serde(default = "yes")]
+    body: bool,
 }
 
 impl MirrorConfig {
@@ -38,6 +51,10 @@ impl MirrorConfig {
         let holds = |when: &Condition| when.holds(Seen::of(head, ctx), "mirror").unwrap_or(false);
         self.when.as_ref().is_none_or(holds)
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn all() -> Ratio {
@@ -72,15 +89,43 @@ impl Mirror {
         is_drawn && self.config.is_for(head, ctx)
     }
 
-    /// Sends a copy, which has this head, if there is room.
-    pub fn send(&self, head: RequestHeader, body: Option<Arc<Whole>>, ctx: &RequestCtx) {
+    pub fn has_body(&self) -> bool {
+        self.config.body
+    }
+
+    pub fn pool(&self) -> &str {
+        self.pool.name()
+    }
+
+    /// Makes the client's head what the copy has; whether it has. Else that is what this route's backends get.
+    ///
+    /// # Errors
+    /// What it would have cannot be sent.
+    pub fn changes(&self, head: &mut RequestHeader, ctx: &RequestCtx) -> pingora::Result<bool> {
+        let Some(headers) = &self.config.headers else {
+            return Ok(false);
+        };
+        forwarded::tell_backend(head, ctx, &self.config.tells)?;
+        headers.on_upstream_request(head, ctx);
+        Ok(true)
+    }
+
+    /// What it asks for, where that is said.
+    pub fn target(&self, head: &RequestHeader, ctx: &RequestCtx) -> Option<Vec<u8>> {
+        let target = self.config.target.as_ref()?;
+        Some(target.bytes(head, ctx))
+    }
+
+    /// Sends a copy, which has this head, if there is room; whether there was.
+    pub fn send(&self, head: RequestHeader, body: Option<Arc<Whole>>, ctx: &RequestCtx) -> bool {
         let Ok(place) = Arc::clone(&self.room).try_acquire_owned() else {
-            return;
+            return false;
         };
         let (client, pool, account) = (self.client.clone(), Arc::clone(&self.pool), ctx.account());
         tokio::spawn(async move {
             client.copy(&pool, head, body, account).await;
             drop(place);
         });
+        true
     }
 }

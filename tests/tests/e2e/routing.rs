@@ -91,6 +91,93 @@ fn a_copy_goes_elsewhere_and_nobody_waits_for_it() {
 }
 
 #[test]
+fn copies_have_their_own_target_fields_and_bodies() {
+    let (app, whole, bare) = (Backend::named("app"), Backend::named("whole"), Backend::named("bare"));
+    let veil = start(
+        "  - match: { path_prefix: / }\n    pool: app\n    filters: [{ request_headers: { set: { Host: app.test, X-App: 1 } } }]\n    \
+         mirror: { pool: whole }\n    \
+         mirrors: [{ pool: bare, target: /copy$request_uri, headers: { set: { X-Copy: $host }, remove: [Cookie] }, tells: [], body: false }]\n",
+        &[("app", &app), ("whole", &whole), ("bare", &bare)],
+    );
+    for body in [
+        "",
+        "Content-Length: 3\r\n\r\nabc",
+        "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    ] {
+        let (method, body) = if body.is_empty() {
+            ("GET", "\r\n")
+        } else {
+            ("POST", body)
+        };
+        let request = format!("{method} /a%20b?c=d HTTP/1.1\r\nHost: a.test\r\nCookie: s=1\r\nX-App: client\r\n{body}");
+        assert_eq!(Raw::connect(veil.public).send(request).response().status(), 200);
+    }
+    let received = |backend: &Backend| {
+        until("three copies", SOON, || {
+            Some(backend.received()).filter(|all| all.len() == 3)
+        })
+    };
+    for copy in received(&whole) {
+        assert_eq!(
+            (copy.path(), copy.header("host"), copy.header("x-app")),
+            ("/a%20b?c=d", Some("app.test"), Some("1"))
+        );
+        assert_eq!(copy.header("content-length"), (copy.method() == "POST").then_some("3"));
+    }
+    for copy in received(&bare) {
+        assert_eq!(
+            (copy.path(), copy.header("host"), copy.header("x-app")),
+            ("/copy/a%20b?c=d", Some("a.test"), Some("client"))
+        );
+        assert_eq!(
+            (copy.header("x-copy"), copy.header("cookie"), copy.header("x-real-ip")),
+            (Some("a.test"), None, None)
+        );
+        // Else a backend waits for a body that never comes.
+        assert_eq!(
+            (copy.header("content-length"), copy.header("transfer-encoding")),
+            (None, None)
+        );
+    }
+    let metrics = veil.admin_get("/metrics").text().unwrap();
+    for pool in ["whole", "bare"] {
+        let line = format!("veil_copies_total{{pool=\"{pool}\",result=\"sent\"}} 3");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+}
+
+#[test]
+fn copies_that_fail_or_find_no_room_harm_nobody() {
+    let app = Backend::named("app");
+    let hung = Backend::start(|_| e2e::backend::Answer::Hang);
+    let gone = Backend::start(|_| e2e::backend::Answer::ResetAmidHead);
+    let veil = start(
+        "  - { match: { path_prefix: /off }, pool: app, body: { buffering: off }, mirror: { pool: hung } }\n  \
+         - { match: { path_prefix: / }, pool: app, mirror: { pool: hung, most: 2 }, mirrors: [{ pool: gone }] }\n",
+        &[("app", &app), ("hung", &hung), ("gone", &gone)],
+    );
+    let post = |client: &mut Raw, path: &str| {
+        let request = format!("POST {path} HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc");
+        client.send(request).response().status()
+    };
+    // On one connection: no request waits for the copies of the one before.
+    let mut client = Raw::connect(veil.public);
+    for _ in 0..5 {
+        assert_eq!(post(&mut client, "/"), 200);
+    }
+    assert_eq!(post(&mut client, "/off"), 200);
+    let metrics = veil.admin_get("/metrics").text().unwrap();
+    for (pool, result, count) in [("hung", "sent", 2), ("hung", "left_out", 3), ("hung", "no_body", 1)] {
+        let line = format!("veil_copies_total{{pool=\"{pool}\",result=\"{result}\"}} {count}");
+        assert!(metrics.contains(&line), "{line}: {metrics}");
+    }
+    assert!(
+        metrics.contains("veil_copies_total{pool=\"gone\",result=\"sent\"}"),
+        "{metrics}"
+    );
+}
+
+#[test]
 fn explain_says_which_route_and_why() {
     let yaml = "version: 1\nlisteners: { public: { address: 127.0.0.1:0 } }\nroutes:\n  \
         - { name: beta, match: { host: a.test, path_prefix: /, headers: { X-Beta: '1' } }, pool: new }\n  \

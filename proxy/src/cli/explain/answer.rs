@@ -28,7 +28,7 @@ pub struct Explanation {
     pub on_sent: Vec<String>,
     pub pool: Option<Asked>,
     /// The pool that gets a copy, if its share falls to this request.
-    pub mirror: Option<String>,
+    pub mirrors: Vec<String>,
     /// What Veil answers itself, if it does.
     pub answer: Option<Answer>,
     /// What filters do to that, or else to a backend's answer of 200 without fields, in words.
@@ -147,7 +147,7 @@ impl fmt::Display for Explanation {
         if let Some(answer) = &self.answer {
             answer.fmt(f)?;
         }
-        if let Some(pool) = &self.mirror {
+        for pool in &self.mirrors {
             writeln!(f, "a copy may go to pool {pool:?}")?;
         }
         self.pool.as_ref().map_or(Ok(()), |asked| asked.fmt(f))

@@ -75,7 +75,7 @@ pub async fn explain(config: &Config, question: &Question) -> Result<Explanation
         on_sent,
         target: None,
         pool: None,
-        mirror: None,
+        mirrors: Vec::new(),
         answer: None,
         on_answer,
     };
@@ -83,8 +83,8 @@ pub async fn explain(config: &Config, question: &Question) -> Result<Explanation
         (Ends::Answered(code), _) => explanation.answer = Some(Answer::new(&answer, code, why, body.as_deref())),
         (Ends::Sent(Some(name), _), Some(route)) => {
             explanation.target = ctx.notes.target.as_deref().map(str::to_owned).or(respelt);
-            let mirror = route.mirror.as_ref().filter(|mirror| mirror.is_for(&head, &ctx));
-            explanation.mirror = mirror.map(|mirror| mirror.pool.clone());
+            let mirrors = route.copies().filter(|mirror| mirror.is_for(&head, &ctx));
+            explanation.mirrors = mirrors.map(|mirror| mirror.pool.clone()).collect();
             if let Some(pool) = config.pools.get(&name) {
                 explanation.pool = Some(ask(&name, pool, route, (&head, &ctx), question).await?);
             }

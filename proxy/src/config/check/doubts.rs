@@ -111,7 +111,7 @@ pub fn unused_pools(config: &Config) -> Vec<Remark> {
     let mut used: BTreeSet<&str> = BTreeSet::new();
     for route in &config.routes {
         used.extend(route.pools());
-        used.extend(route.mirror.iter().map(|mirror| mirror.pool.as_str()));
+        used.extend(route.copies().map(|mirror| mirror.pool.as_str()));
         used.extend(
             route
                 .filters

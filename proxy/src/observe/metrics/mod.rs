@@ -26,6 +26,9 @@ pub struct Metrics {
     retries: IntCounterVec,
     /// `veil_hedges_total{pool, result}`: second copies sent, by which answer was taken.
     hedges: IntCounterVec,
+    /// `veil_copies_total{pool, result}`: of requests for another pool, by whether they were `sent`, `left_out` for want of room, or
+    /// for a body that is not kept (`no_body`). What came of those that were sent is among that pool's numbers.
+    copies: IntCounterVec,
     /// `veil_result_cache_total{route, result}`: what came of looking a request up: `hit`, `miss`, `error` where the store
     /// failed, `bypass` for a body that cannot be told from others.
     result_cache: IntCounterVec,
@@ -128,6 +131,12 @@ impl Metrics {
                 "Second copies sent while the first went unanswered, by whether theirs was the answer.",
                 &["pool", "result"],
             )?,
+            copies: counter(
+                &registry,
+                "veil_copies_total",
+                "Copies of requests for another pool, by what became of them.",
+                &["pool", "result"],
+            )?,
             result_cache: counter(
                 &registry,
                 "veil_result_cache_total",
@@ -201,6 +210,10 @@ impl Metrics {
     pub fn hedge(&self, pool: &str, won: bool) {
         let result = if won { "won" } else { "lost" };
         self.hedges.with_label_values(&[pool, result]).inc();
+    }
+
+    pub fn copy(&self, pool: &str, result: &str) {
+        self.copies.with_label_values(&[pool, result]).inc();
     }
 
     pub fn result_cache(&self, route: &str, result: &str) {

@@ -3,6 +3,7 @@
 
 mod answers;
 mod cases;
+mod mirrors;
 mod places;
 mod secure;
 mod slashes;
