@@ -125,9 +125,7 @@ impl Routed {
             }
             (true, _) => {}
         }
-        if let Some(target) = mirror.target(head, request) {
-            copy.set_raw_path(&target)?;
-        }
+        mirror.asks(&mut copy, head, request)?;
         Ok(copy)
     }
 

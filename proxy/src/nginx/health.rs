@@ -45,6 +45,13 @@ pub fn health(directive: &Directive, upstream: &str, scope: &Scope, http: &Scope
         let mut words = directive.texts().filter_map(|word| word.split_once('='));
         words.find_map(|(name, value)| (name == key).then_some(value))
     };
+    if said("type") == Some("grpc") {
+        report.changed(
+            directive,
+            "a server is well that takes a connection: it is not asked by gRPC",
+        );
+        return of_calls([said("interval"), said("jitter"), said("port"), said("fails")]);
+    }
     let count = |key: &str| said(key).and_then(|count| count.parse::<u32>().ok()).unwrap_or(1);
     let mut health = Map::default().with("path", said("uri").unwrap_or("/"));
     health.put("host", host(upstream, scope));
@@ -89,6 +96,15 @@ pub fn health(directive: &Directive, upstream: &str, scope: &Scope, http: &Scope
         }
         (None, _) => report.carried(directive),
     }
+    health
+}
+
+/// Of servers of gRPC, which answer nothing else.
+fn of_calls([interval, jitter, port, fails]: [Option<&str>; 4]) -> Map {
+    let mut health = Map::default().with("tcp", true);
+    health.put_some("port", port.and_then(|port| port.parse::<u16>().ok()));
+    put_times(interval, jitter, &mut health);
+    health.put_some("fall", fails.and_then(|fails| fails.parse::<u32>().ok()).or(Some(1)));
     health
 }
 
@@ -292,9 +308,17 @@ mod tests {
     }
 
     #[test]
+    fn servers_of_grpc_are_asked_for_connections_alone() {
+        let (yaml, report) =
+            imported("server { location / { grpc_pass app; health_check type=grpc interval=3s fails=2; } }");
+        assert!(yaml.contains("tcp: true") && !yaml.contains("path"), "{yaml}");
+        assert!(!report.has_missing(), "{report}");
+    }
+
+    #[test]
     fn what_is_not_known_is_missing() {
         for text in [
-            "server { location / { proxy_pass http://app; health_check type=grpc; } }",
+            "server { location / { proxy_pass http://app; health_check type=other; } }",
             "server { location / { proxy_pass http://app; health_check match=none; } }",
             "match m { require $x; } server { location / { proxy_pass http://app; health_check match=m; } }",
             "match m { body ~ '(?=a)'; } server { location / { proxy_pass http://app; health_check match=m; } }",

@@ -108,6 +108,13 @@ impl Copies<'_, '_> {
         if !when.is_empty() {
             copy.put("when", when.join(" && "));
         }
+        if let Some(said) = self.scope.one("proxy_method") {
+            let is_one = said.word(0).bytes().all(|byte| byte.is_ascii_uppercase());
+            copy.put_some("method", is_one.then(|| said.word(0)));
+            if !is_one {
+                return Err("a method with variables is not known for copies".to_owned());
+            }
+        }
         let asked = self.asked(url);
         let template = report.words.template(&asked);
         copy.put(

@@ -280,6 +280,12 @@ fn unused(directive: &Directive, report: &mut Report) {
             directive,
             "a listener has one such setting: the default server's is taken",
         ),
+        "mirror" | "mirror_request_body" => {
+            report.missing(
+                directive,
+                "only requests that are passed on are copied, not those for files and for answers of Nginx's own",
+            );
+        }
         "access_log" => report.harmless(directive, "nothing uses it: it is replaced wherever it would hold"),
         _ => report.missing(directive, "Veil has nothing for it"),
     }

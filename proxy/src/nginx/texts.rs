@@ -56,6 +56,8 @@ pub struct Words {
     settings: BTreeMap<String, BTreeSet<String>>,
     /// By groups of regular expressions.
     captures: BTreeSet<String>,
+    /// Of those, the ones that a server has and does not `set` itself, with the server's place: another's `set` is none of its.
+    captures_alone: BTreeSet<(String, String)>,
     /// Whether paths are written anew.
     has_targets: bool,
     /// Named locations, and how many servers have one of that name.
@@ -99,9 +101,21 @@ impl Words {
             }
             let expressions = directive.texts().chain([directive.name.as_str()]);
             self.captures.extend(expressions.flat_map(groups));
+            if directive.name == "server" && directive.block.is_some() {
+                self.tell_apart(directive);
+            }
             let block = directive.block.as_deref().unwrap_or_default();
             self.gather(block, is_conditional || directive.name == "if");
         }
+    }
+
+    fn tell_apart(&mut self, server: &Directive) {
+        let mut own = Self::default();
+        own.gather(server.block.as_deref().unwrap_or_default(), false);
+        let place = server.place.to_string();
+        let captures = own.captures.difference(&own.notes);
+        self.captures_alone
+            .extend(captures.map(|name| (place.clone(), name.clone())));
     }
 
     /// What the route of a named location is called, which only its own server's know.
@@ -211,7 +225,8 @@ impl Words {
 
     /// What the configuration makes under this name.
     fn own(&self, name: &str) -> Option<String> {
-        if self.notes.contains(name) {
+        let is_captured = || self.captures_alone.contains(&(self.server.clone(), name.to_owned()));
+        if self.notes.contains(name) && !is_captured() {
             return Some(format!("note_{name}"));
         }
         self.tables.contains(name).then(|| format!("table_{name}"))

@@ -123,6 +123,10 @@ impl<'a> Upstreams<'a> {
     fn pool_of(&self, block: &Directive, report: &mut Report) -> Option<Map> {
         let check = self.checks.get(block.word(0));
         let mut pool = pool(block, report)?;
+        // Nginx has it in a location, many who write of it in the upstream.
+        let own = block.block.iter().flatten().find(|inner| inner.name == "health_check");
+        let own = own.map(|own| (own, &self.http));
+        let check = check.map(|(directive, scope)| (*directive, scope)).or(own);
         if let Some((directive, scope)) = check {
             let health = health::health(directive, block.word(0), scope, &self.http, report);
             pool.put("health", health);
@@ -132,6 +136,8 @@ impl<'a> Upstreams<'a> {
 
     /// All pools: of upstreams that no route uses, too, so that they can be looked at.
     pub fn into_pools(mut self, report: &mut Report) -> Map {
+        // Who is asked nothing needs no check.
+        self.checks.clear();
         let names: Vec<String> = self.blocks.keys().map(|name| (*name).to_owned()).collect();
         for name in names {
             self.has_pool(&name, report);

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use http::Method;
 use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
 use tokio::sync::Semaphore;
 
 use crate::body::Whole;
@@ -33,6 +35,10 @@ pub struct MirrorConfig {
     /// Copies under way at a time; further ones are not made.
     #[serde(default = "a_hundred")]
     most: u16,
+    /// What is asked by; the client's unless given.
+    #[serde(default, deserialize_with = "method")]
+    #[schemars(with = "Option<String>")]
+    method: Option<Method>,
     /// Path and query that are asked for; what this route's backends are asked for unless given.
     target: Option<Template>,
     /// What becomes of the client's fields, and this alone; what this route's backends get unless given.
@@ -51,6 +57,17 @@ impl MirrorConfig {
         let holds = |when: &Condition| when.holds(Seen::of(head, ctx), "mirror").unwrap_or(false);
         self.when.as_ref().is_none_or(holds)
     }
+}
+
+fn method<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Method>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let method = text
+        .parse()
+        .ok()
+        .filter(|_| text.bytes().all(|byte| byte.is_ascii_uppercase()));
+    method
+        .map(Some)
+        .ok_or_else(|| D::Error::custom(format!("{text:?} is not a method; write one such as GET or POST")))
 }
 
 fn yes() -> bool {
@@ -110,10 +127,18 @@ impl Mirror {
         Ok(true)
     }
 
-    /// What it asks for, where that is said.
-    pub fn target(&self, head: &RequestHeader, ctx: &RequestCtx) -> Option<Vec<u8>> {
-        let target = self.config.target.as_ref()?;
-        Some(target.bytes(head, ctx))
+    /// Asks by the method and for the target that are said, if they are; `sent` is the client's head.
+    ///
+    /// # Errors
+    /// Such a target cannot be asked for.
+    pub fn asks(&self, copy: &mut RequestHeader, sent: &RequestHeader, ctx: &RequestCtx) -> pingora::Result<()> {
+        if let Some(method) = &self.config.method {
+            copy.set_method(method.clone());
+        }
+        match &self.config.target {
+            Some(target) => copy.set_raw_path(&target.bytes(sent, ctx)),
+            None => Ok(()),
+        }
     }
 
     /// Sends a copy, which has this head, if there is room; whether there was.

@@ -94,7 +94,7 @@ fn a_copy_goes_elsewhere_and_nobody_waits_for_it() {
 fn copies_have_their_own_target_fields_and_bodies() {
     let (app, whole, bare) = (Backend::named("app"), Backend::named("whole"), Backend::named("bare"));
     let veil = start(
-        "  - match: { path_prefix: / }\n    pool: app\n    filters: [{ request_headers: { set: { Host: app.test, X-App: 1 } } }]\n    \
+        "  - match: { path_prefix: / }\n    pool: app\n    filters: [{ request_headers: { set: { Host: app.test, X-App: '1' } } }]\n    \
          mirror: { pool: whole }\n    \
          mirrors: [{ pool: bare, target: /copy$request_uri, headers: { set: { X-Copy: $host }, remove: [Cookie] }, tells: [], body: false }]\n",
         &[("app", &app), ("whole", &whole), ("bare", &bare)],

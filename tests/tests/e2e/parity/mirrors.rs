@@ -21,10 +21,16 @@ const PLACES: &str = "
   location /twice/ { mirror /mirror; mirror /fixed-mirror; proxy_pass http://app; }
   location /some/ { mirror /some-mirror; proxy_pass http://app; }
   location = /some-mirror { internal; if ($arg_copy = no) { return 400; } proxy_pass http://$picked$request_uri; }
+  location /told/ { mirror /tell; mirror_request_body off; proxy_pass http://app; }
+  location = /tell {
+    internal; proxy_method GET; proxy_pass_request_body off; proxy_set_header Content-Length ''; proxy_set_header X-URI $request_uri;
+    proxy_pass http://shadow/report?line=$line&host=$server_name;
+  }
   location /streamed/ { proxy_request_buffering off; proxy_pass http://app; }
 ";
 
-const REQUESTS: [(&str, &str, usize); 12] = [
+const REQUESTS: [(&str, &str, usize); 13] = [
+    ("POST", "/told/x?y", 1),
     ("GET", "/a?b=c", 1),
     ("POST", "/a%20b", 1),
     ("PUT", "/", 1),
@@ -50,7 +56,7 @@ fn copies_are_what_nginx_sends() {
         let address = Nginx::free_address();
         let http = format!(
             "upstream app {{ server {}; }} upstream shadow {{ server {}; }} map $arg_p $picked {{ default ''; w shadow; }} \
-             server {{ listen {address}; {PLACES} }}",
+             server {{ listen {address}; server_name a.test; set $line one; {PLACES} }}",
             app.address, shadow.address
         );
         let nginx = is_nginx.then(|| Nginx::start(binary, address, &http));

@@ -286,6 +286,11 @@ pub const CASES: &[(&str, &[&str])] = &[
          proxy_redirect https://a.test/ /wrong/; }",
         &["GET /e", "GET /f", "GET /p", "GET /none", "GET /"],
     ),
+    (
+        "location ~ ^/t/(?<shared>[a-z]+)$ { return 200 \"taken $shared\"; } location / { return 200 \"none $shared\"; }",
+        &["GET /t/abc", "GET /x"],
+    ),
+    ("set $shared set; location / { return 200 $shared; }", &["GET /"]),
     ("proxy_method PUT; EVERY", &["GET /", "POST /3"]),
     (
         "proxy_pass_request_headers off; proxy_set_header X-A a; EVERY",

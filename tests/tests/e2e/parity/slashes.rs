@@ -14,9 +14,13 @@ const PLACES: &str = "
   location /in/ { proxy_pass http://echo/place/; }
   location /say { return 200 $uri; }
   location /two// { return 201; }
+  location /merged { rewrite (.*)//+(.*) $1/$2 permanent; return 200 $uri; }
 ";
 
-const TARGETS: [&str; 14] = [
+const TARGETS: [&str; 17] = [
+    "/merged//a///b",
+    "/merged/a/b",
+    "/merged%2F/a",
     "/a//b",
     "//",
     "/fetch/http://a.test/x",
