@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
 use pingora::http::RequestHeader;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::headers::{Change, Changes};
+use super::headers::{Change, Changes, WrittenName};
 use super::{Filter, FilterError, Settings, Workshop};
 use crate::request::RequestCtx;
 
-/// `request_headers: { set: { X-Tenant: acme }, remove: [Cookie] }`: what backends get.
+/// `request_headers: { set: { X-Tenant: acme }, remove: [Cookie] }`: what backends get. A field that is set to nothing is not there,
+/// as with Nginx.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(transparent)]
 pub struct RequestHeaders(Changes);
@@ -25,21 +27,26 @@ impl Filter for RequestHeaders {
     fn on_upstream_request(&self, request: &mut RequestHeader, ctx: &RequestCtx) {
         if let Some(fields) = self.0.constants() {
             for (name, value) in fields {
-                request.insert_header(name.spelling(), value.clone()).expect("name and value are parsed already");
+                set(request, name, value.clone());
             }
             return;
         }
         for change in self.0.of(&request.headers, request, ctx) {
             match change {
                 Change::Remove(name) => drop(request.remove_header(&name)),
-                Change::Set(name, value) => {
-                    request.insert_header(name.spelling(), value).expect("name and value are parsed already");
-                }
+                Change::Set(name, value) => set(request, &name, value),
                 Change::Add(name, value) => {
                     request.append_header(name.spelling(), value).expect("name and value are parsed already");
                 }
             }
         }
+    }
+}
+
+fn set(request: &mut RequestHeader, name: &WrittenName, value: HeaderValue) {
+    match value.is_empty() {
+        true => drop(request.remove_header(&name.name)),
+        false => request.insert_header(name.spelling(), value).expect("name and value are parsed already"),
     }
 }
 
@@ -65,6 +72,16 @@ mod tests {
         assert_eq!(request.headers["x-client"], "192.0.2.1");
         assert_eq!(request.headers.get_all("x-tenant").iter().collect::<Vec<_>>(), ["acme"]);
         assert!(!request.headers.contains_key("cookie"));
+    }
+
+    #[test]
+    fn a_field_that_is_set_to_nothing_is_not_there() {
+        for yaml in ["{ set: { X-A: $header_x_b, X-C: c } }", "{ set: { X-A: '' } }"] {
+            let headers: RequestHeaders = filter(yaml);
+            let mut request = request("GET", "/", &[("x-a", "forged")]);
+            headers.on_upstream_request(&mut request, &ctx("192.0.2.1"));
+            assert!(!request.headers.contains_key("x-a"), "{yaml}");
+        }
     }
 
     #[test]

@@ -101,7 +101,8 @@ impl<'a> Maker<'_, 'a> {
 
     /// All that no location takes, where there are no files: with the server's own pages and fields.
     fn nothing(&mut self, scope: &Scope<'a>) {
-        let mut filters = self.fields(scope, &[]);
+        let mut filters = self.of_server.filters.clone();
+        filters.extend(self.fields(scope, &[]));
         filters.extend(errors::error_pages(scope, self.report));
         filters.push(policies::filter("respond", Map::default().with("status", 404_u16)));
         let route = self.matching(&everything()).with("filters", filters);

@@ -280,6 +280,10 @@ fn unused(directive: &Directive, report: &mut Report) {
             directive,
             "a listener has one such setting: the default server's is taken",
         ),
+        "send_timeout" | "client_header_timeout" => report.changed(
+            directive,
+            "a listener has one such setting: the default server's is taken",
+        ),
         "mirror" | "mirror_request_body" => {
             report.missing(
                 directive,
@@ -297,7 +301,7 @@ fn is_inherited(name: &str) -> bool {
 }
 
 /// What is taken from wherever it holds; so are those of gRPC that are called as these are.
-const INHERITED: [&str; 54] = [
+const INHERITED: [&str; 55] = [
     "absolute_redirect",
     "add_header",
     "allow",
@@ -332,6 +336,7 @@ const INHERITED: [&str; 54] = [
     "proxy_buffering",
     "proxy_ignore_client_abort",
     "proxy_limit_rate",
+    "proxy_intercept_errors",
     "proxy_bind",
     "proxy_cookie_domain",
     "proxy_cookie_flags",

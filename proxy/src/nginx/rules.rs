@@ -169,7 +169,13 @@ impl Writer<'_> {
             _ => "go_on",
         };
         self.report.carried(directive);
-        let to = match (then, to.starts_with('/')) {
+        // A group that begins where the path does begins with its slash.
+        let of_beginning = ["(.*", "(.+", "(/"]
+            .iter()
+            .any(|begin| expression.trim_start_matches('^').starts_with(begin));
+        let is_path = to.starts_with('/')
+            || of_beginning && ["$capture_1", "$(capture_1)"].iter().any(|group| to.starts_with(group));
+        let to = match (then, is_path) {
             ("redirect" | "redirect_for_good", true) => format!("{}{to}", self.place.here),
             _ => to,
         };

@@ -291,6 +291,20 @@ pub const CASES: &[(&str, &[&str])] = &[
         &["GET /t/abc", "GET /x"],
     ),
     ("set $shared set; location / { return 200 $shared; }", &["GET /"]),
+    (
+        "proxy_set_header X-A $http_x_b; proxy_set_header X-C $arg_c; proxy_set_header X-D d$arg_c; EVERY",
+        &["GET / X-B: b", "GET / X-A: forged", "GET /?c=1", "GET / X-C: forged"],
+    ),
+    (
+        "rewrite (.*)/index\\.php/?(.*) $1/$2 permanent; rewrite ^(/old)(.*)$ $1er$2 redirect; location /x { return 200 x; }",
+        &[
+            "GET /a/index.php/b?c",
+            "GET /index.php",
+            "GET /old/x",
+            "GET /x",
+            "GET /none",
+        ],
+    ),
     ("proxy_method PUT; EVERY", &["GET /", "POST /3"]),
     (
         "proxy_pass_request_headers off; proxy_set_header X-A a; EVERY",
