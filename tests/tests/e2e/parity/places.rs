@@ -305,6 +305,10 @@ pub const CASES: &[(&str, &[&str])] = &[
             "GET /none",
         ],
     ),
+    (
+        "proxy_bind 127.0.0.1; proxy_ignore_client_abort on; proxy_limit_rate 1m; EVERY",
+        &["GET /", "POST /5"],
+    ),
     ("proxy_method PUT; EVERY", &["GET /", "POST /3"]),
     (
         "proxy_pass_request_headers off; proxy_set_header X-A a; EVERY",
