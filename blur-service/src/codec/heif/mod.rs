@@ -12,6 +12,7 @@ mod parameters;
 mod planes;
 #[cfg(feature = "avif")]
 mod sequence;
+#[cfg(feature = "avif")]
 mod write;
 
 use image::{DynamicImage, RgbImage, RgbaImage, metadata::Orientation};
