@@ -17,7 +17,7 @@ mod spill;
 mod stand_in;
 mod stream;
 
-pub use answer::{AnswerLimits, AnswersConfig, Keeping, Pacer, Progress, RouteAnswersConfig};
+pub use answer::{AnswerLimits, AnswersConfig, Demand, Keeping, Pacer, Progress, RouteAnswersConfig};
 pub use authority::{settle as settle_authority, settle_on_arrival, violation_over_http2};
 pub use budget::Budget;
 pub use config::{BodyConfig, Buffering, Limits, RouteBodyConfig};

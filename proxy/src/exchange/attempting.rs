@@ -96,6 +96,7 @@ impl Attempting {
         deadline: Option<Deadline>,
         head: &RequestHeader,
     ) -> Self {
+        taken.progress().hold_place(Arc::clone(pool.demand()));
         Self {
             attempt: Attempt {
                 idempotent: is_idempotent(&head.method, routed.route.idempotent),

@@ -46,6 +46,7 @@ pub use self::status::{BackendStatus, PoolStatus};
 pub use self::transport::{
     Channel, Connection, Http1, Opening, Target, TlsConfig, Transport, TransportConfig, head_of_answer,
 };
+use crate::body::Demand;
 
 pub struct Pool(Parts);
 
@@ -72,6 +73,11 @@ impl Pool {
     /// How its backends are reached.
     pub fn transport(&self) -> &Arc<Transport> {
         &self.0.transport
+    }
+
+    /// Of those who wait for places, where they wait long.
+    pub fn demand(&self) -> &Arc<Demand> {
+        self.0.dispatcher.queue().demand()
     }
 
     pub fn timeouts(&self) -> &TimeoutsConfig {

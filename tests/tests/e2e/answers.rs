@@ -177,6 +177,46 @@ fn a_client_that_takes_nothing_is_let_go_whatever_signs_of_life_it_gives() {
     }
 }
 
+/// With more of it than is kept, so that it holds the only place.
+#[test]
+fn a_slow_client_gives_way_to_who_waits_for_its_place_and_a_quick_one_does_not() {
+    let backend = large_and_small();
+    let pool = format!("{{ backends: [{{ address: {}, max_conns: 1 }}] }}", backend.address);
+    let veil = Veil::start(&(e2e::veil::configuration(&pool) + "answers: { keep: 256KiB }\n"));
+    let holds = |what: &str| {
+        until(what, SOON, || {
+            (veil.backend(backend.address)["in_flight"] == 1).then_some(())
+        });
+    };
+    let ask = || {
+        let mut client = Raw::connect_slow(veil.public);
+        client.send("GET /large HTTP/1.1\r\nHost: test\r\n\r\n");
+        assert!(client.head().contains("200"));
+        client
+    };
+    let mut quick = ask();
+    holds("the quick one has the place");
+    let (turn, waited) = mpsc::channel();
+    let url = veil.url("/small");
+    thread::spawn(move || turn.send(client().get(url).send().unwrap().status().as_u16()));
+    let mut body = Vec::new();
+    while waited.try_recv().inspect(|status| assert_eq!(*status, 503)).is_err() {
+        body.extend(quick.read(64 << 10));
+        thread::sleep(Duration::from_millis(50));
+    }
+    body.extend(quick.read(LARGE - body.len()));
+    assert!(body == large(), "it gets its answer in full");
+
+    let slow = ask();
+    holds("a slow one has the place");
+    assert_eq!(veil.get("/small").text().unwrap(), "small");
+    drop(slow);
+    let slow = http2::Stalled::open(veil.public, "/large", 0);
+    holds("a slow one has the place, over HTTP/2");
+    assert_eq!(veil.get("/small").text().unwrap(), "small");
+    drop(slow);
+}
+
 #[test]
 fn so_it_is_where_nothing_is_configured() {
     let backend = large_and_small();

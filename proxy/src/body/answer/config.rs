@@ -26,6 +26,9 @@ pub struct AnswersConfig {
     pub keep: ByteSize,
     /// Bytes a second that a client has to take, once it has lagged behind for its listener's `send`.
     pub least_rate: ByteSize,
+    /// Bytes a second that a client has to take once there is no more room for its answer, which then holds a backend's
+    /// place, and another request has waited for one for half of its time in the `queue`: what is slower is ended.
+    pub crowded_rate: ByteSize,
 }
 
 impl Default for AnswersConfig {
@@ -36,6 +39,7 @@ impl Default for AnswersConfig {
             hold_size: ByteSize::from_mib(8),
             keep: ByteSize::from_mib(32),
             least_rate: ByteSize::from_kib(1),
+            crowded_rate: ByteSize::from_kib(64),
         }
     }
 }
@@ -64,6 +68,8 @@ pub struct AnswerLimits {
     pub keep: u64,
     /// Bytes a second, at least 1.
     pub least_rate: u64,
+    /// Bytes a second, where others wait for the place that it holds.
+    pub crowded_rate: u64,
     /// How far a client may lag behind.
     pub patience: time::Duration,
     /// Whether it is waited for when the client has left.
@@ -86,6 +92,7 @@ impl AnswerLimits {
             hold_size: all.hold_size.get(),
             keep: all.keep.get(),
             least_rate: route.least_rate.unwrap_or(all.least_rate).get().max(1),
+            crowded_rate: all.crowded_rate.get(),
             patience,
             outlast_client: route.outlast_client,
             pace: None,

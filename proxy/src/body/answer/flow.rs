@@ -3,13 +3,16 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
 
 use super::config::AnswerLimits;
+use super::demand::Demand;
 use super::kept::Kept;
 use crate::body::budget::{Budget, Share};
 
@@ -39,8 +42,29 @@ struct State {
     /// Taken once there is enough to be counted.
     share: Option<Share>,
     ending: Option<Ending>,
+    /// Since its client has lagged behind.
+    lag: Option<Lag>,
     /// Nobody takes any more.
     left: bool,
+}
+
+/// How far an answer's client lags behind.
+struct Lag {
+    since: Instant,
+    /// Bytes that had been put in by then.
+    passed: u64,
+    /// Bytes of memory that it kept then.
+    memory: u64,
+}
+
+/// What came of the wait for room.
+#[derive(Debug, PartialEq)]
+pub(in crate::body) enum Room {
+    There,
+    /// The client takes no more.
+    Left,
+    /// The client takes little, and others want the place that its answer holds.
+    Wanted,
 }
 
 /// How an answer ended on the backend's side.
@@ -72,6 +96,7 @@ impl Flow {
                 passed: 0,
                 share: None,
                 ending: None,
+                lag: None,
                 left: false,
             }),
             fed: Notify::new(),
@@ -103,17 +128,49 @@ impl Flow {
         Ok(has_room)
     }
 
-    /// Waits until there is room for more. Says whether anybody takes it.
-    pub async fn room(&self) -> bool {
+    /// Waits until there is room for more, unless others want the place that the answer holds.
+    pub async fn room(&self, demand: Option<&Demand>) -> Room {
+        tokio::select! {
+            biased;
+            room = self.has_drained() => room,
+            () = self.gives_way(demand) => Room::Wanted,
+        }
+    }
+
+    async fn has_drained(&self) -> Room {
         loop {
             {
                 let mut state = self.state.lock();
-                if state.left || state.has_room(&self.keeping) {
-                    return !state.left;
+                if state.left {
+                    return Room::Left;
+                }
+                if state.has_room(&self.keeping) {
+                    return Room::There;
                 }
             }
             self.drained.notified().await;
         }
+    }
+
+    /// Waits until the client takes less than it has to where its answer holds a place that others want.
+    async fn gives_way(&self, demand: Option<&Demand>) {
+        let Some(demand) = demand else {
+            return std::future::pending().await;
+        };
+        loop {
+            demand.asked().await;
+            if self.is_taken_slowly() && demand.meet() {
+                return;
+            }
+            sleep(BETWEEN_LOOKS).await;
+        }
+    }
+
+    fn is_taken_slowly(&self) -> bool {
+        let state = self.state.lock();
+        let Some(lag) = &state.lag else { return false };
+        let (passed, time) = (state.passed - lag.passed, lag.since.elapsed());
+        time >= SHORTEST_LAG && (passed as f64) < self.keeping.limits.crowded_rate as f64 * time.as_secs_f64()
     }
 
     pub fn end(&self, ending: Ending) {
@@ -142,6 +199,7 @@ impl Flow {
         };
         let last = state.kept.length() == 0 && matches!(state.ending, Some(Ending::Whole));
         let memory = state.kept.memory();
+        state.lag.take_if(|lag| memory < lag.memory / 2);
         if let Some(share) = state
             .share
             .as_mut()
@@ -168,12 +226,25 @@ impl State {
             return true;
         }
         let open = || keeping.budget.open_answer(keeping.client);
-        memory <= keeping.limits.keep && self.share.get_or_insert_with(open).hold_if_plenty(memory)
+        let has_room = memory <= keeping.limits.keep && self.share.get_or_insert_with(open).hold_if_plenty(memory);
+        if !has_room {
+            let passed = self.passed;
+            self.lag.get_or_insert_with(|| Lag {
+                since: Instant::now(),
+                passed,
+                memory,
+            });
+        }
+        has_room
     }
 }
 
 /// Bytes that are not worth counting.
 const FLOOR: u64 = 4 << 10;
+
+/// A client that has lagged behind for less is not told from one that is quick.
+const SHORTEST_LAG: Duration = Duration::from_secs(1);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// Memory is given back in such steps, in bytes.
 const GIVEN_BACK: u64 = 512 << 10;

@@ -3,6 +3,7 @@
 
 mod config;
 mod delivery;
+mod demand;
 mod flow;
 mod held;
 mod kept;
@@ -12,8 +13,9 @@ mod taking;
 
 pub use config::{AnswerLimits, AnswersConfig, RouteAnswersConfig};
 pub(super) use delivery::{Outlet, deliver};
+pub use demand::Demand;
 pub use flow::Keeping;
-pub(super) use flow::{Ending, Flow};
+pub(super) use flow::{Ending, Flow, Room};
 pub(super) use held::Held;
 pub use pacer::Pacer;
 pub use progress::Progress;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use parking_lot::Mutex;
 
+use super::demand::Demand;
 use crate::request::deadline::Patience;
 
 /// Between the connection that an answer comes from, the session that takes it, and whoever decides about another attempt.
@@ -22,6 +23,8 @@ pub struct Progress {
     is_one_of_many: bool,
     /// There is no room for more of it.
     is_stalled: AtomicBool,
+    /// Of those who wait for the place that it holds. Contended by nobody: it is told before it is asked for.
+    demand: Mutex<Option<Arc<Demand>>>,
     /// The fields after its body. Contended by nobody: they are told before they are asked for.
     trailers: Mutex<Option<Box<HeaderMap>>>,
     /// What the client gets in the place of the body of the answer whose head comes next; contended by nobody.
@@ -46,6 +49,15 @@ impl Progress {
     /// Whether the client knows the answer's end only by the connection's.
     pub fn is_open_ended(&self) -> bool {
         self.is_open_ended.load(Ordering::Relaxed)
+    }
+
+    /// The answer holds a place that others may wait for.
+    pub fn hold_place(&self, demand: Arc<Demand>) {
+        *self.demand.lock() = Some(demand);
+    }
+
+    pub(in crate::body) fn demand(&self) -> Option<Arc<Demand>> {
+        self.demand.lock().clone()
     }
 
     pub fn tell_trailers(&self, trailers: Box<HeaderMap>) {

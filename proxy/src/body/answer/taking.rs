@@ -49,6 +49,7 @@ mod tests {
             hold_size: 0,
             keep: 0,
             least_rate: 1024,
+            crowded_rate: 0,
             patience: Duration::from_secs(10),
             outlast_client: false,
             pace: None,

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::away::Away;
 use super::source::Source;
-use crate::body::answer::{Ending, Flow, Held, Keeping, Outlet, Progress, deliver};
+use crate::body::answer::{Ending, Flow, Held, Keeping, Outlet, Progress, Room, deliver};
 use crate::body::config::Buffering;
 use crate::body::protocol::is_http2;
 use crate::request::syntax::lists;
@@ -415,7 +415,11 @@ impl Recipient {
             self.let_flow(source);
         }
         match &self.client {
-            Client::Away(away) if !has_room && !away.flow.room().await => Err(client_left()),
+            Client::Away(away) if !has_room => match away.flow.room(self.progress.demand().as_deref()).await {
+                Room::There => Ok(end),
+                Room::Left => Err(client_left()),
+                Room::Wanted => Err(gives_way()),
+            },
             _ => Ok(end),
         }
     }
@@ -427,6 +431,11 @@ impl Recipient {
             _ => None,
         }
     }
+}
+
+fn gives_way() -> Box<Error> {
+    let context = "the client takes little of its answer, and others wait for the backend";
+    Error::explain(ErrorType::WriteTimedout, context).into_down()
 }
 
 fn client_left() -> Box<Error> {

@@ -9,7 +9,9 @@ use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
+use crate::body::Demand;
 use crate::pool::choose::key::Key;
 use crate::pool::members::backend::Backend;
 use crate::yaml::units::Duration;
@@ -61,6 +63,8 @@ pub struct Queue<P> {
     length: AtomicUsize,
     overflows: AtomicU64,
     timeouts: AtomicU64,
+    /// What those who have waited long want of the answers that hold places.
+    demand: Arc<Demand>,
 }
 
 struct Waiter<P> {
@@ -80,6 +84,7 @@ impl<P> Queue<P> {
             length: AtomicUsize::new(0),
             overflows: AtomicU64::new(0),
             timeouts: AtomicU64::new(0),
+            demand: Arc::default(),
         }
     }
 
@@ -118,13 +123,20 @@ impl<P> Queue<P> {
 
     /// Waits until its turn has come, as long as one may.
     pub async fn wait(&self, place: Place<P>) -> Result<P, Refused> {
-        match tokio::time::timeout(self.patience, place.0).await {
-            Ok(answer) => answer.ok().flatten().ok_or(Refused::Nobody),
-            Err(_) => {
-                self.timeouts.fetch_add(1, Ordering::Relaxed);
-                Err(Refused::QueueTimeout)
-            }
+        let (half, mut turn) = (self.patience / 2, place.0);
+        if let Ok(answer) = timeout(half, &mut turn).await {
+            return answer.ok().flatten().ok_or(Refused::Nobody);
         }
+        let _asking = self.demand.ask();
+        if let Ok(answer) = timeout(self.patience - half, turn).await {
+            return answer.ok().flatten().ok_or(Refused::Nobody);
+        }
+        self.timeouts.fetch_add(1, Ordering::Relaxed);
+        Err(Refused::QueueTimeout)
+    }
+
+    pub fn demand(&self) -> &Arc<Demand> {
+        &self.demand
     }
 
     /// Offers what has become free to those who wait, in order, until one takes it; says whether one has.
