@@ -5,7 +5,10 @@
 mod common;
 
 use common::{Server, encoded, portrait};
-use image::{DynamicImage, ImageFormat, Rgb, RgbImage, imageops};
+use image::{
+    DynamicImage, GrayImage, ImageFormat, Rgb, RgbImage,
+    imageops::{self, BiLevel},
+};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 #[test]
@@ -13,6 +16,13 @@ fn the_same_pixels_give_the_same_faces_in_every_form_of_file() {
     let server = Server::start(&["--allow-client-options"]);
     check(&server, Scene::of(640, 480), &["fast"]);
     check(&server, Scene::of(2700, 1800), &["thorough"]);
+}
+
+#[test]
+fn so_do_those_of_a_picture_in_two_tones() {
+    let server = Server::start(&["--allow-client-options"]);
+    check(&server, Scene::dithered(900, 600), &["thorough"]);
+    check(&server, Scene::dithered(4200, 2800), &["fast"]);
 }
 
 #[test]
@@ -32,39 +42,35 @@ struct Scene {
 }
 
 impl Scene {
-    /// The portrait in several sizes upon a slope of colour.
     fn of(width: u32, height: u32) -> Self {
-        let mut pixels = RgbImage::from_fn(width, height, |x, y| {
-            Rgb([
-                x * 120 / width + 60,
-                y * 100 / height + 70,
-                (x + y) * 80 / (width + height) + 60,
-            ]
-            .map(|level| level as u8))
-        });
-        let portrait = portrait();
-        let mut left = 0;
-        for share in [3, 4, 6, 9] {
-            let side = width / share;
-            let small = imageops::resize(&portrait, side, side, imageops::FilterType::Triangle);
-            imageops::replace(&mut pixels, &small, left.into(), (height / share / 2).into());
-            left += side;
-        }
-        let grey = imageops::grayscale(&pixels);
+        Self::made_of(&portraits(width, height))
+    }
+
+    /// In black and white, with a file of one bit too.
+    fn dithered(width: u32, height: u32) -> Self {
+        let mut grey = imageops::grayscale(&portraits(width, height));
+        imageops::dither(&mut grey, &BiLevel);
+        let mut scene = Self::made_of(&DynamicImage::from(grey.clone()).into_rgb8());
+        scene.files[1].push(("one-bit PNG", one_bit(&grey)));
+        scene
+    }
+
+    fn made_of(pixels: &RgbImage) -> Self {
+        let grey = imageops::grayscale(pixels);
         let colours = vec![
             ("PNG", encoded(&pixels.clone().into(), ImageFormat::Png)),
             ("WebP", encoded(&pixels.clone().into(), ImageFormat::WebP)),
             (
                 "baseline JPEG",
-                jpeg(&pixels, pixels.dimensions(), ColorType::Rgb, false),
+                jpeg(pixels, pixels.dimensions(), ColorType::Rgb, false),
             ),
             (
                 "progressive JPEG",
-                jpeg(&pixels, pixels.dimensions(), ColorType::Rgb, true),
+                jpeg(pixels, pixels.dimensions(), ColorType::Rgb, true),
             ),
             (
                 "CMYK JPEG",
-                jpeg(&cmyk(&pixels), pixels.dimensions(), ColorType::Cmyk, false),
+                jpeg(&cmyk(pixels), pixels.dimensions(), ColorType::Cmyk, false),
             ),
         ];
         let greys = vec![
@@ -76,10 +82,31 @@ impl Scene {
             ("grey PNG", encoded(&DynamicImage::from(grey), ImageFormat::Png)),
         ];
         Self {
-            name: format!("{width}x{height}"),
+            name: format!("{}x{}", pixels.width(), pixels.height()),
             files: [colours, greys],
         }
     }
+}
+
+/// The portrait in several sizes upon a slope of colour.
+fn portraits(width: u32, height: u32) -> RgbImage {
+    let mut pixels = RgbImage::from_fn(width, height, |x, y| {
+        Rgb([
+            x * 120 / width + 60,
+            y * 100 / height + 70,
+            (x + y) * 80 / (width + height) + 60,
+        ]
+        .map(|level| level as u8))
+    });
+    let portrait = portrait();
+    let mut left = 0;
+    for share in [3, 4, 6, 9] {
+        let side = width / share;
+        let small = imageops::resize(&portrait, side, side, imageops::FilterType::Triangle);
+        imageops::replace(&mut pixels, &small, left.into(), (height / share / 2).into());
+        left += side;
+    }
+    pixels
 }
 
 /// Wants the faces of the first file of a kind in every other one too, and the first JPEG's on the road through pixels.
@@ -129,6 +156,27 @@ fn jpeg(samples: &[u8], (width, height): (u32, u32), colours: ColorType, is_prog
     encoder.set_sampling_factor(SamplingFactor::F_1_1);
     encoder.set_progressive(is_progressive);
     encoder.encode(samples, width as u16, height as u16, colours).unwrap();
+    file
+}
+
+fn one_bit(grey: &GrayImage) -> Vec<u8> {
+    let rows = grey.as_raw().chunks_exact(grey.width() as usize);
+    let bits = rows.flat_map(|row| {
+        row.chunks(8).map(|eight| {
+            let bits = eight
+                .iter()
+                .enumerate()
+                .map(|(index, level)| (level >> 7) << (7 - index));
+            bits.sum::<u8>()
+        })
+    });
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, grey.width(), grey.height());
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::One);
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&bits.collect::<Vec<u8>>()).unwrap();
+    drop(writer);
     file
 }
 

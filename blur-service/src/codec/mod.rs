@@ -22,7 +22,6 @@ mod picture;
 mod png;
 mod png_faults;
 mod shared;
-mod soft;
 mod tiff;
 mod vp8;
 mod webp;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use image::{DynamicImage, GenericImageView, Rgb, RgbImage, RgbaImage};
 
-use super::{Header, Profile, Space, soft::softened, to_upright};
+use super::{Header, Profile, Space, to_upright};
 use crate::{
     error::Error,
     geometry::{Rect, Size},
@@ -32,8 +32,7 @@ impl Picture {
     }
 
     /// All that a face may be seen in: the pixels as they are, which shows also what lies under a clear alpha, and with
-    /// an alpha channel also the picture on white and on black, since the alpha alone can draw a face. A picture of dots,
-    /// such as a one-bit scan, is shown as soft as it looks from afar: networks do not know faces drawn with dots. One that
+    /// an alpha channel also the picture on white and on black, since the alpha alone can draw a face. One that
     /// is dark but keeps 16 bits is shown as bright as it can be made, too.
     ///
     /// # Errors
@@ -45,9 +44,6 @@ impl Picture {
         };
         if let Some(profile) = self.profile {
             profile.show(plain.to_mut())?;
-        }
-        if has_two_tones(&plain) {
-            return Ok(vec![Cow::Owned(softened(&plain))]);
         }
         let bright = self.bright().map(Cow::Owned);
         if !self.has_clear_pixels() {
@@ -218,18 +214,6 @@ fn steps(header: &Header) -> Steps {
     }
 }
 
-/// Whether there are only black and white, or any other two colours. Most pictures say no within a few pixels.
-fn has_two_tones(pixels: &RgbImage) -> bool {
-    let mut pixels = pixels.pixels();
-    let Some(first) = pixels.next() else {
-        return false;
-    };
-    let Some(second) = pixels.find(|pixel| *pixel != first) else {
-        return false;
-    };
-    pixels.all(|pixel| pixel == first || pixel == second)
-}
-
 /// Of 65 535: below it, less than 32 levels of 256 are left.
 const DARK: u16 = 1 << 13;
 const GREY: &[Tone] = &[Tone::Colour];
@@ -285,7 +269,6 @@ mod tests {
     #[test]
     fn what_only_the_low_bits_hold_is_seen() {
         for (brightest, views) in [(0, 1), (1023, 2), (DARK - 1, 2), (DARK, 1), (u16::MAX, 1)] {
-            // Three tones: two would be dots.
             let pixels = image::ImageBuffer::from_fn(4, 4, |x, _| Rgb([brightest / 4 * x as u16, 0, brightest]));
             let picture = Picture {
                 pixels: DynamicImage::ImageRgb16(pixels),
@@ -311,17 +294,6 @@ mod tests {
         };
         let views = picture.views().unwrap();
         assert!(views.iter().any(|view| view.get_pixel(0, 0) != view.get_pixel(3, 0)));
-    }
-
-    #[test]
-    fn dots_are_seen_as_the_grey_they_stand_for() {
-        let dots = RgbImage::from_fn(40, 40, |x, y| Rgb([if (x + y) % 2 == 0 { 0 } else { 255 }; 3]));
-        let picture = Picture {
-            pixels: dots.into(),
-            profile: None,
-        };
-        let views = picture.views().unwrap();
-        assert!(views.len() == 1 && views[0].get_pixel(20, 20)[0].abs_diff(128) < 20);
     }
 
     #[test]

@@ -11,6 +11,8 @@ use super::{
     halftone::shows_dots,
     look::{Look, Network},
     nested::{Seen, Sighting, one_each},
+    pose::Pose,
+    rough::is_rough,
     sheet::Sheet,
     view::View,
     yunet::YuNet,
@@ -75,11 +77,14 @@ impl Detectors {
         Ok(self.look(photo, detail, go_on)?.faces(sensitivity))
     }
 
-    /// As [`detect`](Self::detect), for any sensitivity.
+    /// As [`detect`](Self::detect), for any sensitivity. A rough picture is looked at as soft as it looks from afar, too:
+    /// networks know few faces that are drawn with dots.
     pub fn look(&self, photo: Photo, detail: Detail, go_on: &dyn Fn() -> bool) -> Result<Seen, DetectError> {
-        let mut seen = self.take(photo, Look::all(detail, photo.size), go_on)?;
-        let further = Look::further(detail, photo.size, &seen);
-        seen.extend(self.take(photo, further, go_on)?);
+        let mut seen = self.all(photo, detail, go_on)?;
+        if is_rough(photo.pixels) {
+            let pixels = &Pose::Descreened.of(Cow::Borrowed(photo.pixels));
+            seen.extend(self.all(Photo { pixels, ..photo }, detail, go_on)?);
+        }
         let sightings = seen.into_iter().flat_map(|(look, faces)| {
             faces.into_iter().filter_map(move |face| {
                 Some(Sighting {
@@ -95,7 +100,19 @@ impl Detectors {
         })
     }
 
-    /// Each look with the faces that it believes in.
+    /// All looks of a detail, with the faces that each believes in.
+    fn all(
+        &self,
+        photo: Photo,
+        detail: Detail,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Vec<(Look, Vec<Face>)>, DetectError> {
+        let mut seen = self.take(photo, Look::all(detail, photo.size), go_on)?;
+        let further = Look::further(detail, photo.size, &seen);
+        seen.extend(self.take(photo, further, go_on)?);
+        Ok(seen)
+    }
+
     fn take(
         &self,
         photo: Photo,

@@ -19,8 +19,10 @@ mod obscured;
 mod options;
 mod parts;
 mod pose;
+mod rough;
 mod sheet;
 mod single;
+
 mod view;
 mod yunet;
 
