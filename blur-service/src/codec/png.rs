@@ -257,9 +257,9 @@ impl Frame {
         })
     }
 
-    /// Pixels, their turned copy or the file that is written, and what the detector sees: up to three views.
+    /// Pixels, their turned copy or the file that is written, and what the detector sees: up to three views, and one of them softened.
     fn work_bytes(&self) -> u64 {
-        self.size.pixels().saturating_mul(2 * self.bytes_per_pixel + 9)
+        self.size.pixels().saturating_mul(2 * self.bytes_per_pixel + 10)
     }
 }
 

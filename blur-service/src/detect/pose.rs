@@ -1,6 +1,6 @@
 //! How a part of a picture is shown to a network: turned, as its negative, softened; and the way back.
 
-use std::{borrow::Cow, f32::consts::SQRT_2};
+use std::{borrow::Cow, collections::VecDeque, f32::consts::SQRT_2, iter};
 
 use image::{Rgb, RgbImage, imageops};
 
@@ -119,26 +119,38 @@ fn straightened(slanted: Rect, size: Size) -> Rect {
     )
 }
 
-/// Mixed as by a Gaussian of this variance, in pixels.
+/// Mixed as by a Gaussian of this variance, in pixels; in place, since pictures are large.
 fn soften(mut picture: RgbImage, variance: usize) -> RgbImage {
     let row = 3 * picture.width() as usize;
-    let mut mixed = picture.clone();
     for _ in 0..variance {
-        for (target, source) in mixed.chunks_exact_mut(row).zip(picture.chunks_exact(row)) {
-            let ends = [&source[..3], &source[row - 3..]].map(|pixel| pixel.repeat(2));
-            let line = [&ends[0], source, &ends[1]].concat();
+        for target in picture.chunks_exact_mut(row.max(1)) {
+            let ends = [&target[..3], &target[row - 3..]].map(|pixel| pixel.repeat(2));
+            let line = [&ends[0], &*target, &ends[1]].concat();
             mix(target, [0, 3, 6, 9, 12].map(|start| &line[start..]));
         }
-        let rows: Vec<&[u8]> = mixed.chunks_exact(row).collect();
-        for (index, target) in picture.chunks_exact_mut(row).enumerate() {
-            let last = rows.len() - 1;
-            mix(
-                target,
-                [0, 1, 2, 3, 4].map(|below| rows[(index + below).saturating_sub(2).min(last)]),
-            );
-        }
+        mix_rows(&mut picture, row);
     }
     picture
+}
+
+/// Each row with the two above and below it.
+fn mix_rows(samples: &mut [u8], row: usize) {
+    let count = samples.len() / row.max(1);
+    let last = count.saturating_sub(1);
+    // As they were before they were mixed.
+    let mut above: VecDeque<Vec<u8>> = iter::repeat_n(samples[..row.min(samples.len())].to_vec(), 2).collect();
+    for index in 0..count {
+        let (before, rest) = samples.split_at_mut((index + 1) * row);
+        let target = &mut before[index * row..];
+        let own = target.to_vec();
+        let below = [1, 2].map(|step| match (index + step).min(last) - index {
+            0 => &own[..],
+            down => &rest[(down - 1) * row..][..row],
+        });
+        mix(target, [&above[0], &above[1], &own, below[0], below[1]]);
+        above.pop_front();
+        above.push_back(own);
+    }
 }
 
 /// The binomial of variance 1.

@@ -296,8 +296,8 @@ impl View {
     }
 }
 
-/// A pixel of the view, and of it turned.
-const VIEW_BYTES: u64 = 2 * 3;
+/// A pixel of the view, of it turned, and of that softened.
+const VIEW_BYTES: u64 = 3 * 3;
 /// What is remembered of a block, and of where it lies.
 const BLOCK_BYTES: u64 = 2 + 1;
 /// What is written, and what grows with it.
