@@ -248,7 +248,8 @@ mod tests {
         let enough = |detail, width, height| detectors.long_side(detail, Size::new(width, height));
         assert_eq!(enough(Detail::Fast, 4000, 3000), 960);
         assert_eq!(enough(Detail::Thorough, 4000, 3000), 1920);
-        assert_eq!(enough(Detail::Thorough, 1280, 720), 1280);
+        assert_eq!(enough(Detail::Fast, 640, 480), 640);
+        assert_eq!(enough(Detail::Thorough, 1000, 720), 1500);
         assert!((3264..3270).contains(&enough(Detail::Thorough, 8160, 6120)));
         assert!((2400..2410).contains(&enough(Detail::Max, 4000, 3000)));
         assert!((1500..1600).contains(&enough(Detail::Fast, 4000, 1000)));

@@ -221,10 +221,10 @@ impl Shown {
     }
 }
 
-/// Whether a face was seen in this pose which no upright look saw as well.
+/// Whether a face was seen in this pose which no upright look saw as well, those aside that show it larger than it is.
 fn is_right<'a, I: Iterator<Item = &'a (Look, Vec<Face>)>>(pose: Pose, seen: impl Fn() -> I) -> bool {
     let faces = |pose| {
-        let looks = seen().filter(move |(look, _)| look.view.pose == pose);
+        let looks = seen().filter(move |(look, _)| look.view.pose == pose && look.view.scale() <= 1.0);
         looks.flat_map(|(_, faces)| faces)
     };
     faces(pose).any(|face| {
@@ -346,8 +346,8 @@ const FURTHER: &[Rule] = &[Rule {
     beliefs: &[TURNED_CROWD],
 }];
 
-/// How a picture is shown in which the smallest faces are looked for.
-const CROWD: Shown = Shown::up_to(1920).or_share(0.4);
+/// How a picture is shown in which the smallest faces are looked for: those of ten pixels are seen where they are enlarged.
+const CROWD: Shown = Shown::up_to(1920).enlarged(1.5).or_share(0.4);
 const TURNED: [Pose; 3] = [Pose::Quarter, Pose::Half, Pose::ThreeQuarters];
 const SLANTED: [Pose; 4] = [Pose::Eighth, Pose::ThreeEighths, Pose::FiveEighths, Pose::SevenEighths];
 const POSED: [Pose; 4] = [Pose::Quarter, Pose::Half, Pose::ThreeQuarters, Pose::Negative];
@@ -403,9 +403,9 @@ mod tests {
 
     #[test]
     fn one_pass_at_a_small_picture_serves_all_that_look_at_it_in_the_same_way() {
-        let groups = Look::grouped(Look::all(Detail::Thorough, Size::new(500, 400)));
-        let own_size = |look: &&Look| look.network == Network::YuNet && look.view.long_side == 500;
-        let of_group = |group: &Vec<Look>| group.iter().filter(own_size).copied().collect::<Vec<_>>();
+        let groups = Look::grouped(Look::all(Detail::Max, Size::new(500, 400)));
+        let enlarged = |look: &&Look| look.network == Network::YuNet && look.view.long_side == 750;
+        let of_group = |group: &Vec<Look>| group.iter().filter(enlarged).copied().collect::<Vec<_>>();
         let upright = of_group(&groups[0])
             .into_iter()
             .filter(|look| look.view.pose == Pose::Upright);
@@ -426,6 +426,6 @@ mod tests {
         let sides = |group: Vec<Look>| group.iter().map(|look| look.view.long_side).collect::<Vec<_>>();
         assert_eq!(groups(Detail::Fast).map(sides).collect::<Vec<_>>(), [[960, 320]]);
         let thorough = groups(Detail::Thorough).map(sides).collect::<Vec<_>>();
-        assert_eq!(thorough, [vec![1600; 2], vec![960, 320, 320, 320, 960], vec![640; 4]]);
+        assert_eq!(thorough, [vec![1920; 2], vec![960, 320, 320, 320, 960], vec![640; 4]]);
     }
 }
