@@ -170,7 +170,7 @@ fn avif(picture: &GrayImage) -> Written {
 
 /// Of a still of 192 × 192 pixels that libheif's own encoder made; which nobody reads here, so that its ratio is not looked at.
 fn heic(side: u32) -> Written {
-    let tile = include_bytes!("../../fuzz/seeds/pictures/heic-p3");
+    let tile = include_bytes!("../../tests/formats/files/420.heic");
     let across = side.min(MOST_SIDE_OF_AVIF) / 192;
     tiles::repeated(tile, across as u8).ok_or_else(|| "the tile cannot be read".into())
 }
